@@ -1,0 +1,66 @@
+# `make` alone lists the targets. Each one first sets up .venv by itself, where that is needed.
+# PYTHON=/path/to/python picks the interpreter of a new .venv; ARGS='...' goes to the command run.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+INSTALL := $(PIP) install -qq --no-deps --require-hashes
+
+# A stamp is written when a step has ended, so that an interrupted set-up is picked up again. The
+# second step needs the first: with `make -j` they never change the environment at once.
+RUN_READY := $(VENV)/.run-ready
+DEV_READY := $(VENV)/.dev-ready
+
+# True where the interpreter of .venv is still there, with pip, and suits.
+USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 14))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help fit test lint figures notebooks clean
+
+help: ## list the targets
+	@echo 'usage: make TARGET [ARGS=...] [PYTHON=...]'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+
+fit: $(RUN_READY) ## fit the bundled data, check the fit, print the effects, write out/
+	@mkdir -p out
+	@$(BIN)/bayesmeta fit --out out/fit.nc $(ARGS)
+
+test: $(DEV_READY) ## run the default test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV_READY) ## check style, types and the direction of imports
+	@echo 'ruff'
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@echo 'pyright'
+	@$(BIN)/pyright
+	@echo 'import-linter'
+	@$(BIN)/lint-imports --no-logo
+
+figures: $(RUN_READY) ## draw every figure anew into figures/
+	@$(BIN)/bayesmeta plot all --out figures/ $(ARGS)
+
+notebooks: $(DEV_READY) ## execute the notebooks in place
+	@$(BIN)/python scripts/run-notebooks.py $(ARGS) notebooks/*.ipynb
+
+clean: ## remove .venv, out/ and all caches
+	@rm -rf $(VENV) out build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	@find . -name .git -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+	    -prune -exec rm -rf {} +
+	@echo 'removed .venv, out/ and caches'
+
+$(RUN_READY): pyproject.toml requirements.lock
+	@test -e $(VENV)/.created && $(BIN)/python -c '$(USABLE)' 2>/dev/null || { \
+	    python=$$(scripts/find-python) && \
+	    echo "creating $(VENV) with $$python" && \
+	    rm -rf $(VENV) && "$$python" -m venv $(VENV) && touch $(VENV)/.created; }
+	@echo 'installing what bayesmeta needs into $(VENV) (once, about a minute)'
+	@$(INSTALL) -r requirements.lock
+	@$(PIP) install -qq --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_READY): $(RUN_READY) requirements-dev.lock
+	@echo 'installing what the tests need into $(VENV) (once, about a minute)'
+	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
