@@ -1,0 +1,226 @@
+"""The checks that a dataset passes before anything is computed from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from bayesmeta.data.schema import (
+    ALIASES,
+    METRIC_RANGE,
+    MIX_COLUMNS,
+    MIX_LIMIT,
+    Column,
+    build_pandera_schema,
+    get_column,
+)
+from bayesmeta.data.tables import build_cell_error
+from bayesmeta.errors import DataError, listing, suggest
+
+__all__ = ["validate_lms", "validate_tables"]
+
+
+def validate_tables(
+    lms: pd.DataFrame, scores: pd.DataFrame, benchmarks: pd.DataFrame, *, where: str = "data"
+) -> None:
+    """Check three tables cell by cell and against each other.
+
+    A row of scores with a blank score counts as a score that is known to be unavailable, so an
+    lm or a benchmark with only such rows passes.
+
+    Parameters
+    ----------
+    lms, scores, benchmarks
+        The tables. An index named `line` holds line numbers; otherwise row 0 is line 2.
+    where
+        The folder that the tables came from, for error messages.
+
+    Raises
+    ------
+    DataError
+        At the first problem, naming file, line and column.
+
+    Examples
+    --------
+    >>> from bayesmeta.data import load_dataset
+    >>> data = load_dataset()
+    >>> validate_tables(data.lms.iloc[:1], data.scores.iloc[:3], data.benchmarks)
+    Traceback (most recent call last):
+    bayesmeta.errors.DataError: data/benchmarks.csv, line 5, column 'benchmark': no score ...
+    """
+    validate_lms(lms, file=f"{where}/lms.csv")
+    _check_cells(benchmarks, table="benchmarks", file=f"{where}/benchmarks.csv")
+    _check_unique(benchmarks, ("benchmark",), file=f"{where}/benchmarks.csv")
+    file = f"{where}/scores.csv"
+    _check_cells(scores, table="scores", file=file)
+    _check_unique(scores, ("lm", "benchmark"), file=file)
+    _check_partner(scores, "lm", lms["lm"], file=file, partner="lms.csv")
+    _check_partner(scores, "benchmark", benchmarks["benchmark"], file=file,
+                   partner="benchmarks.csv")  # fmt: skip
+    _check_score_range(scores, benchmarks, file=file)
+    _check_scored(lms, "lm", scores["lm"], file=f"{where}/lms.csv")
+    _check_scored(benchmarks, "benchmark", scores["benchmark"], file=f"{where}/benchmarks.csv")
+
+
+def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
+    """Check a table of lms by itself.
+
+    Parameters
+    ----------
+    lms
+        The table. An index named `line` holds line numbers; otherwise row 0 is line 2.
+    file
+        The name of the file with its folder, for error messages.
+
+    Raises
+    ------
+    DataError
+        At the first problem, naming file, line and column.
+
+    Examples
+    --------
+    >>> from bayesmeta.data import load_dataset
+    >>> validate_lms(load_dataset().lms)
+    """
+    _check_cells(lms, table="lms", file=file)
+    _check_unique(lms, ("lm",), file=file)
+    present = [name for name in MIX_COLUMNS if name in lms.columns]
+    total = lms[present].sum(axis="columns")
+    for position in _positions(total > MIX_LIMIT):
+        parts = lms[present].iloc[position].dropna()
+        shares = listing(f"{name} {value:g}" for name, value in parts.items())
+        raise build_cell_error(
+            file, line=_line(lms, position), column=str(parts.index[0]),
+            said=f"the shares of '{lms['lm'].iloc[position]}' sum to {total.iloc[position]:g} "
+            f"percent ({shares}).",
+            mend=f"Allowed: a sum of {', '.join(present)} of at most {MIX_LIMIT:g}. Rescale them "
+            "to 100, or leave unknown shares blank.",
+        )  # fmt: skip
+
+
+def _line(frame: pd.DataFrame, position: int) -> int:
+    """Return the line on which an editor shows a row."""
+    return int(frame.index[position]) if frame.index.name == "line" else int(position) + 2
+
+
+def _positions(hits: Iterable[object]) -> list[int]:
+    """Return the positions of the rows for which something holds."""
+    return [position for position, hit in enumerate(hits) if hit]
+
+
+def _check_cells(frame: pd.DataFrame, *, table: str, file: str) -> None:
+    """Run the pandera schema and word its first complaint."""
+    import pandera.errors as pe
+
+    plain = frame.reset_index(drop=True)
+    try:
+        build_pandera_schema(table).validate(plain, lazy=True)
+    except pe.SchemaErrors as error:
+        cases = error.failure_cases
+        about_columns = cases[cases["index"].isna()]
+        if len(about_columns):
+            raise DataError(
+                f"{file}, line 1: {about_columns['check'].iloc[0]} "
+                f"'{about_columns['failure_case'].iloc[0]}'. "
+                f"Allowed columns: {listing(build_pandera_schema(table).columns)}. Rename, add "
+                "or remove columns."
+            ) from error
+        first = cases.sort_values("index", kind="stable").iloc[0]
+        column = get_column(table, name=str(first["column"]))
+        raise _cell_complaint(
+            first["failure_case"], column, line=_line(frame, int(first["index"])), file=file,
+            more=len(cases) - 1,
+        ) from error  # fmt: skip
+
+
+def _cell_complaint(value: object, column: Column, *, line: int, file: str, more: int) -> DataError:
+    """Word the error about one cell that breaks the rule of its column."""
+    mend = column.expects
+    if column.kind == "category":
+        said = f"'{value}' is not one of the words used here."
+        alias = ALIASES.get(str(value).lower())
+        if alias in column.allowed:
+            mend += f" Here it is called '{alias}'."
+        else:
+            mend += suggest(value, column.allowed)
+    elif column.kind == "month":
+        said = f"'{value}' is not a month."
+    elif value is None or value != value:
+        said = "the cell is blank."
+    else:
+        said = f"{value:g} is outside the allowed range."
+    mend += " Correct the cell." if not more else f" Correct the cell, and {more} more like it."
+    return build_cell_error(file, line=line, column=column.name, said=said, mend=mend)
+
+
+def _check_unique(frame: pd.DataFrame, key: tuple[str, ...], *, file: str) -> None:
+    """Raise if two rows have the same key."""
+    repeated = _positions(frame.duplicated(list(key)))
+    if len(repeated):
+        position = repeated[0]
+        row = frame[list(key)].iloc[position]
+        same = _positions((frame[list(key)] == row).all(axis="columns"))
+        names = " and ".join(f"{name} '{row[name]}'" for name in key)
+        raise build_cell_error(
+            file, line=_line(frame, position), column=key[-1],
+            said=f"{names} already stands on line {_line(frame, same[0])}.",
+            mend=f"Allowed: one row for every {' and '.join(key)}. Remove one of the two rows, "
+            "or rename one.",
+        )  # fmt: skip
+
+
+def _check_partner(
+    frame: pd.DataFrame, column: str, known: Iterable[str], *, file: str, partner: str
+) -> None:
+    """Raise if a name of this table is not in its partner table."""
+    known = list(known)
+    for position in _positions(~frame[column].isin(known)):
+        value = frame[column].iloc[position]
+        raise build_cell_error(
+            file, line=_line(frame, position), column=column,
+            said=f"'{value}' has no row in {partner}.{suggest(value, known)}",
+            mend=f"Allowed: {listing(_abridge(known))}. Correct the name, or add a row to "
+            f"{partner}.",
+        )  # fmt: skip
+
+
+def _abridge(names: list[str]) -> list[str]:
+    return names if len(names) <= 15 else [*names[:15], f"and {len(names) - 15} more"]
+
+
+def _check_score_range(scores: pd.DataFrame, benchmarks: pd.DataFrame, *, file: str) -> None:
+    """Raise if a score lies outside the range of its benchmark's metric."""
+    units = dict(zip(benchmarks["benchmark"], benchmarks["metric"], strict=True))
+    cells = zip(scores["benchmark"], scores["score"], strict=True)
+    for position, (benchmark, value) in enumerate(cells):
+        unit = units[benchmark]
+        low, high = METRIC_RANGE[unit]
+        if math.isnan(value) or low <= value <= high:
+            continue
+        percent = (
+            f" If {value:g} is in percent, divide it by 100."
+            if unit == "accuracy" and 1 < value <= 100
+            else ""
+        )
+        raise build_cell_error(
+            file, line=_line(scores, position), column="score",
+            said=f"{value:g} is outside the range of '{benchmark}', "
+            f"whose metric is {unit}.",
+            mend=f"Allowed: {unit} from {low:g} to {high:g}, or a "
+            f"blank cell where there is no score.{percent} Correct the score, or the metric in "
+            "benchmarks.csv.",
+        )  # fmt: skip
+
+
+def _check_scored(frame: pd.DataFrame, column: str, scored: Iterable[str], *, file: str) -> None:
+    """Raise if an lm or a benchmark has no row in the scores."""
+    for position in _positions(~frame[column].isin(list(scored))):
+        value = frame[column].iloc[position]
+        raise build_cell_error(
+            file, line=_line(frame, position), column=column,
+            said=f"no score of '{value}' is in scores.csv.",
+            mend=f"Allowed: every {column} has at least one row in scores.csv. Add its scores, or "
+            "remove this row.",
+        )  # fmt: skip

@@ -1,0 +1,163 @@
+"""The overlay of corrections that turns the tables as published into the corrected ones."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import pandas as pd
+
+from bayesmeta.data.schema import Column, get_column
+from bayesmeta.data.tables import BLANK, build_cell_error
+from bayesmeta.errors import listing, suggest
+
+__all__ = ["apply_corrections"]
+
+SCORE_PREFIX = "score:"
+KEPT = ("lm", "lm_family", "developer", "derived_from")
+"""Columns that name an lm and are never corrected by the overlay."""
+
+
+def apply_corrections(
+    lms: pd.DataFrame,
+    scores: pd.DataFrame,
+    corrections: pd.DataFrame,
+    *,
+    where: str = "corrections.csv",
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Replace every listed cell by its corrected value.
+
+    Parameters
+    ----------
+    lms, scores
+        The tables as published.
+    corrections
+        Rows of lm, field, published_value, corrected_value. The field is a column of lms or
+        `score:<benchmark>`; a blank corrected value drops the fact or the score.
+    where
+        The name of the corrections file, for error messages.
+
+    Returns
+    -------
+    lms, scores : pandas.DataFrame
+        Corrected copies with the rows, columns and index of the originals.
+
+    Raises
+    ------
+    DataError
+        If a row names an unknown lm, field or score, or if its published value is not what the
+        table holds, which means that the overlay belongs to another version of the tables.
+
+    Examples
+    --------
+    >>> lms = pd.DataFrame({"lm": ["a"], "norm": ["rmsnorm"]})
+    >>> scores = pd.DataFrame({"lm": ["a"], "benchmark": ["arc"], "score": [0.5]})
+    >>> rows = pd.DataFrame({"lm": ["a"], "field": ["score:arc"],
+    ...                      "published_value": ["0.5"], "corrected_value": ["0.6"]})
+    >>> apply_corrections(lms, scores, rows)[1]["score"].tolist()
+    [0.6]
+    """
+    changed_lms = {name: lms[name].tolist() for name in lms.columns if name not in KEPT}
+    changed_scores = scores["score"].tolist()
+    lm_rows = {lm: position for position, lm in enumerate(lms["lm"])}
+    pairs = zip(scores["lm"], scores["benchmark"], strict=True)
+    score_rows = {pair: position for position, pair in enumerate(pairs)}
+    for label, row in _rows_with_lines(corrections):
+        lm, field = str(row["lm"]), str(row["field"])
+        _check_lm(lm, lm_rows, line=label, where=where)
+        if field.startswith(SCORE_PREFIX):
+            benchmark = field.removeprefix(SCORE_PREFIX)
+            if (lm, benchmark) not in score_rows:
+                raise _unknown_score(lm, benchmark, score_rows, line=label, where=where)
+            column, cells, at = get_column("scores", name="score"), changed_scores, (lm, benchmark)
+            position = score_rows[at]
+        else:
+            if field not in changed_lms:
+                raise _unknown_field(field, changed_lms, line=label, where=where)
+            column, cells, position = get_column("lms", name=field), changed_lms[field], lm_rows[lm]
+        cells[position] = _replace(cells[position], row, column, line=label, where=where)
+    lms, scores = lms.copy(), scores.copy()
+    for name, cells in changed_lms.items():
+        lms[name] = pd.Series(cells, index=lms.index, dtype=lms[name].dtype)
+    scores["score"] = pd.Series(changed_scores, index=scores.index, dtype="float64")
+    return lms, scores
+
+
+def _rows_with_lines(frame: pd.DataFrame) -> list[tuple[int, dict[Hashable, object]]]:
+    """Pair every row with the line on which an editor shows it."""
+    lines = frame.index if frame.index.name == "line" else range(2, len(frame) + 2)
+    return list(zip(lines, frame.to_dict("records"), strict=True))
+
+
+def _replace(
+    cell: object, row: dict[Hashable, object], column: Column, *, line: int, where: str
+) -> object:
+    """Check that the published value is the cell's, and return the corrected one."""
+    published = _value(row["published_value"], column, "published_value", line, where)
+    corrected = _value(row["corrected_value"], column, "corrected_value", line, where)
+    if not (_is_blank(cell) and published is None) and cell != published:
+        shown = "a blank cell" if _is_blank(cell) else f"'{cell}'"
+        raise build_cell_error(
+            where, line=line, column="published_value",
+            said=f"it says '{row['published_value']}' for '{column.name}' of '{row['lm']}', but "
+            f"the table holds {shown}.",
+            mend="The corrections belong to another version of the tables. Allowed: the value "
+            "that the table holds. Update this row, or remove it.",
+        )  # fmt: skip
+    if corrected is None and column.filled:
+        raise build_cell_error(
+            where, line=line, column="corrected_value",
+            said=f"it is blank, but '{column.name}' is needed for every lm.",
+            mend=f"{column.expects} Fill the cell or remove the row.",
+        )  # fmt: skip
+    return corrected
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or value is pd.NA or value != value
+
+
+def _value(
+    text: object, column: Column, name: str, line: int, where: str
+) -> str | float | int | None:
+    """Read a corrections cell as a value of the column that it is about."""
+    if _is_blank(text) or text in BLANK:
+        return None
+    if column.kind != "number":
+        return str(text)
+    try:
+        number = float(str(text))
+    except ValueError as error:
+        raise build_cell_error(
+            where, line=line, column=name,
+            said=f"'{text}' is not a number, but '{column.name}' is one.", mend=column.expects,
+        ) from error  # fmt: skip
+    return int(str(text)) if column.whole and str(text).isdecimal() else number
+
+
+def _check_lm(lm: str, known: dict[str, int], *, line: int, where: str) -> None:
+    if lm not in known:
+        raise build_cell_error(
+            where, line=line, column="lm", said=f"'{lm}' is not in lms.csv.{suggest(lm, known)}",
+            mend="Allowed: an lm of lms.csv. Correct the name, or remove the row.",
+        )  # fmt: skip
+
+
+def _unknown_field(field: str, known: dict[str, list], *, line: int, where: str) -> Exception:
+    return build_cell_error(
+        where, line=line, column="field",
+        said=f"'{field}' is not a field that can be corrected.{suggest(field, known)}",
+        mend=f"Allowed: {listing(known)}, or score:<benchmark>. Correct the name.",
+    )  # fmt: skip
+
+
+def _unknown_score(
+    lm: str, benchmark: str, known: dict[tuple[str, str], int], *, line: int, where: str
+) -> Exception:
+    names = sorted({name for _, name in known})
+    return build_cell_error(
+        where, line=line, column="field",
+        said=f"scores.csv has no row for lm '{lm}' and benchmark '{benchmark}'."
+        f"{suggest(benchmark, names)}",
+        mend=f"Allowed: {listing(names)}. Correct the name, or add the row to scores.csv with a "
+        "blank score.",
+    )  # fmt: skip

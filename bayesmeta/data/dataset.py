@@ -1,0 +1,78 @@
+"""The object that everything else starts from: three tables that belong together."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bayesmeta.data.tables import format_table
+
+__all__ = ["VERSIONS", "Dataset"]
+
+VERSIONS = ("as-published", "corrected")
+"""The two versions of the facts: what the paper's code analyses, and what an audit made of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Dataset:
+    """Three tables that belong together, and where they came from.
+
+    Parameters
+    ----------
+    lms
+        One row per lm: identity, scale, design decisions, training mix in percent.
+    scores
+        One row per available score: lm, benchmark, score and se in the metric's native unit.
+    benchmarks
+        One row per benchmark: label, task_family, metric, direction, chance, n_items, n_shots.
+    version
+        The version of the facts, `as-published` or `corrected`.
+    source
+        `bundled`, or the folder that the tables were read from.
+
+    Examples
+    --------
+    >>> from bayesmeta.data import load_dataset
+    >>> load_dataset()
+    Dataset(92 lms, 13 benchmarks, 1105 scores, version='corrected', source='bundled')
+    """
+
+    lms: pd.DataFrame
+    scores: pd.DataFrame
+    benchmarks: pd.DataFrame
+    version: str = "corrected"
+    source: str = "memory"
+
+    @property
+    def checksum(self) -> str:
+        """The SHA-256 of the content of the three tables, the same on every platform."""
+        digest = hashlib.sha256()
+        for table in ("lms", "scores", "benchmarks"):
+            digest.update(format_table(getattr(self, table), table=table).encode())
+        return digest.hexdigest()
+
+    def counts(self) -> pd.Series:
+        """Count the available scores of every benchmark.
+
+        Returns
+        -------
+        pandas.Series
+            Counts indexed by benchmark, in the order of the benchmarks table.
+
+        Examples
+        --------
+        >>> from bayesmeta.data import load_dataset
+        >>> int(load_dataset(version="as-published").counts()["truthfulqa"])
+        69
+        """
+        order = self.benchmarks["benchmark"]
+        counts = self.scores["benchmark"].value_counts().reindex(order, fill_value=0)
+        return counts.rename("n_scores").rename_axis("benchmark")
+
+    def __repr__(self) -> str:
+        return (
+            f"Dataset({len(self.lms)} lms, {len(self.benchmarks)} benchmarks, "
+            f"{len(self.scores)} scores, version={self.version!r}, source={self.source!r})"
+        )

@@ -1,0 +1,260 @@
+"""Datasets in: the bundled tables in both versions, and a user's own folder."""
+
+from __future__ import annotations
+
+from functools import cache
+from os import PathLike
+from pathlib import Path
+
+import pandas as pd
+
+from bayesmeta.data.checks import validate_lms, validate_tables
+from bayesmeta.data.corrections import apply_corrections
+from bayesmeta.data.dataset import VERSIONS, Dataset
+from bayesmeta.data.schema import BENCHMARK_VOCABULARY
+from bayesmeta.data.tables import build_cell_error, read_table
+from bayesmeta.errors import DataError, listing, suggest
+
+__all__ = [
+    "bundled_folder",
+    "load_corrections",
+    "load_dataset",
+    "load_generation",
+    "read_dataset",
+    "read_lms",
+]
+
+
+def bundled_folder() -> Path:
+    """Find the tables that come with the package.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder inside an installed package, or `data/` of a checkout.
+
+    Raises
+    ------
+    DataError
+        If neither exists, which means that the installation is incomplete.
+
+    Examples
+    --------
+    >>> (bundled_folder() / "lms.csv").is_file()
+    True
+    """
+    here = Path(__file__).resolve()
+    for folder in (here.parent / "tables", here.parents[2] / "data"):
+        if (folder / "lms.csv").is_file():
+            return folder
+    raise DataError(
+        f"The bundled tables are missing: lms.csv is neither in {here.parent / 'tables'} nor in "
+        f"{here.parents[2] / 'data'}. Install bayesmeta again."
+    )
+
+
+def load_dataset(*, version: str = "corrected") -> Dataset:
+    """Load the bundled scores and facts of 92 base lms on 13 benchmark settings.
+
+    Parameters
+    ----------
+    version
+        `corrected` for the audited facts, or `as-published` for the values that the code of
+        "Not-Just Scaling Laws" (https://doi.org/10.48550/arXiv.2503.03862) analyses.
+
+    Returns
+    -------
+    Dataset
+        The tables. In the corrected version one lm, CrystalCoder, has no usable score.
+
+    Raises
+    ------
+    DataError
+        If the version is unknown.
+
+    Examples
+    --------
+    >>> load_dataset().lms["position_embedding"].value_counts()["rotary"]
+    np.int64(71)
+    """
+    _check_version(version)
+    folder = bundled_folder()
+    lms, scores = _tables(folder, version=version)
+    return _finish(lms, scores, _bundled_benchmarks(), version=version, source="bundled")
+
+
+def load_generation() -> pd.DataFrame:
+    """Load what the lms write when nothing is asked of them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        89 lms: domain shares of their free generations in percent, and ratios of words.
+
+    Examples
+    --------
+    >>> len(load_generation())
+    89
+    """
+    return read_table(bundled_folder() / "generation.csv", table="generation").reset_index(
+        drop=True
+    )
+
+
+def load_corrections() -> pd.DataFrame:
+    """Load every cell in which the two versions of the bundled data differ.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Text columns lm, field, published_value, corrected_value, confidence, reason, source.
+
+    Examples
+    --------
+    >>> sorted(load_corrections()["confidence"].unique())
+    ['A', 'B', 'C']
+    """
+    path = bundled_folder() / "corrections.csv"
+    return read_table(path, table="corrections").reset_index(drop=True)
+
+
+def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> Dataset:
+    r"""Read and check your own tables.
+
+    Parameters
+    ----------
+    folder
+        Holds lms.csv and scores.csv; benchmarks.csv unless all benchmarks are bundled ones; and
+        corrections.csv where there are two versions of the facts.
+    version
+        `corrected` applies corrections.csv where there is one; `as-published` leaves it out.
+
+    Returns
+    -------
+    Dataset
+        The tables, with unknown design facts blank. Rows without a score are left out.
+
+    Raises
+    ------
+    DataError
+        If a table is missing, unreadable or holds a value that is not allowed.
+
+    Examples
+    --------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "lms.csv").write_text("lm,lm_family,n_params,n_tokens\na,f,1e9,2e10\n")
+    >>> _ = (folder / "scores.csv").write_text("lm,benchmark,score\na,hellaswag,0.5\n")
+    >>> len(read_dataset(folder).scores)
+    1
+    """
+    _check_version(version)
+    folder = Path(folder)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        state = "is empty" if folder.is_dir() else "is not a folder"
+        raise DataError(
+            f"{folder} {state}. A dataset is a folder that holds lms.csv, scores.csv and, where "
+            "the benchmarks are your own, benchmarks.csv. Correct the path, or add the files."
+        )
+    lms, scores = _tables(folder, version="corrected")
+    benchmarks = _own_benchmarks(folder, scores)
+    validate_tables(lms, scores, benchmarks, where=str(folder))
+    if version == "as-published":
+        lms, scores = _tables(folder, version=version)
+    return _finish(lms, scores, benchmarks, version=version, source=str(folder))
+
+
+def read_lms(path: str | PathLike[str]) -> pd.DataFrame:
+    r"""Read and check one table of lms, such as new ones to predict for.
+
+    Parameters
+    ----------
+    path
+        A CSV file with at least lm, lm_family, n_params and n_tokens.
+
+    Returns
+    -------
+    pandas.DataFrame
+        All columns of the table of lms; unknown facts are blank.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable or holds a value that is not allowed.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "lms.csv"
+    >>> _ = path.write_text("lm,lm_family,n_params,n_tokens\na,f,1000000000,20000000000\n")
+    >>> read_lms(path)["n_params"].tolist()
+    [1000000000]
+    """
+    path = Path(path)
+    lms = read_table(path, table="lms")
+    validate_lms(lms, file=str(path))
+    return lms.reset_index(drop=True)
+
+
+def _check_version(version: str) -> None:
+    if version not in VERSIONS:
+        raise DataError(
+            f"version '{version}' is not known.{suggest(version, VERSIONS)} "
+            f"Allowed: {listing(VERSIONS)}. Choose one of them."
+        )
+
+
+def _tables(folder: Path, *, version: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read lms and scores of a folder in one version, indexed by line number."""
+    lms = read_table(folder / "lms.csv", table="lms")
+    scores = read_table(folder / "scores.csv", table="scores")
+    path = folder / "corrections.csv"
+    if version == "corrected" and path.is_file():
+        corrections = read_table(path, table="corrections")
+        lms, scores = apply_corrections(lms, scores, corrections, where=str(path))
+    return lms, scores
+
+
+@cache
+def _bundled_benchmarks() -> pd.DataFrame:
+    return read_table(bundled_folder() / "benchmarks.csv", table="benchmarks")
+
+
+def _own_benchmarks(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
+    """Read a folder's benchmarks, or take those of the bundled ones that it uses."""
+    path = folder / "benchmarks.csv"
+    if path.is_file():
+        own = read_table(path, table="benchmarks")
+        better = dict(zip(*BENCHMARK_VOCABULARY.values(), strict=True))
+        usual = pd.Series([better.get(unit) for unit in own["metric"]], own.index, dtype="str")
+        return own.assign(
+            label=own["label"].fillna(own["benchmark"]),
+            direction=own["direction"].fillna(usual),
+        )
+    bundled = _bundled_benchmarks()
+    for line, name in scores["benchmark"].items():
+        if name not in set(bundled["benchmark"]):
+            raise build_cell_error(
+                f"{folder / 'scores.csv'}", line=int(str(line)), column="benchmark",
+                said=f"'{name}' is not a bundled benchmark, and {folder} has no benchmarks.csv."
+                f"{suggest(name, bundled['benchmark'])}",
+                mend=f"Allowed: {listing(bundled['benchmark'])}. Correct the name, or add "
+                "benchmarks.csv with the columns benchmark, task_family and metric.",
+            )  # fmt: skip
+    return bundled.loc[bundled["benchmark"].isin(scores["benchmark"])]
+
+
+def _finish(
+    lms: pd.DataFrame,
+    scores: pd.DataFrame,
+    benchmarks: pd.DataFrame,
+    *,
+    version: str,
+    source: str,
+) -> Dataset:
+    """Leave out rows without a score and number the rows from 0."""
+    return Dataset(
+        lms=lms.reset_index(drop=True),
+        scores=scores.loc[scores["score"].notna()].reset_index(drop=True),
+        benchmarks=benchmarks.reset_index(drop=True),
+        version=version,
+        source=source,
+    )

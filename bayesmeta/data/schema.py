@@ -1,0 +1,296 @@
+"""The one home of what the tables may contain: columns, units, vocabularies and ranges.
+
+Reading, checking and the data dictionary follow `COLUMNS`, so a rule is written once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
+
+__all__ = [
+    "ALIASES",
+    "BENCHMARK_VOCABULARY",
+    "COLUMNS",
+    "LM_VOCABULARY",
+    "METRIC_RANGE",
+    "MIX_COLUMNS",
+    "MIX_LIMIT",
+    "PUBLISHED_WORDS",
+    "SHARE_COLUMNS",
+    "Column",
+    "build_pandera_schema",
+    "column_names",
+    "get_column",
+]
+
+LM_VOCABULARY: dict[str, tuple[str, ...]] = {
+    "position_embedding": ("rotary", "learned", "alibi", "sinusoidal"),
+    "norm": ("layernorm", "rmsnorm", "nonparametric"),
+    "attention": ("mha", "gqa", "mqa", "mha_local"),
+    "biases": (
+        "all", "none", "qkv_only", "no_qkv", "no_attn", "ln_only", "attn_only", "some",
+    ),
+    "block": ("sequential", "parallel"),
+    "activation": ("gelu", "relu", "swiglu", "geglu", "silu", "gelu_new", "gelu_fast"),
+    "weight_tying": ("tied", "untied"),
+}  # fmt: skip
+"""The words a categorical column of `lms.csv` may hold; the first is the commonest level."""
+
+PUBLISHED_WORDS: dict[str, tuple[str, ...]] = {
+    "attention": ("mha_local",),
+    "biases": ("attn_only", "some"),
+    "activation": ("silu", "gelu_new", "gelu_fast"),
+}
+"""Words that occur only in the as-published version; the corrections replace them all."""
+
+ALIASES: dict[str, str] = {
+    "rope": "rotary", "absolute": "learned", "parametric": "layernorm", "layer_norm": "layernorm",
+    "non-parametric": "nonparametric", "rms_norm": "rmsnorm", "full": "mha", "multi-head": "mha",
+    "local,full": "mha_local", "false": "untied", "true": "tied", "acc": "accuracy",
+    "brier_score": "brier", "max": "higher", "min": "lower",
+}  # fmt: skip
+"""Usual spellings elsewhere and the word used here, to make an error message helpful."""
+
+MIX_COLUMNS = ("web_share", "code_share", "books_share", "reference_share", "academic_share")
+"""The domains of the training mix, in percent of the training tokens."""
+
+SHARE_COLUMNS = (*MIX_COLUMNS, "english_share")
+"""Every column measured in percent of the training tokens."""
+
+MIX_LIMIT = 100.5
+"""Largest allowed sum of the five domain shares: 100 percent and room for rounding."""
+
+BENCHMARK_VOCABULARY: dict[str, tuple[str, ...]] = {
+    "metric": ("accuracy", "brier"),
+    "direction": ("higher", "lower"),
+}
+
+METRIC_RANGE: dict[str, tuple[float, float]] = {"accuracy": (0.0, 1.0), "brier": (0.0, 2.0)}
+"""Smallest and largest possible score of each metric, in its native unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What one column of a table holds.
+
+    Parameters
+    ----------
+    name
+        The header of the column.
+    kind
+        One of text, month, category, number.
+    meaning
+        One line for the error message, units included.
+    required
+        The column must be present.
+    filled
+        No cell may be blank.
+    whole
+        A number without decimals.
+    low, high
+        The allowed range of a number, both ends included.
+    allowed
+        The words of a category.
+    """
+
+    name: str
+    kind: str
+    meaning: str
+    required: bool = False
+    filled: bool = False
+    whole: bool = False
+    low: float = float("-inf")
+    high: float = float("inf")
+    allowed: tuple[str, ...] = ()
+
+    @property
+    def expects(self) -> str:
+        """What a cell of this column may hold, in words."""
+        blank = "" if self.filled else ", or a blank cell for unknown"
+        if self.kind == "category":
+            return f"Allowed: {', '.join(self.allowed)}{blank}."
+        if self.kind == "month":
+            return f"Allowed: a year and a month as YYYY-MM, such as 2023-07{blank}."
+        if self.kind == "number":
+            noun = "a whole number" if self.whole else "a number"
+            low = "" if self.low == float("-inf") else f" from {self.low:g}"
+            high = " up" if self.high == float("inf") else f" to {self.high:g}"
+            return f"Allowed: {noun}{low}{high if low else ''} ({self.meaning}){blank}."
+        return f"Allowed: text ({self.meaning}){blank}."
+
+
+def _text(name: str, meaning: str, *, required: bool = False, filled: bool = False) -> Column:
+    return Column(name, "text", meaning, required=required, filled=filled or required)
+
+
+def _category(name: str) -> Column:
+    return Column(name, "category", "one of the listed words", allowed=LM_VOCABULARY[name])
+
+
+def _share(name: str) -> Column:
+    return Column(name, "number", "percent of the training tokens", low=0, high=100)
+
+
+def _count(name: str, meaning: str, *, needed: bool = False, low: float = 1) -> Column:
+    return Column(name, "number", meaning, required=needed, filled=needed, whole=True, low=low)
+
+
+_LM = (
+    _text("lm", "the name of the language model", required=True),
+    _text("lm_family", "the series it belongs to", required=True),
+    _text("developer", "who trained it"),
+    Column("released", "month", "month of release"),
+    _text("derived_from", "the lm it was continued from, and how"),
+    _count("n_params", "the count of parameters; 7B is 7000000000", needed=True, low=1000),
+    _count("n_tokens", "the count of training tokens; 300B is 300000000000", needed=True, low=1000),
+    *(_category(name) for name in LM_VOCABULARY),
+    _count("context_length", "tokens of context in training"),
+    Column("mlp_ratio", "number", "width of one feed-forward branch over d_model", low=0.01),
+    _count("d_model", "width of the residual stream"),
+    _count("n_heads", "count of attention heads"),
+    *(_share(name) for name in ("code_share", "web_share", "books_share")),
+    *(_share(name) for name in ("reference_share", "academic_share", "english_share")),
+)
+
+_SCORES = (
+    _text("lm", "an lm of lms.csv", required=True),
+    _text("benchmark", "a benchmark of benchmarks.csv", required=True),
+    Column("score", "number", "accuracy in [0, 1] or Brier score in [0, 2]", required=True),
+    Column("se", "number", "standard error of the score, in its unit", low=0),
+    _text("source", "who ran the evaluation"),
+)
+
+_BENCHMARKS = (
+    _text("benchmark", "the name of the benchmark setting", required=True),
+    _text("label", "the name shown in figures"),
+    _text("task_family", "the kind of task, such as math or code", required=True),
+    Column("metric", "category", "unit of the score", required=True, filled=True,
+           allowed=BENCHMARK_VOCABULARY["metric"]),
+    Column("direction", "category", "which scores are better",
+           allowed=BENCHMARK_VOCABULARY["direction"]),
+    Column("chance", "number", "expected score of a uniform guess", low=0, high=2),
+    _count("n_items", "count of test items"),
+    _count("n_shots", "worked examples in the prompt", low=0),
+)  # fmt: skip
+
+_CORRECTIONS = (
+    _text("lm", "an lm of lms.csv", required=True),
+    _text("field", "a column of lms.csv, or score:<benchmark>", required=True),
+    Column("published_value", "text", "the value before", required=True),
+    Column("corrected_value", "text", "the value after; blank drops it", required=True),
+    Column("confidence", "category", "how sure the correction is", allowed=("A", "B", "C")),
+    _text("reason", "why the value is changed"),
+    _text("source", "where the fact comes from"),
+)
+
+_GENERATION = (
+    _text("lm", "an lm of lms.csv", required=True),
+    *(
+        Column(f"generated_{domain}_share", "number", "percent of generations", low=0, high=100)
+        for domain in ("web", "code", "books", "reference", "academic", "specific", "english")
+    ),
+    *(
+        Column(f"{word}_ratio", "number", "matches per 100,000 characters", low=0)
+        for word in ("question", "imperative", "conjunction", "instruction", "number")
+    ),
+)
+
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    "lms": _LM,
+    "scores": _SCORES,
+    "benchmarks": _BENCHMARKS,
+    "corrections": _CORRECTIONS,
+    "generation": _GENERATION,
+}
+"""The columns of every table, in file order."""
+
+
+def column_names(table: str) -> tuple[str, ...]:
+    """Name the columns of a table in file order.
+
+    Parameters
+    ----------
+    table
+        One of lms, scores, benchmarks, corrections, generation.
+
+    Returns
+    -------
+    tuple of str
+        The headers.
+
+    Examples
+    --------
+    >>> column_names("scores")
+    ('lm', 'benchmark', 'score', 'se', 'source')
+    """
+    return tuple(column.name for column in COLUMNS[table])
+
+
+def get_column(table: str, *, name: str) -> Column:
+    """Look up what one column of a table holds.
+
+    Parameters
+    ----------
+    table
+        One of lms, scores, benchmarks, corrections, generation.
+    name
+        The header of the column.
+
+    Returns
+    -------
+    Column
+        Its kind, unit and range; a KeyError if there is none.
+
+    Examples
+    --------
+    >>> get_column("lms", name="code_share").meaning
+    'percent of the training tokens'
+    """
+    return {column.name: column for column in COLUMNS[table]}[name]
+
+
+def build_pandera_schema(table: str) -> pa.DataFrameSchema:
+    """Build the pandera schema that follows from the columns of a table.
+
+    pandera takes long to import, so this happens only where a table is checked.
+
+    Parameters
+    ----------
+    table
+        One of lms, scores, benchmarks, corrections, generation.
+
+    Returns
+    -------
+    pandera.pandas.DataFrameSchema
+        One check per column: words, range or form.
+
+    Examples
+    --------
+    >>> sorted(build_pandera_schema("scores").columns)
+    ['benchmark', 'lm', 'score', 'se', 'source']
+    """
+    import pandera.pandas as pa
+
+    def checks(column: Column) -> list[pa.Check]:
+        if column.kind == "category":
+            return [pa.Check.isin(column.allowed)]
+        if column.kind == "month":
+            return [pa.Check.str_matches(r"^\d{4}-(0[1-9]|1[0-2])$")]
+        if column.kind == "number":
+            return [pa.Check.in_range(column.low, column.high)]
+        return []
+
+    return pa.DataFrameSchema(
+        {
+            column.name: pa.Column(
+                checks=checks(column), nullable=not column.filled, required=column.required
+            )
+            for column in COLUMNS[table]
+        },
+        strict=True,
+        name=table,
+    )

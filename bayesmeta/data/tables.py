@@ -1,0 +1,289 @@
+"""CSV files in and out: read with line numbers that a text editor shows, write atomically.
+
+Tables read here carry the line number of every row as their index (named `line`), so that every
+later check can point at the cell to mend.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bayesmeta.data.schema import COLUMNS, Column, column_names
+from bayesmeta.errors import DataError, listing, suggest
+
+__all__ = ["build_cell_error", "format_table", "read_table", "write_text"]
+
+BLANK = frozenset({"", "NA", "NaN", "nan"})
+"""Cell texts that mean: not known."""
+
+
+def build_cell_error(file: str, *, line: int, column: str, said: str, mend: str) -> DataError:
+    """Word an error about one cell: where it is, what is wrong, how to mend it.
+
+    Parameters
+    ----------
+    file
+        The name of the file, with its folder.
+    line
+        The 1-based line number, the header being line 1.
+    column
+        The header of the column.
+    said
+        What is wrong, with the value shown.
+    mend
+        What is allowed and what to do.
+
+    Returns
+    -------
+    DataError
+        The error, to be raised by the caller.
+
+    Examples
+    --------
+    >>> str(build_cell_error("lms.csv", line=2, column="lm", said="it is blank.", mend="Fill it."))
+    "lms.csv, line 2, column 'lm': it is blank. Fill it."
+    """
+    return DataError(f"{file}, line {line}, column '{column}': {said} {mend}")
+
+
+def read_table(path: Path, *, table: str) -> pd.DataFrame:
+    r"""Read one CSV table and turn its cells into text and numbers.
+
+    Columns that the file leaves out are added as unknown; blank cells are unknown.
+
+    Parameters
+    ----------
+    path
+        The file.
+    table
+        Which table it is: lms, scores, benchmarks, corrections or generation.
+
+    Returns
+    -------
+    pandas.DataFrame
+        All columns of the table in schema order, indexed by line number.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty or no CSV text, or if a header or a cell is not allowed.
+
+    Examples
+    --------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "scores.csv").write_text("lm,benchmark,score\na,arc,0.5\n")
+    >>> read_table(folder / "scores.csv", table="scores").loc[2, "score"]
+    np.float64(0.5)
+    """
+    rows = _parse(path)
+    if not rows:
+        raise DataError(
+            f"{path} is empty. Its first line must name the columns: "
+            f"{listing(column_names(table))}."
+        )
+    header, body = rows[0][1], rows[1:]
+    _check_header(header, file=str(path), table=table)
+    if not body:
+        raise DataError(f"{path} has a header but no rows. Add at least one row below line 1.")
+    for line, cells in body:
+        if len(cells) != len(header):
+            raise DataError(
+                f"{path}, line {line}: the row has {len(cells)} cells, but the header names "
+                f"{len(header)} columns. Add or remove commas, and put text that contains a "
+                "comma in double quotes."
+            )
+    index = pd.Index([line for line, _ in body], name="line")
+    given = {name: [cells[i] for _, cells in body] for i, name in enumerate(header)}
+    blank = [""] * len(body)
+    return pd.DataFrame(
+        {
+            column.name: _coerce(given.get(column.name, blank), column, index, str(path))
+            for column in COLUMNS[table]
+        },
+        index=index,
+    )
+
+
+def _parse(path: Path) -> list[tuple[int, list[str]]]:
+    """Split a file into (line number, cells), leaving blank lines out."""
+    if not path.is_file():
+        raise DataError(
+            f"{path} does not exist. A dataset folder holds lms.csv, scores.csv and, where the "
+            "benchmarks are your own, benchmarks.csv; add the file or correct the path."
+        )
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        rows, start = [], 1
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                rows.append((start, [cell.strip() for cell in cells]))
+            start = reader.line_num + 1
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _no_csv(path, str(error)) from error
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}). Give yourself the right to read it."
+        ) from error
+    if "\0" in text:
+        raise _no_csv(path, "it contains NUL bytes")
+    return rows
+
+
+def _no_csv(path: Path, why: str) -> DataError:
+    return DataError(
+        f"{path} is not CSV text ({why}). Allowed: comma-separated values in UTF-8. Save the "
+        "sheet as 'CSV UTF-8' from the program that holds it."
+    )
+
+
+def _check_header(header: Sequence[str], *, file: str, table: str) -> None:
+    """Raise if a column is twice in the header, unknown or missing."""
+    allowed = column_names(table)
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        raise DataError(
+            f"{file}, line 1: the columns are separated by semicolons or tabs. Allowed: commas. "
+            "Save the sheet again as comma-separated values."
+        )
+    for name in header:
+        if header.count(name) > 1:
+            raise DataError(
+                f"{file}, line 1: column '{name}' appears {header.count(name)} times. "
+                "Keep one of them."
+            )
+    for name in header:
+        if name not in allowed:
+            missing = [option for option in allowed if option not in header]
+            raise DataError(
+                f"{file}, line 1: column '{name}' is not known.{suggest(name, missing)} "
+                f"Allowed: {listing(allowed)}. Rename or remove the column."
+            )
+    for column in COLUMNS[table]:
+        if column.required and column.name not in header:
+            needed = [option.name for option in COLUMNS[table] if option.required]
+            raise DataError(
+                f"{file}, line 1: column '{column.name}' is missing. Needed: {listing(needed)}. "
+                f"Add a column '{column.name}' ({column.meaning})."
+            )
+
+
+def _coerce(cells: Sequence[str], column: Column, index: pd.Index, file: str) -> pd.Series:
+    """Turn the texts of one column into its type, or raise at the first bad cell."""
+    if column.filled:
+        for line, cell in zip(index, cells, strict=True):
+            if cell in BLANK:
+                raise build_cell_error(
+                    file, line=line, column=column.name, said="the cell is blank.",
+                    mend=f"{column.expects} Fill the cell or remove the row.",
+                )  # fmt: skip
+    if column.kind != "number":
+        texts = [None if cell in BLANK else cell for cell in cells]
+        return pd.Series(texts, index=index, dtype="str")
+    numbers = [_number(cell, column, line, file) for line, cell in zip(index, cells, strict=True)]
+    whole = column.whole and column.filled
+    return pd.Series(numbers, index=index, dtype="int64" if whole else "float64")
+
+
+def _number(cell: str, column: Column, line: int, file: str) -> float:
+    """Read one number, exactly where it is a whole one."""
+    if cell in BLANK:
+        return math.nan
+    try:
+        value = int(cell) if column.whole and cell.isdecimal() else float(cell)
+    except ValueError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise build_cell_error(
+            file, line=line, column=column.name, said=f"'{cell}' is not a number.",
+            mend=f"{column.expects} Write digits with a point for decimals, without units, "
+            "percent signs or thousands separators.",
+        )  # fmt: skip
+    if column.whole and value != int(value):
+        raise build_cell_error(
+            file, line=line, column=column.name, said=f"'{cell}' is not a whole number.",
+            mend=f"{column.expects} Round it.",
+        )  # fmt: skip
+    return value
+
+
+def format_table(frame: pd.DataFrame, *, table: str) -> str:
+    r"""Write a table as CSV text in one canonical form.
+
+    Numbers use the shortest text that reads back to the same value, so the text is the same on
+    every platform and serves as the content that a checksum is taken of.
+
+    Parameters
+    ----------
+    frame
+        The table; its index is left out.
+    table
+        Which table it is.
+
+    Returns
+    -------
+    str
+        The text, with lines that end in a line feed.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"lm": ["a"], "benchmark": ["arc"], "score": [0.5]})
+    >>> format_table(frame, table="scores")
+    'lm,benchmark,score\na,arc,0.5\n'
+    """
+    columns = [column for column in COLUMNS[table] if column.name in frame.columns]
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([column.name for column in columns])
+    writer.writerows(
+        zip(*([_cell_text(value) for value in frame[c.name]] for c in columns), strict=True)
+    )
+    return out.getvalue()
+
+
+def _cell_text(value: object) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float):
+        return str(int(value)) if value == int(value) else repr(float(value))
+    return str(value)
+
+
+def write_text(path: Path, *, text: str) -> None:
+    """Write a file so that it is either complete or untouched.
+
+    Parameters
+    ----------
+    path
+        The file; its folder must exist.
+    text
+        The content.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be written.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "note.txt"
+    >>> write_text(path, text="done")
+    >>> path.read_text()
+    'done'
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(text.encode("utf-8"))
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise DataError(
+            f"{path} cannot be written ({error.strerror}). Choose a folder that exists and is "
+            "writable."
+        ) from error

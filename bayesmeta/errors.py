@@ -1,0 +1,93 @@
+"""The exceptions that bayesmeta raises on purpose, and two helpers that word their messages.
+
+Every message is one paragraph that names what was wrong, shows the value, lists what is
+allowed and says how to mend it, so a command-line user never needs to see a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BayesmetaError",
+    "DataError",
+    "FitError",
+    "QueryError",
+    "SpecError",
+    "StoreError",
+    "listing",
+    "suggest",
+]
+
+
+class BayesmetaError(Exception):
+    """Base class of every error that bayesmeta raises on purpose."""
+
+
+class DataError(BayesmetaError):
+    """A table is missing, unreadable or holds a value that is not allowed."""
+
+
+class SpecError(BayesmetaError):
+    """A model specification contradicts itself or the data."""
+
+
+class QueryError(BayesmetaError):
+    """A question about a fit cannot be understood or answered."""
+
+
+class StoreError(BayesmetaError):
+    """A saved fit cannot be written, read or trusted."""
+
+
+class FitError(BayesmetaError):
+    """Sampling could not start or did not finish."""
+
+
+def listing(allowed: Iterable[object]) -> str:
+    """Join values into one readable list.
+
+    Parameters
+    ----------
+    allowed
+        The values, in the order in which they should be read.
+
+    Returns
+    -------
+    str
+        The values separated by a comma and a blank.
+
+    Examples
+    --------
+    >>> listing(["mha", "gqa"])
+    'mha, gqa'
+    """
+    return ", ".join(str(value) for value in allowed)
+
+
+def suggest(value: object, allowed: Iterable[object]) -> str:
+    """Guess which allowed value a misspelt one was meant to be.
+
+    Parameters
+    ----------
+    value
+        What was given.
+    allowed
+        What would have been accepted.
+
+    Returns
+    -------
+    str
+        A sentence with a leading blank, or an empty string where nothing is close.
+
+    Examples
+    --------
+    >>> suggest("rotery", ["rotary", "learned"])
+    " Did you mean 'rotary'?"
+    >>> suggest("xyz", ["rotary", "learned"])
+    ''
+    """
+    by_lower = {str(option).lower(): str(option) for option in allowed}
+    close = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean '{by_lower[close[0]]}'?" if close else ""

@@ -1,0 +1,121 @@
+"""Your own folder: what may be left out, what is filled in, what comes back."""
+
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bayesmeta.data import apply_corrections, load_dataset, read_dataset
+from bayesmeta.data.load import bundled_folder
+from bayesmeta.data.schema import column_names
+from bayesmeta.data.tables import format_table, read_table, write_text
+from bayesmeta.errors import DataError
+
+CORRECTIONS = "lm,field,published_value,corrected_value\n"
+
+
+def test_valid_folder(texts, write_folder):
+    folder = write_folder(texts)
+    data = read_dataset(folder)
+    assert tuple(data.lms.columns) == column_names("lms")
+    assert data.lms["norm"].isna().all()
+    assert data.lms["n_tokens"].tolist() == [20 * 10**9, 300 * 10**9, 100 * 10**9]
+    assert data.benchmarks["direction"].tolist() == ["higher", "lower"]
+    assert data.benchmarks["label"].tolist() == ["reading", "proofs"]
+    assert data.counts().to_dict() == {"reading": 3, "proofs": 2}
+    assert data.source == str(folder)
+    assert repr(data).startswith("Dataset(3 lms, 2 benchmarks, 5 scores")
+
+
+def test_blank_scores_are_left_out(texts, write_folder):
+    texts["scores"] = texts["scores"].replace("0.40,0.01", ",")
+    data = read_dataset(write_folder(texts))
+    assert len(data.scores) == 4
+    assert "other" in data.lms["lm"].tolist()
+
+
+def test_bundled_benchmarks_serve_known_names(texts, write_folder):
+    del texts["benchmarks"]
+    texts["scores"] = texts["scores"].replace("reading", "hellaswag").replace("proofs", "anli")
+    data = read_dataset(write_folder(texts))
+    assert data.benchmarks["benchmark"].tolist() == ["anli", "hellaswag"]
+    assert data.benchmarks["metric"].tolist() == ["brier", "accuracy"]
+
+
+def test_bundled_folder_reads_like_the_bundled_data():
+    for version in ("as-published", "corrected"):
+        read = read_dataset(bundled_folder(), version=version)
+        assert read.checksum == load_dataset(version=version).checksum
+
+
+def test_byte_order_mark_and_windows_line_ends(texts, write_folder):
+    plain = read_dataset(write_folder(texts)).checksum
+    windows = {
+        name: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() for name, text in texts.items()
+    }
+    assert read_dataset(write_folder(windows)).checksum == plain
+
+
+def test_own_corrections_are_applied(texts, write_folder):
+    rows = "small,norm,,rmsnorm\nlarge,score:proofs,0.9,\nother,n_params,2000000000,3000000000\n"
+    folder = write_folder({**texts, "corrections": CORRECTIONS + rows})
+    data = read_dataset(folder)
+    assert data.lms.loc[0, "norm"] == "rmsnorm"
+    assert data.lms.loc[2, "n_params"] == 3 * 10**9
+    assert data.counts()["proofs"] == 1
+    published = read_dataset(folder, version="as-published")
+    assert published.counts()["proofs"] == 2
+    assert published.lms["norm"].isna().all()
+
+
+@pytest.mark.parametrize(
+    "row, message",
+    [
+        ("smal,norm,,rmsnorm", r"line 2, column 'lm': 'smal' is not in lms.csv.*mean 'small'"),
+        ("small,nrm,,rmsnorm", r"line 2, column 'field': 'nrm' is not.*Did you mean 'norm'\?.*All"),
+        ("small,score:proof,1.1,", r"column 'field': scores.csv has no row.*Did you mean 'proofs'"),
+        ("small,norm,alibi,rmsnorm", r"column 'published_value': it says 'alibi' for 'norm'.*holds "
+                                     r"a blank cell.*another version"),
+        ("small,score:proofs,1.2,", r"it says '1.2' for 'score' of 'small'.*holds '1.1'"),
+        ("small,n_params,1000000000,", r"column 'corrected_value': it is blank.*'n_params'"),
+        ("small,code_share,10,much", r"column 'corrected_value': 'much' is not a number"),
+        ("small,norm,,batchnorm", r"lms.csv, line 2, column 'norm': 'batchnorm'.*Allowed: layern"),
+    ],
+)  # fmt: skip
+def test_wrong_corrections(row, message, texts, write_folder):
+    folder = write_folder({**texts, "corrections": CORRECTIONS + row + "\n"})
+    with pytest.raises(DataError, match=message):
+        read_dataset(folder)
+
+
+def test_corrections_leave_the_originals_alone(texts, write_folder):
+    folder = write_folder(texts)
+    lms = read_table(folder / "lms.csv", table="lms")
+    scores = read_table(folder / "scores.csv", table="scores")
+    before = format_table(lms, table="lms"), format_table(scores, table="scores")
+    rows = pd.DataFrame(
+        [("small", "norm", None, "rmsnorm"), ("small", "score:proofs", "1.1", "1.0")],
+        columns=["lm", "field", "published_value", "corrected_value"],
+    )
+    changed, _ = apply_corrections(lms, scores, rows)
+    assert changed.loc[2, "norm"] == "rmsnorm"
+    assert (format_table(lms, table="lms"), format_table(scores, table="scores")) == before
+
+
+@given(st.lists(st.floats(0, 1) | st.just(math.nan), min_size=1, max_size=20))
+def test_scores_survive_writing_and_reading(tmp_path_factory, values):
+    frame = pd.DataFrame({"lm": [f"lm{i}" for i in range(len(values))], "benchmark": "b"})
+    frame["score"] = values
+    path = tmp_path_factory.mktemp("round") / "scores.csv"
+    write_text(path, text=format_table(frame, table="scores"))
+    back = read_table(path, table="scores")["score"].reset_index(drop=True)
+    pd.testing.assert_series_equal(back, frame["score"], check_exact=True)
+
+
+def test_writing_leaves_no_half_file(tmp_path):
+    with pytest.raises(DataError, match="cannot be written"):
+        write_text(tmp_path / "missing" / "lms.csv", text="x")
+    write_text(tmp_path / "lms.csv", text="x")
+    assert [path.name for path in tmp_path.iterdir()] == ["lms.csv"]
