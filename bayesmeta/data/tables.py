@@ -82,20 +82,48 @@ def read_table(path: Path, *, table: str) -> pd.DataFrame:
     >>> read_table(folder / "scores.csv", table="scores").loc[2, "score"]
     np.float64(0.5)
     """
-    rows = _parse(path)
+    return _build_frame(_parse(path), file=str(path), table=table)
+
+
+def parse_text(text: str, *, table: str) -> pd.DataFrame:
+    r"""Turn the text of a table that was checked before, such as one in a saved fit, into a frame.
+
+    Parameters
+    ----------
+    text
+        What `format_table` made.
+    table
+        Which table it is.
+
+    Returns
+    -------
+    pandas.DataFrame
+        All columns of the table in schema order, numbered from 0.
+
+    Examples
+    --------
+    >>> parse_text("lm,benchmark,score\na,arc,0.5\n", table="scores").loc[0, "score"]
+    np.float64(0.5)
+    """
+    rows = [(line, cells) for line, cells in enumerate(csv.reader(io.StringIO(text)), start=1)]
+    return _build_frame(rows, file=table, table=table).reset_index(drop=True)
+
+
+def _build_frame(rows: list[tuple[int, list[str]]], *, file: str, table: str) -> pd.DataFrame:
+    """Check the header and turn cells into text and numbers; the first row is the header."""
     if not rows:
         raise DataError(
-            f"{path} is empty. Its first line must name the columns: "
+            f"{file} is empty. Its first line must name the columns: "
             f"{listing(column_names(table))}."
         )
     header, body = rows[0][1], rows[1:]
-    _check_header(header, file=str(path), table=table)
+    _check_header(header, file=file, table=table)
     if not body:
-        raise DataError(f"{path} has a header but no rows. Add at least one row below line 1.")
+        raise DataError(f"{file} has a header but no rows. Add at least one row below line 1.")
     for line, cells in body:
         if len(cells) != len(header):
             raise DataError(
-                f"{path}, line {line}: the row has {len(cells)} cells, but the header names "
+                f"{file}, line {line}: the row has {len(cells)} cells, but the header names "
                 f"{len(header)} columns. Add or remove commas, and put text that contains a "
                 "comma in double quotes."
             )
@@ -104,7 +132,7 @@ def read_table(path: Path, *, table: str) -> pd.DataFrame:
     blank = [""] * len(body)
     return pd.DataFrame(
         {
-            column.name: _coerce(given.get(column.name, blank), column, index, str(path))
+            column.name: _coerce(given.get(column.name, blank), column, index, file)
             for column in COLUMNS[table]
         },
         index=index,

@@ -1,0 +1,56 @@
+"""Bayesian meta-analysis of what makes language models good.
+
+The public names, in the order in which data flow:
+
+- data: `load_dataset`, `read_dataset`, `Dataset`
+- model: `ModelSpec`, `Priors`, `read_spec`
+- inference: `fit`, `Fit`, `load_fit`, `load_reference_fit`, `check`
+- effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`
+- reporting: `plot`
+
+Importing the package, or asking the shipped posterior a question, does not import PyMC.
+"""
+
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from bayesmeta.data import Dataset, load_dataset, read_dataset
+from bayesmeta.effects import curve, effects, evidence, prob_helps, query
+from bayesmeta.errors import BayesmetaError
+from bayesmeta.inference import Fit, check, fit, load_fit, load_reference_fit
+from bayesmeta.model import ModelSpec, Priors, read_spec
+
+if TYPE_CHECKING:
+    from bayesmeta.reporting import plots as plot
+
+__all__ = [
+    "BayesmetaError",
+    "Dataset",
+    "Fit",
+    "ModelSpec",
+    "Priors",
+    "check",
+    "curve",
+    "effects",
+    "evidence",
+    "fit",
+    "load_dataset",
+    "load_fit",
+    "load_reference_fit",
+    "plot",
+    "prob_helps",
+    "query",
+    "read_dataset",
+    "read_spec",
+]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Load `plot`, and with it matplotlib, when it is first used."""
+    if name == "plot":
+        from bayesmeta.reporting import plots
+
+        return plots
+    raise AttributeError(f"module 'bayesmeta' has no attribute '{name}'")

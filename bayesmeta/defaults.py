@@ -1,0 +1,57 @@
+"""The only home of constants: intervals, thresholds, sampler settings.
+
+Every one carries its reason; nothing else in the package repeats a number from here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CI_PROB: Final = 0.9
+"""Probability of every interval; 90 % bounds need fewer draws than 95 % ones."""
+
+CI_KIND: Final = "eti"
+"""Equal-tailed: unlike highest density, it stays the same interval under the back-transform."""
+
+DRAWS: Final = 1000
+TUNE: Final = 1000
+CHAINS: Final = 4
+SEED: Final = 1
+SAMPLERS: Final = ("nutpie", "pymc", "numpyro")
+TARGET_ACCEPT: Final = 0.8
+
+QUICK_DRAWS: Final = 150
+QUICK_CHAINS: Final = 2
+"""A look at the pipeline in a minute. Such a fit does not pass its own checks, and says so."""
+
+RHAT_MAX: Final = 1.01
+"""Vehtari et al. 2021, https://doi.org/10.1214/20-BA1221."""
+
+ESS_MIN: Final = 400
+"""100 per chain, the smallest for which R-hat and interval bounds are stable (same source)."""
+
+BFMI_MIN: Final = 0.3
+"""Betancourt 2016, https://doi.org/10.48550/arXiv.1604.00695."""
+
+PARETO_K_MAX: Final = 0.7
+"""Above it importance sampling is unreliable: https://doi.org/10.48550/arXiv.1507.02646."""
+
+EQUIVALENCE: Final = 0.5
+"""Half a point either way counts as no difference: below the noise of rerunning a benchmark."""
+
+OPTIMUM_BAND: Final = (15.0, 25.0)
+"""Percent of code in the data that the literature recommends; its probability is reported."""
+
+CONTRACTION_IDENTIFIED: Final = 0.5
+CONTRACTION_WEAK: Final = 0.25
+"""Share of the prior variance that the data must remove before an effect counts as measured."""
+
+WITHIN_SHARE_IDENTIFIED: Final = 0.05
+"""Least share of a decision's variation inside lm families: siblings share the rest of the recipe,
+so only within-family variation separates one decision from all that comes bundled with it."""
+
+FAMILIES_IDENTIFIED: Final = 3
+"""Least number of lm families on each side of a contrast; two cannot show heterogeneity."""
+
+REFERENCE_DRAWS: Final = 1000
+"""Draws of the shipped posterior: a probability near one half has an MCSE of 0.016."""

@@ -1,0 +1,32 @@
+"""Tables to labelled arrays: decisions, outcomes, composition, matrix. No PyMC."""
+
+from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, code_fraction, shift_part
+from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS, UNDISCLOSED, Decision
+from bayesmeta.design.matrix import (
+    MIX_UNIT,
+    SCALE_TERMS,
+    Design,
+    Term,
+    build_design,
+    standardise,
+)
+from bayesmeta.design.outcomes import Outcomes
+
+__all__ = [
+    "DECISIONS",
+    "DEFAULT_DECISIONS",
+    "DOMAINS",
+    "MIX_UNIT",
+    "SCALE_TERMS",
+    "UNDISCLOSED",
+    "CodeBasis",
+    "Decision",
+    "Design",
+    "Mix",
+    "Outcomes",
+    "Term",
+    "build_design",
+    "code_fraction",
+    "shift_part",
+    "standardise",
+]

@@ -1,0 +1,254 @@
+"""The training mix as a composition: parts that sum to one, some of them undisclosed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesmeta.data.schema import MIX_COLUMNS
+
+__all__ = [
+    "DOMAINS",
+    "CodeBasis",
+    "Mix",
+    "build_code_basis",
+    "build_mix",
+    "code_fraction",
+    "shift_part",
+]
+
+DOMAINS: tuple[str, ...] = (*MIX_COLUMNS, "other_share")
+"""The parts of the composition; `other_share` is what the recorded domains leave."""
+
+_CODE = DOMAINS.index("code_share")
+_SMALLEST_PART = 0.01
+"""Keeps the prior of an undisclosed mix away from log 0."""
+
+_BOUNDARY, _N_SINES, _N_GRID = 1.5, 8, 201
+"""Half-width of the sines' domain in units of 50 points, their number, and the grid's size."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mix:
+    """Known and unknown parts of the training mix.
+
+    Parameters
+    ----------
+    known
+        Fractions, NaN where undisclosed, shape (lm, domain).
+    rows
+        Rows of the lms with an undisclosed part, shape (undisclosed lm,).
+    group
+        Which undisclosed mix each of them has; siblings with the same record share one.
+    group_names
+        The lm family behind each undisclosed mix, shape (mix_group,).
+    log_mean
+        Mean log fraction of the disclosed mixes, each family counted once, shape (domain,).
+    """
+
+    known: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    group: NDArray[np.int64]
+    group_names: tuple[str, ...]
+    log_mean: NDArray[np.float64]
+
+    def complete(self, unknown: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fill the undisclosed parts of every lm.
+
+        Parameters
+        ----------
+        unknown
+            Compositions of the undisclosed mixes, shape (..., mix_group, domain).
+
+        Returns
+        -------
+        ndarray
+            Fractions that sum to one, shape (..., lm, domain). Recorded parts are kept; the rest
+            is divided in the proportions of the undisclosed composition.
+        """
+        unknown = np.asarray(unknown, float)
+        out = np.broadcast_to(
+            np.nan_to_num(self.known), (*unknown.shape[:-2], *self.known.shape)
+        ).copy()
+        if len(self.rows):
+            missing, rest = self.missing_parts()
+            parts = unknown[..., self.group, :] * missing
+            out[..., self.rows, :] += parts / parts.sum(-1, keepdims=True) * rest[:, None]
+        return out
+
+    def missing_parts(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Say which parts are undisclosed and how much they hold together.
+
+        Returns
+        -------
+        tuple of ndarray
+            Mask of shape (undisclosed lm, domain) and fractions of shape (undisclosed lm,).
+        """
+        known = self.known[self.rows]
+        return np.isnan(known), 1.0 - np.nansum(known, axis=1)
+
+
+def build_mix(lms: pd.DataFrame) -> Mix | None:
+    """Read the composition of the training data off the table of lms.
+
+    Parameters
+    ----------
+    lms
+        The table, with the five domain shares in percent.
+
+    Returns
+    -------
+    Mix or None
+        None where no lm discloses its whole mix.
+    """
+    shares = lms[list(MIX_COLUMNS)].to_numpy(float) / 100
+    total = shares.sum(axis=1)
+    known = np.column_stack([shares, np.clip(1 - total, 0, 1)])
+    known /= np.where(total > 1, total, 1.0)[:, None]
+    families = lms["lm_family"].to_numpy()
+    undisclosed = np.isnan(known).any(axis=1)
+    if undisclosed.all():
+        return None
+    means = pd.DataFrame(known[~undisclosed]).groupby(families[~undisclosed]).mean().to_numpy()
+    rows = np.flatnonzero(undisclosed)
+    records = [(families[row], *np.nan_to_num(known[row], nan=-1.0)) for row in rows]
+    distinct = list(dict.fromkeys(records))
+    return Mix(
+        known=known,
+        rows=rows,
+        group=np.array([distinct.index(record) for record in records], dtype=np.int64),
+        group_names=tuple(str(record[0]) for record in distinct),
+        log_mean=np.log(np.maximum(means.mean(axis=0), _SMALLEST_PART)),
+    )
+
+
+def shift_part(
+    mix: NDArray[np.float64],
+    *,
+    domain: str,
+    share: NDArray[np.float64] | float,
+    typical: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Set one part of a composition and scale the others in proportion.
+
+    Parameters
+    ----------
+    mix
+        Fractions, shape (..., domain).
+    domain
+        The part to set.
+    share
+        Its new fraction, broadcastable to the shape of `mix` without its last axis.
+    typical
+        Proportions used where an lm has nothing but this part, shape (domain,).
+
+    Returns
+    -------
+    ndarray
+        Fractions that sum to one, the shape of `mix`.
+
+    Examples
+    --------
+    >>> mix = np.array([0.6, 0.2, 0.1, 0.0, 0.0, 0.1])
+    >>> shift_part(mix, domain="code_share", share=0.6, typical=mix).round(3)
+    array([0.3 , 0.6 , 0.05, 0.  , 0.  , 0.05])
+    """
+    k = DOMAINS.index(domain)
+    others = np.delete(mix, k, axis=-1)
+    held = others.sum(-1, keepdims=True)
+    fallback = np.delete(typical, k) / np.delete(typical, k).sum()
+    proportions = np.where(held > 0, others / np.where(held > 0, held, 1.0), fallback)
+    share = np.broadcast_to(np.asarray(share, float), mix.shape[:-1])[..., None]
+    return np.insert(proportions * (1 - share), k, share[..., 0], axis=-1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CodeBasis:
+    """Smooth, bent functions of the code share, orthogonal to a constant and a straight line.
+
+    They are the principal functions of a Gaussian process with a squared exponential kernel,
+    written in Hilbert-space form (Solin & Saerkkae 2020, https://doi.org/10.1007/s11222-019-09886-w)
+    and without their straight part over 0 to 100 percent: that part belongs to the composition,
+    and leaving it in twice makes the posterior a ridge.
+
+    Parameters
+    ----------
+    frequency
+        Frequencies of the sines, shape (sine,).
+    mixing
+        Weights of the sines in every function, shape (sine, basis).
+    straight
+        Constant and slope taken off every function, shape (2, basis).
+    """
+
+    frequency: NDArray[np.float64]
+    mixing: NDArray[np.float64]
+    straight: NDArray[np.float64]
+
+    @property
+    def n_basis(self) -> int:
+        """Number of functions."""
+        return self.mixing.shape[1]
+
+    def evaluate(self, code: Any, *, sin: Callable[[Any], Any] = np.sin) -> Any:
+        """Evaluate the functions.
+
+        Parameters
+        ----------
+        code
+            Fractions of code, shape (...): an array, or a tensor with the matching `sin`.
+        sin
+            The sine for that kind of array.
+
+        Returns
+        -------
+        array or tensor
+            Values, shape (..., basis). With unit weights their squares sum to one on average
+            over 0 to 100 percent, so that an amplitude is in latent units.
+        """
+        code = code[..., None]
+        sines = sin(self.frequency * (2 * code - 1 + _BOUNDARY))
+        return sines @ self.mixing - self.straight[0] - self.straight[1] * code
+
+
+def build_code_basis(*, n_basis: int = 2, length: float = 50.0) -> CodeBasis:
+    """Build the functions of the code share.
+
+    Parameters
+    ----------
+    n_basis
+        Number of functions; two hold over 99 percent of the bent part's variance.
+    length
+        Length scale of the kernel, in percentage points of code.
+
+    Returns
+    -------
+    CodeBasis
+        The functions.
+
+    Examples
+    --------
+    >>> build_code_basis().evaluate(np.array([0.0, 0.2])).shape
+    (2, 2)
+    """
+    frequency = np.arange(1, _N_SINES + 1) * np.pi / (2 * _BOUNDARY)
+    density = np.exp(-0.25 * (length / 50 * frequency) ** 2)
+    grid = np.linspace(0, 1, _N_GRID)
+    sines = np.sin(frequency * (2 * grid[:, None] - 1 + _BOUNDARY)) * density
+    line = np.column_stack([np.ones_like(grid), grid])
+    bent = sines - line @ np.linalg.lstsq(line, sines, rcond=None)[0]
+    _, size, rotation = np.linalg.svd(bent, full_matrices=False)
+    norm = np.sqrt(np.square(size[:n_basis]).sum() / _N_GRID)
+    mixing = density[:, None] * rotation[:n_basis].T / norm
+    straight = np.linalg.lstsq(line, sines @ rotation[:n_basis].T / norm, rcond=None)[0]
+    return CodeBasis(frequency=frequency, mixing=mixing, straight=straight)
+
+
+def code_fraction(mix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take the code part out of a composition, shape (..., domain) to (...)."""
+    return mix[..., _CODE]

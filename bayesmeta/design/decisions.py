@@ -1,0 +1,78 @@
+"""The design decisions whose effects are asked for: names, kinds, levels and units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bayesmeta.data.schema import MIX_COLUMNS
+
+__all__ = ["DECISIONS", "DEFAULT_DECISIONS", "UNDISCLOSED", "Decision"]
+
+UNDISCLOSED = "undisclosed"
+"""The level of an lm whose choice is not recorded; its effect is reported, never absorbed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One design decision of an lm.
+
+    Parameters
+    ----------
+    name
+        Column of the table of lms.
+    kind
+        `categorical`; `numeric`, which enters as its base-2 logarithm; or `share`, in percent of
+        the training tokens.
+    step
+        Size of the reported change of a numeric decision: a factor, or percentage points.
+    merge
+        Pairs (recorded word, level) where several words make one level.
+
+    Examples
+    --------
+    >>> DECISIONS["biases"].level_of("qkv_only")
+    'partial'
+    """
+
+    name: str
+    kind: str
+    step: float = 1.0
+    merge: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def in_mix(self) -> bool:
+        """Whether it is a part of the composition of the training data."""
+        return self.name in MIX_COLUMNS
+
+    def level_of(self, word: str) -> str:
+        """Translate a recorded word into the level that the model uses."""
+        return dict(self.merge).get(word, word)
+
+
+_PARTIAL = ("qkv_only", "no_qkv", "no_attn", "ln_only", "attn_only", "some")
+_SAME_ACTIVATION = (("gelu_new", "gelu"), ("gelu_fast", "gelu"), ("silu", "swiglu"))
+
+DECISIONS: dict[str, Decision] = {
+    decision.name: decision
+    for decision in (
+        Decision("position_embedding", "categorical"),
+        Decision("norm", "categorical"),
+        Decision("attention", "categorical", merge=(("mha_local", "mha"),)),
+        # Six ways of having some biases occur in one to four families each: one level.
+        Decision("biases", "categorical", merge=tuple((word, "partial") for word in _PARTIAL)),
+        Decision("block", "categorical"),
+        Decision("activation", "categorical", merge=_SAME_ACTIVATION),
+        Decision("weight_tying", "categorical"),
+        Decision("code_share", "share", step=10.0),
+        Decision("web_share", "share", step=10.0),
+        Decision("books_share", "share", step=10.0),
+        Decision("reference_share", "share", step=10.0),
+        Decision("academic_share", "share", step=10.0),
+        Decision("english_share", "share", step=10.0),
+        Decision("context_length", "numeric", step=2.0),
+        Decision("mlp_ratio", "numeric", step=2.0),
+    )
+}
+"""Every decision the tables can inform, by name."""
+
+DEFAULT_DECISIONS: tuple[str, ...] = tuple(DECISIONS)

@@ -1,0 +1,125 @@
+"""Scores as the model sees them: link, known sampling error, floor, direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesmeta.data import Dataset
+
+__all__ = ["Outcomes", "build_outcomes"]
+
+_FLOOR_MARGIN = 2.0
+"""Standard errors between the lowest score and a floor that scores below chance push down."""
+
+_CLIP = 0.01
+"""Keeps the information weight of a score at the floor or the ceiling above zero."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """Scores, and per benchmark what turns a latent value into an expected score.
+
+    Parameters
+    ----------
+    y, se
+        Score and known standard error in native units, shape (obs,). A Brier score has none
+        reported (0 here): the free residual of its benchmark holds it.
+    lm_index, benchmark_index
+        Row of the lm and of the benchmark of every observation, shape (obs,).
+    is_logistic
+        Whether the benchmark is an accuracy with a logistic link, shape (benchmark,).
+    floor
+        Lowest expected accuracy: chance, or lower where lms score below it, shape (benchmark,).
+    location, spread
+        Mean and signed standard deviation of the scores of an identity-link benchmark; the sign
+        makes higher latent values better, shape (benchmark,).
+    """
+
+    y: NDArray[np.float64]
+    se: NDArray[np.float64]
+    lm_index: NDArray[np.int64]
+    benchmark_index: NDArray[np.int64]
+    is_logistic: NDArray[np.bool_]
+    floor: NDArray[np.float64]
+    location: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+    def information(self, *, n_lms: int) -> NDArray[np.float64]:
+        """Weigh the lms by what their scores say about a benchmark's latent scale.
+
+        A score at the chance floor says little about where its lm is on the logit scale. Centring
+        every benchmark at the weighted mean of its lms puts the intercept where the data are and
+        removes most of its posterior correlation with the slopes.
+
+        Returns
+        -------
+        ndarray
+            Non-negative weights, shape (lm, benchmark); every column sums to one.
+        """
+        floor = self.floor[self.benchmark_index]
+        p = np.clip((self.y - floor) / (1 - floor), _CLIP, 1 - _CLIP)
+        weight = np.where(self.is_logistic[self.benchmark_index], (p * (1 - p)) ** 2, 1.0)
+        out = np.zeros((n_lms, len(self.floor)))
+        out[self.lm_index, self.benchmark_index] = weight
+        return out / out.sum(axis=0)
+
+
+def build_outcomes(dataset: Dataset) -> Outcomes:
+    """Turn the table of scores into arrays.
+
+    Parameters
+    ----------
+    dataset
+        Validated tables.
+
+    Returns
+    -------
+    Outcomes
+        One entry per score, in the order of `dataset.scores`.
+
+    Examples
+    --------
+    >>> from bayesmeta.data import load_dataset
+    >>> build_outcomes(load_dataset()).y.shape
+    (1105,)
+    """
+    scores, benchmarks = dataset.scores, dataset.benchmarks.set_index("benchmark")
+    y = scores["score"].to_numpy(float)
+    b = pd.Index(benchmarks.index).get_indexer(pd.Index(scores["benchmark"]))
+    accuracy = (benchmarks["metric"] == "accuracy").to_numpy()
+    higher = (benchmarks["direction"] == "higher").to_numpy()
+    is_logistic = accuracy & higher
+    se = _known_error(y, scores["se"].to_numpy(float), benchmarks["n_items"].to_numpy(float)[b],
+                      accuracy[b])  # fmt: skip
+    lowest = pd.Series(y - _FLOOR_MARGIN * se).groupby(b).min().reindex(range(len(benchmarks)))
+    chance = benchmarks["chance"].fillna(0.0).to_numpy(float)
+    floor = np.where(is_logistic, np.clip(np.minimum(chance, lowest), 0.0, None), 0.0)
+    groups = pd.Series(y).groupby(b)
+    spread = groups.std(ddof=1).reindex(range(len(benchmarks))).fillna(0.0).to_numpy()
+    return Outcomes(
+        y=y,
+        se=se,
+        lm_index=pd.Index(dataset.lms["lm"]).get_indexer(pd.Index(scores["lm"])).astype(np.int64),
+        benchmark_index=b.astype(np.int64),
+        is_logistic=is_logistic,
+        floor=floor,
+        location=groups.mean().reindex(range(len(benchmarks))).to_numpy(),
+        spread=np.where(higher, 1.0, -1.0) * np.where(spread > 0, spread, 1.0),
+    )
+
+
+def _known_error(
+    y: NDArray[np.float64],
+    se: NDArray[np.float64],
+    n_items: NDArray[np.float64],
+    accuracy: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Fill a missing standard error of an accuracy from its number of items (Agresti-Coull)."""
+    p = np.clip((y * n_items + 2) / (n_items + 4), 0.0, 1.0)
+    binomial = np.sqrt(p * (1 - p) / (n_items + 4))
+    filled = np.where(np.isnan(se) & accuracy, binomial, se)
+    return np.nan_to_num(filled, nan=0.0)

@@ -1,0 +1,23 @@
+"""Draws of effects on the score scale, and answers. Nothing here imports PyMC or matplotlib."""
+
+from bayesmeta.effects.contrasts import Effects, contrast_draws, effects, prob_helps
+from bayesmeta.effects.curves import Curve, curve
+from bayesmeta.effects.estimands import Contrast
+from bayesmeta.effects.evidence import Evidence
+from bayesmeta.effects.monte_carlo import Probability
+from bayesmeta.effects.queries import Answer, evidence, query
+
+__all__ = [
+    "Answer",
+    "Contrast",
+    "Curve",
+    "Effects",
+    "Evidence",
+    "Probability",
+    "contrast_draws",
+    "curve",
+    "effects",
+    "evidence",
+    "prob_helps",
+    "query",
+]

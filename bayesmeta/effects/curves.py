@@ -1,0 +1,168 @@
+"""Dose and response: expected score along a numeric decision, and where it is highest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmeta import defaults
+from bayesmeta.design import DECISIONS
+from bayesmeta.effects.contrasts import average_benchmarks, check_ci_prob, mean_score_at
+from bayesmeta.effects.estimands import BY, find_decision
+from bayesmeta.effects.monte_carlo import estimate_probability
+from bayesmeta.errors import QueryError, listing, suggest
+from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.store import thin_fit
+
+__all__ = ["Curve", "curve"]
+
+_SHARE_GRID = np.linspace(0, 100, 41)
+_N_GRID = 25
+_MAX_DRAWS = 1000
+"""Draws along a curve: one every few of a full fit, which changes no reported digit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Draws of a dose-response curve.
+
+    Parameters
+    ----------
+    draws
+        Percentage points above the first point of the grid, dims chain, draw, target, grid.
+    decision
+        Name of the decision.
+    by
+        What a target is: a benchmark, a task family, or all benchmarks.
+    recorded
+        Values of the lms that record the decision, shape (lm,).
+    """
+
+    draws: xr.DataArray
+    decision: str
+    by: str
+    recorded: np.ndarray
+
+    @property
+    def units(self) -> str:
+        """Unit of the grid."""
+        return "% of training tokens" if DECISIONS[self.decision].kind == "share" else "value"
+
+    def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
+        """Summarise every point by median and equal-tailed interval.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the interval.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns target, grid, estimate, lower, upper, ci_prob.
+        """
+        check_ci_prob(ci_prob)
+        tail = (1 - ci_prob) / 2
+        quantiles = self.draws.quantile([tail, 0.5, 1 - tail], dim=("chain", "draw")).values
+        targets, grid = self.draws["target"].values, self.draws["grid"].values
+        return pd.DataFrame(
+            {
+                "target": np.repeat(targets, len(grid)),
+                "grid": np.tile(grid, len(targets)),
+                "estimate": quantiles[1].ravel(),
+                "lower": quantiles[0].ravel(),
+                "upper": quantiles[2].ravel(),
+                "ci_prob": ci_prob,
+            }
+        )
+
+    def optimum(
+        self,
+        *,
+        ci_prob: float = defaults.CI_PROB,
+        band: tuple[float, float] = defaults.OPTIMUM_BAND,
+    ) -> pd.DataFrame:
+        """Summarise where the curve is highest, draw by draw.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the interval.
+        band
+            Range whose probability of holding the optimum is reported.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by target: median and interval of the optimum in the unit of the grid, and the
+            probability that it lies in the band, with its MCSE.
+        """
+        check_ci_prob(ci_prob)
+        grid = self.draws["grid"].values
+        best = grid[self.draws.argmax("grid").transpose("chain", "draw", "target").values]
+        tail = (1 - ci_prob) / 2
+        rows = {}
+        for k, target in enumerate(self.draws["target"].values):
+            values = best[:, :, k]
+            inside = estimate_probability((values >= band[0]) & (values <= band[1]))
+            lower, estimate, upper = np.quantile(values, [tail, 0.5, 1 - tail])
+            name = f"prob_between_{band[0]:g}_{band[1]:g}"
+            rows[str(target)] = {
+                "estimate": estimate, "lower": lower, "upper": upper, "ci_prob": ci_prob,
+                name: inside.estimate, "mcse": inside.mcse,
+            }  # fmt: skip
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")
+
+
+def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") -> Curve:
+    """Compute the expected score along a numeric decision, draw by draw.
+
+    Every lm of the data is given each value of the grid in turn, all its other recorded facts held
+    as they are; a part of the training mix takes its place from the other parts in proportion.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    decision
+        Name of a decision measured in percent or as a number.
+    by
+        `benchmark`, `task_family` or `overall`.
+
+    Returns
+    -------
+    Curve
+        Draws, with `.table()` and `.optimum()`.
+
+    Raises
+    ------
+    QueryError
+        If the decision is not in the fit or has levels instead of values.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> curve = bm.curve(bm.load_reference_fit(), "code_share")
+    >>> float(curve.draws.sel(grid=0).max())
+    0.0
+    """
+    found = find_decision(fit, name=decision)
+    if found.kind == "categorical":
+        numeric = [name for name, item in DECISIONS.items() if item.kind != "categorical"]
+        raise QueryError(
+            f"decision '{decision}' has levels, not values, so it has no curve. Allowed: "
+            f"{listing(numeric)}."
+        )
+    if by not in BY:
+        raise QueryError(f"by '{by}' is not known.{suggest(by, BY)} Allowed: {listing(BY)}.")
+    recorded = fit.dataset.lms[decision].dropna().to_numpy(float)
+    grid = _SHARE_GRID if found.kind == "share" else np.geomspace(
+        recorded.min(), recorded.max(), _N_GRID
+    )  # fmt: skip
+    thin = thin_fit(fit, draws=_MAX_DRAWS) if np.prod(fit.shape) > _MAX_DRAWS else fit
+    at = np.stack([mean_score_at(thin, decision=decision, value=x) for x in grid], axis=-1)
+    draws = average_benchmarks(at - at[..., :1], fit=thin, by=by).assign_coords(grid=grid)
+    return Curve(draws=draws, decision=decision, by=by, recorded=recorded)

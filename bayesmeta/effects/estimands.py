@@ -1,0 +1,239 @@
+"""What is asked: contrasts of a decision's levels, parsed once from the user's words."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bayesmeta.design import DECISIONS, UNDISCLOSED, Decision, Design
+from bayesmeta.errors import QueryError, listing, suggest
+from bayesmeta.inference.fit import Fit
+
+__all__ = ["BY", "UNITS", "Contrast", "default_contrasts", "find_decision", "parse_statement"]
+
+UNITS = "percentage points"
+BY = ("benchmark", "task_family", "overall")
+"""Over what an effect is averaged: one benchmark, a task family's benchmarks, all of them."""
+
+_STATEMENT = re.compile(
+    r"^\s*(?P<name>[^:<>]+?)\s*:\s*(?P<a>[^<>]+?)\s*(?P<op>[<>])\s*(?P<b>[^<>]+?)\s*$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A decision at one level against another, all other recorded facts held as they are.
+
+    Parameters
+    ----------
+    decision
+        Name of the decision.
+    level, reference
+        Two levels of a categorical decision, or two values in the units of the table.
+
+    Examples
+    --------
+    >>> Contrast("norm", level="rmsnorm", reference="layernorm").label
+    'norm: rmsnorm > layernorm'
+    """
+
+    decision: str
+    level: str | float
+    reference: str | float
+
+    @property
+    def label(self) -> str:
+        """The statement that the effect is positive."""
+        return f"{self.decision}: {format_level(self.level)} > {format_level(self.reference)}"
+
+
+def format_level(level: str | float) -> str:
+    """Write a level or a value as a user would type it."""
+    return level if isinstance(level, str) else f"{level:g}"
+
+
+def find_decision(fit: Fit, *, name: str) -> Decision:
+    """Look up a decision that the fit knows.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    name
+        Name of the decision.
+
+    Returns
+    -------
+    Decision
+        The decision.
+
+    Raises
+    ------
+    QueryError
+        If the fit has no such decision.
+    """
+    allowed = [item for item in DECISIONS if _is_modelled(fit.design, DECISIONS[item])]
+    if name in allowed:
+        return DECISIONS[name]
+    if not allowed:
+        raise QueryError(
+            f"decision '{name}' cannot be asked for: this fit has no decisions (a scale-only "
+            "model). Fit a spec with decisions."
+        )
+    why = " It does not vary in this fit's data or was left out of its spec." * (name in DECISIONS)
+    raise QueryError(
+        f"decision '{name}' is not in this fit.{suggest(name, allowed)}{why} Allowed: "
+        f"{listing(allowed)}."
+    )
+
+
+def _is_modelled(design: Design, decision: Decision) -> bool:
+    return ("mix" if decision.in_mix else decision.name) in design.decisions
+
+
+def list_levels(fit: Fit, *, decision: Decision) -> list[str]:
+    """List the levels of a categorical decision that occur in the data."""
+    return [term.level for term in fit.design.terms if term.decision == decision.name]
+
+
+def build_contrast(
+    fit: Fit, *, decision: str, level: str | float, reference: str | float
+) -> Contrast:
+    """Check two levels of a decision.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    decision
+        Name of the decision.
+    level, reference
+        What is compared with what.
+
+    Returns
+    -------
+    Contrast
+        The contrast.
+
+    Raises
+    ------
+    QueryError
+        If the fit does not know the decision or a level, or the two are the same.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> fit = bm.load_reference_fit()
+    >>> build_contrast(fit, decision="code_share", level="20", reference=10).level
+    20.0
+    """
+    found = find_decision(fit, name=decision)
+    read = _read_word if found.kind == "categorical" else _read_value
+    contrast = Contrast(
+        decision, level=read(fit, found, level), reference=read(fit, found, reference)
+    )
+    if contrast.level == contrast.reference:
+        raise QueryError(
+            f"'{contrast.label}' compares a level with itself. Name two different ones."
+        )
+    return contrast
+
+
+def _read_word(fit: Fit, decision: Decision, level: str | float) -> str:
+    levels = list_levels(fit, decision=decision)
+    word = decision.level_of(str(level))
+    if word not in levels:
+        raise QueryError(
+            f"level '{level}' of {decision.name} is not in this fit.{suggest(level, levels)} "
+            f"Allowed: {listing(levels)}."
+        )
+    return word
+
+
+def _read_value(fit: Fit, decision: Decision, level: str | float) -> float:
+    top = 100.0 if decision.kind == "share" else math.inf
+    unit = "percent of the training tokens" if decision.kind == "share" else "the table's unit"
+    try:
+        value = float(level)
+    except ValueError:
+        value = math.nan
+    if not (0 <= value <= top) or value == math.inf or (decision.kind == "numeric" and value == 0):
+        upper = f" to {top:g}" if top < math.inf else " up, without zero"
+        raise QueryError(
+            f"value '{level}' of {decision.name} is not allowed. Allowed: a number from 0{upper} "
+            f"({unit}), as in '{decision.name}: 20 > 10'."
+        )
+    return value
+
+
+def parse_statement(fit: Fit, *, statement: str) -> Contrast:
+    """Read a statement such as `position_embedding: rotary > learned`.
+
+    Parameters
+    ----------
+    fit
+        The fit that is asked.
+    statement
+        `DECISION: A > B`, or `DECISION: A < B`, which asks for the opposite.
+
+    Returns
+    -------
+    Contrast
+        A against B.
+
+    Raises
+    ------
+    QueryError
+        If it has another form, or names what the fit does not know.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> parse_statement(bm.load_reference_fit(), statement="norm: layernorm < rmsnorm").label
+    'norm: rmsnorm > layernorm'
+    """
+    match = _STATEMENT.match(statement)
+    if match is None:
+        raise QueryError(
+            f"statement '{statement}' cannot be read. Allowed: 'DECISION: A > B', such as "
+            "'position_embedding: rotary > learned' or 'code_share: 20 > 10'."
+        )
+    high, low = (match["a"], match["b"]) if match["op"] == ">" else (match["b"], match["a"])
+    return build_contrast(fit, decision=match["name"], level=high, reference=low)
+
+
+def default_contrasts(fit: Fit, *, decision: str) -> tuple[Contrast, ...]:
+    """List the contrasts that a table of effects shows for a decision.
+
+    Every level of a categorical decision against the commonest one; one step up from the median
+    of a numeric one.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    decision
+        Name of the decision.
+
+    Returns
+    -------
+    tuple of Contrast
+        In the order of the levels.
+    """
+    found = find_decision(fit, name=decision)
+    column = fit.dataset.lms[decision]
+    if found.kind == "categorical":
+        words = column.map(lambda word: UNDISCLOSED if pd.isna(word) else found.level_of(word))
+        counts = words[words != UNDISCLOSED].value_counts()
+        common = str(counts.index[0])
+        levels = [level for level in list_levels(fit, decision=found) if level != common]
+        return tuple(Contrast(decision, level=level, reference=common) for level in levels)
+    median = float(np.nanmedian(column.to_numpy(float)))
+    if found.kind == "share":
+        low = min(round(median), 100 - found.step)
+        return (Contrast(decision, level=low + found.step, reference=float(low)),)
+    return (Contrast(decision, level=median * found.step, reference=median),)

@@ -1,0 +1,273 @@
+"""What stands behind a statement: lms and families, variation, missing facts, prior, influence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.design import DECISIONS, DOMAINS, MIX_UNIT, standardise
+from bayesmeta.effects.estimands import Contrast, format_level
+from bayesmeta.inference.fit import Fit
+
+__all__ = ["Evidence", "Judgement", "build_evidence", "judge"]
+
+PRIOR_PROBABILITY = 0.5
+"""Every effect has a prior that is symmetric about zero, so that no direction is favoured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How far the data speak to a contrast.
+
+    Parameters
+    ----------
+    verdict
+        `identified`, `weakly identified` or `prior-driven`.
+    contraction
+        Share of the prior variance of the latent contrast that the data removed.
+    """
+
+    verdict: str
+    contraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What stands behind a statement.
+
+    Parameters
+    ----------
+    lms, lm_families
+        Numbers of lms, and of families with at least one, at each level. Of a numeric decision:
+        how many record it.
+    families_with_both
+        Families in which the decision varies.
+    within_family_share
+        Share of the decision's variance that is inside families; the rest comes bundled with all
+        else that distinguishes families.
+    missing_share
+        Share of the lms whose value is not recorded.
+    prior_probability
+        Probability of the statement before the data.
+    contraction
+        Share of the prior variance of the effect that the data removed.
+    most_influential_family
+        The family without which the estimate would move furthest, by a linear approximation.
+    influence
+        That move, in posterior standard deviations of the effect.
+    verdict
+        `identified`, `weakly identified` or `prior-driven`.
+    """
+
+    lms: Mapping[str, int]
+    lm_families: Mapping[str, int]
+    families_with_both: int
+    within_family_share: float
+    missing_share: float
+    prior_probability: float
+    contraction: float
+    most_influential_family: str
+    influence: float
+    verdict: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Turn into plain values."""
+        return asdict(self)
+
+
+def build_evidence(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Evidence:
+    """Collect what stands behind a contrast.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    contrast
+        What is compared with what.
+    weights
+        Weight of every benchmark, shape (benchmark,), summing to one.
+
+    Returns
+    -------
+    Evidence
+        The card.
+    """
+    support = count_support(fit, contrast=contrast)
+    verdict = judge(fit, contrast=contrast, weights=weights)
+    family, influence = _influence(fit, contrast=contrast, weights=weights)
+    return Evidence(
+        **support,
+        prior_probability=PRIOR_PROBABILITY,
+        contraction=verdict.contraction,
+        most_influential_family=family,
+        influence=influence,
+        verdict=verdict.verdict,
+    )
+
+
+def count_support(fit: Fit, *, contrast: Contrast) -> dict[str, Any]:
+    """Count the lms and families that inform a contrast, over lms with at least one score."""
+    decision = DECISIONS[contrast.decision]
+    lms = fit.dataset.lms
+    lms = lms[lms["lm"].isin(fit.dataset.scores["lm"])]
+    value, family = lms[contrast.decision], lms["lm_family"]
+    if decision.kind == "categorical":
+        level = value.map(lambda word: None if pd.isna(word) else decision.level_of(word))
+        sides = {format_level(side): level == side for side in (contrast.level, contrast.reference)}
+        kept = np.logical_or(*sides.values())
+        x = (level == contrast.level).astype(float)[kept]
+    else:
+        kept = value.notna()
+        sides = {"recorded": kept, "undisclosed": ~kept}
+        x = value[kept].astype(float)
+    spread = x - x.groupby(family[kept]).transform("mean")
+    total = float(((x - x.mean()) ** 2).sum())
+    return {
+        "lms": {name: int(mask.sum()) for name, mask in sides.items()},
+        "lm_families": {name: int(family[mask].nunique()) for name, mask in sides.items()},
+        "families_with_both": int((x.groupby(family[kept]).nunique() > 1).sum()),
+        "within_family_share": float((spread**2).sum() / total) if total > 0 else 0.0,
+        "missing_share": float(value.isna().mean()),
+    }
+
+
+def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judgement:
+    """Say how far the data speak to a contrast.
+
+    `prior-driven`: the data removed less than a quarter of the prior variance. `identified`: they
+    removed at least half, and the decision varies inside families, with several families on each
+    side; siblings share the rest of the recipe, so that only this separates a decision from what
+    comes bundled with it. `weakly identified`: anything between.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    contrast
+        What is compared with what.
+    weights
+        Weight of every benchmark, shape (benchmark,), summing to one.
+
+    Returns
+    -------
+    Judgement
+        Verdict and contraction.
+    """
+    direction = contrast_direction(fit, contrast=contrast)
+    draws = np.einsum("k,cdkb,b->cd", direction, fit.parameters["beta"], weights)
+    contraction = 1 - draws.var() / _prior_variance(fit, direction=direction, weights=weights)
+    if contraction < defaults.CONTRACTION_WEAK:
+        return Judgement("prior-driven", contraction=float(contraction))
+    support = count_support(fit, contrast=contrast)
+    families = support["lm_families"]
+    if "undisclosed" in families:
+        enough = support["families_with_both"] >= defaults.FAMILIES_IDENTIFIED
+    else:
+        enough = min(families.values()) >= defaults.FAMILIES_IDENTIFIED
+    separated = support["within_family_share"] >= defaults.WITHIN_SHARE_IDENTIFIED
+    strong = contraction >= defaults.CONTRACTION_IDENTIFIED
+    verdict = "identified" if strong and enough and separated else "weakly identified"
+    return Judgement(verdict, contraction=float(contraction))
+
+
+def contrast_direction(fit: Fit, *, contrast: Contrast) -> NDArray[np.float64]:
+    """Change of the columns of the matrix that a contrast makes, shape (term,)."""
+    design, decision = fit.design, DECISIONS[contrast.decision]
+    change = np.zeros(len(design.terms))
+    if decision.in_mix and design.mix is not None:
+        others = np.exp(design.mix.log_mean)
+        others[DOMAINS.index(contrast.decision)] = 0
+        unit = -others / others.sum()
+        unit[DOMAINS.index(contrast.decision)] = 1
+        step = float(contrast.level) - float(contrast.reference)
+        change[design.mix_columns] = unit * step / 100 / MIX_UNIT
+        return change
+    for k in design.columns_of(contrast.decision):
+        term = design.terms[k]
+        if decision.kind == "categorical":
+            change[k] = float(term.level == contrast.level) - float(
+                term.level == contrast.reference
+            )
+        else:
+            high, low = (
+                standardise(float(value), term=term, kind=decision.kind)
+                for value in (contrast.level, contrast.reference)
+            )
+            change[k] = high - low
+    return change
+
+
+def _prior_variance(
+    fit: Fit, *, direction: NDArray[np.float64], weights: NDArray[np.float64]
+) -> float:
+    """Prior variance of the latent contrast given the scale of its decision, in closed form.
+
+    The scale is taken from the posterior: what a contrast gains from a scale that other levels
+    made small is shrinkage, not evidence.
+    """
+    design, ratio = fit.design, fit.spec.priors.beta_ratio
+    squared_scale = np.square(fit.parameters["tau_beta"]).mean(axis=(0, 1))
+    task = np.bincount(design.task_family_index, weights=weights)
+    pooled = 1 + ratio**2 * (np.square(task).sum() + np.square(weights).sum())
+    free = np.square(design.loading.T @ direction)
+    return float(pooled * (squared_scale[design.free_decision] * free).sum())
+
+
+def _influence(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> tuple[str, float]:
+    """Find the family whose removal moves the contrast most.
+
+    A generalised ridge regression at the posterior means: the part of every lm's latent value that
+    scale does not explain, on the free columns, with family and lm variance. Leaving a family out
+    then costs one small solve instead of a refit.
+    """
+    design, mean = fit.design, {k: v.mean(axis=(0, 1)) for k, v in fit.parameters.items()}
+    quality, columns = _latent_quality(fit, mean, weights)
+    scored = np.isin(np.arange(len(design.lms)), design.outcomes.lm_index)
+    tau = mean["tau_beta"][design.free_decision]
+    pooled = 1 + 2 * fit.spec.priors.beta_ratio**2 / len(design.benchmarks)
+    precision = np.diag(1 / (tau**2 * pooled))
+    family_variance = float(weights @ mean["tau_family"] ** 2) if "tau_family" in mean else 0.0
+    lm_variance = float(weights @ mean["sigma"] ** 2)
+    direction = design.loading.T @ contrast_direction(fit, contrast=contrast)
+
+    def estimate(keep: NDArray[np.bool_]) -> float:
+        family = design.lm_family_index[keep]
+        cov = family_variance * (family[:, None] == family) + lm_variance * np.eye(keep.sum())
+        Z = design.scale_basis[keep]
+        solved = np.linalg.solve(cov, np.column_stack([Z, columns[keep], quality[keep]]))
+        A, b = solved[:, :-1], solved[:, -1]
+        full = np.column_stack([Z, columns[keep]])
+        k = Z.shape[1]
+        system = full.T @ A
+        system[k:, k:] += precision
+        return float(direction @ np.linalg.lstsq(system, full.T @ b, rcond=None)[0][k:])
+
+    whole = estimate(scored)
+    moves = [
+        abs(whole - estimate(scored & (design.lm_family_index != g)))
+        for g in range(len(design.lm_families))
+    ]
+    latent = np.einsum(
+        "k,cdkb,b->cd", contrast_direction(fit, contrast=contrast), fit.parameters["beta"], weights
+    )
+    worst = int(np.argmax(moves))
+    return design.lm_families[worst], float(moves[worst] / latent.std())
+
+
+def _latent_quality(
+    fit: Fit, mean: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Latent value without scale and intercept, shape (lm,), and free columns, (lm, free)."""
+    from bayesmeta.model.simulate import complete_matrix, linear_predictor
+
+    design = fit.design
+    eta = linear_predictor(mean, design=design, spec=fit.spec) @ weights
+    rest = eta - design.scale_basis @ (design.scale_basis.T @ eta)
+    X, _ = complete_matrix(mean, design=design)
+    return rest, (X - design.X_center.T @ weights) @ design.loading

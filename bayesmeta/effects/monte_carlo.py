@@ -1,0 +1,115 @@
+"""Monte Carlo error of posterior means and probabilities.
+
+ArviZ computes the same numbers (the tests compare), but importing it takes longer than a whole
+question may.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Probability", "effective_size", "estimate_probability"]
+
+
+@dataclass(frozen=True, slots=True)
+class Probability:
+    """A posterior probability and its Monte Carlo error.
+
+    Parameters
+    ----------
+    estimate
+        Share of draws in which the statement holds.
+    mcse
+        Monte Carlo standard error of the estimate.
+    n_draws
+        Number of draws; an estimate of 0 or 1 is a bound set by it.
+
+    Examples
+    --------
+    >>> str(Probability(1.0, mcse=0.001, n_draws=1000))
+    '> 0.999'
+    """
+
+    estimate: float
+    mcse: float
+    n_draws: int
+
+    def __str__(self) -> str:
+        bound = 1 / self.n_draws
+        if self.estimate >= 1:
+            return f"> {1 - bound:.3g}"
+        if self.estimate <= 0:
+            return f"< {bound:.3g}"
+        return f"{self.estimate:.2f} (MCSE {self.mcse:.3f})"
+
+    def __float__(self) -> float:
+        return self.estimate
+
+
+def estimate_probability(holds: NDArray[np.bool_]) -> Probability:
+    """Estimate the probability of a statement from the draws in which it holds.
+
+    Parameters
+    ----------
+    holds
+        Truth of the statement in every draw, shape (chain, draw).
+
+    Returns
+    -------
+    Probability
+        Share of draws and its MCSE. Where all draws agree the MCSE is that of one that differs.
+
+    Raises
+    ------
+    TypeError
+        If the draws are not logical: a probability is the mean of true and false.
+
+    Examples
+    --------
+    >>> estimate_probability(np.array([[True, False, False, True]])).estimate
+    0.5
+    """
+    if holds.dtype != np.bool_:
+        raise TypeError(f"draws are {holds.dtype}. Allowed: bool, such as `effect > 0`.")
+    p, n = float(holds.mean()), holds.size
+    if p in (0.0, 1.0):
+        return Probability(p, mcse=float(np.sqrt((1 / n) * (1 - 1 / n) / n)), n_draws=n)
+    size = effective_size(holds.astype(float))
+    return Probability(p, mcse=float(np.sqrt(p * (1 - p) / size)), n_draws=n)
+
+
+def effective_size(values: NDArray[np.float64]) -> float:
+    """Compute the effective sample size of a mean from split chains.
+
+    Geyer's initial monotone sequence with the multi-chain variance of Vehtari et al. 2021,
+    https://doi.org/10.1214/20-BA1221.
+
+    Parameters
+    ----------
+    values
+        Draws, shape (chain, draw).
+
+    Returns
+    -------
+    float
+        Effective number of independent draws, at most draws x log10(draws).
+    """
+    half = values.shape[1] // 2
+    chains = np.concatenate([values[:, :half], values[:, -half:]]) if half > 1 else values
+    m, n = chains.shape
+    within = chains.var(axis=1, ddof=1).mean()
+    if n < 4 or within == 0:
+        return float(values.size)
+    total = within * (n - 1) / n + chains.mean(axis=1).var(ddof=1 if m > 1 else 0)
+    centred = chains - chains.mean(axis=1, keepdims=True)
+    spectrum = np.fft.rfft(centred, n=2 * n, axis=1)
+    autocov = np.fft.irfft(np.abs(spectrum) ** 2, axis=1)[:, :n].mean(axis=0) / n
+    rho = 1 - (within - autocov * n / (n - 1)) / total
+    rho[0] = 1.0
+    pairs = rho[: n - n % 2].reshape(-1, 2).sum(axis=1)
+    positive = pairs[: np.argmax(pairs < 0)] if (pairs < 0).any() else pairs
+    tau = -1 + 2 * np.minimum.accumulate(positive).sum()
+    return float(m * n / max(tau, 1 / np.log10(m * n)))

@@ -1,0 +1,16 @@
+"""Sampling, saving and loading, and checks. PyMC and ArviZ are imported where they are used."""
+
+from bayesmeta.inference.diagnostics import Diagnostics, check
+from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.sample import fit
+from bayesmeta.inference.store import load_fit, load_reference_fit, thin_fit
+
+__all__ = [
+    "Diagnostics",
+    "Fit",
+    "check",
+    "fit",
+    "load_fit",
+    "load_reference_fit",
+    "thin_fit",
+]

@@ -1,0 +1,198 @@
+"""Whether a fit may be reported: convergence, effective draws, geometry, influence of scores."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmeta import defaults
+from bayesmeta.inference.fit import Fit
+from bayesmeta.model import pointwise_log_likelihood
+
+__all__ = ["Diagnostics", "check"]
+
+_ADVICE = {
+    "rhat": "The chains disagree: raise --tune and --draws, or simplify the model.",
+    "ess": "Too few effective draws for stable intervals: raise --draws.",
+    "divergences": "Some regions were not explored: raise --tune, or tighten the prior of a scale.",
+    "bfmi": "The energy mixes slowly, as with heavy-tailed scales: tighten their priors.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnostics:
+    """What `check` found.
+
+    Parameters
+    ----------
+    table
+        One row per parameter: its worst element, R-hat, bulk and tail ESS, and whether it passed.
+    values
+        `rhat_max`, `ess_bulk_min`, `ess_tail_min`, `divergences`, `bfmi_min`, `pareto_k_bad`.
+    failures
+        One sentence for every check that failed; none means that the fit may be reported.
+    advice
+        What to do about the failures, and remarks that are no failures.
+    """
+
+    table: pd.DataFrame
+    values: Mapping[str, float]
+    failures: tuple[str, ...]
+    advice: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the fit may be reported."""
+        return not self.failures
+
+    def to_dict(self) -> dict[str, Any]:
+        """Turn into plain values, as the command line prints them."""
+        return {"passed": self.passed, **self.values, "failures": list(self.failures)}
+
+    def __str__(self) -> str:
+        v = self.values
+        verdict = "passed: this fit may be reported" if self.passed else "FAILED: do not report"
+        lines = [
+            f"Checks {verdict}.",
+            f"R-hat at most {v['rhat_max']:.3f}; ESS at least {v['ess_bulk_min']:.0f} (bulk), "
+            f"{v['ess_tail_min']:.0f} (tail); {v['divergences']:.0f} divergences; BFMI at least "
+            f"{v['bfmi_min']:.2f}; {v['pareto_k_bad']:.0f} scores with Pareto k above "
+            f"{defaults.PARETO_K_MAX}.",
+            *(f"- {line}" for line in (*self.failures, *self.advice)),
+        ]
+        return "\n".join(lines)
+
+
+def check(fit: Fit) -> Diagnostics:
+    """Check whether a fit may be reported.
+
+    R-hat and effective sample sizes follow Vehtari et al. 2021
+    (https://doi.org/10.1214/20-BA1221), the energy diagnostic Betancourt 2016
+    (https://doi.org/10.48550/arXiv.1604.00695), and Pareto k Vehtari et al. 2024
+    (https://doi.org/10.48550/arXiv.1507.02646). Pareto k is about leave-one-out scores, not about
+    the posterior: it gives advice and does not fail a fit.
+
+    Parameters
+    ----------
+    fit
+        A fit. Of a thinned one, the diagnostics of the whole fit are reported.
+
+    Returns
+    -------
+    Diagnostics
+        Table, verdict and advice.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> bm.check(bm.load_reference_fit()).passed
+    True
+    """
+    recorded = fit.provenance.get("diagnostics") if fit.is_thinned else None
+    if recorded is not None:
+        table = pd.DataFrame(recorded["table"])
+        return _judge(table, recorded["values"])
+    table = _convergence_table(fit.draws)
+    stats = fit.posterior["sample_stats"].to_dataset()
+    values = {
+        "rhat_max": float(table["rhat"].max()),
+        "ess_bulk_min": float(table["ess_bulk"].min()),
+        "ess_tail_min": float(table["ess_tail"].min()),
+        "divergences": int(stats["diverging"].sum()),
+        "bfmi_min": float(_bfmi(stats["energy"]).min()),
+        "pareto_k_bad": int((_pareto_k(fit) > defaults.PARETO_K_MAX).sum()),
+    }
+    return _judge(table, values)
+
+
+def _convergence_table(draws: xr.Dataset) -> pd.DataFrame:
+    """Worst element of every parameter; elements that cannot vary are left out."""
+    import arviz as az
+
+    rows = []
+    for name, values in draws.items():
+        values = values.transpose("chain", "draw", ...)
+        flat = np.asarray(values, float).reshape(*values.shape[:2], -1)
+        moving = np.flatnonzero(flat.std(axis=(0, 1)) > 0)
+        if not len(moving):
+            continue
+        data = xr.Dataset({"x": (("chain", "draw", "element"), flat[:, :, moving])})
+        rhat = az.rhat(data)["x"].values
+        bulk, tail = (az.ess(data, method=method)["x"].values for method in ("bulk", "tail"))
+        worst = moving[
+            np.argmax(rhat / defaults.RHAT_MAX + defaults.ESS_MIN / np.minimum(bulk, tail))
+        ]
+        rows.append(
+            {
+                "parameter": str(name),
+                "worst": _label(values, int(worst)),
+                "rhat": float(rhat.max()),
+                "ess_bulk": float(bulk.min()),
+                "ess_tail": float(tail.min()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _label(values: xr.DataArray, element: int) -> str:
+    """Coordinates of one element of a parameter."""
+    position = np.unravel_index(element, values.shape[2:])
+    return ", ".join(
+        str(values[dim].values[k]) for dim, k in zip(values.dims[2:], position, strict=True)
+    )
+
+
+def _bfmi(energy: xr.DataArray) -> np.ndarray:
+    """Energy change over energy variance of every chain."""
+    values = energy.transpose("chain", "draw").values.astype(float)
+    return np.square(np.diff(values, axis=1)).mean(axis=1) / values.var(axis=1)
+
+
+def _pareto_k(fit: Fit) -> np.ndarray:
+    import arviz as az
+
+    log_likelihood = pointwise_log_likelihood(fit.parameters, design=fit.design, spec=fit.spec)
+    tree = az.from_dict(
+        {"posterior": {"alpha": fit.parameters["alpha"]}, "log_likelihood": {"y": log_likelihood}}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # high k is reported by the caller
+        return np.asarray(az.loo(tree, var_name="y").pareto_k)
+
+
+def _judge(table: pd.DataFrame, values: Mapping[str, float]) -> Diagnostics:
+    """Hold the numbers against the thresholds."""
+    failed = {
+        "rhat": not values["rhat_max"] <= defaults.RHAT_MAX,
+        "ess": not min(values["ess_bulk_min"], values["ess_tail_min"]) >= defaults.ESS_MIN,
+        "divergences": values["divergences"] > 0,
+        "bfmi": not values["bfmi_min"] >= defaults.BFMI_MIN,
+    }
+    wording = {
+        "rhat": f"R-hat reaches {values['rhat_max']:.3f}; allowed is {defaults.RHAT_MAX}.",
+        "ess": f"ESS falls to {min(values['ess_bulk_min'], values['ess_tail_min']):.0f}; needed "
+        f"are {defaults.ESS_MIN}.",
+        "divergences": f"{values['divergences']:.0f} transitions diverged; allowed are none.",
+        "bfmi": f"BFMI falls to {values['bfmi_min']:.2f}; needed is {defaults.BFMI_MIN}.",
+    }
+    passed = (table["rhat"] <= defaults.RHAT_MAX) & (
+        table[["ess_bulk", "ess_tail"]].min(axis=1) >= defaults.ESS_MIN
+    )
+    advice = [_ADVICE[name] for name in failed if failed[name]]
+    if values["pareto_k_bad"]:
+        advice.append(
+            f"{values['pareto_k_bad']:.0f} scores are so influential that leave-one-out scores of "
+            "them are unreliable; the posterior itself is not affected."
+        )
+    return Diagnostics(
+        table=table.assign(passed=passed),
+        values=values,
+        failures=tuple(wording[name] for name in failed if failed[name]),
+        advice=tuple(advice),
+    )

@@ -1,0 +1,84 @@
+"""The result of sampling: draws and everything that made them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesmeta.data import Dataset
+from bayesmeta.design import Design
+from bayesmeta.model import ModelSpec, Parameters, build_design_for
+
+__all__ = ["Fit"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit:
+    """Posterior draws, the model and data behind them, and where they came from.
+
+    Parameters
+    ----------
+    posterior
+        ArviZ tree with the groups `posterior` (dims chain, draw, ...) and `sample_stats`.
+    spec
+        The model.
+    dataset
+        The data.
+    provenance
+        Versions, seed, sampler, checksums and timings, as plain values.
+    """
+
+    posterior: xr.DataTree
+    spec: ModelSpec
+    dataset: Dataset
+    provenance: Mapping[str, Any]
+
+    @cached_property
+    def design(self) -> Design:
+        """Arrays and coordinates of the data under the spec."""
+        return build_design_for(self.dataset, spec=self.spec)
+
+    @cached_property
+    def draws(self) -> xr.Dataset:
+        """Named parameters with dims chain, draw and their own."""
+        return self.posterior["posterior"].to_dataset()
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """Parameters as arrays of shape (chain, draw, ...)."""
+        return {
+            str(name): np.asarray(values.transpose("chain", "draw", ...), float)
+            for name, values in self.draws.items()
+        }
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of chains and of draws in each."""
+        return self.draws.sizes["chain"], self.draws.sizes["draw"]
+
+    @property
+    def is_thinned(self) -> bool:
+        """Whether it keeps only some of the draws that its diagnostics were computed from."""
+        return "thinned_from" in self.provenance
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Save to a netCDF file, atomically.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be written; an existing file is then left as it was.
+        """
+        from bayesmeta.inference.store import save_fit
+
+        save_fit(self, path=path)
+
+    def __repr__(self) -> str:
+        chains, draws = self.shape
+        return f"Fit({chains} chains x {draws} draws, {self.dataset!r})"

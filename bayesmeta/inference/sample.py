@@ -1,0 +1,259 @@
+"""Sampling: one door, three samplers, a progress bar, a fixed seed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from bayesmeta import defaults
+from bayesmeta.data import Dataset
+from bayesmeta.errors import FitError, listing, suggest
+from bayesmeta.inference.fit import Fit
+from bayesmeta.model import ModelSpec, build_design_for
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+__all__ = ["fit"]
+
+logger = logging.getLogger(__name__)
+
+_RECORDED = ("bayesmeta", "pymc", "nutpie", "arviz", "numpy", "pytensor")
+_REFRESH_MS = 200
+
+
+def fit(
+    data: Dataset,
+    spec: ModelSpec | None = None,
+    *,
+    seed: int = defaults.SEED,
+    draws: int = defaults.DRAWS,
+    tune: int = defaults.TUNE,
+    chains: int = defaults.CHAINS,
+    cores: int | None = None,
+    sampler: str = "nutpie",
+    progress: bool = True,
+) -> Fit:
+    """Sample the posterior of the model given the data.
+
+    Parameters
+    ----------
+    data
+        Validated tables.
+    spec
+        The model; the default one if left out.
+    seed
+        Seed of the sampler: the same seed, versions and machine give the same draws.
+    draws, tune, chains
+        Kept draws and warm-up draws of every chain, and the number of chains.
+    cores
+        Chains that run at once; as many as there are processors if left out.
+    sampler
+        `nutpie`, `pymc` or `numpyro`; all run the no-U-turn sampler (Hoffman & Gelman 2014,
+        https://doi.org/10.48550/arXiv.1111.4246) on the same graph.
+    progress
+        Whether to show a progress bar on standard error.
+
+    Returns
+    -------
+    Fit
+        Draws with dims chain and draw, and what made them. Look at `check` before using it.
+
+    Raises
+    ------
+    FitError
+        If the sampler is not known or not installed, or a number makes no sense.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> bm.fit(bm.load_dataset(), draws=0)
+    Traceback (most recent call last):
+    ...
+    bayesmeta.errors.FitError: draws is 0. Allowed: a whole number from 4 up.
+    """
+    spec = spec if spec is not None else ModelSpec()
+    _check_settings(sampler, draws=draws, tune=tune, chains=chains)
+    started = time.perf_counter()
+    from bayesmeta.model.build import build_model
+
+    model = build_model(build_design_for(data, spec=spec), spec=spec)
+    names = [v.name for v in model.unobserved_value_vars if _is_kept(str(v.name))]
+    cores = cores if cores is not None else min(chains, _count_processors())
+    settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
+    sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
+    tree, compile_seconds = sample(
+        model, names, seed=seed, progress=progress, sampler=sampler, **settings
+    )
+    total = time.perf_counter() - started
+    return Fit(
+        posterior=_keep(tree, names),
+        spec=spec,
+        dataset=data,
+        provenance={
+            "sampler": sampler,
+            "seed": seed,
+            **settings,
+            "data_version": data.version,
+            "data_checksum": data.checksum,
+            "spec_checksum": spec.checksum,
+            "seconds": {
+                "compile": round(compile_seconds, 2),
+                "sample": round(total - compile_seconds, 2),
+                "total": round(total, 2),
+            },
+            "versions": {name: importlib.metadata.version(name) for name in _RECORDED},
+            "python": platform.python_version(),
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        },
+    )
+
+
+def _check_settings(sampler: str, *, draws: int, tune: int, chains: int) -> None:
+    if sampler not in defaults.SAMPLERS:
+        raise FitError(
+            f"sampler '{sampler}' is not known.{suggest(sampler, defaults.SAMPLERS)} "
+            f"Allowed: {listing(defaults.SAMPLERS)}."
+        )
+    for name, value, least in (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1)):
+        if value < least:
+            raise FitError(f"{name} is {value}. Allowed: a whole number from {least} up.")
+    if sampler == "numpyro":
+        try:
+            importlib.metadata.version("numpyro")
+        except importlib.metadata.PackageNotFoundError as error:
+            raise FitError(
+                "sampler 'numpyro' is not installed. Install it with: pip install bayesmeta[jax]"
+            ) from error
+
+
+def _is_kept(name: str) -> bool:
+    """Offsets and unconstrained twins are not parameters that anybody asks for."""
+    return not name.startswith("z_") and not name.endswith("__")
+
+
+def _keep(tree: xr.DataTree, names: list[Any]) -> xr.DataTree:
+    posterior = tree["posterior"].to_dataset()
+    stats = tree["sample_stats"].to_dataset()
+    return xr.DataTree.from_dict(
+        {
+            "posterior": posterior[[str(name) for name in names]],
+            "sample_stats": stats[["diverging", "energy"]],
+        }
+    )
+
+
+def _count_processors() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _sample_nutpie(
+    model: pm.Model,
+    names: list[Any],
+    *,
+    seed: int,
+    progress: bool,
+    sampler: str,
+    **settings: int,
+) -> tuple[xr.DataTree, float]:
+    """Compile once with numba, then sample."""
+    import nutpie
+
+    logger.info("compiling the model for %s", sampler)
+    started = time.perf_counter()
+    with _spinner("compiling the model", shown=progress):
+        compiled = nutpie.compile_pymc_model(model, var_names=names)
+    seconds = time.perf_counter() - started
+    total = settings["chains"] * (settings["draws"] + settings["tune"])
+    with _progress_bar(total, shown=progress) as report:
+        tree = nutpie.sample(
+            compiled,
+            **settings,
+            seed=seed,
+            save_warmup=False,
+            progress_bar=False,
+            progress_callback=report,
+            progress_rate=_REFRESH_MS,
+            target_accept=defaults.TARGET_ACCEPT,
+            adaptation="draw_diag",
+        )
+    return tree, seconds
+
+
+def _sample_pymc(
+    model: pm.Model,
+    names: list[Any],
+    *,
+    seed: int,
+    progress: bool,
+    sampler: str,
+    **settings: int,
+) -> tuple[xr.DataTree, float]:
+    """Sample with PyMC's own sampler or numpyro; compile time is part of the sampling time."""
+    import pymc as pm
+
+    with model:
+        tree = pm.sample(
+            **settings,
+            random_seed=seed,
+            progressbar=progress,
+            nuts_sampler=sampler,
+            var_names=[str(name) for name in names],
+            nuts={"target_accept": defaults.TARGET_ACCEPT},
+            compute_convergence_checks=False,
+        )
+    return tree, 0.0
+
+
+@contextmanager
+def _spinner(label: str, *, shown: bool) -> Iterator[None]:
+    from rich.console import Console
+
+    console = Console(stderr=True, quiet=not shown, force_jupyter=False)
+    with console.status(label):
+        yield
+
+
+@contextmanager
+def _progress_bar(total: int, *, shown: bool) -> Iterator[Any]:
+    """Draws done over all chains, divergences, time left."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("sampling"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("draws, {task.fields[divergences]} divergent,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=Console(stderr=True, force_jupyter=False),
+        disable=not shown,
+    )
+    with bar:
+        task = bar.add_task("sampling", total=total, divergences=0)
+
+        def report(chains: list[Any]) -> None:
+            bar.update(
+                task,
+                completed=sum(chain.finished_draws for chain in chains),
+                divergences=sum(chain.divergences for chain in chains),
+            )
+
+        yield report
+        bar.update(task, completed=total)

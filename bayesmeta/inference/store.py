@@ -1,0 +1,237 @@
+"""Fits to netCDF and back: whole or not at all, with data, spec and provenance inside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesmeta import defaults
+from bayesmeta.data import Dataset, load_dataset
+from bayesmeta.data.load import bundled_folder
+from bayesmeta.data.tables import format_table, parse_text
+from bayesmeta.errors import SpecError, StoreError
+from bayesmeta.inference.diagnostics import Diagnostics
+from bayesmeta.inference.fit import Fit
+from bayesmeta.model import ModelSpec
+
+__all__ = ["load_fit", "load_reference_fit", "save_fit", "thin_fit"]
+
+FORMAT = 1
+_ENGINE = "h5netcdf"
+_TABLES = ("lms", "scores", "benchmarks")
+_COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
+
+
+def save_fit(fit: Fit, *, path: str | PathLike[str]) -> None:
+    """Write a fit to a netCDF file: to a temporary one first, then into its place.
+
+    Parameters
+    ----------
+    fit
+        What to save. Draws are stored in single precision, far finer than their Monte Carlo error.
+    path
+        The file; an existing one is replaced.
+
+    Raises
+    ------
+    StoreError
+        If the folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    tables = {name: format_table(getattr(fit.dataset, name), table=name) for name in _TABLES}
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": fit.draws.astype(np.float32),
+            "sample_stats": fit.posterior["sample_stats"].to_dataset(),
+            "dataset": xr.Dataset({name: ((), text) for name, text in tables.items()}),
+        }
+    )
+    tree.attrs = {
+        "bayesmeta_format": FORMAT,
+        "spec": json.dumps(fit.spec.to_dict()),
+        "provenance": json.dumps(dict(fit.provenance)),
+        "data_version": fit.dataset.version,
+        "data_source": fit.dataset.source,
+    }
+    encoding = {
+        f"/{group}": {
+            str(name): _COMPRESSED
+            for name, values in tree[group].to_dataset().items()
+            if values.ndim
+        }
+        for group in ("posterior", "sample_stats")
+    }
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror}. Name a file in a folder that exists and "
+            "may be written to."
+        ) from error
+    os.close(handle)
+    try:
+        tree.to_netcdf(name, engine=_ENGINE, encoding=encoding)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error}. Choose another place.") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def load_fit(path: str | PathLike[str]) -> Fit:
+    """Read a fit that `Fit.save` wrote.
+
+    Parameters
+    ----------
+    path
+        The netCDF file.
+
+    Returns
+    -------
+    Fit
+        Draws, spec, data and provenance; the file is closed again.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, truncated, from elsewhere, or was changed since.
+
+    Examples
+    --------
+    >>> load_fit("nowhere.nc")
+    Traceback (most recent call last):
+    ...
+    bayesmeta.errors.StoreError: nowhere.nc does not exist. Make it with...
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StoreError(f"{path} does not exist. Make it with: bayesmeta fit --out {path}")
+    try:
+        with xr.open_datatree(path, engine=_ENGINE) as file:
+            tree = file.load()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} cannot be read as netCDF: it is truncated or another kind of file. Allowed: a "
+            "file written by `bayesmeta fit` or `Fit.save`. Make it anew: bayesmeta fit "
+            f"--out {path}"
+        ) from error
+    if tree.attrs.get("bayesmeta_format") != FORMAT or "posterior" not in tree:
+        raise StoreError(
+            f"{path} is netCDF but not a fit of this version of bayesmeta (format "
+            f"{tree.attrs.get('bayesmeta_format', 'none')}; allowed: {FORMAT}). "
+            f"Make it anew: bayesmeta fit --out {path}"
+        )
+    provenance: dict[str, Any] = json.loads(tree.attrs["provenance"])
+    fit = Fit(
+        posterior=xr.DataTree.from_dict(
+            {name: tree[name].to_dataset() for name in ("posterior", "sample_stats")}
+        ),
+        spec=_read_spec(tree.attrs["spec"], path=path),
+        dataset=_read_dataset(tree),
+        provenance=provenance,
+    )
+    if fit.dataset.checksum != provenance["data_checksum"]:
+        raise StoreError(
+            f"{path} holds data with checksum {fit.dataset.checksum[:12]}, but was fitted to "
+            f"{provenance['data_checksum'][:12]}. It was changed after fitting: fit again."
+        )
+    return fit
+
+
+def _read_spec(text: str, *, path: Path) -> ModelSpec:
+    try:
+        return ModelSpec.from_dict(json.loads(text))
+    except SpecError as error:
+        raise StoreError(f"{path} was made by another version of bayesmeta: {error}") from error
+
+
+def _read_dataset(tree: xr.DataTree) -> Dataset:
+    stored = tree["dataset"].to_dataset()
+    tables = {name: parse_text(str(stored[name].item()), table=name) for name in _TABLES}
+    return Dataset(
+        **tables,
+        version=str(tree.attrs["data_version"]),
+        source=str(tree.attrs["data_source"]),
+    )
+
+
+def load_reference_fit() -> Fit:
+    """Load the shipped posterior of the default model of the bundled, corrected data.
+
+    Returns
+    -------
+    Fit
+        A thinned fit; its provenance holds the diagnostics of the whole one.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, or does not belong to the bundled data and the default spec.
+
+    Examples
+    --------
+    >>> load_reference_fit().shape
+    (4, 250)
+    """
+    path = bundled_folder() / "reference_fit.nc"
+    fit = load_fit(path)
+    wanted = {
+        "data": (fit.provenance["data_checksum"], load_dataset().checksum),
+        "spec": (fit.provenance["spec_checksum"], ModelSpec().checksum),
+    }
+    for what, (stored, current) in wanted.items():
+        if stored != current:
+            raise StoreError(
+                f"The shipped posterior {path.name} belongs to a {what} with checksum "
+                f"{stored[:12]}, the package has {current[:12]}. Fit again and pass it with --fit: "
+                "bayesmeta fit --out fit.nc"
+            )
+    return fit
+
+
+def thin_fit(
+    fit: Fit, *, draws: int = defaults.REFERENCE_DRAWS, diagnostics: Diagnostics | None = None
+) -> Fit:
+    """Keep evenly spaced draws of every chain.
+
+    Parameters
+    ----------
+    fit
+        The whole fit.
+    draws
+        How many draws to keep in all; rounded to a divisor of the chains' draws.
+    diagnostics
+        Diagnostics of the whole fit, to be carried along.
+
+    Returns
+    -------
+    Fit
+        The thinned fit, with the number of draws it came from in its provenance.
+    """
+    chains, n = fit.shape
+    step = max(1, n // max(1, draws // chains))
+    keep = {"draw": slice(None, None, step)}
+    groups = ("posterior", "sample_stats")
+    tree = {name: fit.posterior[name].to_dataset().isel(keep) for name in groups}
+    provenance = {**fit.provenance, "thinned_from": chains * n}
+    if diagnostics is not None:
+        provenance["diagnostics"] = {
+            "table": diagnostics.table.to_dict(orient="records"),
+            "values": dict(diagnostics.values),
+        }
+    return Fit(
+        posterior=xr.DataTree.from_dict(tree),
+        spec=fit.spec,
+        dataset=fit.dataset,
+        provenance=provenance,
+    )

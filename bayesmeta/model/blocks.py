@@ -1,0 +1,183 @@
+"""The parts of the model, one private-to-the-package function per block.
+
+Every function adds its variables to the open `pm.Model` and returns tensors. Offsets are named
+`z_*` and are not kept after sampling. Which blocks are centred was decided by measurement:
+centred where a benchmark's scores pin the value down (slopes of size and data, curve weights),
+non-centred where they do not (decisions, families, undisclosed facts).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.tensor.variable import TensorVariable
+
+from bayesmeta.design import MIX_UNIT, SCALE_TERMS, Design, code_fraction
+from bayesmeta.model.law import law_slopes
+from bayesmeta.model.spec import ModelSpec, Priors
+
+N_CENTERED = 2
+"""Slopes of size and data are centred; the product and the date, weakly informed, are not."""
+
+
+def scale_block(design: Design, spec: ModelSpec) -> TensorVariable:
+    """Add intercepts and scale slopes, pooled over task families; dims (lm, benchmark)."""
+    priors, task = spec.priors, design.task_family_index
+    alpha = pm.Normal("alpha", 0.0, priors.alpha_sd, dims="benchmark")
+    if not design.scale_terms:
+        return pt.zeros((len(design.lms), 1)) + alpha
+    which = [SCALE_TERMS.index(term) for term in design.scale_terms]
+    mean = _mean_slopes(design, priors)
+    tau_task = _scale("tau_kappa_task", np.array(priors.kappa_tau_task)[which],
+                      priors.kappa_tau_log_sd, dims="scale_term")  # fmt: skip
+    tau = _scale("tau_kappa", np.array(priors.kappa_tau_benchmark)[which],
+                 priors.kappa_tau_log_sd, dims="scale_term")  # fmt: skip
+    z_task = pm.Normal("z_kappa_task", dims=("task_family", "scale_term"))
+    center = (mean + tau_task * z_task)[task]
+    k = N_CENTERED if spec.scaling == "loglinear" else 0
+    n, n_terms = len(design.benchmarks), len(which)
+    offset = pm.Normal("z_kappa", shape=(n, n_terms - k))
+    parts = [center[:, k:] + tau[k:] * offset]
+    if k:
+        parts.insert(0, pm.Normal("z_kappa_centered", center[:, :k], tau[:k], shape=(n, k)))
+    kappa = pm.Deterministic(
+        "kappa", pt.concatenate(parts, axis=1), dims=("benchmark", "scale_term")
+    )
+    return alpha + pt.dot(design.scale, kappa.T) - (kappa * design.scale_center).sum(axis=1)
+
+
+def _mean_slopes(design: Design, priors: Priors) -> TensorVariable:
+    """Mean slopes: the published law fixes their ratio, the date has its own."""
+    slopes = [pt.zeros(()) for _ in design.scale_terms]
+    if "n_params" in design.scale_terms:
+        law_slope = pm.HalfNormal("law_slope", priors.law_slope_sd)
+        for k, slope in enumerate(law_slopes(priors)):
+            slopes[k] = law_slope * slope
+    if "released" in design.scale_terms:
+        slopes[-1] = pm.Normal("released_slope", 0.0, priors.released_sd)
+    return pt.stack(slopes)
+
+
+def missing_block(design: Design, priors: Priors) -> tuple[TensorVariable, TensorVariable | None]:
+    """Add unknown cells as parameters; return the matrix of decisions and the complete mix."""
+    X = pt.as_tensor(np.nan_to_num(design.X))
+    missing = design.missing
+    if missing.names:
+        z = pm.Normal("z_unknown", dims="unknown")
+        raw = missing.location + missing.spread * z
+        value = pt.switch(missing.is_share, pm.math.sigmoid(raw), raw)
+        unknown = pm.Deterministic(
+            "x_unknown", (value - missing.center) / missing.unit, dims="unknown"
+        )
+        X = X[missing.row, missing.term].set(unknown[missing.slot])
+    if design.mix is None:
+        return X, None
+    mix = pt.as_tensor(np.nan_to_num(design.mix.known))
+    if len(design.mix.rows):
+        z = pm.Normal("z_mix", dims=("mix_group", "domain"))
+        parts = pm.Deterministic(
+            "mix_unknown",
+            pm.math.softmax(design.mix.log_mean + priors.mix_sd * z, axis=1),
+            dims=("mix_group", "domain"),
+        )
+        mask, rest = design.mix.missing_parts()
+        fill = parts[design.mix.group] * mask
+        fill = fill / fill.sum(axis=1, keepdims=True) * rest[:, None]
+        mix = mix[design.mix.rows].inc(fill)
+    start = design.mix_columns.start
+    return pt.concatenate([X[:, :start], mix / MIX_UNIT], axis=1), mix
+
+
+def decision_block(design: Design, spec: ModelSpec, X: TensorVariable) -> TensorVariable:
+    """Add effects by benchmark about task-family means about an overall mean; (lm, benchmark)."""
+    priors, n_free = spec.priors, design.loading.shape[1]
+    tau = _scale("tau_beta", priors.beta_tau, priors.beta_tau_log_sd, dims="decision")
+    z_task = pm.Normal("z_beta_task", shape=(n_free, len(design.task_families)))
+    z = (
+        pm.Normal("z_beta_mean", shape=(n_free, 1))
+        + priors.beta_ratio * z_task[:, design.task_family_index]
+        + priors.beta_ratio * pm.Normal("z_beta", shape=(n_free, len(design.benchmarks)))
+    )
+    beta = pm.Deterministic(
+        "beta",
+        pt.dot(design.loading, tau[design.free_decision][:, None] * z),
+        dims=("term", "benchmark"),
+    )
+    return pt.dot(X, beta) - (beta.T * design.X_center).sum(axis=1)
+
+
+def curve_block(design: Design, spec: ModelSpec, mix: TensorVariable) -> TensorVariable:
+    """Add a smooth effect of the code share by task family; dims (lm, benchmark)."""
+    basis, priors = design.code_basis, spec.priors
+    assert basis is not None
+    shared = _scale("tau_curve_shared", priors.curve_shared, priors.curve_log_sd)
+    own = _scale("tau_curve", priors.curve_task, priors.curve_log_sd)
+    z = pm.Normal("z_curve_shared", shape=(basis.n_basis, 1))
+    weights = pm.Normal("curve", shared * z, own, dims=("basis", "task_family"))
+    by_benchmark = weights[:, design.task_family_index]
+    phi = basis.evaluate(code_fraction(mix), sin=pt.sin)
+    return pt.dot(phi, by_benchmark) - (by_benchmark.T * design.basis_center).sum(axis=1)
+
+
+def family_block(design: Design, spec: ModelSpec) -> tuple[TensorVariable, TensorVariable]:
+    """Add family and lm effects, dims (lm, benchmark), and the residual scale, dims (benchmark,).
+
+    The effects are made orthogonal to the intercept and, by default, to the scale covariates:
+    restricted regression (Hodges & Reich 2010, https://doi.org/10.1198/tast.2010.10052). Families
+    with more tokens are also newer and better, so that plain random effects flatten the slopes
+    that predict new families. Decisions are left out of the projection on purpose: with a flat
+    prior on the slopes their posterior is then exactly that of plain random effects, so that
+    siblings are never counted as independent evidence for a decision.
+    """
+    priors, n = spec.priors, len(design.benchmarks)
+    sigma = _scale("sigma", np.full(n, priors.sigma), priors.sigma_log_sd, dims="benchmark")
+    rho_lm = pm.Beta("rho_lm", priors.rho_shape, priors.rho_shape)
+    effect = sigma * pt.sqrt(rho_lm) * pm.Normal("v", dims="lm")[:, None]
+    if spec.family_effects != "none":
+        log_tau = pm.Normal("log_tau_family", priors.tau_family_log, priors.tau_family_log_sd)
+        spread = _scale("tau_spread", priors.tau_family_spread, priors.tau_family_spread_log_sd)
+        tau = pm.LogNormal("tau_family", log_tau, spread, dims="benchmark")
+        rho = pm.Beta("rho_family", priors.rho_shape, priors.rho_shape)
+        u = pm.Normal("u", dims="lm_family")[design.lm_family_index]
+        w = pm.Normal("w", dims=("lm_family", "task_family"))
+        w = w[design.lm_family_index][:, design.task_family_index]
+        effect = effect + tau * (pt.sqrt(rho) * u[:, None] + pt.sqrt(1 - rho) * w)
+    basis = projection_basis(design, spec)
+    return effect - pt.dot(basis, pt.dot(basis.T, effect)), sigma * pt.sqrt(1 - rho_lm)
+
+
+def projection_basis(design: Design, spec: ModelSpec) -> np.ndarray:
+    """Columns to which family and lm effects are orthogonal, shape (lm, k)."""
+    full = spec.family_effects == "orthogonal"
+    return design.scale_basis if full else design.scale_basis[:, :1]
+
+
+def likelihood_block(
+    design: Design, spec: ModelSpec, eta: TensorVariable, residual: TensorVariable
+) -> None:
+    """Add scores given latent values: known error, latent and score-scale residual, heavy tails."""
+    outcomes, priors = design.outcomes, spec.priors
+    i, b = outcomes.lm_index, outcomes.benchmark_index
+    latent = eta[i, b]
+    p = pm.math.sigmoid(latent)
+    headroom = 1 - outcomes.floor[b]
+    logistic = outcomes.is_logistic[b]
+    mu = pt.switch(logistic, outcomes.floor[b] + headroom * p,
+                   outcomes.location[b] + outcomes.spread[b] * latent)  # fmt: skip
+    slope = pt.switch(logistic, headroom * p * (1 - p), np.abs(outcomes.spread[b]))
+    on_score = _scale("sigma_score", priors.sigma_score, priors.sigma_score_log_sd)
+    sd = pt.sqrt(
+        outcomes.se**2 + pt.switch(logistic, on_score**2, 0.0) + (residual[b] * slope) ** 2
+    )
+    if spec.likelihood == "normal":
+        pm.Normal("y", mu, sd, observed=outcomes.y, dims="obs")
+    else:
+        beyond = pm.Gamma("nu_beyond_one", priors.nu_shape, priors.nu_rate)
+        pm.StudentT("y", nu=beyond + 1, mu=mu, sigma=sd, observed=outcomes.y, dims="obs")
+
+
+def _scale(
+    name: str, median: float | np.ndarray, log_sd: float, *, dims: str | None = None
+) -> TensorVariable:
+    return pm.LogNormal(name, np.log(median), log_sd, dims=dims)

@@ -1,0 +1,48 @@
+"""Spec and design to a `pm.Model`. Importing this module imports PyMC."""
+
+from __future__ import annotations
+
+import numpy as np
+import pymc as pm
+
+from bayesmeta.design import Design
+from bayesmeta.model import blocks
+from bayesmeta.model.spec import ModelSpec
+
+__all__ = ["build_model"]
+
+
+def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
+    """Build the hierarchical model of all scores.
+
+    Parameters
+    ----------
+    design
+        Arrays and coordinates.
+    spec
+        Which blocks, in which form, under which priors.
+
+    Returns
+    -------
+    pymc.Model
+        Observed variable `y` with dim obs; named variables as in `model.simulate`.
+
+    Examples
+    --------
+    >>> from bayesmeta.data import load_dataset
+    >>> from bayesmeta.model import ModelSpec, build_design_for
+    >>> spec = ModelSpec(decisions=())
+    >>> build_model(build_design_for(load_dataset(), spec=spec), spec=spec)["y"].name
+    'y'
+    """
+    coords = {name: list(labels) for name, labels in design.coords.items()}
+    with pm.Model(coords={**coords, "obs": np.arange(len(design.outcomes.y))}) as model:
+        eta = blocks.scale_block(design, spec)
+        if design.terms:
+            X, mix = blocks.missing_block(design, spec.priors)
+            eta = eta + blocks.decision_block(design, spec, X)
+            if design.code_basis is not None and mix is not None:
+                eta = eta + blocks.curve_block(design, spec, mix)
+        effect, residual = blocks.family_block(design, spec)
+        blocks.likelihood_block(design, spec, eta + effect, residual)
+    return model

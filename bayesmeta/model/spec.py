@@ -1,0 +1,275 @@
+"""What a model is made of, as plain values: it prints, hashes, and goes to a file and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from bayesmeta.design import DECISIONS, DEFAULT_DECISIONS, SCALE_TERMS
+from bayesmeta.errors import SpecError, listing, suggest
+
+__all__ = ["ModelSpec", "Priors", "read_spec"]
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "scaling": ("loglinear", "none"),
+    "family_effects": ("orthogonal", "random", "none"),
+    "code_curve": ("smooth", "linear"),
+    "release_date": ("linear", "none"),
+    "likelihood": ("student", "normal"),
+}
+"""The switches of a spec and what each may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Priors:
+    """Every number of every prior, on the latent (logit or standardised) scale.
+
+    Scales have log-normal priors, stated by median and log standard deviation, as is usual for
+    heterogeneity in meta-analysis (Turner et al. 2012, https://doi.org/10.1093/ije/dys041): a
+    scale that may reach zero makes a funnel, and no heterogeneity at all is not credible here.
+
+    Parameters
+    ----------
+    alpha_sd
+        Intercepts: a benchmark's centre lies within the middle of its range.
+    law_size_exponent, law_data_exponent, law_size_fraction
+        Published scaling laws, linearised at the reference lm: exponents of size and data, and
+        the share of the reducible loss that is due to size there (Hoffmann et al. 2022,
+        https://doi.org/10.48550/arXiv.2203.15556; refit by Besiroglu et al. 2024,
+        https://doi.org/10.48550/arXiv.2404.10102). They fix the ratio of the mean slopes.
+    law_slope_sd
+        How fast latent skill rises with the log of the reducible loss.
+    released_sd
+        Mean slope of a year of release date.
+    kappa_tau_task, kappa_tau_benchmark, kappa_tau_log_sd
+        Scale slopes: deviations of task families and of benchmarks within them; one median for
+        each of size, data, their product, date.
+    beta_tau, beta_tau_log_sd
+        Decisions: scale of each decision's effects. The median moves a mid-range score by two to
+        three points, which keeps nearly all prior effects within 15 points.
+    beta_ratio
+        Deviation of a task family, and of a benchmark in it, as a fraction of that scale.
+    curve_shared, curve_task, curve_log_sd
+        Code-share curve: amplitude of the shared part and of a task family's own.
+    tau_family_log, tau_family_log_sd, tau_family_spread, tau_family_spread_log_sd
+        Family effects: mean over benchmarks of the log scale, its uncertainty, and the spread of
+        log scales between benchmarks.
+    rho_shape
+        Share of the family (and of the lm) variance that is common to all tasks: symmetric about
+        one half, with neither part negligible.
+    sigma, sigma_log_sd
+        Residual heterogeneity of lms on the latent scale.
+    sigma_score, sigma_score_log_sd
+        Residual on the score scale of an accuracy: rerunning a harness moves a score by 0.8
+        points; without it lms at the chance floor, whose latent position means little, dominate.
+    nu_shape, nu_rate
+        Degrees of freedom of the Student-t beyond one (Juarez & Steel 2010,
+        https://doi.org/10.1198/jbes.2009.07145).
+    mix_sd
+        Undisclosed mixes: spread of their log-ratios about the disclosed ones.
+    """
+
+    alpha_sd: float = 1.5
+    law_size_exponent: float = 0.35
+    law_data_exponent: float = 0.37
+    law_size_fraction: float = 0.67
+    law_slope_sd: float = 2.0
+    released_sd: float = 0.3
+    kappa_tau_task: tuple[float, ...] = (0.15, 0.2, 0.08, 0.08)
+    kappa_tau_benchmark: tuple[float, ...] = (0.2, 0.25, 0.08, 0.08)
+    kappa_tau_log_sd: float = 0.5
+    beta_tau: float = 0.1
+    beta_tau_log_sd: float = 0.7
+    beta_ratio: float = 0.5
+    curve_shared: float = 0.15
+    curve_task: float = 0.2
+    curve_log_sd: float = 0.5
+    tau_family_log: float = -1.0
+    tau_family_log_sd: float = 0.7
+    tau_family_spread: float = 0.8
+    tau_family_spread_log_sd: float = 0.3
+    rho_shape: float = 5.0
+    sigma: float = 0.2
+    sigma_log_sd: float = 0.7
+    sigma_score: float = 0.008
+    sigma_score_log_sd: float = 0.2
+    nu_shape: float = 2.0
+    nu_rate: float = 0.1
+    mix_sd: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """The model: which blocks, in which form, under which priors.
+
+    Parameters
+    ----------
+    decisions
+        Names of the decisions to enter; none gives the scale-only model. Any part of the training
+        mix brings in the whole composition.
+    scaling
+        `loglinear`: slopes in log size, log data and their product; `none`.
+    release_date
+        `linear`: a confounder with a slope of its own; `none`.
+    family_effects
+        `orthogonal`: lm-family effects without their least-squares projection on the scale
+        covariates; `random`: plain family effects; `none`.
+    code_curve
+        `smooth`: the code share has a curve by task family; `linear`.
+    likelihood
+        `student` or `normal`, both with known sampling error.
+    priors
+        Every prior's numbers.
+
+    Raises
+    ------
+    SpecError
+        If an option or a decision is not known.
+
+    Examples
+    --------
+    >>> ModelSpec(family_effects="none").checksum == ModelSpec().checksum
+    False
+    """
+
+    decisions: tuple[str, ...] = DEFAULT_DECISIONS
+    scaling: str = "loglinear"
+    release_date: str = "linear"
+    family_effects: str = "orthogonal"
+    code_curve: str = "smooth"
+    likelihood: str = "student"
+    priors: Priors = field(default_factory=Priors)
+
+    def __post_init__(self) -> None:
+        """Reject what is not known, at the border."""
+        object.__setattr__(self, "decisions", tuple(self.decisions))
+        for name in self.decisions:
+            if name not in DECISIONS:
+                raise SpecError(_unknown("decision", name, DECISIONS))
+        for option, allowed in OPTIONS.items():
+            if getattr(self, option) not in allowed:
+                raise SpecError(_unknown(option, getattr(self, option), allowed))
+        _check_priors(self.priors)
+
+    @property
+    def scale_terms(self) -> tuple[str, ...]:
+        """Scale covariates that enter, in the order of the design."""
+        slopes = SCALE_TERMS[:3] if self.scaling == "loglinear" else ()
+        return (*slopes, *(SCALE_TERMS[3:] if self.release_date == "linear" else ()))
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the values."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Turn the spec into plain values for JSON or TOML."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
+        """Build a spec from plain values; what is left out keeps its default.
+
+        Raises
+        ------
+        SpecError
+            If a key is not known or a value has the wrong type.
+
+        Examples
+        --------
+        >>> ModelSpec.from_dict({"likelihood": "normal"}).likelihood
+        'normal'
+        """
+        known = [item.name for item in dataclasses.fields(cls)]
+        for key in values:
+            if key not in known:
+                raise SpecError(_unknown("key", key, known))
+        values = dict(values)
+        decisions = values.get("decisions", DEFAULT_DECISIONS)
+        if isinstance(decisions, str) or not isinstance(decisions, list | tuple):
+            raise SpecError(
+                f"decisions is {decisions!r}. Allowed: a list of names from {listing(DECISIONS)}."
+            )
+        values["priors"] = _read_priors(values.get("priors", {}))
+        return cls(**{**values, "decisions": tuple(decisions)})
+
+
+def read_spec(path: str | PathLike[str]) -> ModelSpec:
+    r"""Read a spec from a TOML or JSON file.
+
+    Parameters
+    ----------
+    path
+        A file whose name ends in .toml or .json.
+
+    Returns
+    -------
+    ModelSpec
+        The spec; keys that the file leaves out keep their defaults.
+
+    Raises
+    ------
+    SpecError
+        If the file cannot be read, or a key or value in it is not known.
+
+    Examples
+    --------
+    >>> path = getfixture("tmp_path") / "spec.toml"
+    >>> _ = path.write_text('family_effects = "random"\n[priors]\nbeta_tau = 0.2\n')
+    >>> read_spec(path).priors.beta_tau
+    0.2
+    """
+    path = Path(path)
+    readers = {".toml": tomllib.loads, ".json": json.loads}
+    if path.suffix not in readers:
+        raise SpecError(f"{path} is not a spec file. Allowed endings: {listing(readers)}.")
+    try:
+        values = readers[path.suffix](path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise SpecError(f"{path} cannot be read as a spec: {error}. Correct the file.") from error
+    if not isinstance(values, dict):
+        raise SpecError(f"{path} holds no keys. Allowed: keys of a spec, such as scaling.")
+    try:
+        return ModelSpec.from_dict(values)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from error
+
+
+def _read_priors(values: Any) -> Priors:
+    if isinstance(values, Priors):
+        return values
+    if not isinstance(values, Mapping):
+        raise SpecError(f"priors is {values!r}. Allowed: a table of numbers by name.")
+    known = [item.name for item in dataclasses.fields(Priors)]
+    for key in values:
+        if key not in known:
+            raise SpecError(_unknown("prior", key, known))
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list | tuple)}
+    return Priors(**{**values, **lists})
+
+
+def _check_priors(priors: Priors) -> None:
+    """Every prior is a positive number, but for a location on the log scale."""
+    for item in dataclasses.fields(Priors):
+        value = getattr(priors, item.name)
+        wide = isinstance(item.default, tuple)
+        numbers = value if wide and isinstance(value, tuple) else (value,)
+        good = all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers)
+        good = good and (item.name == "tau_family_log" or all(v > 0 for v in numbers))
+        if not good or (wide and len(numbers) != len(SCALE_TERMS)):
+            wanted = f"{len(SCALE_TERMS)} positive numbers" if wide else "a positive number"
+            raise SpecError(f"prior {item.name} is {value!r}. Allowed: {wanted}.")
+
+
+def _unknown(what: str, value: object, allowed: Any) -> str:
+    return (
+        f"{what} {value!r} is not known.{suggest(value, allowed)} Allowed: {listing(allowed)}. "
+        "Correct it or leave it out."
+    )

@@ -1,0 +1,1 @@
+"""Draws to tables to figures. `plots` imports matplotlib; `summaries` does not."""

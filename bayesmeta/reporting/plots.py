@@ -1,0 +1,262 @@
+"""Figures for papers: sized for columns, vector output, the drawn numbers returned.
+
+Every function takes draws and returns the figure and a table of what it shows. Colours are from
+the Okabe-Ito set, told apart by colour-blind readers; shape or position says the same again.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayesmeta import defaults
+from bayesmeta.design import UNDISCLOSED
+from bayesmeta.effects.contrasts import Effects
+from bayesmeta.effects.curves import Curve
+from bayesmeta.errors import QueryError, listing
+
+__all__ = ["COLUMN_WIDTH", "Drawn", "curve", "forest", "save_figure"]
+
+COLUMN_WIDTH = 3.35
+"""Inches: one column of a two-column paper."""
+
+PAGE_WIDTH = 7.0
+"""Inches: both columns of a two-column paper."""
+
+FORMATS = (".pdf", ".png", ".svg")
+_DPI = 300
+_INK, _FAINT = "#222222", "#999999"
+_VERDICT_STYLE = {
+    "identified": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
+    "weakly identified": {"color": "#E69F00", "marker": "s", "markerfacecolor": "#E69F00"},
+    "prior-driven": {"color": _FAINT, "marker": "D", "markerfacecolor": "white"},
+}
+_STYLE: dict[str, Any] = {
+    "font.size": 7,
+    "axes.labelsize": 7,
+    "axes.titlesize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "bayesmeta",
+    "figure.dpi": 100,
+}
+_NAMES = {
+    "position_embedding": "position embedding",
+    "weight_tying": "weight tying",
+    "mlp_ratio": "MLP ratio",
+    "context_length": "context length",
+}
+
+
+class Drawn(NamedTuple):
+    """A figure and the numbers in it."""
+
+    figure: Figure
+    table: pd.DataFrame
+
+
+def forest(
+    effects: Effects, *, ci_prob: float = defaults.CI_PROB, width: float = COLUMN_WIDTH
+) -> Drawn:
+    """Draw medians and intervals of effects, one row per contrast.
+
+    Parameters
+    ----------
+    effects
+        Effects on one target, or one contrast on many targets.
+    ci_prob
+        Probability of the equal-tailed interval.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the table drawn, top to bottom.
+
+    Raises
+    ------
+    QueryError
+        If there are several contrasts on several targets.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> drawn = forest(bm.effects(bm.load_reference_fit(), "norm"))
+    >>> len(drawn.table)
+    2
+    """
+    many_targets = effects.draws.sizes["target"] > 1
+    if many_targets and len(effects.contrasts) > 1:
+        raise QueryError(
+            f"a forest shows one target or one contrast, not {len(effects.contrasts)} contrasts on "
+            f"{effects.draws.sizes['target']} targets. Ask for one decision with one contrast, or "
+            "use by='overall'."
+        )
+    table = effects.table(ci_prob=ci_prob)
+    table = table[table["level"] != UNDISCLOSED].reset_index(drop=True)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, 0.85 + 0.165 * len(table)), layout="constrained")
+        axes = figure.subplots()
+        labels = [str(t) for t in table["target"]] if many_targets else _labels(table)
+        _draw_intervals(axes, table, labels=labels)
+        what = f"{effects.contrasts[0].label.replace(' >', ' against')}\n" if many_targets else ""
+        axes.set_xlabel(
+            f"{what}effect on the score (percentage points)\nmedian and {ci_prob:.0%} "
+            "equal-tailed interval; right: P(helps)"
+        )
+    return Drawn(figure, table)
+
+
+def _labels(table: pd.DataFrame) -> list[str]:
+    names = [_NAMES.get(d, d.replace("_", " ")) for d in table["decision"]]
+    return [
+        f"{name}: {row.level} vs {row.reference}"
+        for name, row in zip(names, table.itertuples(), strict=True)
+    ]
+
+
+def _draw_intervals(axes: Axes, table: pd.DataFrame, *, labels: list[str]) -> None:
+    y = np.arange(len(table))[::-1]
+    axes.axvline(0, color=_FAINT, linewidth=0.6, zorder=0)
+    for verdict, style in _VERDICT_STYLE.items():
+        rows = (table["verdict"] == verdict).to_numpy()
+        if not rows.any():
+            continue
+        part = table[rows]
+        error = np.stack([part["estimate"] - part["lower"], part["upper"] - part["estimate"]])
+        axes.errorbar(part["estimate"], y[rows], xerr=error, linestyle="none", markersize=3.2,
+                      elinewidth=1.0, markeredgewidth=0.8, label=verdict, **style)  # fmt: skip
+    axes.set_yticks(y, labels)
+    axes.set_ylim(-0.7, len(table) - 0.3)
+    axes.tick_params(axis="y", length=0)
+    for height, probability in zip(y, table["prob_helps"], strict=True):
+        axes.annotate(_short(probability), (1.01, height), xycoords=("axes fraction", "data"),
+                      va="center", fontsize=6.5, color=_INK)  # fmt: skip
+    axes.figure.legend(loc="outside upper center", ncols=3, frameon=False, handletextpad=0.2,
+                       columnspacing=0.9)  # fmt: skip
+
+
+def _short(probability: float) -> str:
+    """Two digits; what would round to 0 or 1 prints as a bound."""
+    if probability > 0.995:
+        return "> .99"
+    return "< .01" if probability < 0.005 else f"{probability:.2f}".lstrip("0")
+
+
+def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAGE_WIDTH) -> Drawn:
+    """Draw the expected score along a numeric decision, one panel per target.
+
+    Parameters
+    ----------
+    draws
+        Draws of the curve.
+    ci_prob
+        Probability of the equal-tailed band.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the points drawn.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> drawn = curve(bm.curve(bm.load_reference_fit(), "code_share"))
+    >>> drawn.table["target"].nunique()
+    8
+    """
+    table = draws.table(ci_prob=ci_prob)
+    targets = list(dict.fromkeys(table["target"]))
+    columns = min(4, len(targets))
+    rows = -(-len(targets) // columns)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, 0.5 + 1.35 * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
+        optimum = draws.optimum(ci_prob=ci_prob)
+        for axes, target in zip(grid.flat, targets, strict=False):
+            _draw_panel(axes, table[table["target"] == target], draws)
+            axes.set_title(_panel_title(target, optimum.loc[target]), loc="left")
+        for axes in grid.flat[len(targets) :]:
+            axes.set_visible(False)
+        name = draws.decision.replace("_", " ")
+        figure.supxlabel(
+            f"{name} ({draws.units}); ticks: recorded lms; band: {ci_prob:.0%} equal-tailed",
+            fontsize=7,
+        )
+        figure.supylabel("change in score from the left\nedge (percentage points)", fontsize=7)
+    return Drawn(figure, table)
+
+
+def _draw_panel(axes: Axes, points: pd.DataFrame, draws: Curve) -> None:
+    axes.axhline(0, color=_FAINT, linewidth=0.6)
+    axes.fill_between(points["grid"], points["lower"], points["upper"], color="#56B4E9", alpha=0.45,
+                      linewidth=0)  # fmt: skip
+    axes.plot(points["grid"], points["estimate"], color="#0072B2", linewidth=1.2)
+    axes.plot(np.unique(draws.recorded), np.zeros(len(np.unique(draws.recorded))), "|",
+              color=_INK, markersize=4, markeredgewidth=0.5,
+              transform=axes.get_xaxis_transform(), clip_on=False)  # fmt: skip
+
+
+def _panel_title(target: str, optimum: pd.Series) -> str:
+    band = next(str(name) for name in optimum.index if str(name).startswith("prob_between"))
+    low, high = band.split("_")[2:]
+    probability = _short(float(optimum[band]))
+    joint = "" if probability[0] in "<>" else "= "
+    return f"{target.replace('_', ' ')}\nP(best at {low}-{high}) {joint}{probability}"
+
+
+def save_figure(drawn: Drawn, path: str | PathLike[str]) -> Path:
+    """Save a figure, whole or not at all.
+
+    Parameters
+    ----------
+    drawn
+        What a plot function returned.
+    path
+        A file whose name ends in .pdf, .png or .svg; an existing one is replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    QueryError
+        If the ending is another, or the folder cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise QueryError(f"{path} has no known ending. Allowed: {listing(FORMATS)}.")
+    stamp = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix, {})
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".figure.") as folder:
+            part = Path(folder) / path.name
+            with mpl.rc_context(_STYLE):
+                drawn.figure.savefig(part, dpi=_DPI, metadata=stamp)
+            os.replace(part, path)
+    except OSError as error:
+        raise QueryError(
+            f"{path} cannot be written: {error.strerror}. Name a file in a folder that exists and "
+            "may be written to."
+        ) from error
+    return path

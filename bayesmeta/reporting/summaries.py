@@ -1,0 +1,100 @@
+"""Tables to text: aligned columns, JSON, CSV, Markdown, LaTeX."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pandas as pd
+
+from bayesmeta.errors import QueryError, listing, suggest
+
+__all__ = ["FORMATS", "format_frame"]
+
+_ROUNDED = {"estimate": 2, "sd": 2, "lower": 2, "upper": 2, "prob_helps": 3, "mcse": 3, "rhat": 3,
+            "ess_bulk": 0, "ess_tail": 0, "prob_between_15_25": 3}  # fmt: skip
+
+
+def _for_reading(frame: pd.DataFrame) -> pd.DataFrame:
+    """Round for the eye; 0 and 1 stay, since they are bounds set by the number of draws."""
+    texts = {
+        name: [f"{value:.{digits}f}" for value in frame[name]]
+        for name, digits in _ROUNDED.items()
+        if name in frame
+    }
+    return frame.assign(**texts)
+
+
+def _as_table(frame: pd.DataFrame) -> str:
+    return _for_reading(frame).to_string(index=False)
+
+
+def _as_json(frame: pd.DataFrame) -> str:
+    return json.dumps(json.loads(frame.to_json(orient="records")), indent=2)
+
+
+def _as_csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False).rstrip("\n")
+
+
+def _as_markdown(frame: pd.DataFrame) -> str:
+    cells = _for_reading(frame).astype(str)
+    rows = [list(cells.columns), ["---"] * len(cells.columns), *cells.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _as_latex(frame: pd.DataFrame) -> str:
+    """Write a booktabs tabular, with the characters escaped that LaTeX treats specially."""
+    special = str.maketrans({c: f"\\{c}" for c in "_%&#$"})
+    cells = [[str(c).translate(special) for c in row] for row in _for_reading(frame).to_numpy()]
+    header = " & ".join(str(name).translate(special) for name in frame.columns)
+    body = " \\\\\n".join(" & ".join(row) for row in cells)
+    columns = "l" * len(frame.columns)
+    return (
+        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{header} \\\\\n\\midrule\n{body} \\\\\n"
+        "\\bottomrule\n\\end{tabular}"
+    )
+
+
+FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {
+    "table": _as_table,
+    "json": _as_json,
+    "csv": _as_csv,
+    "md": _as_markdown,
+    "latex": _as_latex,
+}
+"""How a table may be written."""
+
+
+def format_frame(frame: pd.DataFrame, *, fmt: str = "table") -> str:
+    """Write a table as text.
+
+    Parameters
+    ----------
+    frame
+        The table.
+    fmt
+        `table`, `json`, `csv`, `md` or `latex`; JSON and CSV keep full precision.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Raises
+    ------
+    QueryError
+        If the format is not known.
+
+    Examples
+    --------
+    >>> print(format_frame(pd.DataFrame({"lm": ["a_b"], "sd": [0.123]}), fmt="md"))
+    | lm | sd |
+    | --- | --- |
+    | a_b | 0.12 |
+    """
+    if fmt not in FORMATS:
+        raise QueryError(
+            f"format '{fmt}' is not known.{suggest(fmt, FORMATS)} Allowed: {listing(FORMATS)}."
+        )
+    return FORMATS[fmt](frame)
