@@ -50,8 +50,12 @@ WITHIN_SHARE_IDENTIFIED: Final = 0.05
 """Least share of a decision's variation inside lm families: siblings share the rest of the recipe,
 so only within-family variation separates one decision from all that comes bundled with it."""
 
+FAMILIES_WEAK: Final = 2
+"""Least number of lm families on each side of a contrast that is more than one family's story."""
+
 FAMILIES_IDENTIFIED: Final = 3
-"""Least number of lm families on each side of a contrast; two cannot show heterogeneity."""
+"""Least number of lm families on each side of an identified contrast (of a numeric decision: that
+vary in it); two cannot show heterogeneity."""
 
 REFERENCE_DRAWS: Final = 1000
 """Draws of the shipped posterior: a probability near one half has an MCSE of 0.016."""

@@ -65,7 +65,7 @@ class Outcomes:
         weight = np.where(self.is_logistic[self.benchmark_index], (p * (1 - p)) ** 2, 1.0)
         out = np.zeros((n_lms, len(self.floor)))
         out[self.lm_index, self.benchmark_index] = weight
-        return out / out.sum(axis=0)
+        return out / np.maximum(out.sum(axis=0), np.finfo(float).tiny)
 
 
 def build_outcomes(dataset: Dataset) -> Outcomes:

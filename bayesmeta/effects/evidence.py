@@ -140,10 +140,11 @@ def count_support(fit: Fit, *, contrast: Contrast) -> dict[str, Any]:
 def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judgement:
     """Say how far the data speak to a contrast.
 
-    `prior-driven`: the data removed less than a quarter of the prior variance. `identified`: they
-    removed at least half, and the decision varies inside families, with several families on each
-    side; siblings share the rest of the recipe, so that only this separates a decision from what
-    comes bundled with it. `weakly identified`: anything between.
+    `prior-driven`: the data removed less than a quarter of the prior variance, or one side has a
+    single family, whose own effect cannot be told from the decision's. `identified`: they removed
+    at least half, and the decision varies inside families, with several families on each side;
+    siblings share the rest of the recipe, so that only this separates a decision from what comes
+    bundled with it. `weakly identified`: anything between.
 
     Parameters
     ----------
@@ -162,17 +163,18 @@ def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judg
     direction = contrast_direction(fit, contrast=contrast)
     draws = np.einsum("k,cdkb,b->cd", direction, fit.parameters["beta"], weights)
     contraction = 1 - draws.var() / _prior_variance(fit, direction=direction, weights=weights)
-    if contraction < defaults.CONTRACTION_WEAK:
-        return Judgement("prior-driven", contraction=float(contraction))
     support = count_support(fit, contrast=contrast)
-    families = support["lm_families"]
-    if "undisclosed" in families:
-        enough = support["families_with_both"] >= defaults.FAMILIES_IDENTIFIED
-    else:
-        enough = min(families.values()) >= defaults.FAMILIES_IDENTIFIED
+    is_numeric = DECISIONS[contrast.decision].kind != "categorical"
+    sides = support["lm_families"]
+    n_families = sides["recorded"] if is_numeric else min(sides.values())
+    alone = n_families < defaults.FAMILIES_WEAK and not support["families_with_both"]
+    if alone or contraction < defaults.CONTRACTION_WEAK:
+        return Judgement("prior-driven", contraction=float(contraction))
+    enough = support["families_with_both"] if is_numeric else n_families
     separated = support["within_family_share"] >= defaults.WITHIN_SHARE_IDENTIFIED
     strong = contraction >= defaults.CONTRACTION_IDENTIFIED
-    verdict = "identified" if strong and enough and separated else "weakly identified"
+    several = enough >= defaults.FAMILIES_IDENTIFIED
+    verdict = "identified" if strong and several and separated else "weakly identified"
     return Judgement(verdict, contraction=float(contraction))
 
 

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesmeta import defaults
-from bayesmeta.design import UNDISCLOSED
+from bayesmeta.design import DECISIONS, UNDISCLOSED
 from bayesmeta.effects.contrasts import Effects
 from bayesmeta.effects.curves import Curve
 from bayesmeta.errors import QueryError, listing
@@ -117,18 +117,20 @@ def forest(
         labels = [str(t) for t in table["target"]] if many_targets else _labels(table)
         _draw_intervals(axes, table, labels=labels)
         what = f"{effects.contrasts[0].label.replace(' >', ' against')}\n" if many_targets else ""
-        axes.set_xlabel(
-            f"{what}effect on the score (percentage points)\nmedian and {ci_prob:.0%} "
-            "equal-tailed interval; right: P(helps)"
+        figure.supxlabel(
+            f"{what}effect on the score (percentage points); median and\n{ci_prob:.0%} "
+            "equal-tailed interval; numbers: P(helps)",
+            fontsize=7,
         )
     return Drawn(figure, table)
 
 
 def _labels(table: pd.DataFrame) -> list[str]:
     names = [_NAMES.get(d, d.replace("_", " ")) for d in table["decision"]]
+    units = [" %" if DECISIONS[d].kind == "share" else "" for d in table["decision"]]
     return [
-        f"{name}: {row.level} vs {row.reference}"
-        for name, row in zip(names, table.itertuples(), strict=True)
+        f"{name}: {row.level} vs {row.reference}{unit}"
+        for name, unit, row in zip(names, units, table.itertuples(), strict=True)
     ]
 
 

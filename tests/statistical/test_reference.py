@@ -1,0 +1,74 @@
+"""What the shipped posterior must show, whatever its numbers are."""
+
+import arviz as az
+import numpy as np
+import pytest
+
+import bayesmeta as bm
+from bayesmeta import defaults
+from bayesmeta.model import ModelSpec
+
+# A claim is confident where its probability leaves this range.
+CONFIDENT = (0.05, 0.95)
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return bm.load_reference_fit()
+
+
+def test_reference_belongs_to_the_bundled_data_and_the_default_spec(reference):
+    assert reference.provenance["data_checksum"] == bm.load_dataset().checksum
+    assert reference.provenance["spec_checksum"] == ModelSpec().checksum
+
+
+def test_whole_fit_behind_the_reference_passed_its_checks(reference):
+    values = bm.check(reference).values
+    assert values["rhat_max"] <= defaults.RHAT_MAX
+    assert min(values["ess_bulk_min"], values["ess_tail_min"]) >= defaults.ESS_MIN
+    assert values["divergences"] == 0
+
+
+def test_thinned_effects_still_mix(reference):
+    draws = bm.effects(reference, by="overall").draws
+    assert float(az.rhat(draws.to_dataset(name="effect"))["effect"].max()) < 1.02
+    # A quarter of the draws is kept, so a quarter of the effective draws may be lost.
+    assert float(az.ess(draws.to_dataset(name="effect"))["effect"].min()) > defaults.ESS_MIN / 4
+
+
+def test_rotary_against_learned_is_no_confident_claim_and_names_its_families(reference):
+    answer = bm.query(reference, "position_embedding: rotary > learned")
+    assert CONFIDENT[0] < answer.probability.estimate < CONFIDENT[1]
+    assert answer.evidence.verdict != "identified"
+    assert answer.evidence.families_with_both == 0
+    assert "learned: 12 lms of 4 families" in str(answer)
+    assert "no family has both" in str(answer)
+
+
+def test_no_benchmark_makes_rotary_against_learned_identified(reference):
+    table = bm.effects(reference, "position_embedding", by="benchmark").table()
+    assert (table["verdict"] != "identified").all()
+
+
+def test_more_code_helps_the_code_benchmark(reference):
+    # Two ladders vary the code share inside families; HumanEval must see it.
+    helps = bm.prob_helps(reference, "code_share", 30, over=10, benchmark="humaneval")
+    assert helps.estimate > CONFIDENT[1]
+
+
+def test_more_code_hurts_language_modelling(reference):
+    # LAMBADA falls along CodeGen's nl, multi and mono at every size.
+    helps = bm.prob_helps(reference, "code_share", 30, over=10, benchmark="lambada")
+    assert helps.estimate < CONFIDENT[0]
+
+
+def test_expected_scores_follow_the_data(reference):
+    from bayesmeta.model import expected_score, linear_predictor
+
+    design = reference.design
+    eta = linear_predictor(reference.parameters, design=design, spec=reference.spec)
+    mean = expected_score(eta, design=design).mean(axis=(0, 1))
+    outcomes = design.outcomes
+    fitted = mean[outcomes.lm_index, outcomes.benchmark_index]
+    explained = 1 - np.var(outcomes.y - fitted) / np.var(outcomes.y)
+    assert explained > 0.9
