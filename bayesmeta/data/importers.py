@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -124,7 +125,7 @@ def import_upstream(
         rows = tables["corrections"]
         tables["corrections"] = rows.loc[rows["lm"].isin(lms)]
     tables["lms"] = _build_lms(curated, annotations=paths[0], datasets=paths[1])
-    n_items = tables["benchmarks"].set_index("benchmark")["n_items"].to_dict()
+    n_items: Any = tables["benchmarks"].set_index("benchmark")["n_items"].to_dict()
     tables["scores"] = _build_scores(curated["lm"], evaluations=paths[2], n_items=n_items)
     tables["generation"] = _build_generation(curated["lm"], features=paths[3])
     texts = {name: format_table(frame, table=name) for name, frame in tables.items()}

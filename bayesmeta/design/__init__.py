@@ -1,6 +1,6 @@
 """Tables to labelled arrays: decisions, outcomes, composition, matrix. No PyMC."""
 
-from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, code_fraction, shift_part
+from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, shift_part
 from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS, UNDISCLOSED, Decision
 from bayesmeta.design.matrix import (
     MIX_UNIT,
@@ -26,7 +26,6 @@ __all__ = [
     "Outcomes",
     "Term",
     "build_design",
-    "code_fraction",
     "shift_part",
     "standardise",
 ]

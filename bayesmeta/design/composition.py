@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +18,12 @@ __all__ = [
     "Mix",
     "build_code_basis",
     "build_mix",
-    "code_fraction",
     "shift_part",
 ]
 
 DOMAINS: tuple[str, ...] = (*MIX_COLUMNS, "other_share")
-"""The parts of the composition; `other_share` is what the recorded domains leave."""
+"""All possible parts of the composition; `other_share` is what the recorded domains leave."""
 
-_CODE = DOMAINS.index("code_share")
 _SMALLEST_PART = 0.01
 """Keeps the prior of an undisclosed mix away from log 0."""
 
@@ -39,6 +37,8 @@ class Mix:
 
     Parameters
     ----------
+    domains
+        The parts: every domain that some lm records, and what they leave.
     known
         Fractions, NaN where undisclosed, shape (lm, domain).
     rows
@@ -51,6 +51,7 @@ class Mix:
         Mean log fraction of the disclosed mixes, each family counted once, shape (domain,).
     """
 
+    domains: tuple[str, ...]
     known: NDArray[np.float64]
     rows: NDArray[np.int64]
     group: NDArray[np.int64]
@@ -81,6 +82,10 @@ class Mix:
             out[..., self.rows, :] += parts / parts.sum(-1, keepdims=True) * rest[:, None]
         return out
 
+    def code_of(self, mix: Any) -> Any:
+        """Take the code part out of compositions, shape (..., domain) to (...)."""
+        return mix[..., self.domains.index("code_share")]
+
     def missing_parts(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Say which parts are undisclosed and how much they hold together.
 
@@ -104,21 +109,23 @@ def build_mix(lms: pd.DataFrame) -> Mix | None:
     Returns
     -------
     Mix or None
-        None where no lm discloses its whole mix.
+        None where no lm discloses all the parts that any lm records.
     """
-    shares = lms[list(MIX_COLUMNS)].to_numpy(float) / 100
+    recorded = [name for name in MIX_COLUMNS if lms[name].notna().any()]
+    shares = lms[recorded].to_numpy(float) / 100
     total = shares.sum(axis=1)
     known = np.column_stack([shares, np.clip(1 - total, 0, 1)])
     known /= np.where(total > 1, total, 1.0)[:, None]
     families = lms["lm_family"].to_numpy()
     undisclosed = np.isnan(known).any(axis=1)
-    if undisclosed.all():
+    if undisclosed.all() or not recorded:
         return None
     means = pd.DataFrame(known[~undisclosed]).groupby(families[~undisclosed]).mean().to_numpy()
     rows = np.flatnonzero(undisclosed)
     records = [(families[row], *np.nan_to_num(known[row], nan=-1.0)) for row in rows]
     distinct = list(dict.fromkeys(records))
     return Mix(
+        domains=(*recorded, DOMAINS[-1]),
         known=known,
         rows=rows,
         group=np.array([distinct.index(record) for record in records], dtype=np.int64),
@@ -133,6 +140,7 @@ def shift_part(
     domain: str,
     share: NDArray[np.float64] | float,
     typical: NDArray[np.float64],
+    domains: Sequence[str] = DOMAINS,
 ) -> NDArray[np.float64]:
     """Set one part of a composition and scale the others in proportion.
 
@@ -146,6 +154,8 @@ def shift_part(
         Its new fraction, broadcastable to the shape of `mix` without its last axis.
     typical
         Proportions used where an lm has nothing but this part, shape (domain,).
+    domains
+        Names of the parts.
 
     Returns
     -------
@@ -158,7 +168,7 @@ def shift_part(
     >>> shift_part(mix, domain="code_share", share=0.6, typical=mix).round(3)
     array([0.3 , 0.6 , 0.05, 0.  , 0.  , 0.05])
     """
-    k = DOMAINS.index(domain)
+    k = list(domains).index(domain)
     others = np.delete(mix, k, axis=-1)
     held = others.sum(-1, keepdims=True)
     fallback = np.delete(typical, k) / np.delete(typical, k).sum()
@@ -236,7 +246,7 @@ def build_code_basis(*, n_basis: int = 2, length: float = 50.0) -> CodeBasis:
     >>> build_code_basis().evaluate(np.array([0.0, 0.2])).shape
     (2, 2)
     """
-    frequency = np.arange(1, _N_SINES + 1) * np.pi / (2 * _BOUNDARY)
+    frequency = np.arange(1, _N_SINES + 1, dtype=np.float64) * np.pi / (2 * _BOUNDARY)
     density = np.exp(-0.25 * (length / 50 * frequency) ** 2)
     grid = np.linspace(0, 1, _N_GRID)
     sines = np.sin(frequency * (2 * grid[:, None] - 1 + _BOUNDARY)) * density
@@ -247,8 +257,3 @@ def build_code_basis(*, n_basis: int = 2, length: float = 50.0) -> CodeBasis:
     mixing = density[:, None] * rotation[:n_basis].T / norm
     straight = np.linalg.lstsq(line, sines @ rotation[:n_basis].T / norm, rcond=None)[0]
     return CodeBasis(frequency=frequency, mixing=mixing, straight=straight)
-
-
-def code_fraction(mix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take the code part out of a composition, shape (..., domain) to (...)."""
-    return mix[..., _CODE]

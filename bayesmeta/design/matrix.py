@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from bayesmeta.data import Dataset
 from bayesmeta.design.composition import (
-    DOMAINS,
     CodeBasis,
     Mix,
     build_code_basis,
     build_mix,
-    code_fraction,
 )
 from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
@@ -170,7 +168,7 @@ class Design:
             "scale_term": self.scale_terms,
             "term": tuple(term.label for term in self.terms),
             "decision": self.decisions,
-            "domain": DOMAINS,
+            "domain": self.mix.domains if self.mix is not None else (),
             "mix_group": tuple(f"{n}:{k}" for k, n in enumerate(self.mix_groups)),
             "unknown": self.missing.names,
             "basis": tuple(str(k) for k in range(self.basis_center.shape[1])),
@@ -236,7 +234,7 @@ def build_design(
     mix = build_mix(lms) if any(decision.in_mix for decision in wanted) else None
     blocks = [_encode(lms, decision) for decision in wanted if not decision.in_mix]
     if mix is not None:
-        parts = tuple(Term("mix", domain, unit=MIX_UNIT) for domain in DOMAINS)
+        parts = tuple(Term("mix", domain, unit=MIX_UNIT) for domain in mix.domains)
         blocks.append((parts, mix.known / MIX_UNIT))
     blocks = [block for block in blocks if block[0]]
     terms = tuple(term for block, _ in blocks for term in block)
@@ -244,7 +242,8 @@ def build_design(
     weight = outcomes.information(n_lms=len(lms))
     scale = _scale_covariates(lms)[:, [SCALE_TERMS.index(term) for term in scale_terms]]
     loading, free_decision, names = _loading(terms)
-    basis = build_code_basis() if code_curve and mix is not None else None
+    has_code = mix is not None and "code_share" in mix.domains
+    basis = build_code_basis() if code_curve and has_code else None
     families = tuple(dict.fromkeys(lms["lm_family"]))
     benchmarks = dataset.benchmarks
     task_families = tuple(dict.fromkeys(benchmarks["task_family"]))
@@ -271,7 +270,7 @@ def build_design(
         mix=mix,
         code_basis=basis,
         basis_center=_weighted_mean(
-            basis.evaluate(code_fraction(mix.known)), weight
+            basis.evaluate(mix.code_of(mix.known)), weight
         ) if basis is not None and mix is not None else np.empty((len(benchmarks), 0)),
     )  # fmt: skip
 
@@ -295,7 +294,7 @@ def _encode(lms: pd.DataFrame, decision: Decision) -> tuple[tuple[Term, ...], ND
         if len(set(levels) - {UNDISCLOSED}) < 2:
             return nothing
         terms = tuple(Term(decision.name, name) for name in levels)
-        return terms, np.column_stack([(level == name).to_numpy(float) for name in levels])
+        return terms, np.column_stack([level == name for name in levels]).astype(np.float64)
     raw = _transform(lms[decision.name].to_numpy(float), kind=decision.kind)
     if np.isnan(raw).all() or np.nanstd(raw) == 0:
         return nothing
@@ -323,7 +322,8 @@ def _scale_covariates(lms: pd.DataFrame) -> NDArray[np.float64]:
     released = pd.to_datetime(lms["released"], format="%Y-%m")
     years = (released.dt.year + (released.dt.month - 1) / 12).to_numpy(float)
     mean = np.nanmean(years) if not np.isnan(years).all() else 0.0
-    return np.column_stack([size, data, size * data, np.nan_to_num(years - mean)])
+    columns = [size, data, size * data, np.nan_to_num(years - mean)]
+    return np.column_stack(columns).astype(np.float64)
 
 
 def _weighted_mean(
@@ -332,7 +332,7 @@ def _weighted_mean(
     """Average the known cells of every column over the lms, shape (benchmark, column)."""
     known = ~np.isnan(columns)
     total = weight.T @ np.nan_to_num(columns)
-    return total / np.maximum(weight.T @ known, np.finfo(float).tiny)
+    return (total / np.maximum(weight.T @ known, np.finfo(float).tiny)).astype(np.float64)
 
 
 def _independent(columns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -363,7 +363,7 @@ def _loading(
 def _zero_sum_basis(n: int) -> NDArray[np.float64]:
     """Orthonormal contrasts of n levels, shape (n, n - 1); any rotation gives the same prior."""
     steps = np.tril(np.ones((n, n - 1)), k=-1)
-    return np.linalg.qr(steps - steps.mean(axis=0))[0]
+    return np.linalg.qr(steps - steps.mean(axis=0))[0].astype(np.float64)
 
 
 def _missing_numbers(

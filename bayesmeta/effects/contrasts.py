@@ -17,7 +17,6 @@ from bayesmeta.design import (
     MIX_UNIT,
     Design,
     Mix,
-    code_fraction,
     shift_part,
     standardise,
 )
@@ -29,6 +28,7 @@ from bayesmeta.effects.estimands import (
     default_contrasts,
     find_decision,
     format_level,
+    list_decisions,
 )
 from bayesmeta.effects.evidence import judge
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
@@ -104,11 +104,13 @@ def _mix_change(fit: Fit, base: Baseline, domain: str, percent: float) -> NDArra
     assert mix is not None
     assert isinstance(design.mix, Mix)
     typical = np.exp(design.mix.log_mean)
-    new = shift_part(mix, domain=domain, share=percent / 100, typical=typical / typical.sum())
+    new = shift_part(
+        mix, domain=domain, share=percent / 100, typical=typical, domains=design.mix.domains
+    )
     change = (new - mix) / MIX_UNIT @ fit.parameters["beta"][..., design.mix_columns, :]
     if design.code_basis is None:
         return change
-    bend = [design.code_basis.evaluate(code_fraction(part)) for part in (new, mix)]
+    bend = [design.code_basis.evaluate(design.mix.code_of(part)) for part in (new, mix)]
     return change + (bend[0] - bend[1]) @ fit.parameters["curve"][..., design.task_family_index]
 
 
@@ -283,8 +285,7 @@ def effects(
     ['nonparametric', 'rmsnorm']
     """
     _check_by(by)
-    known = [d for d in DECISIONS if ("mix" if DECISIONS[d].in_mix else d) in fit.design.decisions]
-    names = [decision] if isinstance(decision, str) else list(decision or known)
+    names = [decision] if isinstance(decision, str) else list(decision or list_decisions(fit))
     for name in names:
         find_decision(fit, name=name)
     contrasts = tuple(c for name in names for c in default_contrasts(fit, decision=name))

@@ -76,7 +76,7 @@ def find_decision(fit: Fit, *, name: str) -> Decision:
     QueryError
         If the fit has no such decision.
     """
-    allowed = [item for item in DECISIONS if _is_modelled(fit.design, DECISIONS[item])]
+    allowed = list_decisions(fit)
     if name in allowed:
         return DECISIONS[name]
     if not allowed:
@@ -91,8 +91,15 @@ def find_decision(fit: Fit, *, name: str) -> Decision:
     )
 
 
+def list_decisions(fit: Fit) -> list[str]:
+    """List the decisions that a fit can be asked for."""
+    return [name for name, item in DECISIONS.items() if _is_modelled(fit.design, item)]
+
+
 def _is_modelled(design: Design, decision: Decision) -> bool:
-    return ("mix" if decision.in_mix else decision.name) in design.decisions
+    if decision.in_mix:
+        return design.mix is not None and decision.name in design.mix.domains
+    return decision.name in design.decisions
 
 
 def list_levels(fit: Fit, *, decision: Decision) -> list[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design import DECISIONS, DOMAINS, MIX_UNIT, standardise
+from bayesmeta.design import DECISIONS, MIX_UNIT, UNDISCLOSED, standardise
 from bayesmeta.effects.estimands import Contrast, format_level
 from bayesmeta.inference.fit import Fit
 
@@ -118,9 +118,9 @@ def count_support(fit: Fit, *, contrast: Contrast) -> dict[str, Any]:
     lms = lms[lms["lm"].isin(fit.dataset.scores["lm"])]
     value, family = lms[contrast.decision], lms["lm_family"]
     if decision.kind == "categorical":
-        level = value.map(lambda word: None if pd.isna(word) else decision.level_of(word))
+        level = value.map(lambda word: UNDISCLOSED if pd.isna(word) else decision.level_of(word))
         sides = {format_level(side): level == side for side in (contrast.level, contrast.reference)}
-        kept = np.logical_or(*sides.values())
+        kept = (level == contrast.level) | (level == contrast.reference)
         x = (level == contrast.level).astype(float)[kept]
     else:
         kept = value.notna()
@@ -184,9 +184,10 @@ def contrast_direction(fit: Fit, *, contrast: Contrast) -> NDArray[np.float64]:
     change = np.zeros(len(design.terms))
     if decision.in_mix and design.mix is not None:
         others = np.exp(design.mix.log_mean)
-        others[DOMAINS.index(contrast.decision)] = 0
+        part = design.mix.domains.index(contrast.decision)
+        others[part] = 0
         unit = -others / others.sum()
-        unit[DOMAINS.index(contrast.decision)] = 1
+        unit[part] = 1
         step = float(contrast.level) - float(contrast.reference)
         change[design.mix_columns] = unit * step / 100 / MIX_UNIT
         return change

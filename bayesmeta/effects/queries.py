@@ -93,13 +93,13 @@ class Answer:
         e, card = self.effect, self.evidence
         where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
         sides = "; ".join(
-            f"{name}: {card.lms[name]} lms of {card.lm_families[name]} families"
+            f"{name}: {_count(card.lms[name], 'lm')} of {_count(card.lm_families[name], 'family')}"
             for name in card.lms
         )
         both = card.families_with_both
-        varies = {0: "no family has both", 1: "1 family varies in it"}.get(
-            both, f"{both} families vary in it"
-        )
+        varies = f"{_count(both, 'family')} with both" if both else "no family has both"
+        if "recorded" in card.lms:
+            varies = f"it varies inside {_count(both, 'family')}"
         return (
             f"P({self.statement}) {where} = {self.probability}. Effect {e['estimate']:+.1f} "
             f"percentage points, {100 * float(e['ci_prob']):.0f} % equal-tailed interval "
@@ -108,6 +108,11 @@ class Answer:
             f"{card.missing_share:.0%} not recorded; most influential family "
             f"{card.most_influential_family}). An association adjusted for the modelled covariates."
         )
+
+
+def _count(n: int, noun: str) -> str:
+    plural = {"lm": "lms", "family": "families"}[noun]
+    return f"{n} {noun if n == 1 else plural}"
 
 
 def query(

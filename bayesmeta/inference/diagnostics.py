@@ -163,7 +163,8 @@ def _pareto_k(fit: Fit) -> np.ndarray:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # high k is reported by the caller
-        return np.asarray(az.loo(tree, var_name="y").pareto_k)
+        loo: Any = az.loo(tree, var_name="y")
+    return np.asarray(loo.pareto_k)
 
 
 def _judge(table: pd.DataFrame, values: Mapping[str, float]) -> Diagnostics:

@@ -162,8 +162,8 @@ def _sample_nutpie(
     *,
     seed: int,
     progress: bool,
-    sampler: str,
-    **settings: int,
+    sampler: Any,
+    **settings: Any,
 ) -> tuple[xr.DataTree, float]:
     """Compile once with numba, then sample."""
     import nutpie
@@ -195,8 +195,8 @@ def _sample_pymc(
     *,
     seed: int,
     progress: bool,
-    sampler: str,
-    **settings: int,
+    sampler: Any,
+    **settings: Any,
 ) -> tuple[xr.DataTree, float]:
     """Sample with PyMC's own sampler or numpyro; compile time is part of the sampling time."""
     import pymc as pm

@@ -6,22 +6,28 @@ centred where a benchmark's scores pin the value down (slopes of size and data, 
 non-centred where they do not (decisions, families, undisclosed facts).
 """
 
+# PyTensor types its results as unions without arithmetic, so these three rules say nothing here.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportIndexIssue=false
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pytensor.tensor.variable import TensorVariable
 
-from bayesmeta.design import MIX_UNIT, SCALE_TERMS, Design, code_fraction
+from bayesmeta.design import MIX_UNIT, SCALE_TERMS, Design
 from bayesmeta.model.law import law_slopes
 from bayesmeta.model.spec import ModelSpec, Priors
+
+Tensor = Any
+"""A PyTensor variable."""
 
 N_CENTERED = 2
 """Slopes of size and data are centred; the product and the date, weakly informed, are not."""
 
 
-def scale_block(design: Design, spec: ModelSpec) -> TensorVariable:
+def scale_block(design: Design, spec: ModelSpec) -> Tensor:
     """Add intercepts and scale slopes, pooled over task families; dims (lm, benchmark)."""
     priors, task = spec.priors, design.task_family_index
     alpha = pm.Normal("alpha", 0.0, priors.alpha_sd, dims="benchmark")
@@ -47,7 +53,7 @@ def scale_block(design: Design, spec: ModelSpec) -> TensorVariable:
     return alpha + pt.dot(design.scale, kappa.T) - (kappa * design.scale_center).sum(axis=1)
 
 
-def _mean_slopes(design: Design, priors: Priors) -> TensorVariable:
+def _mean_slopes(design: Design, priors: Priors) -> Tensor:
     """Mean slopes: the published law fixes their ratio, the date has its own."""
     slopes = [pt.zeros(()) for _ in design.scale_terms]
     if "n_params" in design.scale_terms:
@@ -59,7 +65,7 @@ def _mean_slopes(design: Design, priors: Priors) -> TensorVariable:
     return pt.stack(slopes)
 
 
-def missing_block(design: Design, priors: Priors) -> tuple[TensorVariable, TensorVariable | None]:
+def missing_block(design: Design, priors: Priors) -> tuple[Tensor, Tensor | None]:
     """Add unknown cells as parameters; return the matrix of decisions and the complete mix."""
     X = pt.as_tensor(np.nan_to_num(design.X))
     missing = design.missing
@@ -89,7 +95,7 @@ def missing_block(design: Design, priors: Priors) -> tuple[TensorVariable, Tenso
     return pt.concatenate([X[:, :start], mix / MIX_UNIT], axis=1), mix
 
 
-def decision_block(design: Design, spec: ModelSpec, X: TensorVariable) -> TensorVariable:
+def decision_block(design: Design, spec: ModelSpec, X: Tensor) -> Tensor:
     """Add effects by benchmark about task-family means about an overall mean; (lm, benchmark)."""
     priors, n_free = spec.priors, design.loading.shape[1]
     tau = _scale("tau_beta", priors.beta_tau, priors.beta_tau_log_sd, dims="decision")
@@ -107,20 +113,21 @@ def decision_block(design: Design, spec: ModelSpec, X: TensorVariable) -> Tensor
     return pt.dot(X, beta) - (beta.T * design.X_center).sum(axis=1)
 
 
-def curve_block(design: Design, spec: ModelSpec, mix: TensorVariable) -> TensorVariable:
+def curve_block(design: Design, spec: ModelSpec, mix: Tensor) -> Tensor:
     """Add a smooth effect of the code share by task family; dims (lm, benchmark)."""
     basis, priors = design.code_basis, spec.priors
     assert basis is not None
+    assert design.mix is not None
     shared = _scale("tau_curve_shared", priors.curve_shared, priors.curve_log_sd)
     own = _scale("tau_curve", priors.curve_task, priors.curve_log_sd)
     z = pm.Normal("z_curve_shared", shape=(basis.n_basis, 1))
     weights = pm.Normal("curve", shared * z, own, dims=("basis", "task_family"))
     by_benchmark = weights[:, design.task_family_index]
-    phi = basis.evaluate(code_fraction(mix), sin=pt.sin)
+    phi = basis.evaluate(design.mix.code_of(mix), sin=pt.sin)
     return pt.dot(phi, by_benchmark) - (by_benchmark.T * design.basis_center).sum(axis=1)
 
 
-def family_block(design: Design, spec: ModelSpec) -> tuple[TensorVariable, TensorVariable]:
+def family_block(design: Design, spec: ModelSpec) -> tuple[Tensor, Tensor]:
     """Add family and lm effects, dims (lm, benchmark), and the residual scale, dims (benchmark,).
 
     The effects are made orthogonal to the intercept and, by default, to the scale covariates:
@@ -153,9 +160,7 @@ def projection_basis(design: Design, spec: ModelSpec) -> np.ndarray:
     return design.scale_basis if full else design.scale_basis[:, :1]
 
 
-def likelihood_block(
-    design: Design, spec: ModelSpec, eta: TensorVariable, residual: TensorVariable
-) -> None:
+def likelihood_block(design: Design, spec: ModelSpec, eta: Tensor, residual: Tensor) -> None:
     """Add scores given latent values: known error, latent and score-scale residual, heavy tails."""
     outcomes, priors = design.outcomes, spec.priors
     i, b = outcomes.lm_index, outcomes.benchmark_index
@@ -179,5 +184,5 @@ def likelihood_block(
 
 def _scale(
     name: str, median: float | np.ndarray, log_sd: float, *, dims: str | None = None
-) -> TensorVariable:
+) -> Tensor:
     return pm.LogNormal(name, np.log(median), log_sd, dims=dims)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.design import MIX_UNIT, Design, code_fraction
+from bayesmeta.design import MIX_UNIT, Design
 from bayesmeta.model.spec import ModelSpec
 
 __all__ = [
@@ -85,9 +85,9 @@ def linear_predictor(
     if design.terms:
         X, mix = complete_matrix(parameters, design=design)
         eta = eta + _centered(X, design.X_center, np.asarray(parameters["beta"], float))
-        if design.code_basis is not None and mix is not None:
+        if design.code_basis is not None and design.mix is not None:
             weights = np.asarray(parameters["curve"], float)[..., task]
-            phi = design.code_basis.evaluate(code_fraction(mix))
+            phi = design.code_basis.evaluate(design.mix.code_of(mix))
             eta = eta + _centered(phi, design.basis_center, weights)
     return eta + family_effects(parameters, design=design, spec=spec)
 

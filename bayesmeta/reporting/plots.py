@@ -35,12 +35,12 @@ PAGE_WIDTH = 7.0
 FORMATS = (".pdf", ".png", ".svg")
 _DPI = 300
 _INK, _FAINT = "#222222", "#999999"
-_VERDICT_STYLE = {
+_VERDICT_STYLE: dict[str, dict[str, Any]] = {
     "identified": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
     "weakly identified": {"color": "#E69F00", "marker": "s", "markerfacecolor": "#E69F00"},
     "prior-driven": {"color": _FAINT, "marker": "D", "markerfacecolor": "white"},
 }
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 7,
     "axes.labelsize": 7,
     "axes.titlesize": 7,
@@ -116,7 +116,8 @@ def forest(
         axes = figure.subplots()
         labels = [str(t) for t in table["target"]] if many_targets else _labels(table)
         _draw_intervals(axes, table, labels=labels)
-        what = f"{effects.contrasts[0].label.replace(' >', ' against')}\n" if many_targets else ""
+        label = effects.contrasts[0].label if effects.contrasts else ""
+        what = f"{label.replace(' >', ' against')}\n" if many_targets else ""
         figure.supxlabel(
             f"{what}effect on the score (percentage points); median and\n{ci_prob:.0%} "
             "equal-tailed interval; numbers: P(helps)",
