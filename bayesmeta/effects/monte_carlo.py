@@ -45,6 +45,12 @@ class Probability:
             return f"< {bound:.3g}"
         return f"{self.estimate:.2f} (MCSE {self.mcse:.3f})"
 
+    @property
+    def relation(self) -> str:
+        """The estimate as the right-hand side of a sentence: `= 0.50 (MCSE 0.016)`, `> 0.999`."""
+        text = str(self)
+        return text if text[0] in "<>" else f"= {text}"
+
     def __float__(self) -> float:
         return self.estimate
 

@@ -101,10 +101,10 @@ class Answer:
         if "recorded" in card.lms:
             varies = f"it varies inside {_count(both, 'family')}"
         return (
-            f"P({self.statement}) {where} = {self.probability}. Effect {e['estimate']:+.1f} "
+            f"P({self.statement}) {where} {self.probability.relation}. Effect {e['estimate']:+.1f} "
             f"percentage points, {100 * float(e['ci_prob']):.0f} % equal-tailed interval "
-            f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g} points) = "
-            f"{self.prob_equivalent}. Evidence: {card.verdict} ({sides}; {varies}; "
+            f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g} points) "
+            f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({sides}; {varies}; "
             f"{card.missing_share:.0%} not recorded; most influential family "
             f"{card.most_influential_family}). An association adjusted for the modelled covariates."
         )
