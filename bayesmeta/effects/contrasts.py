@@ -174,7 +174,7 @@ def target_weights(design: Design, *, by: str) -> xr.DataArray:
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Effects:
     """Draws of effects, and the table that follows from them.
 
@@ -234,6 +234,13 @@ class Effects:
                     }
                 )
         return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        sizes = self.draws.sizes
+        return (
+            f"Effects({sizes['contrast']} contrasts on {sizes['target']} targets by {self.by}, "
+            f"{sizes['chain']} chains x {sizes['draw']} draws)"
+        )
 
 
 def summarise(values: NDArray[np.float64], *, ci_prob: float) -> dict[str, float | str]:

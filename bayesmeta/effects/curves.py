@@ -25,7 +25,7 @@ _MAX_DRAWS = 1000
 """Draws along a curve: one every few of a full fit, which changes no reported digit."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Curve:
     """Draws of a dose-response curve.
 
@@ -115,6 +115,10 @@ class Curve:
                 name: inside.estimate, "mcse": inside.mcse,
             }  # fmt: skip
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")
+
+    def __repr__(self) -> str:
+        sizes = self.draws.sizes
+        return f"Curve({self.decision} at {sizes['grid']} points on {sizes['target']} targets)"
 
 
 def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") -> Curve:

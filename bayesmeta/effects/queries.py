@@ -25,7 +25,7 @@ from bayesmeta.inference.fit import Fit
 __all__ = ["Answer", "evidence", "query"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Answer:
     """The answer to one question; it prints as one paragraph.
 
@@ -89,7 +89,7 @@ class Answer:
             ]
         )
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         e, card = self.effect, self.evidence
         where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
         sides = "; ".join(

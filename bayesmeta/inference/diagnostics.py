@@ -25,7 +25,7 @@ _ADVICE = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Diagnostics:
     """What `check` found.
 
@@ -55,7 +55,7 @@ class Diagnostics:
         """Turn into plain values, as the command line prints them."""
         return {"passed": self.passed, **self.values, "failures": list(self.failures)}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         v = self.values
         verdict = "passed: this fit may be reported" if self.passed else "FAILED: do not report"
         lines = [
