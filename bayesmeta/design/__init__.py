@@ -4,13 +4,13 @@ from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, shift_part
 from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS, UNDISCLOSED, Decision
 from bayesmeta.design.matrix import (
     MIX_UNIT,
-    SCALE_TERMS,
     Design,
     Term,
     build_design,
     standardise,
 )
 from bayesmeta.design.outcomes import Outcomes
+from bayesmeta.design.scale import SCALE_TERMS
 
 __all__ = [
     "DECISIONS",

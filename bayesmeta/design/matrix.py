@@ -18,26 +18,17 @@ from bayesmeta.design.composition import (
 )
 from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
+from bayesmeta.design.scale import SCALE_TERMS, orthonormal_basis, scale_covariates
 from bayesmeta.errors import SpecError, listing, suggest
 
 __all__ = [
     "MIX_UNIT",
-    "SCALE_TERMS",
     "Design",
     "MissingNumbers",
     "Term",
     "build_design",
     "standardise",
 ]
-
-SCALE_TERMS: tuple[str, ...] = ("n_params", "n_tokens", "n_params_x_n_tokens", "released")
-"""Logarithms of size and data, their product, and the release date, in this order."""
-
-N_REFERENCE, D_REFERENCE = 7e9, 1e12
-"""The reference lm of the scaling law: 7 billion parameters, one trillion tokens."""
-
-LOG_N_UNIT, LOG_D_UNIT = 1.6, 1.3
-"""Units of the log scale covariates: about their standard deviations over public lms."""
 
 MIX_UNIT = 0.25
 """A quarter of the training mix is one unit, so that its coefficient compares with a switch."""
@@ -240,7 +231,7 @@ def build_design(
     terms = tuple(term for block, _ in blocks for term in block)
     X = np.column_stack([np.empty((len(lms), 0)), *(columns for _, columns in blocks)])
     weight = outcomes.information(n_lms=len(lms))
-    scale = _scale_covariates(lms)[:, [SCALE_TERMS.index(term) for term in scale_terms]]
+    scale = scale_covariates(lms)[:, [SCALE_TERMS.index(term) for term in scale_terms]]
     loading, free_decision, names = _loading(terms)
     has_code = mix is not None and "code_share" in mix.domains
     basis = build_code_basis() if code_curve and has_code else None
@@ -259,7 +250,7 @@ def build_design(
         scale_terms=tuple(scale_terms),
         scale=scale,
         scale_center=_weighted_mean(scale, weight),
-        scale_basis=np.linalg.qr(_independent(np.column_stack([np.ones(len(lms)), scale])))[0],
+        scale_basis=orthonormal_basis(scale),
         terms=terms,
         decisions=names,
         X=X,
@@ -312,20 +303,6 @@ def standardise(value: float, *, term: Term, kind: str) -> float:
     return (float(_transform(np.array(value), kind=kind)) - term.center) / term.unit
 
 
-def _scale_covariates(lms: pd.DataFrame) -> NDArray[np.float64]:
-    """Build logs of size and data about the reference lm, their product, and the date in years.
-
-    An lm without a date stands at the mean date, so that it says nothing about its slope.
-    """
-    size = np.log(lms["n_params"].to_numpy(float) / N_REFERENCE) / LOG_N_UNIT
-    data = np.log(lms["n_tokens"].to_numpy(float) / D_REFERENCE) / LOG_D_UNIT
-    released = pd.to_datetime(lms["released"], format="%Y-%m")
-    years = (released.dt.year + (released.dt.month - 1) / 12).to_numpy(float)
-    mean = np.nanmean(years) if not np.isnan(years).all() else 0.0
-    columns = [size, data, size * data, np.nan_to_num(years - mean)]
-    return np.column_stack(columns).astype(np.float64)
-
-
 def _weighted_mean(
     columns: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -333,15 +310,6 @@ def _weighted_mean(
     known = ~np.isnan(columns)
     total = weight.T @ np.nan_to_num(columns)
     return (total / np.maximum(weight.T @ known, np.finfo(float).tiny)).astype(np.float64)
-
-
-def _independent(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Drop columns that depend linearly on earlier ones (a constant date, say)."""
-    keep: list[int] = []
-    for k in range(columns.shape[1]):
-        if np.linalg.matrix_rank(columns[:, [*keep, k]]) > len(keep):
-            keep.append(k)
-    return columns[:, keep]
 
 
 def _loading(

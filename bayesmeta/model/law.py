@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.design.matrix import LOG_D_UNIT, LOG_N_UNIT
+from bayesmeta.design.scale import LOG_D_UNIT, LOG_N_UNIT
 from bayesmeta.model.spec import Priors
 
 __all__ = ["law_slopes"]

@@ -1,0 +1,58 @@
+"""Scale covariates: log size, log data, their product, release date."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+__all__ = ["LOG_D_UNIT", "LOG_N_UNIT", "SCALE_TERMS", "orthonormal_basis", "scale_covariates"]
+
+SCALE_TERMS: tuple[str, ...] = ("n_params", "n_tokens", "n_params_x_n_tokens", "released")
+"""Logarithms of size and data, their product, and the release date, in this order."""
+
+N_REFERENCE, D_REFERENCE = 7e9, 1e12
+"""The reference lm of the scaling law: 7 billion parameters, one trillion tokens."""
+
+LOG_N_UNIT, LOG_D_UNIT = 1.6, 1.3
+"""Units of the log scale covariates: about their standard deviations over public lms."""
+
+
+def scale_covariates(lms: pd.DataFrame) -> NDArray[np.float64]:
+    """Build logs of size and data about the reference lm, their product, and the date in years.
+
+    An lm without a date stands at the mean date, so that it says nothing about its slope.
+    """
+    size = np.log(lms["n_params"].to_numpy(float) / N_REFERENCE) / LOG_N_UNIT
+    data = np.log(lms["n_tokens"].to_numpy(float) / D_REFERENCE) / LOG_D_UNIT
+    released = pd.to_datetime(lms["released"], format="%Y-%m")
+    years = (released.dt.year + (released.dt.month - 1) / 12).to_numpy(float)
+    mean = np.nanmean(years) if not np.isnan(years).all() else 0.0
+    columns = [size, data, size * data, np.nan_to_num(years - mean)]
+    return np.column_stack(columns).astype(np.float64)
+
+
+def orthonormal_basis(scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Span the intercept and the scale covariates; the first column is the intercept's.
+
+    Parameters
+    ----------
+    scale
+        Covariates, shape (lm, scale_term); those that depend on earlier ones are left out.
+
+    Returns
+    -------
+    ndarray
+        Orthonormal columns, shape (lm, k).
+    """
+    columns = np.column_stack([np.ones(len(scale)), scale])
+    return np.linalg.qr(_independent(columns))[0].astype(np.float64)
+
+
+def _independent(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Drop columns that depend linearly on earlier ones (a constant date, say)."""
+    keep: list[int] = []
+    for k in range(columns.shape[1]):
+        if np.linalg.matrix_rank(columns[:, [*keep, k]]) > len(keep):
+            keep.append(k)
+    return columns[:, keep]
