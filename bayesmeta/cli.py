@@ -75,6 +75,7 @@ def fit_command(
     fmt: Format = "table",
 ) -> None:
     """Fit the model, check the fit, print the effects."""
+    from bayesmeta.effects import list_decisions
     from bayesmeta.inference import check, thin_fit
     from bayesmeta.inference import fit as sample_fit
     from bayesmeta.model import ModelSpec, read_spec
@@ -88,6 +89,9 @@ def fit_command(
     fitted = sample_fit(
         data, chosen, seed=seed, draws=draws, tune=tune, chains=chains, sampler=sampler
     )
+    left_out = [name for name in chosen.decisions if name not in list_decisions(fitted)]
+    if left_out:
+        _say(f"left out, since too little of them is recorded or varies: {listing(left_out)}")
     fitted.save(out)
     _say(f"saved {out}; checking it")
     diagnostics = check(fitted)
@@ -100,7 +104,7 @@ def fit_command(
         _print(json.dumps(report, indent=2))
     else:
         _print(str(diagnostics) if fmt == "table" else "")
-        if chosen.decisions:
+        if list_decisions(fitted):
             _print_effects(fitted, fmt=fmt)
         _print(f"wrote {out}" if fmt == "table" else "")
     _leave_if(not diagnostics.passed)
@@ -235,7 +239,7 @@ def plot_command(
         )
     fitted = _load_fit(fit)
     if kind == "all":
-        _check_out(out / "forest.pdf")
+        _check_folder(out)
         paths = [out / f"{name}{ending}" for name in kinds for ending in (".pdf", ".png")]
     else:
         _check_out(out)
@@ -343,6 +347,16 @@ def _check_out(path: Path) -> None:
     if not path.parent.is_dir() or path.is_dir():
         what = "is a folder" if path.is_dir() else f"cannot be written: {path.parent} is no folder"
         raise QueryError(f"--out {path} {what}. Name a file in a folder that exists.")
+
+
+def _check_folder(path: Path) -> None:
+    """Make a folder for figures; its parent must exist."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise QueryError(
+            f"--out {path} cannot be made: {error.strerror}. Name a folder inside one that exists."
+        ) from error
 
 
 def _print_frame(frame: pd.DataFrame, *, fmt: str) -> None:

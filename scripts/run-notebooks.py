@@ -1,4 +1,4 @@
-"""Execute notebooks from start to end, in place.
+"""Execute notebooks from start to end, in place, with the interpreter that runs this script.
 
 Usage: run-notebooks.py [--check] NOTEBOOK...
 """
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import nbclient
 import nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 
 TIMEOUT_SECONDS = 1800
 
@@ -17,10 +19,13 @@ def execute(path: Path, *, write: bool) -> float:
     """Execute the notebook at `path`; an error in a cell raises and leaves the file as it was."""
     start = time.perf_counter()
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    # Without folders to search, `python3` is ipykernel of this interpreter, whatever other
+    # kernels of that name are installed for the user.
+    specs = KernelSpecManager(kernel_dirs=[])
     nbclient.NotebookClient(
         notebook,
+        km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
         timeout=TIMEOUT_SECONDS,
-        kernel_name="python3",
         extra_arguments=["--log-level=ERROR"],  # the kernel warns about its own local transport
         record_timing=False,  # time stamps would change the file at every run
         resources={"metadata": {"path": str(path.parent)}},

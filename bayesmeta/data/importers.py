@@ -1,6 +1,6 @@
 """Tables from foreign formats: a clone of the public database behind the paper.
 
-The rules port the aggregation of the code of "Not-Just Scaling Laws"
+The rules port the aggregation of the code of "Not-Just-Scaling Laws"
 (https://doi.org/10.48550/arXiv.2503.03862), so that `as-published` scores are what it analyses.
 """
 

@@ -60,7 +60,7 @@ def load_dataset(*, version: str = "corrected") -> Dataset:
     ----------
     version
         `corrected` for the audited facts, or `as-published` for the values that the code of
-        "Not-Just Scaling Laws" (https://doi.org/10.48550/arXiv.2503.03862) analyses.
+        "Not-Just-Scaling Laws" (https://doi.org/10.48550/arXiv.2503.03862) analyses.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from bayesmeta.effects.contrasts import Effects, contrast_draws, effects, prob_helps
 from bayesmeta.effects.curves import Curve, curve
-from bayesmeta.effects.estimands import Contrast
+from bayesmeta.effects.estimands import Contrast, list_decisions
 from bayesmeta.effects.evidence import Evidence
 from bayesmeta.effects.monte_carlo import Probability
 from bayesmeta.effects.queries import Answer, evidence, query
@@ -18,6 +18,7 @@ __all__ = [
     "curve",
     "effects",
     "evidence",
+    "list_decisions",
     "prob_helps",
     "query",
 ]

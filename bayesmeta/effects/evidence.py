@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design import DECISIONS, MIX_UNIT, UNDISCLOSED, standardise
+from bayesmeta.design import DECISIONS, MIX_UNIT, UNDISCLOSED, Decision, standardise
 from bayesmeta.effects.estimands import Contrast, format_level
 from bayesmeta.inference.fit import Fit
 
@@ -47,7 +47,7 @@ class Evidence:
         Numbers of lms, and of families with at least one, at each level. Of a numeric decision:
         how many record it.
     families_with_both
-        Families in which the decision varies.
+        Families in which the decision varies; a numeric one by at least half a reported step.
     within_family_share
         Share of the decision's variance that is inside families; the rest comes bundled with all
         else that distinguishes families.
@@ -126,15 +126,28 @@ def count_support(fit: Fit, *, contrast: Contrast) -> dict[str, Any]:
         kept = value.notna()
         sides = {"recorded": kept, "undisclosed": ~kept}
         x = value[kept].astype(float)
+    ranges = _choices(x, decision).groupby(family[kept]).agg(np.ptp)
     spread = x - x.groupby(family[kept]).transform("mean")
     total = float(((x - x.mean()) ** 2).sum())
     return {
         "lms": {name: int(mask.sum()) for name, mask in sides.items()},
         "lm_families": {name: int(family[mask].nunique()) for name, mask in sides.items()},
-        "families_with_both": int((x.groupby(family[kept]).nunique() > 1).sum()),
+        "families_with_both": int((ranges >= 1).sum()),
         "within_family_share": float((spread**2).sum() / total) if total > 0 else 0.0,
         "missing_share": float(value.isna().mean()),
     }
+
+
+def _choices(x: pd.Series, decision: Decision) -> pd.Series:
+    """Measure a decision in units of the least difference that counts as a different choice.
+
+    Two levels differ; two values do if they are half a reported step apart, so that a family
+    does not vary in a share that was written down as 80.83 once and 80.86 once.
+    """
+    if decision.kind == "categorical":
+        return x
+    step = np.log2(decision.step) if decision.kind == "numeric" else decision.step
+    return (np.log2(x) if decision.kind == "numeric" else x) / (step / 2)
 
 
 def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judgement:

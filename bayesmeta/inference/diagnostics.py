@@ -18,9 +18,9 @@ from bayesmeta.model import pointwise_log_likelihood
 __all__ = ["Diagnostics", "check"]
 
 _ADVICE = {
-    "rhat": "The chains disagree: raise --tune and --draws, or simplify the model.",
-    "ess": "Too few effective draws for stable intervals: raise --draws.",
-    "divergences": "Some regions were not explored: raise --tune, or tighten the prior of a scale.",
+    "rhat": "The chains disagree: raise tune and draws, or simplify the model.",
+    "ess": "Too few effective draws for stable intervals: raise draws.",
+    "divergences": "Some regions were not explored: raise tune, or tighten the prior of a scale.",
     "bfmi": "The energy mixes slowly, as with heavy-tailed scales: tighten their priors.",
 }
 

@@ -15,13 +15,19 @@ _ROUNDED = {"estimate": 2, "sd": 2, "lower": 2, "upper": 2, "prob_helps": 3, "mc
             "ess_bulk": 0, "ess_tail": 0, "prob_between_15_25": 3}  # fmt: skip
 
 
+_PROBABILITIES = {"prob_helps", "prob_between_15_25"}
+_BOUNDS = {"0.000": "< 0.001", "1.000": "> 0.999"}
+
+
 def _for_reading(frame: pd.DataFrame) -> pd.DataFrame:
-    """Round for the eye; 0 and 1 stay, since they are bounds set by the number of draws."""
+    """Round for the eye; a probability that would read as 0 or 1 reads as a bound."""
     texts = {
         name: [f"{value:.{digits}f}" for value in frame[name]]
         for name, digits in _ROUNDED.items()
         if name in frame
     }
+    for name in set(texts) & _PROBABILITIES:
+        texts[name] = [_BOUNDS.get(text, text) for text in texts[name]]
     return frame.assign(**texts)
 
 

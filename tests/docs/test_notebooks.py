@@ -1,0 +1,60 @@
+"""Notebooks run from start to end, and what is committed shows their whole output."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+# A quick fit and its compilation take half of it on two cores.
+BUDGET_SECONDS = 90
+
+
+def names(path):
+    return path.name
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=names)
+def test_notebook_runs(tmp_path, path):
+    copy = Path(shutil.copy(path, tmp_path))
+    run = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "run-notebooks.py", copy],
+        env=os.environ | {"BAYESMETA_QUICK": "1"},
+        timeout=BUDGET_SECONDS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    text = copy.read_text(encoding="utf-8")
+    assert "Fit(2 chains x 150 draws" in text
+    assert "do not report" in text
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=names)
+def test_committed_notebook_has_its_output(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    # The first cell imports and sets up; it prints nothing.
+    assert [cell.source[:40] for cell in cells[1:] if not cell.outputs] == []
+    kinds = {(out.output_type, out.get("name")) for cell in cells for out in cell.outputs}
+    assert kinds <= {("execute_result", None), ("display_data", None), ("stream", "stdout")}
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=names)
+def test_committed_notebook_is_of_a_full_fit_that_passed(path):
+    text = path.read_text(encoding="utf-8")
+    assert "Fit(4 chains x 1000 draws" in text
+    assert "this fit may be reported" in text

@@ -1,0 +1,208 @@
+"""What the documents say is what the package does: output, numbers, names, files, modules."""
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import bayesmeta as bm
+from bayesmeta import defaults
+from bayesmeta.data import load_corrections
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md")
+
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*\w)")
+
+# Words that belong to a machine or a registry, put together here so that this file has none.
+FORBIDDEN = (
+    *(f"/{name}/" for name in ("ro" + "ot", "wo" + "rk", "t" + "mp", "ho" + "me")),
+    "../" + "shared",
+    *(f"{name}.org" for name in ("py" + "pi", "python" + "hosted", "ana" + "conda")),
+    "arti" + "factory",
+)
+LONGEST_LINE = 5000  # longer ones hold encoded images, in which any word may turn up by chance
+
+# Versions of Python, the reference lm of the scaling law in billions, and numbers that are words.
+OTHER = {"3.12", "3.13", "3.14", "7", "0", "1", "2"}
+
+
+def read_script(name):
+    spec = importlib.util.spec_from_file_location(name.replace("-", "_"), ROOT / "scripts" / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def blocks(language):
+    return [text for kind, text in FENCE.findall(README) if kind == language]
+
+
+def prose():
+    """README without blocks, inline code, links' targets and the numbers of papers."""
+    text = FENCE.sub("", README)
+    text = re.sub(r"\[(?:doi|arXiv):[^]]*\]\([^)]*\)", "", text)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    text = re.sub(r"`[^`]*`", "", text)
+    return re.sub(r"\b(?:et al\.|Reich|Röver) \d{4}|Apache-2\.0", "", text)
+
+
+def tracked_files():
+    run = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in run.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def count_facts():
+    """Counts that prose may quote, computed from the tables."""
+    lms = bm.load_dataset().lms
+    published = bm.load_dataset(version="as-published")
+    corrections = load_corrections()
+    scores = corrections[corrections["field"].str.startswith("score:")]
+    return {
+        "lms": len(lms),
+        "families": lms["lm_family"].nunique(),
+        "benchmarks": len(published.benchmarks),
+        "largest family": lms["lm_family"].value_counts().iloc[0],
+        "corrections": len(corrections),
+        "dropped": int((scores["corrected_value"].fillna("") == "").sum()),
+        "restored": int((scores["published_value"].fillna("") == "").sum()),
+        "gaps": int(published.lms["position_embedding"].isna().sum()),
+        "ladder, millions": int(lms.loc[lms["lm_family"] == "llama2-220M", "n_params"].max() / 1e6),
+    }
+
+
+def test_console_blocks_show_what_the_commands_print():
+    assert read_script("refresh-docs.py").refresh(README) == README
+
+
+def test_there_are_console_blocks_of_every_quick_command():
+    shown = "".join(blocks("console"))
+    for command in ("query", "effects", "check", "curve", "data show", "data validate"):
+        assert f"$ bayesmeta {command}" in shown
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_python_examples_run(monkeypatch, tmp_path, number):
+    reference = bm.load_reference_fit()
+    monkeypatch.setattr(bm, "fit", lambda data, seed: reference)
+    monkeypatch.chdir(tmp_path)
+    exec(blocks("python")[number], {})
+
+
+def test_thresholds_are_those_of_the_package():
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([\d.]+) \|", README, re.MULTILINE))
+    assert rows.keys() >= {name for name in vars(defaults) if re.search("IDENTIFIED|WEAK", name)}
+    assert {name: float(value) for name, value in rows.items()} == {
+        name: getattr(defaults, name) for name in rows
+    }
+
+
+def test_every_number_in_the_prose_is_printed_by_a_command_or_counted():
+    printed = set(NUMBER.findall("".join(blocks("console"))))
+    constants = [v for k, v in vars(defaults).items() if k.isupper() and isinstance(v, int | float)]
+    known = {f"{value:g}" for value in constants} | {f"{100 * value:g}" for value in constants}
+    known |= {str(value) for value in count_facts().values()} | OTHER
+    assert set(NUMBER.findall(prose())) - printed - known == set()
+
+
+def test_sentences_about_the_data_are_true():
+    lms = bm.load_dataset().lms
+    varies = {c: lms.groupby("lm_family")[c].nunique() > 1 for c in lms.columns}
+    for decision in ("norm", "position_embedding", "biases", "block", "activation"):
+        assert not varies[decision].any()
+    assert sorted(varies["code_share"][varies["code_share"]].index) == ["codegen", "llama2-220M"]
+    web = lms.groupby("lm_family")["web_share"].agg(lambda share: share.max() - share.min())
+    assert sorted(web[web > 0.1].index) == ["codegen", "llama2-220M"]
+    assert int((web > 0).sum()) == 3
+    for _, ladder in lms[lms["lm_family"].isin(["codegen", "llama2-220M"])].groupby("lm_family"):
+        assert ladder[["web_share", "code_share"]].corr().iloc[0, 1] < -0.95
+    with_rmsnorm = lms[lms["norm"] == "rmsnorm"]
+    assert set(with_rmsnorm["position_embedding"]) == {"rotary"}
+    assert set(with_rmsnorm["activation"]) == {"swiglu", "geglu"}
+    scored = lms[lms["lm"].isin(bm.load_dataset().scores["lm"])]
+    assert set(lms["lm"]) - set(scored["lm"]) == {"LLM360/CrystalCoder"}
+    last_stage = lms.loc[lms["lm_family"] == "codegen", "code_share"].max()
+    beyond = scored.loc[scored["code_share"] > last_stage, "lm_family"].value_counts()
+    assert beyond.to_dict() == {"llama2-220M": 3, "polycoder": 1}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document):
+    path = ROOT / document
+    text = path.read_text(encoding="utf-8")
+    anchors = {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors, target
+        elif not target.startswith("https://"):
+            assert (path.parent / target).exists(), target
+
+
+def test_files_that_readme_names_exist():
+    named = re.findall(r"`((?:[\w-]+/)+[\w.-]*)`", FENCE.sub("", README))
+    committed = [name for name in named if not name.startswith("out/")]
+    assert [name for name in committed if not (ROOT / name).exists()] == []
+
+
+def test_every_public_name_in_the_documents_exists():
+    texts = [README, *(p.read_text(encoding="utf-8") for p in (ROOT / "notebooks").glob("*.ipynb"))]
+    names = {name for text in texts for name in re.findall(r"\bbm\.(\w+)", text)}
+    assert names
+    assert names <= set(bm.__all__)
+
+
+def test_architecture_lists_the_modules_that_exist():
+    listed = re.findall(r"^\| `(bayesmeta/[\w/]+\.py)` \|", read("ARCHITECTURE.md"), re.MULTILINE)
+    exist = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "bayesmeta").rglob("*.py")
+        if path.name != "__init__.py" or path.parent.name == "bayesmeta"
+    }
+    assert set(listed) == exist
+    assert len(listed) == len(exist)
+
+
+def test_architecture_states_the_order_that_import_linter_enforces():
+    import tomllib
+
+    contracts = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    layers = [layer for layer in contracts[0]["layers"] if not layer.startswith("(")]
+    assert " > ".join(layers).replace(" | ", ", ") in read("ARCHITECTURE.md")
+    assert " > ".join(layers).replace(" | ", ", ") in read("CONTRIBUTING.md")
+
+
+def test_changelog_and_citation_name_this_version():
+    assert f"## [{bm.__version__}]" in read("CHANGELOG.md")
+    assert f"version: {bm.__version__}\n" in read("CITATION.cff")
+
+
+def test_no_file_names_a_machine_or_a_registry():
+    found = []
+    for path in tracked_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        lines = [line for line in text.splitlines() if len(line) < LONGEST_LINE]
+        found += [(path.name, word) for word in FORBIDDEN for line in lines if word in line]
+    assert pd.DataFrame(found).drop_duplicates().to_numpy().tolist() == []
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
