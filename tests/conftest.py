@@ -1,0 +1,192 @@
+"""Shared by all tests: a small dataset, the bundled one, and posteriors made without a sampler."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayesmeta.data import load_dataset, read_dataset
+from bayesmeta.inference import Fit
+from bayesmeta.model import ModelSpec, build_design_for
+
+# Five families: `ant` and `bee` vary in attention, `cat` discloses no mix, `dog` only its code
+# share, `elk` not its position embedding. All have one norm, so that norm is no decision here.
+LMS = """\
+lm,lm_family,released,n_params,n_tokens,position_embedding,norm,attention,context_length,\
+code_share,web_share,books_share,reference_share,academic_share,english_share
+ant-1,ant,2021-03,1000000000,200000000000,learned,layernorm,mha,2048,10,70,10,5,5,95
+ant-2,ant,2021-05,3000000000,300000000000,learned,layernorm,mha,2048,10,70,10,5,5,95
+ant-3,ant,2021-11,7000000000,300000000000,learned,layernorm,gqa,4096,5,75,10,5,5,95
+bee-1,bee,2022-01,2000000000,900000000000,rotary,layernorm,mha,4096,20,60,5,5,0,80
+bee-2,bee,2022-02,8000000000,900000000000,rotary,layernorm,gqa,4096,20,60,5,5,0,80
+bee-3,bee,2022-07,30000000000,1400000000000,rotary,layernorm,gqa,8192,25,55,5,5,0,80
+cat-1,cat,2023-01,7000000000,1000000000000,rotary,layernorm,mha,,,,,,,
+cat-2,cat,2023-01,13000000000,1000000000000,rotary,layernorm,mha,,,,,,,
+dog-1,dog,2023-04,1500000000,2000000000000,learned,layernorm,gqa,8192,30,,,,,60
+dog-2,dog,,6000000000,2500000000000,learned,layernorm,gqa,8192,30,,,,,60
+elk-1,elk,2023-09,500000000,300000000000,,layernorm,mha,2048,0,90,0,10,0,
+elk-2,elk,2023-09,5000000000,600000000000,,layernorm,mha,2048,0,90,0,10,0,
+"""
+BENCHMARKS = """\
+benchmark,label,task_family,metric,direction,chance,n_items
+reading,Reading,language,accuracy,higher,0.25,1000
+recall,Recall,language,accuracy,higher,0,500
+proofs,Proofs,logic,brier,lower,0.75,800
+puzzles,Puzzles,logic,accuracy,higher,0.5,400
+"""
+UNSCORED = ("dog-2", "recall")
+
+
+def write_scores(seed=3):
+    """Scores that rise with size; one accuracy without its standard error, one cell missing."""
+    rng = np.random.default_rng(seed)
+    lines = ["lm,benchmark,score,se"]
+    for line in LMS.strip().splitlines()[1:]:
+        lm, _, _, n_params = line.split(",")[:4]
+        skill = np.log10(float(n_params) / 1e9)
+        for name, low, high in (("reading", 0.25, 1), ("recall", 0, 1), ("puzzles", 0.5, 1)):
+            p = 1 / (1 + np.exp(-skill + 0.5 + rng.normal(0, 0.4)))
+            se = "" if (lm, name) == ("ant-2", "reading") else "0.015"
+            if (lm, name) != UNSCORED:
+                lines.append(f"{lm},{name},{low + (high - low) * p:.4f},{se}")
+        lines.append(f"{lm},proofs,{0.8 - 0.1 * skill + rng.normal(0, 0.03):.4f},")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """Twelve lms of five families on four benchmarks of two task families."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "lms.csv").write_text(LMS)
+    (folder / "scores.csv").write_text(write_scores())
+    (folder / "benchmarks.csv").write_text(BENCHMARKS)
+    return read_dataset(folder)
+
+
+@pytest.fixture(scope="session")
+def bundled():
+    """The bundled data."""
+    return load_dataset()
+
+
+def dims_of(design, spec):
+    """Dims of every variable that a fit keeps, by name."""
+    dims = {
+        "alpha": ("benchmark",),
+        "sigma": ("benchmark",),
+        "rho_lm": (),
+        "v": ("lm",),
+        "sigma_score": (),
+    }
+    if design.scale_terms:
+        dims |= {
+            "kappa": ("benchmark", "scale_term"),
+            "tau_kappa": ("scale_term",),
+            "tau_kappa_task": ("scale_term",),
+        }
+    if "n_params" in design.scale_terms:
+        dims["law_slope"] = ()
+    if "released" in design.scale_terms:
+        dims["released_slope"] = ()
+    if design.terms:
+        dims |= {"beta": ("term", "benchmark"), "tau_beta": ("decision",)}
+    if design.missing.names:
+        dims["x_unknown"] = ("unknown",)
+    if design.mix is not None and len(design.mix.rows):
+        dims["mix_unknown"] = ("mix_group", "domain")
+    if design.code_basis is not None:
+        dims |= {"curve": ("basis", "task_family"), "tau_curve": (), "tau_curve_shared": ()}
+    if spec.family_effects != "none":
+        dims |= {
+            "log_tau_family": (),
+            "tau_spread": (),
+            "tau_family": ("benchmark",),
+            "rho_family": (),
+            "u": ("lm_family",),
+            "w": ("lm_family", "task_family"),
+        }
+    if spec.likelihood == "student":
+        dims["nu_beyond_one"] = ()
+    return dims
+
+
+def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=None):
+    """Build a fit from independent random draws, with the names and dims of a real one.
+
+    Effects of levels sum to zero, scales are positive, shares lie between 0 and 1. `override`
+    replaces variables: values are broadcast to chains and draws.
+    """
+    spec = spec if spec is not None else ModelSpec()
+    design = build_design_for(dataset, spec=spec)
+    rng = np.random.default_rng(seed)
+    coords = {name: list(labels) for name, labels in design.coords.items()}
+    positive = ("sigma", "sigma_score", "tau_", "law_slope", "nu_")
+    variables = {}
+    for name, dims in dims_of(design, spec).items():
+        shape = (chains, draws, *(len(coords[dim]) for dim in dims))
+        if name == "beta":
+            free = rng.normal(0, 0.15, (chains, draws, design.loading.shape[1], shape[-1]))
+            values = design.loading @ free
+        elif name == "mix_unknown":
+            values = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
+        elif name.startswith("rho_"):
+            values = rng.uniform(0.2, 0.8, shape)
+        elif name.startswith(positive) and name != "tau_spread":
+            values = np.exp(rng.normal(-1.5, 0.2, shape)) * (20 if name.startswith("nu_") else 1)
+        else:
+            values = np.exp(rng.normal(-1, 0.2, shape)) if name == "tau_spread" else (
+                rng.normal(0, 0.4, shape)
+            )  # fmt: skip
+        if override is not None and name in override:
+            values = np.broadcast_to(np.asarray(override[name], float), shape).copy()
+        variables[name] = (("chain", "draw", *dims), values)
+    used = {dim for dims, _ in variables.values() for dim in dims}
+    posterior = xr.Dataset(
+        variables,
+        coords={
+            "chain": np.arange(chains),
+            "draw": np.arange(draws),
+            **{name: labels for name, labels in coords.items() if name in used},
+        },
+    )
+    stats = xr.Dataset(
+        {
+            "diverging": (("chain", "draw"), np.zeros((chains, draws), bool)),
+            "energy": (("chain", "draw"), rng.normal(1000, 20, (chains, draws))),
+        },
+        coords={"chain": np.arange(chains), "draw": np.arange(draws)},
+    )
+    return Fit(
+        posterior=xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats}),
+        spec=spec,
+        dataset=dataset,
+        provenance={
+            "sampler": "none",
+            "seed": seed,
+            "data_checksum": dataset.checksum,
+            "spec_checksum": spec.checksum,
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def build_fake_fit():
+    """Build a fit without sampling: `build_fake_fit(dataset, spec=, override=, ...)`."""
+    return make_posterior
+
+
+@pytest.fixture(scope="session")
+def list_dims():
+    """Dims of every variable that a fit keeps: `list_dims(design, spec)`."""
+    return dims_of
+
+
+@pytest.fixture(scope="session")
+def fake_fit(small):
+    """A fit of the small dataset with random draws."""
+    return make_posterior(small)
+
+
+@pytest.fixture(scope="session")
+def fake_bundled_fit(bundled):
+    """A fit of the bundled data with random draws."""
+    return make_posterior(bundled, draws=20)

@@ -1,0 +1,261 @@
+"""The graph against the same model in numpy: names, log density, orthogonality, prior."""
+
+from dataclasses import replace
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy import stats
+
+from bayesmeta.effects import Contrast, contrast_draws
+from bayesmeta.effects.estimands import default_contrasts
+from bayesmeta.model import ModelSpec, build_design_for, pointwise_log_likelihood, simulate_scores
+from bayesmeta.model.build import build_model
+from bayesmeta.model.simulate import family_effects, score_distribution
+
+ROUNDING = 1e-8
+"""Two orders of summation of the same terms in double precision."""
+
+PRIOR_LIMIT, PRIOR_SHARE = 15.0, 0.9
+"""Points that no design decision is credibly worth, and the prior share that respects them."""
+
+PRIOR_DRAWS = 200
+"""Draws of the prior predictive: a share of 0.9 has a Monte Carlo error of 0.02."""
+
+QUICK_COMPILE = "FAST_COMPILE"
+"""A graph that is evaluated three times is not worth machine code."""
+
+SPECS = {
+    "default": ModelSpec(),
+    "normal": ModelSpec(likelihood="normal"),
+    "random families": ModelSpec(family_effects="random"),
+    "no families": ModelSpec(family_effects="none"),
+    "linear code": ModelSpec(code_curve="linear"),
+    "no scaling": ModelSpec(scaling="none"),
+    "no date": ModelSpec(release_date="none"),
+    "no covariates": ModelSpec(scaling="none", release_date="none"),
+    "no decisions": ModelSpec(decisions=()),
+    "no mix": ModelSpec(decisions=("attention", "context_length")),
+    "mix only": ModelSpec(decisions=("web_share",), likelihood="normal"),
+}
+OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+
+
+def is_kept(name):
+    return not name.startswith("z_") and not name.endswith("__")
+
+
+def named_variables(model):
+    """Names and dims of the variables that a fit keeps."""
+    names = [str(value.name) for value in model.unobserved_value_vars]
+    return {n: tuple(model.named_vars_to_dims.get(n, ())) for n in names if is_kept(n)}
+
+
+def evaluate(model, *, n_points=3, seed=0):
+    """Log density of every score in the graph, and the named values, at random points."""
+    named = [v for v in model.unobserved_value_vars if is_kept(str(v.name))]
+    (density,) = model.logp(vars=[model["y"]], sum=False, jacobian=False)
+    function = model.compile_fn(
+        [density, *named], inputs=model.value_vars, mode=QUICK_COMPILE, on_unused_input="ignore"
+    )
+    rng = np.random.default_rng(seed)
+    start = model.initial_point()
+    for _ in range(n_points):
+        point = {k: v + rng.normal(0, 0.3, np.shape(v)) for k, v in start.items()}
+        density, *values = function(point)
+        yield density, dict(zip([str(v.name) for v in named], values, strict=True))
+
+
+@OPTIONS
+def test_named_variables_and_dims(small, list_dims, spec):
+    design = build_design_for(small, spec=spec)
+    assert named_variables(build_model(design, spec=spec)) == list_dims(design, spec)
+
+
+@OPTIONS
+def test_coordinates_are_those_of_the_design(small, spec):
+    design = build_design_for(small, spec=spec)
+    model = build_model(design, spec=spec)
+    for name, labels in design.coords.items():
+        assert list(model.coords[name]) == list(labels)
+    assert len(model.coords["obs"]) == len(small.scores)
+
+
+@OPTIONS
+def test_scores_are_the_only_data(small, spec):
+    design = build_design_for(small, spec=spec)
+    model = build_model(design, spec=spec)
+    assert [v.name for v in model.observed_RVs] == ["y"]
+    np.testing.assert_array_equal(model.rvs_to_values[model["y"]].data, small.scores["score"])
+
+
+@OPTIONS
+def test_log_density_is_that_of_numpy(small, spec):
+    design = build_design_for(small, spec=spec)
+    for density, values in evaluate(build_model(design, spec=spec)):
+        expected = pointwise_log_likelihood(values, design=design, spec=spec)
+        np.testing.assert_allclose(density, expected, rtol=ROUNDING)
+
+
+def test_log_density_with_fewer_domains_is_that_of_numpy(small):
+    fewer = replace(small, lms=small.lms.assign(books_share=np.nan))
+    design = build_design_for(fewer, spec=ModelSpec())
+    for density, values in evaluate(build_model(design, spec=ModelSpec()), n_points=1):
+        assert values["mix_unknown"].shape == (2, 5)
+        expected = pointwise_log_likelihood(values, design=design, spec=ModelSpec())
+        np.testing.assert_allclose(density, expected, rtol=ROUNDING)
+
+
+def test_log_density_of_the_bundled_data_is_that_of_numpy(bundled):
+    spec = ModelSpec()
+    design = build_design_for(bundled, spec=spec)
+    for density, values in evaluate(build_model(design, spec=spec), n_points=2):
+        assert density.shape == (len(bundled.scores),)
+        expected = pointwise_log_likelihood(values, design=design, spec=spec)
+        np.testing.assert_allclose(density, expected, rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("likelihood", ["student", "normal"])
+def test_numpy_log_density_is_that_of_scipy(small, build_fake_fit, likelihood):
+    spec = ModelSpec(likelihood=likelihood)
+    fit = build_fake_fit(small, spec=spec, chains=1, draws=1)
+    design, value = fit.design, {k: v[0, 0] for k, v in fit.parameters.items()}
+    mu, sd = score_distribution(value, design=design, spec=spec)
+    shape = () if likelihood == "normal" else (1 + value["nu_beyond_one"],)
+    law = stats.norm if likelihood == "normal" else stats.t
+    found = pointwise_log_likelihood(value, design=design, spec=spec)
+    expected = law.logpdf(design.outcomes.y, *shape, loc=mu, scale=sd)
+    np.testing.assert_allclose(found, expected, rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("k", [0, 2])
+def test_effects_of_levels_sum_to_zero_in_the_graph(small, k):
+    spec = ModelSpec()
+    design = build_design_for(small, spec=spec)
+    decision = design.decisions[k]
+    for _, values in evaluate(build_model(design, spec=spec), n_points=1):
+        columns = design.columns_of(decision)
+        total = values["beta"][columns].sum(axis=0)
+        if len(columns) > 1:
+            np.testing.assert_allclose(total, 0, atol=1e-12)
+        else:
+            assert total.any()
+
+
+def test_family_effects_are_orthogonal_to_scale(fake_bundled_fit):
+    design = fake_bundled_fit.design
+    found = family_effects(fake_bundled_fit.parameters, design=design, spec=ModelSpec())
+    columns = np.column_stack([np.ones(len(design.lms)), design.scale])
+    np.testing.assert_allclose(columns.T @ found, 0, atol=1e-9)
+
+
+def test_random_family_effects_are_orthogonal_to_the_intercept_only(fake_bundled_fit):
+    design = fake_bundled_fit.design
+    spec = ModelSpec(family_effects="random")
+    found = family_effects(fake_bundled_fit.parameters, design=design, spec=spec)
+    np.testing.assert_allclose(found.sum(axis=-2), 0, atol=1e-9)
+    assert np.abs(design.scale.T @ found).max() > 1
+
+
+def test_family_effects_are_shared_by_siblings_up_to_the_projection(small, build_fake_fit):
+    fit = build_fake_fit(small, override={"v": 0.0}, chains=1, draws=1)
+    spec = ModelSpec(family_effects="random")
+    found = family_effects(fit.parameters, design=fit.design, spec=spec)[0, 0]
+    for f in range(len(fit.design.lm_families)):
+        siblings = found[fit.design.lm_family_index == f]
+        np.testing.assert_allclose(siblings, siblings[:1].repeat(len(siblings), 0), atol=1e-12)
+
+
+def test_family_scale_is_the_deviation_of_a_family_effect(small, build_fake_fit):
+    # u and w are standard normal: their effect has the standard deviation tau, whatever rho.
+    n = 4000  # relative Monte Carlo error of a standard deviation 0.011
+    rng = np.random.default_rng(3)
+    override = {
+        "v": 0.0, "tau_family": [0.3, 0.5, 0.8, 0.2],
+        "u": rng.normal(size=(1, n, 5)), "w": rng.normal(size=(1, n, 5, 2)),
+    }  # fmt: skip
+    fit = build_fake_fit(small, override=override, chains=1, draws=n)
+    design = fit.design
+    found = family_effects(fit.parameters, design=design, spec=ModelSpec(family_effects="random"))
+    share = np.bincount(design.lm_family_index) / 12
+    bee, others = share[1], np.delete(share, 1)
+    kept = np.sqrt((1 - bee) ** 2 + np.square(others).sum())  # what centring leaves
+    expected = kept * np.array(override["tau_family"])
+    row = design.lms.index("bee-1")
+    np.testing.assert_allclose(found[0, :, row].std(axis=0), expected, rtol=0.05)
+
+
+@pytest.fixture(scope="module")
+def prior_fit(bundled, build_fake_fit):
+    """Draws of the prior of the default model of the bundled data."""
+    spec = ModelSpec()
+    model = build_model(build_design_for(bundled, spec=spec), spec=spec)
+    names = list(named_variables(model))
+    draws = pm.draw(
+        [model[name] for name in names], draws=PRIOR_DRAWS, random_seed=1, mode=QUICK_COMPILE
+    )
+    override = {name: value[None] for name, value in zip(names, draws, strict=True)}
+    return build_fake_fit(bundled, spec=spec, chains=1, draws=PRIOR_DRAWS, override=override)
+
+
+def test_prior_effects_of_decisions_are_small(prior_fit):
+    for decision in ("position_embedding", "norm", "attention", "block", "activation"):
+        for contrast in default_contrasts(prior_fit, decision=decision):
+            points = contrast_draws(prior_fit, contrast=contrast, by="benchmark").values
+            assert np.isfinite(points).all()
+            assert np.mean(np.abs(points) < PRIOR_LIMIT) >= PRIOR_SHARE
+
+
+def test_prior_effect_of_ten_points_of_code_is_small(prior_fit):
+    contrast = Contrast("code_share", 20.0, 10.0)
+    points = contrast_draws(prior_fit, contrast=contrast, by="benchmark").values
+    assert np.mean(np.abs(points) < PRIOR_LIMIT) >= PRIOR_SHARE
+
+
+def test_prior_favours_no_direction(prior_fit):
+    points = contrast_draws(prior_fit, contrast=Contrast("attention", "gqa", "mha")).values
+    # Four Monte Carlo errors of a share of one half.
+    assert np.mean(points > 0) == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(PRIOR_DRAWS))
+
+
+def test_simulated_scores_are_finite(prior_fit):
+    scores = simulate_scores(
+        prior_fit.parameters, design=prior_fit.design, spec=prior_fit.spec, seed=1
+    )
+    assert scores.shape == (1, PRIOR_DRAWS, len(prior_fit.dataset.scores))
+    assert np.isfinite(scores).all()
+
+
+def test_prior_spans_the_observed_scores(prior_fit):
+    design, scores = prior_fit.design, prior_fit.dataset.scores
+    simulated = simulate_scores(prior_fit.parameters, design=design, spec=prior_fit.spec, seed=2)
+    low, high = np.quantile(simulated[0], [0.05, 0.95], axis=0)
+    inside = (low <= scores["score"]) & (scores["score"] <= high)
+    # A prior that is no narrower than the data puts at least its nominal share around them.
+    assert inside.mean() > 0.9
+
+
+def test_same_seed_simulates_the_same_scores(prior_fit):
+    one, same, other = (
+        simulate_scores(prior_fit.parameters, design=prior_fit.design, spec=prior_fit.spec, seed=s)
+        for s in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).all()
+
+
+def test_simulated_scores_have_the_known_error_about_their_mean(small, build_fake_fit):
+    n = 4000  # relative Monte Carlo error of a standard deviation 0.011
+    spec = ModelSpec(likelihood="normal")
+    one = build_fake_fit(small, spec=spec, chains=1, draws=1)
+    override = {name: values[0, 0] for name, values in one.parameters.items()}
+    fit = build_fake_fit(small, spec=spec, chains=1, draws=n, override=override)
+    scores = simulate_scores(fit.parameters, design=fit.design, spec=spec, seed=4)[0]
+    density = pointwise_log_likelihood(fit.parameters, design=fit.design, spec=spec)[0, 0]
+    y, sd = fit.design.outcomes.y, scores.std(axis=0)
+    z = (y - scores.mean(axis=0)) / sd
+    # The normal density that the simulated moments imply is the one that the model states.
+    implied = -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
+    near = np.abs(z) < 3
+    assert near.sum() > 10
+    np.testing.assert_allclose(implied[near], density[near], atol=0.25)

@@ -1,0 +1,454 @@
+"""Tables to arrays: coding of levels, composition, curve basis, centres, missing facts, floors."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import ortho_group
+
+from bayesmeta.data import load_dataset
+from bayesmeta.design import DECISIONS, DOMAINS, MIX_UNIT, build_design, shift_part, standardise
+from bayesmeta.design.composition import build_code_basis, build_mix
+from bayesmeta.design.outcomes import build_outcomes
+from bayesmeta.errors import SpecError
+
+EXACT = 1e-12
+"""Rounding error of a few sums of doubles near one."""
+
+GRID_ERROR = 0.02
+"""The functions are orthogonal on a grid of 201 points; other grids differ by O(1/201)."""
+
+CODE = DOMAINS.index("code_share")
+FRACTIONS = st.floats(0, 1)
+PARTS = arrays(float, len(DOMAINS), elements=st.floats(0.001, 1))
+
+
+@pytest.fixture(scope="module")
+def design(bundled):
+    return build_design(bundled)
+
+
+@pytest.fixture(scope="module")
+def small_design(small):
+    return build_design(small)
+
+
+@pytest.fixture(scope="module")
+def mix(small):
+    return build_mix(small.lms)
+
+
+def level_rows(design, decision):
+    """Rows of the loading of one decision, and its own columns of it."""
+    own = design.free_decision == design.decisions.index(decision)
+    rows = design.loading[design.columns_of(decision)]
+    return rows[:, own], rows[:, ~own]
+
+
+def several_levels(design):
+    return [name for name in design.decisions if len(design.columns_of(name)) > 1]
+
+
+def test_bundled_data_inform_all_decisions_with_levels(design):
+    levels = {name for name, decision in DECISIONS.items() if decision.kind == "categorical"}
+    assert set(several_levels(design)) == levels | {"mix"}
+
+
+def test_effects_of_levels_sum_to_zero(design):
+    for name in several_levels(design):
+        own, other = level_rows(design, name)
+        np.testing.assert_allclose(own.sum(axis=0), 0, atol=EXACT)
+        assert not other.any()
+
+
+def test_effects_of_levels_have_all_their_degrees_of_freedom(design):
+    for name in several_levels(design):
+        own, _ = level_rows(design, name)
+        assert own.shape == (len(own), len(own) - 1)
+        assert np.linalg.matrix_rank(own) == len(own) - 1
+
+
+def test_any_effects_that_sum_to_zero_can_be_reached(design):
+    rng = np.random.default_rng(1)
+    for name in several_levels(design):
+        own, _ = level_rows(design, name)
+        wanted = rng.normal(size=len(own))
+        wanted -= wanted.mean()
+        free = np.linalg.lstsq(own, wanted, rcond=None)[0]
+        np.testing.assert_allclose(own @ free, wanted, atol=EXACT)
+
+
+def pairwise_variances(loading):
+    covariance = loading @ loading.T
+    size = np.diag(covariance)
+    return (size[:, None] + size - 2 * covariance)[np.triu_indices(len(loading), 1)]
+
+
+def test_every_pair_of_levels_has_the_same_prior(design):
+    for name in several_levels(design):
+        np.testing.assert_allclose(pairwise_variances(level_rows(design, name)[0]), 2, rtol=EXACT)
+
+
+def test_rotated_coding_has_the_same_prior(design):
+    own, _ = level_rows(design, "mix")
+    turn = ortho_group.rvs(own.shape[1], random_state=2)
+    np.testing.assert_allclose(pairwise_variances(own @ turn), 2, rtol=1e-10)
+
+
+def test_numeric_decision_has_one_free_coefficient(design):
+    own, other = level_rows(design, "context_length")
+    np.testing.assert_array_equal(own, [[1.0]])
+    assert not other.any()
+
+
+def test_every_lm_has_one_level(design):
+    for name in set(several_levels(design)) - {"mix"}:
+        np.testing.assert_array_equal(design.X[:, design.columns_of(name)].sum(axis=1), 1)
+
+
+def test_columns_hold_the_recorded_level(design, bundled):
+    words = bundled.lms["attention"].str.replace("mha_local", "mha")
+    for k in design.columns_of("attention"):
+        expected = (words == design.terms[k].level).to_numpy(float)
+        np.testing.assert_array_equal(design.X[:, k], expected)
+
+
+def test_numeric_column_is_a_standardised_logarithm(design, bundled):
+    (k,) = design.columns_of("context_length")
+    logs = np.log2(bundled.lms["context_length"].to_numpy(float))
+    expected = (logs - np.nanmean(logs)) / np.nanstd(logs)
+    np.testing.assert_allclose(design.X[:, k], expected, rtol=1e-10)
+    assert standardise(2048, term=design.terms[k], kind="numeric") == pytest.approx(
+        (11 - np.nanmean(logs)) / np.nanstd(logs)
+    )
+
+
+@given(data=st.data())
+def test_completed_mix_sums_to_one(mix, data):
+    unknown = data.draw(arrays(float, (len(mix.group_names), 6), elements=st.floats(0.001, 1)))
+    full = mix.complete(unknown / unknown.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(full.sum(axis=1), 1, atol=EXACT)
+    assert (full >= 0).all()
+
+
+@given(data=st.data())
+def test_completed_mix_keeps_recorded_parts(mix, data):
+    unknown = data.draw(arrays(float, (len(mix.group_names), 6), elements=st.floats(0.001, 1)))
+    full = mix.complete(unknown)
+    recorded = ~np.isnan(mix.known)
+    np.testing.assert_array_equal(full[recorded], mix.known[recorded])
+
+
+def test_undisclosed_rest_is_divided_in_the_proportions_of_the_unknown_mix(mix, small):
+    unknown = np.array([[0.1, 0.2, 0.3, 0.1, 0.2, 0.1], [0.4, 0.1, 0.1, 0.1, 0.1, 0.2]])
+    full = mix.complete(unknown)
+    cat, dog = (small.lms["lm"] == name for name in ("cat-1", "dog-1"))
+    np.testing.assert_allclose(full[cat][0], unknown[0], atol=EXACT)
+    parts = np.delete(unknown[1], CODE)
+    np.testing.assert_allclose(
+        np.delete(full[dog][0], CODE), 0.7 * parts / parts.sum(), atol=EXACT
+    )  # fmt: skip
+
+
+def test_siblings_with_one_record_share_an_unknown_mix(mix):
+    assert mix.group_names == ("cat", "dog")
+    assert mix.group.tolist() == [0, 0, 1, 1]
+
+
+def test_mix_completes_many_draws_at_once(mix):
+    unknown = np.random.default_rng(4).dirichlet(np.ones(6), (3, 5, 2))
+    full = mix.complete(unknown)
+    assert full.shape == (3, 5, 12, 6)
+    np.testing.assert_array_equal(full[1, 2], mix.complete(unknown[1, 2]))
+
+
+def test_other_share_is_what_recorded_domains_leave(mix, small):
+    shares = small.lms[list(DOMAINS[:-1])].to_numpy(float) / 100
+    bee = (small.lms["lm_family"] == "bee").to_numpy()
+    np.testing.assert_allclose(mix.known[bee, -1], 1 - shares[bee].sum(axis=1), atol=EXACT)
+
+
+def test_no_disclosed_mix_means_no_mix(small):
+    code = small.lms["code_share"].where(small.lms["lm_family"] == "dog")
+    assert build_mix(small.lms.assign(code_share=code)) is None
+
+
+def test_domain_that_no_lm_records_is_no_part(small):
+    mix = build_mix(small.lms.assign(books_share=np.nan))
+    assert mix.domains == tuple(name for name in DOMAINS if name != "books_share")
+    ant = (small.lms["lm"] == "ant-1").to_numpy()
+    np.testing.assert_allclose(mix.known[ant, -1], 0.1, atol=EXACT)
+
+
+def test_mix_without_code_has_no_curve(small):
+    design = build_design(replace(small, lms=small.lms.assign(code_share=np.nan)))
+    assert design.code_basis is None
+    assert "code_share" not in design.mix.domains
+
+
+def test_mix_columns_hold_the_mix(design):
+    assert [term.level for term in design.terms[design.mix_columns]] == list(DOMAINS)
+    np.testing.assert_array_equal(design.X[:, design.mix_columns], design.mix.known / MIX_UNIT)
+
+
+@given(parts=PARTS, share=FRACTIONS, domain=st.sampled_from(DOMAINS))
+def test_shifted_part_has_its_new_share(parts, share, domain):
+    new = shift_part(parts / parts.sum(), domain=domain, share=share, typical=np.full(6, 1 / 6))
+    assert new[DOMAINS.index(domain)] == share
+    assert new.sum() == pytest.approx(1, abs=EXACT)
+
+
+@given(parts=PARTS, share=st.floats(0, 0.99), domain=st.sampled_from(DOMAINS))
+def test_shifting_keeps_the_proportions_of_the_others(parts, share, domain):
+    old = parts / parts.sum()
+    new = shift_part(old, domain=domain, share=share, typical=np.full(6, 1 / 6))
+    others = np.arange(6) != DOMAINS.index(domain)
+    np.testing.assert_allclose(
+        new[others] / new[others].sum(), old[others] / old[others].sum(), atol=1e-9
+    )
+
+
+def test_lm_with_nothing_but_code_gets_typical_others():
+    only_code = np.eye(6)[CODE]
+    typical = np.array([0.5, 0.1, 0.1, 0.1, 0.1, 0.1])
+    new = shift_part(only_code, domain="code_share", share=0.4, typical=typical)
+    np.testing.assert_allclose(new, [1 / 3, 0.4, 1 / 15, 1 / 15, 1 / 15, 1 / 15], atol=EXACT)
+
+
+def test_shifting_many_lms_equals_one_by_one():
+    mixes = np.random.default_rng(5).dirichlet(np.ones(6), (2, 3))
+    typical = np.full(6, 1 / 6)
+    new = shift_part(mixes, domain="web_share", share=0.3, typical=typical)
+    one = shift_part(mixes[1, 2], domain="web_share", share=0.3, typical=typical)
+    np.testing.assert_allclose(new[1, 2], one, atol=EXACT)
+
+
+@pytest.mark.parametrize("n_basis", [1, 2, 3])
+def test_code_functions_are_bent_only(n_basis):
+    grid = np.linspace(0, 1, 2001)
+    values = build_code_basis(n_basis=n_basis).evaluate(grid)
+    assert values.shape == (2001, n_basis)
+    np.testing.assert_allclose(values.mean(axis=0), 0, atol=GRID_ERROR)
+    np.testing.assert_allclose((values * grid[:, None]).mean(axis=0), 0, atol=GRID_ERROR)
+
+
+@pytest.mark.parametrize("n_basis", [1, 2, 3])
+def test_code_functions_have_unit_amplitude_together(n_basis):
+    values = build_code_basis(n_basis=n_basis).evaluate(np.linspace(0, 1, 2001))
+    assert np.square(values).sum(axis=1).mean() == pytest.approx(1, abs=GRID_ERROR)
+
+
+def test_code_functions_are_orthogonal_to_each_other():
+    values = build_code_basis(n_basis=3).evaluate(np.linspace(0, 1, 2001))
+    gram = values.T @ values / 2001
+    np.testing.assert_allclose(gram - np.diag(np.diag(gram)), 0, atol=GRID_ERROR)
+
+
+def test_two_code_functions_hold_nearly_all_bent_variance_of_the_kernel():
+    grid = np.linspace(0, 1, 101)
+    kernel = np.exp(-0.5 * ((grid[:, None] - grid) / 0.5) ** 2)
+    line = np.column_stack([np.ones_like(grid), grid])
+    bend = np.eye(101) - line @ np.linalg.pinv(line)
+    values = build_code_basis(n_basis=2).evaluate(grid)
+    left = bend - values @ np.linalg.pinv(values)
+    bent = bend @ kernel @ bend
+    assert np.trace(left @ bent @ left) < 0.01 * np.trace(bent)
+
+
+def weights_by_hand(dataset, benchmark):
+    """Weights of the lms that have a score: squared variance of a Bernoulli above the floor."""
+    outcomes = build_outcomes(dataset)
+    b = dataset.benchmarks["benchmark"].tolist().index(benchmark)
+    rows = dataset.scores[dataset.scores["benchmark"] == benchmark].set_index("lm")["score"]
+    p = ((rows - outcomes.floor[b]) / (1 - outcomes.floor[b])).clip(0.01, 0.99)
+    weight = (p * (1 - p)) ** 2 if outcomes.is_logistic[b] else p * 0 + 1
+    return weight / weight.sum()
+
+
+@pytest.mark.parametrize("benchmark", ["arc_challenge", "mathqa"])
+def test_scale_centre_is_the_information_weighted_mean(design, bundled, benchmark):
+    weight = weights_by_hand(bundled, benchmark)
+    scale = pd.DataFrame(design.scale, index=design.lms).loc[weight.index]
+    expected = scale.mul(weight, axis=0).sum()
+    b = design.benchmarks.index(benchmark)
+    np.testing.assert_allclose(design.scale_center[b], expected, rtol=1e-10)
+
+
+def test_centre_of_a_decision_averages_recorded_values_only(design, bundled):
+    weight = weights_by_hand(bundled, "gsm8k")
+    (k,) = design.columns_of("english_share")
+    x = pd.Series(design.X[:, k], index=design.lms).loc[weight.index]
+    weight = weight[x.notna()]
+    expected = (x.dropna() * weight).sum() / weight.sum()
+    assert design.X_center[design.benchmarks.index("gsm8k"), k] == pytest.approx(expected)
+
+
+def test_scale_covariates_are_logs_about_the_reference_lm(design, bundled):
+    size = np.log(bundled.lms["n_params"].to_numpy(float) / 7e9)
+    data = np.log(bundled.lms["n_tokens"].to_numpy(float) / 1e12)
+    for k, expected in ((0, size), (1, data), (2, size * data)):
+        unit = expected @ expected / (design.scale[:, k] @ expected)
+        assert unit > 0
+        np.testing.assert_allclose(design.scale[:, k] * unit, expected, atol=1e-10)
+
+
+def test_lm_without_a_date_stands_at_the_mean_date(small_design, small):
+    undated = small.lms["released"].isna().to_numpy()
+    dates = pd.to_datetime(small.lms["released"], format="%Y-%m")
+    years = dates.dt.year + (dates.dt.month - 1) / 12
+    np.testing.assert_array_equal(small_design.scale[undated, 3], 0)
+    np.testing.assert_allclose(
+        small_design.scale[~undated, 3], (years - years.mean()).dropna(), atol=1e-9
+    )
+
+
+def test_scale_basis_is_orthonormal(design):
+    gram = design.scale_basis.T @ design.scale_basis
+    np.testing.assert_allclose(gram, np.eye(5), atol=1e-10)
+
+
+def test_scale_basis_spans_intercept_and_covariates(design):
+    columns = np.column_stack([np.ones(len(design.lms)), design.scale])
+    projected = design.scale_basis @ (design.scale_basis.T @ columns)
+    np.testing.assert_allclose(projected, columns, atol=1e-10)
+
+
+def test_scale_basis_leaves_out_a_constant_date(small):
+    lms = small.lms.assign(released="2023-01")
+    assert build_design(replace(small, lms=lms)).scale_basis.shape == (12, 4)
+
+
+def test_undisclosed_words_make_a_level_of_their_own():
+    published = load_dataset(version="as-published")
+    design = build_design(published)
+    for name, decision in DECISIONS.items():
+        if decision.kind != "categorical" or name not in design.decisions:
+            continue
+        levels = [design.terms[k].level for k in design.columns_of(name)]
+        blank = published.lms[name].isna().to_numpy()
+        assert ("undisclosed" in levels) == blank.any()
+        if blank.any():
+            column = design.X[:, design.columns_of(name)[levels.index("undisclosed")]]
+            np.testing.assert_array_equal(column, blank.astype(float))
+
+
+def test_as_published_version_has_undisclosed_levels():
+    design = build_design(load_dataset(version="as-published"))
+    assert "undisclosed" in [term.level for term in design.terms]
+
+
+def test_missing_cells_are_those_without_a_number(small_design, small):
+    expected = {
+        (row, name)
+        for name in ("context_length", "english_share")
+        for row in np.flatnonzero(small.lms[name].isna())
+    }
+    missing = small_design.missing
+    found = {
+        (row, small_design.terms[k].decision)
+        for row, k in zip(missing.row, missing.term, strict=True)
+    }
+    assert found == expected
+
+
+def test_family_shares_one_unknown_number(small_design):
+    missing = small_design.missing
+    assert set(missing.names) == {"context_length:cat", "english_share:cat", "english_share:elk"}
+    family = np.array(small_design.lm_family_index)[missing.row]
+    keys = list(zip(missing.term, family, strict=True))
+    assert len(set(zip(keys, missing.slot, strict=True))) == len(set(keys)) == len(missing.names)
+
+
+def test_unknown_number_is_centred_on_family_means(small_design, small):
+    slot = small_design.missing.names.index("context_length:cat")
+    logs = np.log2(small.lms["context_length"]).groupby(small.lms["lm_family"]).mean().dropna()
+    assert small_design.missing.location[slot] == pytest.approx(logs.mean())
+    assert small_design.missing.spread[slot] == pytest.approx(logs.std(ddof=1))
+    assert not small_design.missing.is_share[slot]
+
+
+def one_benchmark(small, **columns):
+    """The small data with changed scores of `puzzles`, a test of two options."""
+    scores = small.scores[small.scores["benchmark"] == "puzzles"].assign(**columns)
+    return replace(small, scores=pd.concat(
+        [small.scores[small.scores["benchmark"] != "puzzles"], scores], ignore_index=True
+    ))  # fmt: skip
+
+
+def floor_of(dataset):
+    names = dataset.benchmarks["benchmark"].tolist()
+    return build_outcomes(dataset).floor[names.index("puzzles")]
+
+
+def test_floor_is_chance_when_all_score_above_it(small):
+    assert floor_of(one_benchmark(small, score=0.7, se=0.01)) == 0.5
+
+
+def test_floor_is_two_standard_errors_below_the_lowest_score(small):
+    score = np.linspace(0.45, 0.9, 12)
+    assert floor_of(one_benchmark(small, score=score, se=0.02)) == pytest.approx(0.41)
+
+
+def test_floor_is_never_negative(small):
+    assert floor_of(one_benchmark(small, score=np.linspace(0.01, 0.9, 12), se=0.02)) == 0
+
+
+def test_missing_error_of_an_accuracy_comes_from_its_items(small):
+    blank = small.scores["se"].isna() & (small.scores["benchmark"] == "reading")
+    (row,) = np.flatnonzero(blank)
+    successes, n = 1000 * small.scores["score"][row] + 2, 1004
+    expected = np.sqrt(successes / n * (1 - successes / n) / n)
+    assert build_outcomes(small).se[row] == pytest.approx(expected)
+
+
+def test_brier_score_has_no_known_error(small):
+    brier = (small.scores["benchmark"] == "proofs").to_numpy()
+    assert not build_outcomes(small).se[brier].any()
+
+
+def test_identity_link_makes_lower_brier_scores_better(small):
+    outcomes = build_outcomes(small)
+    b = small.benchmarks["benchmark"].tolist().index("proofs")
+    scores = small.scores.loc[small.scores["benchmark"] == "proofs", "score"]
+    assert outcomes.spread[b] == pytest.approx(-scores.std())
+    assert outcomes.location[b] == pytest.approx(scores.mean())
+    assert outcomes.is_logistic.tolist() == [
+        name != "proofs" for name in small.benchmarks["benchmark"]
+    ]
+
+
+def test_decision_that_does_not_vary_is_left_out(small_design):
+    assert "norm" not in small_design.decisions
+    assert set(small_design.decisions) == {
+        "position_embedding", "attention", "context_length", "english_share", "mix"
+    }  # fmt: skip
+
+
+def test_only_wanted_decisions_enter(bundled):
+    design = build_design(bundled, decisions=("norm", "mlp_ratio"))
+    assert design.decisions == ("norm", "mlp_ratio")
+    assert design.mix is None
+    assert design.code_basis is None
+
+
+def test_no_decisions_make_an_empty_matrix(bundled):
+    design = build_design(bundled, decisions=())
+    assert design.X.shape == (92, 0)
+    assert design.terms == design.decisions == ()
+
+
+def test_linear_code_share_needs_no_curve(bundled):
+    design = build_design(bundled, decisions=("code_share",), code_curve=False)
+    assert design.code_basis is None
+    assert design.basis_center.shape == (13, 0)
+
+
+def test_unknown_decision(bundled):
+    with pytest.raises(
+        SpecError, match=r"'atention' is not known. Did you mean 'attention'\? Allowed: position_em"
+    ):
+        build_design(bundled, decisions=("atention",))

@@ -1,0 +1,811 @@
+"""Effects against a slow loop over lms and benchmarks, on posteriors made without a sampler."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from bayesmeta import defaults
+from bayesmeta.design import DECISIONS, DOMAINS
+from bayesmeta.effects import (
+    Contrast,
+    contrast_draws,
+    curve,
+    effects,
+    evidence,
+    prob_helps,
+    query,
+)
+from bayesmeta.effects.contrasts import mean_score_at
+from bayesmeta.effects.estimands import default_contrasts
+from bayesmeta.errors import QueryError
+from bayesmeta.model import ModelSpec
+
+EXACT = 1e-9
+"""Rounding error of a few hundred sums of doubles, in percentage points."""
+
+GRID_STEP = 2.5
+"""Distance of the points of a curve along a share, in percentage points."""
+
+MANY = 4000
+"""Draws that put the Monte Carlo error of a share of variance below 0.05 (twice 0.022)."""
+
+DRAWS = [(0, 3), (1, 41)]
+
+
+class Slow:
+    """Scores of every lm on every benchmark in one draw, from the tables, one number at a time."""
+
+    def __init__(self, fit, chain, draw):
+        self.fit, self.design = fit, fit.design
+        self.value = {name: v.values[chain, draw] for name, v in fit.draws.items()}
+        self.lms = fit.dataset.lms.reset_index(drop=True)
+        self.family_part = self.project_families()
+
+    def project_families(self):
+        design, value = self.design, self.value
+        raw = np.zeros((len(design.lms), len(design.benchmarks)))
+        for i in range(len(design.lms)):
+            f = design.lm_family_index[i]
+            for b in range(len(design.benchmarks)):
+                t = design.task_family_index[b]
+                rho = value["rho_family"]
+                raw[i, b] = (
+                    value["tau_family"][b]
+                    * (np.sqrt(rho) * value["u"][f] + np.sqrt(1 - rho) * value["w"][f, t])
+                    + value["sigma"][b] * np.sqrt(value["rho_lm"]) * value["v"][i]
+                )
+        columns = np.column_stack([np.ones(len(raw)), design.scale])
+        return raw - columns @ np.linalg.lstsq(columns, raw, rcond=None)[0]
+
+    def mix_of(self, i):
+        """Recorded shares, the rest in the proportions of the family's unknown mix."""
+        shares = [self.lms.loc[i, domain] / 100 for domain in DOMAINS[:-1]]
+        if not np.isnan(shares).any():
+            return np.array([*shares, 1 - sum(shares)])
+        group = self.design.mix.group_names.index(self.lms.loc[i, "lm_family"])
+        unknown = self.value["mix_unknown"][group]
+        blank = np.isnan([*shares, np.nan])
+        known = np.nansum(shares)
+        filled = unknown / unknown[blank].sum() * (1 - known)
+        return np.where(blank, filled, [*shares, 0])
+
+    def row_of(self, i, settings):
+        """Columns of the matrix of one lm and its code share, some decisions set."""
+        mix = self.mix_of(i)
+        for domain, percent in settings.items():
+            if domain in DOMAINS:
+                k = DOMAINS.index(domain)
+                rest = mix.sum() - mix[k]
+                mix = mix * (1 - percent / 100) / rest
+                mix[k] = percent / 100
+        row = []
+        for term in self.design.terms:
+            if term.decision == "mix":
+                row.append(mix[DOMAINS.index(term.level)] / 0.25)
+                continue
+            decision = DECISIONS[term.decision]
+            word = settings.get(term.decision, self.lms.loc[i, term.decision])
+            if decision.kind == "categorical":
+                word = "undisclosed" if pd.isna(word) else decision.level_of(word)
+                row.append(float(word == term.level))
+            elif pd.isna(word):
+                family = self.lms.loc[i, "lm_family"]
+                name = f"{term.decision}:{family}"
+                row.append(self.value["x_unknown"][self.design.missing.names.index(name)])
+            else:
+                x = np.log2(word) if decision.kind == "numeric" else word / 100
+                row.append((x - term.center) / term.unit)
+        return row, mix[DOMAINS.index("code_share")]
+
+    def score(self, i, b, settings):
+        design, value = self.design, self.value
+        row, code = self.row_of(i, settings)
+        eta = value["alpha"][b] + self.family_part[i, b]
+        for k, name in enumerate(design.scale_terms):
+            assert design.scale_terms[k] == name
+            eta += value["kappa"][b, k] * (design.scale[i, k] - design.scale_center[b, k])
+        for k, x in enumerate(row):
+            eta += value["beta"][k, b] * (x - design.X_center[b, k])
+        if design.code_basis is not None:
+            phi = design.code_basis.evaluate(np.array([code]))[0]
+            t = design.task_family_index[b]
+            for j in range(len(phi)):
+                eta += value["curve"][j, t] * (phi[j] - design.basis_center[b, j])
+        outcomes = design.outcomes
+        if outcomes.is_logistic[b]:
+            return outcomes.floor[b] + (1 - outcomes.floor[b]) * expit(eta)
+        return outcomes.location[b] + outcomes.spread[b] * eta
+
+    def effect(self, decision, level, reference):
+        """Difference in points and in the good direction, one number per benchmark."""
+        out = []
+        for b, direction in enumerate(self.fit.dataset.benchmarks["direction"]):
+            sign = -1 if direction == "lower" else 1
+            gains = [
+                self.score(i, b, {decision: level}) - self.score(i, b, {decision: reference})
+                for i in range(len(self.lms))
+            ]
+            out.append(100 * sign * sum(gains) / len(gains))
+        return np.array(out)
+
+
+CONTRASTS = [
+    Contrast("attention", "gqa", "mha"),
+    Contrast("position_embedding", "rotary", "learned"),
+    Contrast("position_embedding", "undisclosed", "rotary"),
+    Contrast("context_length", 8192.0, 2048.0),
+    Contrast("english_share", 90.0, 40.0),
+    Contrast("code_share", 30.0, 5.0),
+    Contrast("web_share", 0.0, 60.0),
+]
+
+
+@pytest.mark.parametrize("contrast", CONTRASTS, ids=lambda contrast: contrast.label)
+@pytest.mark.parametrize("draw", DRAWS)
+def test_effect_equals_the_slow_loop(fake_fit, contrast, draw):
+    found = contrast_draws(fake_fit, contrast=contrast, by="benchmark").values[draw]
+    slow = Slow(fake_fit, *draw)
+    expected = slow.effect(contrast.decision, contrast.level, contrast.reference)
+    np.testing.assert_allclose(found, expected, atol=EXACT)
+
+
+def test_effect_without_a_curve_equals_the_slow_loop(small, build_fake_fit):
+    fit = build_fake_fit(small, spec=ModelSpec(code_curve="linear"))
+    contrast = Contrast("code_share", 40.0, 10.0)
+    found = contrast_draws(fit, contrast=contrast, by="benchmark").values[0, 3]
+    expected = Slow(fit, 0, 3).effect("code_share", 40.0, 10.0)
+    np.testing.assert_allclose(found, expected, atol=EXACT)
+
+
+def test_mean_score_is_the_average_over_all_lms(fake_fit):
+    found = mean_score_at(fake_fit, decision="attention", value="gqa")[1, 7]
+    slow = Slow(fake_fit, 1, 7)
+    for b, sign in enumerate((1, 1, -1, 1)):
+        scores = [slow.score(i, b, {"attention": "gqa"}) for i in range(12)]
+        assert found[b] == pytest.approx(100 * sign * np.mean(scores), abs=EXACT)
+
+
+def test_effect_has_named_dims_and_units(fake_fit):
+    draws = contrast_draws(fake_fit, contrast=CONTRASTS[0], by="task_family")
+    assert draws.dims == ("chain", "draw", "target")
+    assert draws["target"].values.tolist() == ["language", "logic"]
+    assert draws.attrs["units"] == "percentage points"
+
+
+def set_effect(fit, *, decision, high, low, size):
+    """Effects of the levels of one decision that differ by `size`, all others without any."""
+    values = np.zeros((len(fit.design.terms), len(fit.design.benchmarks)))
+    for k in fit.design.columns_of(decision):
+        level = fit.design.terms[k].level
+        values[k] = size / 2 * ((level == high) - (level == low))
+    return values
+
+
+def test_higher_latent_value_helps_on_every_metric(small, fake_fit, build_fake_fit):
+    beta = set_effect(fake_fit, decision="attention", high="gqa", low="mha", size=0.5)
+    fit = build_fake_fit(small, override={"beta": beta})
+    draws = contrast_draws(fit, contrast=CONTRASTS[0], by="benchmark")
+    assert (draws > 0).all()
+    assert prob_helps(fit, "attention", "gqa", over="mha", benchmark="proofs").estimate == 1
+
+
+def test_effect_on_a_brier_score_is_its_spread_times_the_latent_change(
+    small, fake_fit, build_fake_fit
+):
+    beta = set_effect(fake_fit, decision="attention", high="gqa", low="mha", size=0.5)
+    fit = build_fake_fit(small, override={"beta": beta})
+    draws = contrast_draws(fit, contrast=CONTRASTS[0], by="benchmark").sel(target="proofs")
+    scores = small.scores.loc[small.scores["benchmark"] == "proofs", "score"]
+    np.testing.assert_allclose(draws, 100 * 0.5 * scores.std(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("contrast", CONTRASTS[:4], ids=lambda contrast: contrast.label)
+def test_task_family_effect_averages_its_benchmarks_draw_by_draw(fake_fit, contrast):
+    one = contrast_draws(fake_fit, contrast=contrast, by="benchmark")
+    family = contrast_draws(fake_fit, contrast=contrast, by="task_family")
+    for name, members in fake_fit.dataset.benchmarks.groupby("task_family")["benchmark"]:
+        expected = one.sel(target=list(members)).mean("target")
+        np.testing.assert_allclose(family.sel(target=name), expected, atol=EXACT)
+
+
+def test_overall_effect_averages_all_benchmarks_draw_by_draw(fake_fit):
+    one = contrast_draws(fake_fit, contrast=CONTRASTS[0], by="benchmark")
+    overall = contrast_draws(fake_fit, contrast=CONTRASTS[0], by="overall")
+    np.testing.assert_allclose(overall.sel(target="overall"), one.mean("target"), atol=EXACT)
+
+
+def test_interval_of_a_mean_is_not_the_mean_of_intervals(fake_fit):
+    one = effects(fake_fit, "attention", by="benchmark").table()
+    overall = effects(fake_fit, "attention").table().iloc[0]
+    draws = contrast_draws(fake_fit, contrast=CONTRASTS[0], by="benchmark").mean("target")
+    assert overall["lower"] == pytest.approx(float(np.quantile(draws, 0.05)))
+    assert overall["upper"] == pytest.approx(float(np.quantile(draws, 0.95)))
+    width = overall["upper"] - overall["lower"]
+    assert width < 0.9 * (one["upper"] - one["lower"]).mean()
+
+
+@pytest.mark.parametrize("ci_prob", [0.5, 0.9, 0.95])
+def test_table_summarises_draws(fake_fit, ci_prob):
+    found = effects(fake_fit, "attention", by="task_family")
+    row = found.table(ci_prob=ci_prob).set_index("target").loc["logic"]
+    values = contrast_draws(fake_fit, contrast=CONTRASTS[0], by="task_family").sel(target="logic")
+    values = pd.Series(values.values.ravel())
+    assert row["estimate"] == pytest.approx(values.median())
+    assert row["sd"] == pytest.approx(values.std(ddof=0))
+    assert row["lower"] == pytest.approx(values.quantile((1 - ci_prob) / 2))
+    assert row["upper"] == pytest.approx(values.quantile((1 + ci_prob) / 2))
+    assert row["prob_helps"] == pytest.approx((values > 0).mean())
+    assert row["ci_prob"] == ci_prob
+
+
+def test_table_has_the_columns_of_the_command_line(fake_fit):
+    assert set(effects(fake_fit).table()) == {
+        "decision", "level", "reference", "by", "target", "estimate", "sd", "lower", "upper",
+        "ci_prob", "units", "prob_helps", "mcse", "verdict",
+    }  # fmt: skip
+
+
+def test_all_decisions_are_tabled_if_none_is_named(fake_fit):
+    assert effects(fake_fit).table()["decision"].unique().tolist() == [
+        "position_embedding", "attention", "code_share", "web_share", "books_share",
+        "reference_share", "academic_share", "english_share", "context_length",
+    ]  # fmt: skip
+
+
+def test_several_decisions_keep_their_order(fake_fit):
+    found = effects(fake_fit, ["context_length", "attention"])
+    assert [c.decision for c in found.contrasts] == ["context_length", "attention"]
+    assert found.draws.dims == ("chain", "draw", "contrast", "target")
+
+
+@pytest.mark.parametrize("place", [{}, {"benchmark": "proofs"}, {"task_family": "language"}])
+def test_query_equals_prob_helps(fake_fit, place):
+    asked = query(fake_fit, "attention: gqa > mha", **place).probability
+    assert asked == prob_helps(fake_fit, "attention", "gqa", over="mha", **place)
+
+
+def test_probability_is_the_share_of_positive_draws(fake_fit):
+    draws = contrast_draws(fake_fit, contrast=CONTRASTS[0], by="benchmark").sel(target="recall")
+    found = prob_helps(fake_fit, "attention", "gqa", over="mha", benchmark="recall")
+    assert found.estimate == np.mean(draws.values.ravel() > 0)
+
+
+def test_less_than_asks_for_the_opposite(fake_fit):
+    less = query(fake_fit, "attention: gqa < mha")
+    assert less.statement == "attention: mha > gqa"
+    assert less == query(fake_fit, "attention: mha > gqa")
+
+
+@pytest.mark.parametrize("name, a, b", [("attention", "gqa", "mha"), ("code_share", 20, 5)])
+def test_opposite_statements_sum_to_one(fake_fit, name, a, b):
+    forth, back = (query(fake_fit, f"{name}: {x} > {y}") for x, y in ((a, b), (b, a)))
+    total = forth.probability.estimate + back.probability.estimate
+    assert total == pytest.approx(1)
+    assert forth.effect["estimate"] == pytest.approx(-back.effect["estimate"])
+    assert forth.effect["lower"] == pytest.approx(-back.effect["upper"])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "attention:gqa>mha",
+        "  attention :  gqa  >  mha ",
+        "attention: mha < gqa",
+        "attention: gqa >mha",
+    ],
+)
+def test_blanks_do_not_matter(fake_fit, statement):
+    assert query(fake_fit, statement).statement == "attention: gqa > mha"
+
+
+def test_recorded_words_stand_for_their_level(fake_bundled_fit):
+    asked = query(fake_bundled_fit, "activation: silu > gelu_new")
+    assert asked.statement == "activation: swiglu > gelu"
+
+
+def test_effect_summary_of_a_query(fake_fit):
+    answer = query(fake_fit, "attention: gqa > mha", benchmark="reading", ci_prob=0.8)
+    values = contrast_draws(fake_fit, contrast=CONTRASTS[0], by="benchmark").sel(target="reading")
+    assert answer.effect["estimate"] == pytest.approx(float(values.median()))
+    assert answer.effect["lower"] == pytest.approx(float(np.quantile(values, 0.1)))
+    assert answer.effect["upper"] == pytest.approx(float(np.quantile(values, 0.9)))
+    assert answer.target == "reading"
+
+
+@pytest.mark.parametrize("half_width", [0, 0.5, 3])
+def test_equivalence_is_the_share_of_draws_inside(fake_fit, half_width):
+    answer = query(fake_fit, "attention: gqa > mha", equivalence=half_width)
+    values = contrast_draws(fake_fit, contrast=CONTRASTS[0]).values
+    assert answer.prob_equivalent.estimate == np.mean(
+        (-half_width < values) & (values < half_width)
+    )
+
+
+def test_answer_has_the_keys_of_the_command_line(fake_fit):
+    answer = query(fake_fit, "attention: gqa > mha").to_dict()
+    assert {"statement", "probability", "mcse", "effect", "prob_equivalent", "evidence"} <= set(
+        answer
+    )
+    assert {"estimate", "lower", "upper", "ci_prob", "units"} <= set(answer["effect"])
+    assert {
+        "lms", "lm_families", "within_family_share", "missing_share", "prior_probability",
+        "most_influential_family", "verdict",
+    } <= set(answer["evidence"])  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", ["attention: gqa > mha", "code_share: 20 > 10"])
+def test_answer_is_json(fake_fit, statement):
+    answer = query(fake_fit, statement)
+    assert json.loads(json.dumps(answer.to_dict())) == answer.to_dict()
+
+
+def test_answer_prints_as_one_paragraph(fake_fit):
+    text = str(query(fake_fit, "attention: gqa > mha", benchmark="proofs"))
+    assert text.startswith("P(attention: gqa > mha) on proofs = ")
+    assert "\n" not in text
+    for words in (
+        "90 % equal-tailed interval", "P(within 0.5 points)", "gqa: 5 lms of 3 families",
+        "2 families with both", "An association adjusted for the modelled covariates.",
+    ):  # fmt: skip
+        assert words in text
+
+
+def test_answer_about_a_share_says_where_it_varies(fake_fit):
+    # `ant` and `bee` changed their code share.
+    assert "it varies inside 2 families" in str(query(fake_fit, "code_share: 20 > 10"))
+
+
+def test_certain_answer_prints_a_bound(small, fake_fit, build_fake_fit):
+    beta = set_effect(fake_fit, decision="attention", high="gqa", low="mha", size=0.5)
+    fit = build_fake_fit(small, override={"beta": beta + jitter(fake_fit)})
+    text = str(query(fit, "attention: gqa > mha"))
+    assert text.startswith("P(attention: gqa > mha) over all benchmarks > 0.992. Effect +")
+
+
+def test_answer_without_a_place_is_over_all_benchmarks(fake_fit):
+    assert "over all benchmarks" in str(query(fake_fit, "attention: gqa > mha"))
+
+
+def count_by_pandas(dataset, column, merge=None):
+    """Lms and families of each level, of lms with at least one score."""
+    lms = dataset.lms[dataset.lms["lm"].isin(dataset.scores["lm"].unique())]
+    lms = lms.assign(level=lms[column].replace(merge or {}))
+    return lms.groupby("level").agg(lms=("lm", "size"), families=("lm_family", "nunique")), lms
+
+
+@pytest.mark.parametrize(
+    "decision, a, b",
+    [
+        ("position_embedding", "rotary", "learned"),
+        ("attention", "gqa", "mha"),
+        ("norm", "rmsnorm", "layernorm"),
+        ("block", "parallel", "sequential"),
+    ],
+)
+def test_evidence_counts_scored_lms_and_families(fake_bundled_fit, decision, a, b):
+    card = evidence(fake_bundled_fit, decision, a, over=b)
+    counts, lms = count_by_pandas(fake_bundled_fit.dataset, decision, {"mha_local": "mha"})
+    assert dict(card.lms) == counts.loc[[a, b], "lms"].to_dict()
+    assert dict(card.lm_families) == counts.loc[[a, b], "families"].to_dict()
+    pair = lms[lms["level"].isin([a, b])]
+    varied = pair.groupby("lm_family")["level"].nunique() == 2
+    assert card.families_with_both == varied.sum()
+    assert card.missing_share == pytest.approx(lms[decision].isna().mean())
+
+
+def test_lm_without_scores_is_no_evidence(fake_bundled_fit):
+    card = evidence(fake_bundled_fit, "position_embedding", "rotary", over="learned")
+    recorded = (fake_bundled_fit.dataset.lms["position_embedding"] == "rotary").sum()
+    assert card.lms["rotary"] == recorded - 1  # one lm has no trustworthy score
+
+
+def test_within_family_share_is_one_less_the_share_between_families(fake_bundled_fit):
+    card = evidence(fake_bundled_fit, "attention", "gqa", over="mha")
+    _, lms = count_by_pandas(fake_bundled_fit.dataset, "attention", {"mha_local": "mha"})
+    pair = lms[lms["level"].isin(["gqa", "mha"])]
+    x = (pair["level"] == "gqa").astype(float)
+    between = x.groupby(pair["lm_family"]).transform("mean").var(ddof=0) / x.var(ddof=0)
+    assert card.within_family_share == pytest.approx(1 - between)
+
+
+def test_evidence_of_a_share_counts_who_records_it(fake_bundled_fit):
+    card = evidence(fake_bundled_fit, "code_share", 20, over=10)
+    _, lms = count_by_pandas(fake_bundled_fit.dataset, "code_share")
+    known = lms["code_share"].notna()
+    assert dict(card.lms) == {"recorded": known.sum(), "undisclosed": (~known).sum()}
+    assert card.lm_families["recorded"] == lms.loc[known, "lm_family"].nunique()
+    varied = lms.groupby("lm_family")["code_share"].nunique() > 1
+    assert card.families_with_both == varied.sum()
+    assert card.missing_share == pytest.approx((~known).mean())
+
+
+def test_no_direction_is_favoured_before_the_data(fake_fit):
+    assert evidence(fake_fit, "attention", "gqa", over="mha").prior_probability == 0.5
+
+
+def test_most_influential_family_is_one_of_the_data(fake_bundled_fit):
+    card = evidence(fake_bundled_fit, "attention", "gqa", over="mha")
+    assert card.most_influential_family in set(fake_bundled_fit.dataset.lms["lm_family"])
+    assert card.influence > 0
+
+
+def test_family_that_sets_an_effect_alone_is_the_most_influential(small, build_fake_fit):
+    fit = build_fake_fit(small)
+    design = fit.design
+    # All latent skill beyond scale comes from `bee`: without it nothing speaks of rotary.
+    u = np.where(np.array(design.lm_families) == "bee", 5.0, 0.0)
+    zero = dict.fromkeys(("beta", "w", "v", "curve"), 0.0)
+    fit = build_fake_fit(small, override={**zero, "u": u, "tau_family": 1.0, "rho_family": 0.9})
+    fit = build_fake_fit(
+        small,
+        override={**zero, "u": u, "tau_family": 1.0, "rho_family": 0.9, "beta": jitter(fit)},
+    )
+    card = evidence(fit, "position_embedding", "rotary", over="learned")
+    assert card.most_influential_family == "bee"
+
+
+def jitter(fit, size=0.01, seed=1):
+    """Effects of nearly no posterior variance, levels summing to zero."""
+    chains, draws = fit.shape
+    n_free, n_benchmarks = fit.design.loading.shape[1], len(fit.design.benchmarks)
+    free = np.random.default_rng(seed).normal(0, size, (chains, draws, n_free, n_benchmarks))
+    return fit.design.loading @ free
+
+
+@pytest.fixture(scope="module")
+def certain_fit(fake_bundled_fit, build_fake_fit):
+    """Nearly all prior variance removed, so that only the data's layout decides a verdict."""
+    override = {"beta": jitter(fake_bundled_fit), "tau_beta": 0.2}
+    return build_fake_fit(fake_bundled_fit.dataset, draws=20, override=override)
+
+
+@pytest.fixture(scope="module")
+def prior_fit(small, build_fake_fit):
+    """A posterior that is the prior of the decisions, given their scales."""
+    spec = ModelSpec(decisions=("attention", "position_embedding", "context_length"))
+    tau = 0.2
+    fit = build_fake_fit(small, spec=spec, draws=MANY // 2, override={"tau_beta": tau})
+    design, ratio = fit.design, spec.priors.beta_ratio
+    rng = np.random.default_rng(7)
+    lead = (2, MANY // 2, design.loading.shape[1])
+    z = rng.normal(size=(*lead, 1)) + ratio * rng.normal(size=(*lead, 4))
+    z = z + ratio * rng.normal(size=(*lead, 2))[..., design.task_family_index]
+    beta = tau * design.loading @ z
+    return build_fake_fit(
+        small, spec=spec, draws=MANY // 2, override={"tau_beta": tau, "beta": beta}
+    )
+
+
+def test_strong_evidence_within_families_is_identified(certain_fit):
+    card = evidence(certain_fit, "attention", "gqa", over="mha")
+    assert card.within_family_share >= defaults.WITHIN_SHARE_IDENTIFIED
+    assert min(card.lm_families.values()) >= defaults.FAMILIES_IDENTIFIED
+    assert card.verdict == "identified"
+
+
+@pytest.mark.parametrize(
+    "decision", ["position_embedding", "norm", "attention", "biases", "block", "activation"]
+)
+def test_decision_that_never_varies_within_a_family_is_not_identified(certain_fit, decision):
+    for contrast in default_contrasts(certain_fit, decision=decision):
+        card = evidence(certain_fit, decision, contrast.level, over=contrast.reference)
+        assert card.families_with_both > 0 or card.verdict != "identified"
+
+
+def test_rotary_against_learned_is_not_identified(certain_fit):
+    card = evidence(certain_fit, "position_embedding", "rotary", over="learned")
+    assert card.families_with_both == 0
+    assert card.verdict == "weakly identified"
+
+
+def test_level_of_a_single_family_is_prior_driven(certain_fit):
+    card = evidence(certain_fit, "attention", "mqa", over="mha")
+    assert card.lm_families["mqa"] == 1
+    assert card.families_with_both == 0
+    assert card.verdict == "prior-driven"
+
+
+@pytest.mark.parametrize(
+    "decision, a, b",
+    [
+        ("attention", "gqa", "mha"),
+        ("position_embedding", "rotary", "learned"),
+        ("context_length", 8192, 2048),
+    ],
+)
+def test_posterior_equal_to_the_prior_is_prior_driven(prior_fit, decision, a, b):
+    card = evidence(prior_fit, decision, a, over=b)
+    assert card.verdict == "prior-driven"
+    assert card.contraction == pytest.approx(0, abs=0.1)  # four times its Monte Carlo error
+
+
+def test_prior_variance_holds_on_one_benchmark(prior_fit):
+    answer = query(prior_fit, "attention: gqa > mha", benchmark="recall")
+    assert answer.evidence.verdict == "prior-driven"
+    assert answer.evidence.contraction == pytest.approx(0, abs=0.1)
+
+
+def test_verdicts_of_a_table_are_those_of_queries(fake_fit):
+    table = effects(fake_fit, "attention", by="task_family").table().set_index("target")
+    for name in ("language", "logic"):
+        answer = query(fake_fit, "attention: gqa > mha", task_family=name)
+        assert table.loc[name, "verdict"] == answer.evidence.verdict
+
+
+@pytest.mark.parametrize("decision", ["code_share", "web_share", "context_length", "english_share"])
+def test_curve_starts_at_zero(fake_fit, decision):
+    draws = curve(fake_fit, decision).draws
+    np.testing.assert_array_equal(draws.isel(grid=0), 0)
+
+
+@pytest.mark.parametrize("by", ["benchmark", "task_family", "overall"])
+def test_curve_equals_the_contrast_with_its_first_point(fake_fit, by):
+    found = curve(fake_fit, "code_share", by=by).draws.sel(grid=30.0)
+    expected = contrast_draws(fake_fit, contrast=Contrast("code_share", 30.0, 0.0), by=by)
+    np.testing.assert_allclose(found, expected, atol=EXACT)
+
+
+def test_numeric_curve_spans_the_recorded_values(fake_fit):
+    found = curve(fake_fit, "context_length", by="overall")
+    grid = found.draws["grid"].values
+    assert grid[[0, -1]] == pytest.approx([2048, 8192])
+    np.testing.assert_allclose(np.diff(np.log(grid)), np.log(4) / 24)
+    assert sorted(set(found.recorded)) == [2048, 4096, 8192]
+    assert found.units == "value"
+
+
+def test_share_curve_spans_all_shares(fake_fit):
+    found = curve(fake_fit, "code_share")
+    np.testing.assert_array_equal(found.draws["grid"], np.arange(0, 100.1, GRID_STEP))
+    assert found.units == "% of training tokens"
+
+
+def test_curve_table_summarises_every_point(fake_fit):
+    found = curve(fake_fit, "code_share")
+    table = found.table(ci_prob=0.8).set_index(["target", "grid"])
+    values = found.draws.sel(target="logic", grid=50.0).values
+    row = table.loc[("logic", 50.0)]
+    assert row["estimate"] == pytest.approx(np.median(values))
+    assert row[["lower", "upper"]].tolist() == pytest.approx(np.quantile(values, [0.1, 0.9]))
+    assert (table["ci_prob"] == 0.8).all()
+
+
+@pytest.fixture(scope="module")
+def peaked_fit(small, build_fake_fit):
+    """The code share acts only through one bend by task family: `language` peaks, `logic` dips."""
+    fit = build_fake_fit(small)
+    phi = fit.design.code_basis.evaluate(np.array([0.0, 0.5, 1.0]))[:, 0]
+    up = np.sign(phi[1] - phi[0])
+    weights = np.array([[up, -up], [0.0, 0.0]])
+    return build_fake_fit(small, override={"beta": 0.0, "curve": weights})
+
+
+def test_optimum_is_where_the_bend_is_highest(peaked_fit):
+    fine = np.linspace(0, 1, 10_001)
+    phi = peaked_fit.design.code_basis.evaluate(fine)[:, 0]
+    weight = peaked_fit.parameters["curve"][0, 0, 0]
+    rows = curve(peaked_fit, "code_share").optimum()
+    for k, name in enumerate(("language", "logic")):
+        peak = 100 * fine[np.argmax(weight[k] * phi)]
+        assert rows.loc[name, "estimate"] == pytest.approx(peak, abs=GRID_STEP / 2 + 0.01)
+    assert 0 < rows.loc["language", "estimate"] < 100
+
+
+def test_draws_that_agree_have_an_optimum_without_width(peaked_fit):
+    row = curve(peaked_fit, "code_share").optimum().loc["language"]
+    assert row["lower"] == row["estimate"] == row["upper"]
+
+
+def test_probability_of_an_optimum_in_a_band(peaked_fit):
+    found = curve(peaked_fit, "code_share")
+    peak = found.optimum().loc["language", "estimate"]
+    inside = found.optimum(band=(peak - 5, peak)).loc["language"]
+    outside = found.optimum(band=(peak + 1, peak + 9)).loc["language"]
+    assert inside[f"prob_between_{peak - 5:g}_{peak:g}"] == 1
+    assert outside[f"prob_between_{peak + 1:g}_{peak + 9:g}"] == 0
+
+
+def test_optimum_has_the_keys_of_the_command_line(fake_fit):
+    rows = curve(fake_fit, "code_share").optimum()
+    assert {"estimate", "lower", "upper", "prob_between_15_25"} <= set(rows)
+    assert rows.index.tolist() == ["language", "logic"]
+
+
+def test_optimum_of_every_draw(fake_fit):
+    found = curve(fake_fit, "code_share")
+    draws = found.draws.sel(target="logic").transpose("chain", "draw", "grid").values
+    best = found.draws["grid"].values[draws.reshape(-1, draws.shape[-1]).argmax(axis=1)]
+    row = found.optimum().loc["logic"]
+    assert row["estimate"] == np.median(best)
+    assert row["prob_between_15_25"] == pytest.approx(np.mean((best >= 15) & (best <= 25)))
+
+
+def test_long_fit_has_a_thinned_curve(prior_fit):
+    draws = curve(prior_fit, "context_length", by="overall").draws
+    assert draws.sizes["chain"] * draws.sizes["draw"] == 1000
+
+
+def test_default_contrasts_compare_with_the_commonest_level(fake_bundled_fit):
+    lms = fake_bundled_fit.dataset.lms
+    for decision in ("position_embedding", "norm", "block", "weight_tying"):
+        common = lms[decision].value_counts().idxmax()
+        contrasts = default_contrasts(fake_bundled_fit, decision=decision)
+        assert {c.reference for c in contrasts} == {common}
+        assert {c.level for c in contrasts} == set(lms[decision].dropna()) - {common}
+
+
+def test_undisclosed_level_is_contrasted_and_never_the_reference(fake_fit):
+    contrasts = default_contrasts(fake_fit, decision="position_embedding")
+    assert {c.reference for c in contrasts} <= {"rotary", "learned"}
+    assert [c.level for c in contrasts][-1] == "undisclosed"
+
+
+def test_undisclosed_level_never_is_the_commonest(small, build_fake_fit):
+    words = small.lms["position_embedding"].where(small.lms["lm_family"].isin(["ant", "cat"]))
+    fit = build_fake_fit(replace(small, lms=small.lms.assign(position_embedding=words)))
+    contrasts = default_contrasts(fit, decision="position_embedding")
+    assert {c.reference for c in contrasts} == {"learned"}
+
+
+def test_undisclosed_level_counts_those_who_record_nothing(fake_fit):
+    card = evidence(fake_fit, "position_embedding", "undisclosed", over="rotary")
+    assert card.lms == {"undisclosed": 2, "rotary": 5}
+    assert card.lm_families == {"undisclosed": 1, "rotary": 2}
+
+
+def test_default_contrast_of_a_share_is_ten_points_from_the_median(fake_bundled_fit):
+    median = fake_bundled_fit.dataset.lms["code_share"].median()
+    (contrast,) = default_contrasts(fake_bundled_fit, decision="code_share")
+    assert (contrast.reference, contrast.level) == (round(median), round(median) + 10)
+
+
+def test_default_contrast_near_the_top_of_a_share_stays_below_it(small, build_fake_fit):
+    (contrast,) = default_contrasts(build_fake_fit(small), decision="english_share")
+    assert contrast.level <= 100
+
+
+def test_default_contrast_of_a_number_doubles_the_median(fake_fit):
+    median = fake_fit.dataset.lms["context_length"].median()
+    (contrast,) = default_contrasts(fake_fit, decision="context_length")
+    assert (contrast.reference, contrast.level) == (median, 2 * median)
+
+
+def test_misspelt_decision(fake_fit):
+    with pytest.raises(
+        QueryError,
+        match=r"^decision 'atention' is not in this fit\. Did you mean 'attention'\? Allo",
+    ):
+        query(fake_fit, "atention: gqa > mha")
+
+
+def test_decision_that_the_fit_lacks(fake_fit):
+    with pytest.raises(
+        QueryError,
+        match=r"'norm' is not in this fit\..* It does not vary .* or was left out of its",
+    ):
+        effects(fake_fit, "norm")
+
+
+def test_domain_that_no_lm_records_cannot_be_asked_for(small, build_fake_fit):
+    fit = build_fake_fit(replace(small, lms=small.lms.assign(books_share=np.nan)))
+    with pytest.raises(QueryError, match=r"^decision 'books_share' is not in this fit"):
+        query(fit, "books_share: 20 > 10")
+    assert query(fit, "code_share: 20 > 10").statement == "code_share: 20 > 10"
+
+
+def test_fit_without_decisions(small, build_fake_fit):
+    fit = build_fake_fit(small, spec=ModelSpec(decisions=()))
+    with pytest.raises(QueryError, match=r"'norm' cannot be asked for: this fit has no decisions"):
+        query(fit, "norm: rmsnorm > layernorm")
+    with pytest.raises(QueryError, match=r"^this fit has no decisions \(a scale-only model\)"):
+        effects(fit)
+
+
+def test_unknown_level(fake_fit):
+    with pytest.raises(
+        QueryError,
+        match=r"^level 'gqaa' of attention is not in .* Did you mean 'gqa'\? Allowed: gqa, mha",
+    ):
+        query(fake_fit, "attention: gqaa > mha")
+
+
+def test_level_that_no_lm_has(fake_fit):
+    with pytest.raises(QueryError, match=r"^level 'mqa' of attention is not in this fit"):
+        prob_helps(fake_fit, "attention", "mqa", over="mha")
+
+
+@pytest.mark.parametrize("statement", ["attention: gqa > gqa", "code_share: 20 > 20.0"])
+def test_contrast_of_a_level_with_itself(fake_fit, statement):
+    with pytest.raises(QueryError, match=r"compares a level with itself\. Name two different ones"):
+        query(fake_fit, statement)
+
+
+@pytest.mark.parametrize(
+    "statement", ["", "attention", "gqa > mha", "attention: gqa", "attention: gqa = mha",
+                  "attention: gqa > mha > mqa", "attention gqa > mha"]
+)  # fmt: skip
+def test_statement_that_cannot_be_read(fake_fit, statement):
+    with pytest.raises(QueryError, match=r"cannot be read\. Allowed: 'DECISION: A > B', such as"):
+        query(fake_fit, statement)
+
+
+@pytest.mark.parametrize("value", ["120", "-3", "much", "nan", "inf"])
+def test_share_that_is_no_percentage(fake_fit, value):
+    with pytest.raises(
+        QueryError, match=rf"^value '{value}' of code_share .* a number from 0 to 100 \(percent of"
+    ):
+        query(fake_fit, f"code_share: {value} > 10")
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "inf", "long"])
+def test_number_that_has_no_logarithm(fake_fit, value):
+    with pytest.raises(
+        QueryError, match=rf"^value '{value}' of context_length .* a number from 0 up, without zero"
+    ):
+        query(fake_fit, f"context_length: {value} > 2048")
+
+
+def test_unknown_benchmark(fake_fit):
+    with pytest.raises(
+        QueryError,
+        match=r"^benchmark 'reeding' is not in .* Did you mean 'reading'\? Allowed: reading",
+    ):
+        query(fake_fit, "attention: gqa > mha", benchmark="reeding")
+
+
+def test_unknown_task_family(fake_fit):
+    with pytest.raises(
+        QueryError, match=r"^task family 'maths' is not in .* Allowed: language, log"
+    ):
+        prob_helps(fake_fit, "attention", "gqa", over="mha", task_family="maths")
+
+
+def test_two_places_at_once(fake_fit):
+    place = {"benchmark": "reading", "task_family": "language"}
+    message = r"^both a benchmark and a task family were given\. Name one"
+    with pytest.raises(QueryError, match=message):
+        query(fake_fit, "attention: gqa > mha", **place)
+    with pytest.raises(QueryError, match=message):
+        prob_helps(fake_fit, "attention", "gqa", over="mha", **place)
+
+
+@pytest.mark.parametrize("ci_prob", [0, 1, 90, -0.5, float("nan")])
+def test_probability_of_an_interval_that_is_none(fake_fit, ci_prob):
+    message = r"^ci_prob is .*\. Allowed: a number between 0 and 1, such as 0\.9"
+    with pytest.raises(QueryError, match=message):
+        query(fake_fit, "attention: gqa > mha", ci_prob=ci_prob)
+    with pytest.raises(QueryError, match=message):
+        effects(fake_fit, "attention").table(ci_prob=ci_prob)
+    with pytest.raises(QueryError, match=message):
+        curve(fake_fit).table(ci_prob=ci_prob)
+    with pytest.raises(QueryError, match=message):
+        curve(fake_fit).optimum(ci_prob=ci_prob)
+
+
+@pytest.mark.parametrize("equivalence", [-0.1, float("nan"), float("inf")])
+def test_equivalence_that_is_no_width(fake_fit, equivalence):
+    with pytest.raises(
+        QueryError, match=r"^equivalence is .*\. Allowed: percentage points from 0 up"
+    ):
+        query(fake_fit, "attention: gqa > mha", equivalence=equivalence)
+
+
+@pytest.mark.parametrize("function", [effects, curve])
+def test_unknown_by(fake_fit, function):
+    name = "attention" if function is effects else "code_share"
+    with pytest.raises(
+        QueryError,
+        match=r"^by 'benchmarks' is not known\. Did you mean 'benchmark'\? Allowed: bench",
+    ):
+        function(fake_fit, name, by="benchmarks")
+
+
+def test_curve_of_a_decision_with_levels(fake_fit):
+    with pytest.raises(
+        QueryError, match=r"^decision 'attention' has levels, not values.* Allowed: code_share, "
+    ):
+        curve(fake_fit, "attention")

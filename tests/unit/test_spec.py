@@ -1,0 +1,215 @@
+"""A spec goes to a file and back, has a checksum of its values, and refuses what is not known."""
+
+import dataclasses
+import json
+
+import pytest
+
+from bayesmeta.design import DECISIONS, SCALE_TERMS
+from bayesmeta.errors import SpecError
+from bayesmeta.model import ModelSpec, Priors, read_spec
+from bayesmeta.model.spec import OPTIONS
+
+UNUSUAL = ModelSpec(
+    decisions=("norm", "code_share"),
+    scaling="none",
+    release_date="none",
+    family_effects="random",
+    code_curve="linear",
+    likelihood="normal",
+    priors=Priors(beta_tau=0.321, kappa_tau_task=(0.1, 0.2, 0.3, 0.4)),
+)
+NUMBERS = [item.name for item in dataclasses.fields(Priors)]
+
+
+def to_toml(spec):
+    """Write a spec by hand as a user would."""
+    values = spec.to_dict()
+    priors = values.pop("priors")
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    lines += ["[priors]", *(f"{key} = {json.dumps(value)}" for key, value in priors.items())]
+    return "\n".join(lines)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_text(text, name="spec.toml"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write_text
+
+
+@pytest.mark.parametrize("spec", [ModelSpec(), UNUSUAL], ids=["default", "unusual"])
+def test_round_trip_through_a_dict(spec):
+    assert ModelSpec.from_dict(spec.to_dict()) == spec
+
+
+@pytest.mark.parametrize("spec", [ModelSpec(), UNUSUAL], ids=["default", "unusual"])
+def test_round_trip_through_json_text(spec):
+    assert ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+@pytest.mark.parametrize("spec", [ModelSpec(), UNUSUAL], ids=["default", "unusual"])
+def test_round_trip_through_a_json_file(spec, write):
+    assert read_spec(write(json.dumps(spec.to_dict()), "spec.json")) == spec
+
+
+@pytest.mark.parametrize("spec", [ModelSpec(), UNUSUAL], ids=["default", "unusual"])
+def test_round_trip_through_a_toml_file(spec, write):
+    assert read_spec(write(to_toml(spec))) == spec
+
+
+def test_what_a_file_leaves_out_keeps_its_default(write):
+    assert read_spec(write("")) == ModelSpec()
+    assert read_spec(write("[priors]\nsigma = 0.4\n")).priors == Priors(sigma=0.4)
+
+
+def test_path_may_be_text(write):
+    assert read_spec(str(write('likelihood = "normal"'))).likelihood == "normal"
+
+
+def test_equal_specs_have_one_checksum():
+    copy = ModelSpec.from_dict(UNUSUAL.to_dict())
+    assert copy.checksum == UNUSUAL.checksum
+    assert hash(copy) == hash(UNUSUAL)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_checksum_changes_with_every_option(option):
+    sums = {ModelSpec(**{option: value}).checksum for value in OPTIONS[option]}
+    assert len(sums) == len(OPTIONS[option])
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_checksum_changes_with_every_prior(name):
+    value = getattr(Priors(), name)
+    other = tuple(2 * v for v in value) if isinstance(value, tuple) else 2 * value
+    assert ModelSpec(priors=Priors(**{name: other})).checksum != ModelSpec().checksum
+
+
+def test_checksum_changes_with_the_decisions():
+    assert ModelSpec(decisions=tuple(DECISIONS)[:-1]).checksum != ModelSpec().checksum
+
+
+def test_spec_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ModelSpec().likelihood = "normal"
+
+
+@pytest.mark.parametrize(
+    "scaling, release_date, expected",
+    [
+        ("loglinear", "linear", SCALE_TERMS),
+        ("loglinear", "none", SCALE_TERMS[:3]),
+        ("none", "linear", ("released",)),
+        ("none", "none", ()),
+    ],
+)
+def test_scale_terms(scaling, release_date, expected):
+    assert ModelSpec(scaling=scaling, release_date=release_date).scale_terms == expected
+
+
+def test_unknown_key():
+    with pytest.raises(
+        SpecError,
+        match=r"^key 'scalling' is not known. Did you mean 'scaling'\? Allowed: decisions",
+    ):
+        ModelSpec.from_dict({"scalling": "none"})
+
+
+def test_unknown_key_that_resembles_nothing():
+    with pytest.raises(
+        SpecError, match=r"^key 'qqq' is not known. Allowed: .* Correct it or leave"
+    ):
+        ModelSpec.from_dict({"qqq": 1})
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_unknown_option(option):
+    misspelt = OPTIONS[option][0][:-1]
+    with pytest.raises(SpecError) as caught:
+        ModelSpec(**{option: misspelt})
+    text = str(caught.value)
+    assert text.startswith(
+        f"{option} '{misspelt}' is not known. Did you mean '{OPTIONS[option][0]}'?"
+    )
+    assert f"Allowed: {', '.join(OPTIONS[option])}." in text
+
+
+def test_unknown_decision():
+    with pytest.raises(SpecError, match=r"^decision 'attn' is not known.* Allowed: position_embed"):
+        ModelSpec(decisions=("attn",))
+
+
+@pytest.mark.parametrize("decisions", ["norm", 3, {"norm": True}])
+def test_decisions_that_are_no_list(decisions):
+    with pytest.raises(SpecError, match=r"^decisions is .*\. Allowed: a list of names from posit"):
+        ModelSpec.from_dict({"decisions": decisions})
+
+
+def test_unknown_prior():
+    with pytest.raises(
+        SpecError, match=r"^prior 'beta_taus' is not known. Did you mean 'beta_tau'"
+    ):
+        ModelSpec.from_dict({"priors": {"beta_taus": 0.1}})
+
+
+@pytest.mark.parametrize("value", [0, -1, "wide", None, True, float("nan"), [0.1, 0.2]])
+def test_prior_that_is_no_positive_number(value):
+    with pytest.raises(SpecError, match=r"^prior beta_tau is .*\. Allowed: a positive number\."):
+        ModelSpec.from_dict({"priors": {"beta_tau": value}})
+
+
+@pytest.mark.parametrize("value", [0.1, [0.1, 0.2], [0.1, 0.2, 0.3, -0.4], [0.1, 0.2, 0.3, "x"]])
+def test_prior_that_needs_a_number_for_every_scale_term(value):
+    with pytest.raises(
+        SpecError, match=r"^prior kappa_tau_task is .*\. Allowed: 4 positive numbers"
+    ):
+        ModelSpec.from_dict({"priors": {"kappa_tau_task": value}})
+
+
+def test_location_on_the_log_scale_may_be_negative():
+    assert ModelSpec(priors=Priors(tau_family_log=-2.0)).priors.tau_family_log == -2.0
+
+
+def test_priors_that_are_no_table():
+    with pytest.raises(SpecError, match=r"^priors is 3\. Allowed: a table of numbers by name\."):
+        ModelSpec.from_dict({"priors": 3})
+
+
+def test_file_that_does_not_exist(tmp_path):
+    with pytest.raises(SpecError, match=r"spec\.toml cannot be read as a spec: .*No such file"):
+        read_spec(tmp_path / "spec.toml")
+
+
+def test_folder_instead_of_a_file(tmp_path):
+    folder = tmp_path / "spec.json"
+    folder.mkdir()
+    with pytest.raises(SpecError, match=r"spec\.json cannot be read as a spec: .*directory"):
+        read_spec(folder)
+
+
+def test_unknown_ending(write):
+    with pytest.raises(
+        SpecError, match=r"spec\.yaml is not a spec file. Allowed endings: \.toml, "
+    ):
+        read_spec(write("scaling: none", "spec.yaml"))
+
+
+@pytest.mark.parametrize("name", ["spec.toml", "spec.json"])
+@pytest.mark.parametrize("content", ["scaling = = 1 {", b"\xff\xfe\x00"], ids=["syntax", "bytes"])
+def test_broken_file(write, name, content):
+    with pytest.raises(SpecError, match=rf"{name} cannot be read as a spec: .* Correct the file\."):
+        read_spec(write(content, name))
+
+
+def test_json_file_without_keys(write):
+    with pytest.raises(SpecError, match=r"spec\.json holds no keys. Allowed: keys of a spec, such"):
+        read_spec(write("[1, 2]", "spec.json"))
+
+
+def test_error_in_a_file_names_the_file(write):
+    with pytest.raises(SpecError, match=r"spec\.toml: likelihood 'normall' is not known. Did you"):
+        read_spec(write('likelihood = "normall"'))
