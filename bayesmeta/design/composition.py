@@ -95,7 +95,7 @@ class Mix:
             Mask of shape (undisclosed lm, domain) and fractions of shape (undisclosed lm,).
         """
         known = self.known[self.rows]
-        return np.isnan(known), 1.0 - np.nansum(known, axis=1)
+        return np.isnan(known), np.clip(1.0 - np.nansum(known, axis=1), 0.0, 1.0)
 
 
 def build_mix(lms: pd.DataFrame) -> Mix | None:
@@ -113,9 +113,8 @@ def build_mix(lms: pd.DataFrame) -> Mix | None:
     """
     recorded = [name for name in MIX_COLUMNS if lms[name].notna().any()]
     shares = lms[recorded].to_numpy(float) / 100
-    total = shares.sum(axis=1)
-    known = np.column_stack([shares, np.clip(1 - total, 0, 1)])
-    known /= np.where(total > 1, total, 1.0)[:, None]
+    shares /= np.maximum(np.nansum(shares, axis=1), 1.0)[:, None]
+    known = np.column_stack([shares, np.clip(1 - shares.sum(axis=1), 0, 1)])
     families = lms["lm_family"].to_numpy()
     undisclosed = np.isnan(known).any(axis=1)
     if undisclosed.all() or not recorded:

@@ -53,7 +53,7 @@ class Contrast:
 
 def format_level(level: str | float) -> str:
     """Write a level or a value as a user would type it."""
-    return level if isinstance(level, str) else f"{level:g}"
+    return level if isinstance(level, str) else f"{level:.10g}"
 
 
 def find_decision(fit: Fit, *, name: str) -> Decision:
@@ -166,7 +166,7 @@ def _read_value(fit: Fit, decision: Decision, level: str | float) -> float:
     unit = "percent of the training tokens" if decision.kind == "share" else "the table's unit"
     try:
         value = float(level)
-    except ValueError:
+    except (TypeError, ValueError):
         value = math.nan
     if not (0 <= value <= top) or value == math.inf or (decision.kind == "numeric" and value == 0):
         upper = f" to {top:g}" if top < math.inf else " up, without zero"

@@ -101,9 +101,9 @@ def check(fit: Fit) -> Diagnostics:
     table = _convergence_table(fit.draws)
     stats = fit.posterior["sample_stats"].to_dataset()
     values = {
-        "rhat_max": float(table["rhat"].max()),
-        "ess_bulk_min": float(table["ess_bulk"].min()),
-        "ess_tail_min": float(table["ess_tail"].min()),
+        "rhat_max": float(np.max(table["rhat"].to_numpy())),
+        "ess_bulk_min": float(np.min(table["ess_bulk"].to_numpy())),
+        "ess_tail_min": float(np.min(table["ess_tail"].to_numpy())),
         "divergences": int(stats["diverging"].sum()),
         "bfmi_min": float(_bfmi(stats["energy"]).min()),
         "pareto_k_bad": int((_pareto_k(fit) > defaults.PARETO_K_MAX).sum()),
@@ -112,22 +112,18 @@ def check(fit: Fit) -> Diagnostics:
 
 
 def _convergence_table(draws: xr.Dataset) -> pd.DataFrame:
-    """Worst element of every parameter; elements that cannot vary are left out."""
+    """Worst element of every parameter; NaN where an element never moves or is not a number."""
     import arviz as az
 
     rows = []
     for name, values in draws.items():
         values = values.transpose("chain", "draw", ...)
         flat = np.asarray(values, float).reshape(*values.shape[:2], -1)
-        moving = np.flatnonzero(flat.std(axis=(0, 1)) > 0)
-        if not len(moving):
-            continue
-        data = xr.Dataset({"x": (("chain", "draw", "element"), flat[:, :, moving])})
-        rhat = az.rhat(data)["x"].values
-        bulk, tail = (az.ess(data, method=method)["x"].values for method in ("bulk", "tail"))
-        worst = moving[
-            np.argmax(rhat / defaults.RHAT_MAX + defaults.ESS_MIN / np.minimum(bulk, tail))
-        ]
+        data = xr.Dataset({"x": (("chain", "draw", "element"), flat)})
+        with np.errstate(invalid="ignore", divide="ignore"):  # a frozen element has no R-hat
+            rhat = az.rhat(data)["x"].values
+            bulk, tail = (az.ess(data, method=method)["x"].values for method in ("bulk", "tail"))
+        worst = np.argmax(rhat / defaults.RHAT_MAX + defaults.ESS_MIN / np.minimum(bulk, tail))
         rows.append(
             {
                 "parameter": str(name),
@@ -151,7 +147,9 @@ def _label(values: xr.DataArray, element: int) -> str:
 def _bfmi(energy: xr.DataArray) -> np.ndarray:
     """Energy change over energy variance of every chain."""
     values = energy.transpose("chain", "draw").values.astype(float)
-    return np.square(np.diff(values, axis=1)).mean(axis=1) / values.var(axis=1)
+    return np.square(np.diff(values, axis=1)).sum(axis=1) / np.square(
+        values - values.mean(axis=1, keepdims=True)
+    ).sum(axis=1)
 
 
 def _pareto_k(fit: Fit) -> np.ndarray:

@@ -80,7 +80,7 @@ def fit(
     bayesmeta.errors.FitError: draws is 0. Allowed: a whole number from 4 up.
     """
     spec = spec if spec is not None else ModelSpec()
-    _check_settings(sampler, draws=draws, tune=tune, chains=chains)
+    _check_settings(sampler, draws=draws, tune=tune, chains=chains, seed=seed)
     started = time.perf_counter()
     from bayesmeta.model.build import build_model
 
@@ -116,14 +116,15 @@ def fit(
     )
 
 
-def _check_settings(sampler: str, *, draws: int, tune: int, chains: int) -> None:
+def _check_settings(sampler: str, *, draws: int, tune: int, chains: int, seed: int) -> None:
     if sampler not in defaults.SAMPLERS:
         raise FitError(
             f"sampler '{sampler}' is not known.{suggest(sampler, defaults.SAMPLERS)} "
             f"Allowed: {listing(defaults.SAMPLERS)}."
         )
-    for name, value, least in (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1)):
-        if value < least:
+    settings = (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1), ("seed", seed, 0))
+    for name, value, least in settings:
+        if not isinstance(value, int) or value < least:
             raise FitError(f"{name} is {value}. Allowed: a whole number from {least} up.")
     if sampler == "numpyro":
         try:

@@ -17,7 +17,7 @@ from bayesmeta import defaults
 from bayesmeta.data import Dataset, load_dataset
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.tables import format_table, parse_text
-from bayesmeta.errors import SpecError, StoreError
+from bayesmeta.errors import BayesmetaError, StoreError
 from bayesmeta.inference.diagnostics import Diagnostics
 from bayesmeta.inference.fit import Fit
 from bayesmeta.model import ModelSpec
@@ -104,7 +104,7 @@ def load_fit(path: str | PathLike[str]) -> Fit:
     Raises
     ------
     StoreError
-        If the file is missing, truncated, from elsewhere, or was changed since.
+        If the file is missing, truncated, from elsewhere, or its data or spec were changed since.
 
     Examples
     --------
@@ -114,6 +114,8 @@ def load_fit(path: str | PathLike[str]) -> Fit:
     bayesmeta.errors.StoreError: nowhere.nc does not exist. Make it with...
     """
     path = Path(path)
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder. Name the netCDF file that `bayesmeta fit` wrote.")
     if not path.is_file():
         raise StoreError(f"{path} does not exist. Make it with: bayesmeta fit --out {path}")
     try:
@@ -131,28 +133,32 @@ def load_fit(path: str | PathLike[str]) -> Fit:
             f"{tree.attrs.get('bayesmeta_format', 'none')}; allowed: {FORMAT}). "
             f"Make it anew: bayesmeta fit --out {path}"
         )
-    provenance: dict[str, Any] = json.loads(tree.attrs["provenance"])
-    fit = Fit(
-        posterior=xr.DataTree.from_dict(
-            {name: tree[name].to_dataset() for name in ("posterior", "sample_stats")}
-        ),
-        spec=_read_spec(tree.attrs["spec"], path=path),
-        dataset=_read_dataset(tree),
-        provenance=provenance,
-    )
-    if fit.dataset.checksum != provenance["data_checksum"]:
+    try:
+        fit = _assemble(tree)
+    except (KeyError, ValueError, TypeError, BayesmetaError) as error:
         raise StoreError(
-            f"{path} holds data with checksum {fit.dataset.checksum[:12]}, but was fitted to "
-            f"{provenance['data_checksum'][:12]}. It was changed after fitting: fit again."
+            f"{path} is a damaged fit, or one of another version of bayesmeta ({error}). "
+            f"Make it anew: bayesmeta fit --out {path}"
+        ) from error
+    recorded = fit.provenance["data_checksum"], fit.provenance["spec_checksum"]
+    if (fit.dataset.checksum, fit.spec.checksum) != recorded:
+        raise StoreError(
+            f"{path} holds other data or another spec than it was fitted with: it was changed "
+            f"after fitting. Make it anew: bayesmeta fit --out {path}"
         )
     return fit
 
 
-def _read_spec(text: str, *, path: Path) -> ModelSpec:
-    try:
-        return ModelSpec.from_dict(json.loads(text))
-    except SpecError as error:
-        raise StoreError(f"{path} was made by another version of bayesmeta: {error}") from error
+def _assemble(tree: xr.DataTree) -> Fit:
+    provenance: dict[str, Any] = json.loads(tree.attrs["provenance"])
+    return Fit(
+        posterior=xr.DataTree.from_dict(
+            {name: tree[name].to_dataset() for name in ("posterior", "sample_stats")}
+        ),
+        spec=ModelSpec.from_dict(json.loads(tree.attrs["spec"])),
+        dataset=_read_dataset(tree),
+        provenance=provenance,
+    )
 
 
 def _read_dataset(tree: xr.DataTree) -> Dataset:
@@ -209,7 +215,7 @@ def thin_fit(
     fit
         The whole fit.
     draws
-        How many draws to keep in all; rounded to a divisor of the chains' draws.
+        How many draws to keep in all, at most; every chain keeps as many.
     diagnostics
         Diagnostics of the whole fit, to be carried along.
 
@@ -219,11 +225,12 @@ def thin_fit(
         The thinned fit, with the number of draws it came from in its provenance.
     """
     chains, n = fit.shape
-    step = max(1, n // max(1, draws // chains))
-    keep = {"draw": slice(None, None, step)}
+    kept = max(1, draws // chains)
+    step = max(1, n // kept)
+    keep = {"draw": slice(0, step * kept, step)}
     groups = ("posterior", "sample_stats")
     tree = {name: fit.posterior[name].to_dataset().isel(keep) for name in groups}
-    provenance = {**fit.provenance, "thinned_from": chains * n}
+    provenance = {"thinned_from": chains * n, **fit.provenance}
     if diagnostics is not None:
         provenance["diagnostics"] = {
             "table": diagnostics.table.to_dict(orient="records"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -149,10 +150,14 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         """Reject what is not known, at the border."""
-        object.__setattr__(self, "decisions", tuple(self.decisions))
-        for name in self.decisions:
-            if name not in DECISIONS:
+        given = self.decisions
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise SpecError(f"decisions is {given!r}. Allowed: a list of {listing(DECISIONS)}.")
+        for name in given:
+            if not isinstance(name, str) or name not in DECISIONS:
                 raise SpecError(_unknown("decision", name, DECISIONS))
+        object.__setattr__(self, "decisions", tuple(n for n in DECISIONS if n in given))
+        object.__setattr__(self, "priors", _read_priors(self.priors))
         for option, allowed in OPTIONS.items():
             if getattr(self, option) not in allowed:
                 raise SpecError(_unknown(option, getattr(self, option), allowed))
@@ -191,14 +196,7 @@ class ModelSpec:
         for key in values:
             if key not in known:
                 raise SpecError(_unknown("key", key, known))
-        values = dict(values)
-        decisions = values.get("decisions", DEFAULT_DECISIONS)
-        if isinstance(decisions, str) or not isinstance(decisions, list | tuple):
-            raise SpecError(
-                f"decisions is {decisions!r}. Allowed: a list of names from {listing(DECISIONS)}."
-            )
-        values["priors"] = _read_priors(values.get("priors", {}))
-        return cls(**{**values, "decisions": tuple(decisions)})
+        return cls(**values)
 
 
 def read_spec(path: str | PathLike[str]) -> ModelSpec:
@@ -244,7 +242,7 @@ def read_spec(path: str | PathLike[str]) -> ModelSpec:
 
 def _read_priors(values: Any) -> Priors:
     if isinstance(values, Priors):
-        return values
+        return _read_priors(dataclasses.asdict(values))
     if not isinstance(values, Mapping):
         raise SpecError(f"priors is {values!r}. Allowed: a table of numbers by name.")
     known = [item.name for item in dataclasses.fields(Priors)]
@@ -261,7 +259,10 @@ def _check_priors(priors: Priors) -> None:
         value = getattr(priors, item.name)
         wide = isinstance(item.default, tuple)
         numbers = value if wide and isinstance(value, tuple) else (value,)
-        good = all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers)
+        good = all(
+            isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+            for v in numbers
+        )
         good = good and (item.name == "tau_family_log" or all(v > 0 for v in numbers))
         if not good or (wide and len(numbers) != len(SCALE_TERMS)):
             wanted = f"{len(SCALE_TERMS)} positive numbers" if wide else "a positive number"

@@ -14,8 +14,8 @@ from bayesmeta.model import ModelSpec
 # Independent draws: 2,000 put the effective sizes far above 400 and R-hat of 100 elements near 1.
 CHAINS, DRAWS = 4, 500
 
-DEGREE_OF_FREEDOM = 1.5 / DRAWS
-"""A variance over n or n - 1 draws: of no consequence for a threshold of 0.3."""
+DEGREE_OF_FREEDOM = 2.5 / DRAWS
+"""Sums or means over n or n - 1 draws: of no consequence for a threshold of 0.3."""
 
 SPEC = ModelSpec(decisions=("attention",), family_effects="none")
 
@@ -118,6 +118,26 @@ def test_stuck_chain_fails(good):
 
     report = check(change(good, posterior={"rho_lm": freeze}))
     assert not report.passed
+
+
+def make_nan(values):
+    values[0, 0] = np.nan
+    return values
+
+
+def freeze(values):
+    return np.full_like(values, 0.5)
+
+
+@pytest.mark.parametrize("name", ["law_slope", "alpha"])
+def test_draws_that_are_no_numbers_fail(good, name):
+    assert not check(change(good, posterior={name: make_nan})).passed
+
+
+def test_parameter_that_never_moves_fails(good):
+    report = check(change(good, posterior={"rho_lm": freeze}))
+    assert not report.passed
+    assert not report.table.set_index("parameter").loc["rho_lm", "passed"]
 
 
 def test_divergences_are_counted(good):

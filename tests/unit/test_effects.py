@@ -809,3 +809,8 @@ def test_curve_of_a_decision_with_levels(fake_fit):
         QueryError, match=r"^decision 'attention' has levels, not values.* Allowed: code_share, "
     ):
         curve(fake_fit, "attention")
+
+
+def test_value_that_is_nothing_is_refused(fake_fit):
+    with pytest.raises(QueryError, match=r"value 'None' of code_share is not allowed"):
+        prob_helps(fake_fit, "code_share", None, over=3)

@@ -145,8 +145,27 @@ def test_unknown_decision():
 
 @pytest.mark.parametrize("decisions", ["norm", 3, {"norm": True}])
 def test_decisions_that_are_no_list(decisions):
-    with pytest.raises(SpecError, match=r"^decisions is .*\. Allowed: a list of names from posit"):
+    with pytest.raises(SpecError, match=r"^decisions is .*\. Allowed: a list of posit"):
         ModelSpec.from_dict({"decisions": decisions})
+
+
+def test_nested_decisions():
+    with pytest.raises(SpecError, match=r"^decision \['norm'\] is not known"):
+        ModelSpec.from_dict({"decisions": [["norm"]]})
+
+
+def test_order_and_repeats_of_decisions_make_no_other_model():
+    assert ModelSpec(decisions=("norm", "norm", "block")) == ModelSpec(decisions=("block", "norm"))
+
+
+def test_priors_may_be_plain_values():
+    assert ModelSpec(priors={"beta_tau": 1}).priors.beta_tau == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "1"])
+def test_prior_that_is_no_finite_number(value):
+    with pytest.raises(SpecError, match=r"^prior tau_family_log is .*Allowed: a positive number"):
+        ModelSpec(priors={"tau_family_log": value})
 
 
 def test_unknown_prior():

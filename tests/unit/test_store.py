@@ -218,7 +218,7 @@ def test_changed_score_is_noticed(saved, fake_fit):
     score = f"{fake_fit.dataset.scores['score'].iloc[5]:.4f}".rstrip("0")
     change_table(saved, "scores", lambda text: text.replace(score, "0.5555", 1))
     with pytest.raises(
-        StoreError, match=r"holds data with checksum .* changed after fitting: fit ag"
+        StoreError, match=r"holds other data or another spec .* changed after fitting"
     ):
         load_fit(saved)
 
@@ -226,7 +226,7 @@ def test_changed_score_is_noticed(saved, fake_fit):
 def test_changed_lm_is_noticed(saved):
     change_table(saved, "lms", lambda text: text.replace("learned", "rotary", 1))
     with pytest.raises(
-        StoreError, match=r"holds data with checksum .* changed after fitting: fit ag"
+        StoreError, match=r"holds other data or another spec .* changed after fitting"
     ):
         load_fit(saved)
 
@@ -235,9 +235,7 @@ def test_spec_of_another_version(saved):
     with h5py.File(saved, "r+") as file:
         values = json.loads(file.attrs["spec"])
         file.attrs["spec"] = json.dumps({**values, "curvature": "smooth"})
-    with pytest.raises(
-        StoreError, match=r"made by another version of bayesmeta: key 'curvature' is"
-    ):
+    with pytest.raises(StoreError, match=r"another version of bayesmeta .key 'curvature' is"):
         load_fit(saved)
 
 
@@ -288,3 +286,24 @@ def test_settings_that_make_no_sense(small, name, value):
         FitError, match=rf"^{name} is {value}\. Allowed: a whole number from \d up\."
     ):
         fit(small, **{name: value})
+
+
+def test_folder_is_no_fit(tmp_path):
+    with pytest.raises(StoreError, match=r"is a folder. Name the netCDF file"):
+        load_fit(tmp_path)
+
+
+@pytest.mark.parametrize("group", ["sample_stats", "dataset"])
+def test_fit_without_a_group_is_damaged(saved, group):
+    with h5py.File(saved, "r+") as file:
+        del file[group]
+    with pytest.raises(StoreError, match=r"is a damaged fit"):
+        load_fit(saved)
+
+
+@pytest.mark.parametrize("name", ["provenance", "spec"])
+def test_fit_with_broken_json_is_damaged(saved, name):
+    with h5py.File(saved, "r+") as file:
+        file.attrs[name] = "{"
+    with pytest.raises(StoreError, match=r"is a damaged fit"):
+        load_fit(saved)
