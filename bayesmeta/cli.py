@@ -86,15 +86,21 @@ def fit_command(
     data = _load_data(data_dir, version=version)
     if quick:
         draws, tune, chains = defaults.QUICK_DRAWS, defaults.QUICK_DRAWS, defaults.QUICK_CHAINS
-    fitted = sample_fit(
-        data, chosen, seed=seed, draws=draws, tune=tune, chains=chains, sampler=sampler
-    )
+    try:
+        fitted = sample_fit(
+            data, chosen, seed=seed, draws=draws, tune=tune, chains=chains, sampler=sampler
+        )
+    except KeyboardInterrupt:
+        _say(f"interrupted: nothing was written, {out} is as it was")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     left_out = [name for name in chosen.decisions if name not in list_decisions(fitted)]
     if left_out:
         _say(f"left out, since too little of them is recorded or varies: {listing(left_out)}")
     fitted.save(out)
     _say(f"saved {out}; checking it")
     diagnostics = check(fitted)
+    fitted = fitted.with_diagnostics(diagnostics.to_dict())
+    fitted.save(out)
     if reference is not None:
         thin_fit(fitted, diagnostics=diagnostics).save(reference)
     if fmt == "json":
@@ -103,10 +109,11 @@ def fit_command(
                   "diagnostics": diagnostics.to_dict()}  # fmt: skip
         _print(json.dumps(report, indent=2))
     else:
-        _print(str(diagnostics) if fmt == "table" else "")
+        say = _print if fmt == "table" else _say
+        say(str(diagnostics))
         if list_decisions(fitted):
             _print_effects(fitted, fmt=fmt)
-        _print(f"wrote {out}" if fmt == "table" else "")
+        say(f"wrote {out}")
     _leave_if(not diagnostics.passed)
 
 
@@ -239,7 +246,6 @@ def plot_command(
         )
     fitted = _load_fit(fit)
     if kind == "all":
-        _check_folder(out)
         paths = [out / f"{name}{ending}" for name in kinds for ending in (".pdf", ".png")]
     else:
         _check_out(out)
@@ -248,6 +254,8 @@ def plot_command(
         name: _draw(name, fitted, decision=decision, by=by, ci_prob=ci_prob)
         for name in (kinds if kind == "all" else (kind,))
     }
+    if kind == "all":
+        _check_folder(out)
     saved = [
         str(plots.save_figure(drawn[path.stem if kind == "all" else kind], path)) for path in paths
     ]
@@ -259,7 +267,7 @@ def plot_command(
         if kind != "all":
             _print_frame(figure.table, fmt=fmt)
         _say(f"{name}: {len(figure.table)} rows drawn")
-    _print("\n".join(saved))
+    (_print if fmt == "table" else _say)("\n".join(saved))
 
 
 def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob: float) -> Any:
@@ -330,7 +338,10 @@ def _load_data(folder: Path | None, *, version: str) -> Dataset:
 def _load_fit(path: Path | None) -> Fit:
     from bayesmeta.inference import load_fit, load_reference_fit
 
-    return load_reference_fit() if path is None else load_fit(path)
+    fit = load_reference_fit() if path is None else load_fit(path)
+    if fit.failures:
+        _say(f"warning: this fit failed its checks; do not report it. {' '.join(fit.failures)}")
+    return fit
 
 
 def _check_format(fmt: str) -> None:
@@ -387,9 +398,6 @@ def main() -> None:
     except BayesmetaError as error:
         _say(f"error: {error}")
         sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
-        _say("interrupted: nothing was written")
-        sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

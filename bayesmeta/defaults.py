@@ -17,6 +17,9 @@ DRAWS: Final = 1000
 TUNE: Final = 1000
 CHAINS: Final = 4
 SEED: Final = 1
+LARGEST_SETTING: Final = 2**31 - 1
+"""What every sampler can hold."""
+
 SAMPLERS: Final = ("nutpie", "pymc", "numpyro")
 TARGET_ACCEPT: Final = 0.8
 

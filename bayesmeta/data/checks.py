@@ -9,6 +9,7 @@ import pandas as pd
 
 from bayesmeta.data.schema import (
     ALIASES,
+    FRACTION_LIMIT,
     METRIC_RANGE,
     MIX_COLUMNS,
     MIX_LIMIT,
@@ -97,6 +98,15 @@ def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
             f"percent ({shares}).",
             mend=f"Allowed: a sum of {', '.join(present)} of at most {MIX_LIMIT:g}. Rescale them "
             "to 100, or leave unknown shares blank.",
+        )  # fmt: skip
+    whole = lms[present].notna().all(axis="columns") & (len(present) == len(MIX_COLUMNS))
+    for position in _positions(whole & (total > 0) & (total <= FRACTION_LIMIT)):
+        raise build_cell_error(
+            file, line=_line(lms, position), column=present[0],
+            said=f"the shares of '{lms['lm'].iloc[position]}' sum to {total.iloc[position]:g} "
+            "percent, as if they were fractions.",
+            mend="Allowed: percent of the training tokens, such as 5 for a twentieth. Multiply "
+            "the shares by 100.",
         )  # fmt: skip
 
 

@@ -251,6 +251,11 @@ def _finish(
     source: str,
 ) -> Dataset:
     """Leave out rows without a score and number the rows from 0."""
+    if not scores["score"].notna().any():
+        raise DataError(
+            f"{source}: every cell in column 'score' of scores.csv is blank in version "
+            f"'{version}'. At least one score is needed. Fill in the scores."
+        )
     return Dataset(
         lms=lms.reset_index(drop=True),
         scores=scores.loc[scores["score"].notna()].reset_index(drop=True),

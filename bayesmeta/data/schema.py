@@ -15,6 +15,7 @@ __all__ = [
     "ALIASES",
     "BENCHMARK_VOCABULARY",
     "COLUMNS",
+    "FRACTION_LIMIT",
     "LM_VOCABULARY",
     "METRIC_RANGE",
     "MIX_COLUMNS",
@@ -69,8 +70,15 @@ BENCHMARK_VOCABULARY: dict[str, tuple[str, ...]] = {
     "direction": ("higher", "lower"),
 }
 
+FRACTION_LIMIT = 1.5
+"""A complete mix that sums to less than this many percent was written in fractions."""
+
 METRIC_RANGE: dict[str, tuple[float, float]] = {"accuracy": (0.0, 1.0), "brier": (0.0, 2.0)}
 """Smallest and largest possible score of each metric, in its native unit."""
+
+
+_LARGEST = 1e18
+"""More of anything countable than there can be; still a 64-bit integer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,9 @@ def _share(name: str) -> Column:
 
 
 def _count(name: str, meaning: str, *, needed: bool = False, low: float = 1) -> Column:
-    return Column(name, "number", meaning, required=needed, filled=needed, whole=True, low=low)
+    return Column(
+        name, "number", meaning, required=needed, filled=needed, whole=True, low=low, high=_LARGEST
+    )
 
 
 _LM = (

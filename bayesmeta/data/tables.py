@@ -238,6 +238,11 @@ def _number(cell: str, column: Column, line: int, file: str) -> float:
             file, line=line, column=column.name, said=f"'{cell}' is not a whole number.",
             mend=f"{column.expects} Round it.",
         )  # fmt: skip
+    if column.whole and value > column.high:  # would not fit the column's integers
+        raise build_cell_error(
+            file, line=line, column=column.name, said=f"{value:g} is outside the range.",
+            mend=f"{column.expects} Correct the cell.",
+        )  # fmt: skip
     return value
 
 

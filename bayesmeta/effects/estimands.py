@@ -93,6 +93,10 @@ def find_decision(fit: Fit, *, name: str) -> Decision:
 
 def list_decisions(fit: Fit) -> list[str]:
     """List the decisions that a fit can be asked for."""
+    if not isinstance(fit, Fit):
+        raise QueryError(
+            f"fit is {fit!r}. Allowed: a Fit, such as bm.load_reference_fit() or bm.load_fit(path)."
+        )
     return [name for name, item in DECISIONS.items() if _is_modelled(fit.design, item)]
 
 
@@ -203,7 +207,7 @@ def parse_statement(fit: Fit, *, statement: str) -> Contrast:
     >>> parse_statement(bm.load_reference_fit(), statement="norm: layernorm < rmsnorm").label
     'norm: rmsnorm > layernorm'
     """
-    match = _STATEMENT.match(statement)
+    match = _STATEMENT.match(statement) if isinstance(statement, str) else None
     if match is None:
         raise QueryError(
             f"statement '{statement}' cannot be read. Allowed: 'DECISION: A > B', such as "
@@ -239,8 +243,9 @@ def default_contrasts(fit: Fit, *, decision: str) -> tuple[Contrast, ...]:
         common = str(counts.index[0])
         levels = [level for level in list_levels(fit, decision=found) if level != common]
         return tuple(Contrast(decision, level=level, reference=common) for level in levels)
-    median = float(np.nanmedian(column.to_numpy(float)))
+    median, top = float(np.nanmedian(column.to_numpy(float))), float(column.max())
     if found.kind == "share":
-        low = min(round(median), 100 - found.step)
-        return (Contrast(decision, level=low + found.step, reference=float(low)),)
-    return (Contrast(decision, level=median * found.step, reference=median),)
+        low = float(max(0.0, min(round(median), top - found.step)))
+        return (Contrast(decision, level=low + found.step, reference=low),)
+    low = min(median, top / found.step)
+    return (Contrast(decision, level=low * found.step, reference=low),)

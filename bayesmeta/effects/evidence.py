@@ -154,7 +154,8 @@ def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judg
     """Say how far the data speak to a contrast.
 
     `prior-driven`: the data removed less than a quarter of the prior variance, or one side has a
-    single family, whose own effect cannot be told from the decision's. `identified`: they removed
+    single family, whose own effect cannot be told from the decision's, or a value lies outside
+    what the lms record. `identified`: they removed
     at least half, and the decision varies inside families, with several families on each side;
     siblings share the rest of the recipe, so that only this separates a decision from what comes
     bundled with it. `weakly identified`: anything between.
@@ -181,6 +182,7 @@ def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judg
     sides = support["lm_families"]
     n_families = sides["recorded"] if is_numeric else min(sides.values())
     alone = n_families < defaults.FAMILIES_WEAK and not support["families_with_both"]
+    alone = alone or _is_extrapolation(fit, contrast=contrast)
     if alone or contraction < defaults.CONTRACTION_WEAK:
         return Judgement("prior-driven", contraction=float(contraction))
     enough = support["families_with_both"] if is_numeric else n_families
@@ -189,6 +191,15 @@ def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judg
     several = enough >= defaults.FAMILIES_IDENTIFIED
     verdict = "identified" if strong and several and separated else "weakly identified"
     return Judgement(verdict, contraction=float(contraction))
+
+
+def _is_extrapolation(fit: Fit, *, contrast: Contrast) -> bool:
+    """Say whether a numeric contrast leaves the range that the lms record."""
+    if DECISIONS[contrast.decision].kind == "categorical":
+        return False
+    recorded = fit.dataset.lms[contrast.decision].astype(float)
+    values = float(contrast.level), float(contrast.reference)
+    return min(values) < recorded.min() or max(values) > recorded.max()
 
 
 def contrast_direction(fit: Fit, *, contrast: Contrast) -> NDArray[np.float64]:

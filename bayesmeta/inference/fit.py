@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -66,6 +66,15 @@ class Fit:
     def is_thinned(self) -> bool:
         """Whether it keeps only some of the draws that its diagnostics were computed from."""
         return "thinned_from" in self.provenance
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What failed when the fit was last checked and saved; empty where it was not."""
+        return tuple(self.provenance.get("checked", {}).get("failures", ()))
+
+    def with_diagnostics(self, report: Mapping[str, Any]) -> Fit:
+        """Return the fit with the plain values of its diagnostics in its provenance."""
+        return replace(self, provenance={**self.provenance, "checked": dict(report)})
 
     def save(self, path: str | PathLike[str]) -> None:
         """Save to a netCDF file, atomically.

@@ -80,18 +80,26 @@ def fit(
     bayesmeta.errors.FitError: draws is 0. Allowed: a whole number from 4 up.
     """
     spec = spec if spec is not None else ModelSpec()
+    for name, value, kind in (("data", data, Dataset), ("spec", spec, ModelSpec)):
+        if not isinstance(value, kind):
+            raise FitError(
+                f"{name} is {value!r}. Allowed: a {kind.__name__}, such as bm.load_dataset() or "
+                "bm.read_dataset(folder) for data and bm.ModelSpec() for spec."
+            )
     _check_settings(sampler, draws=draws, tune=tune, chains=chains, seed=seed)
     started = time.perf_counter()
     from bayesmeta.model.build import build_model
 
     model = build_model(build_design_for(data, spec=spec), spec=spec)
-    names = [v.name for v in model.unobserved_value_vars if _is_kept(str(v.name))]
+    names = [str(v.name) for v in model.unobserved_value_vars if _is_kept(str(v.name))]
     cores = cores if cores is not None else min(chains, _count_processors())
     settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
     sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
     tree, compile_seconds = sample(
         model, names, seed=seed, progress=progress, sampler=sampler, **settings
     )
+    if tree["posterior"].sizes["draw"] < draws:  # nutpie hands back what it has when interrupted
+        raise KeyboardInterrupt
     total = time.perf_counter() - started
     return Fit(
         posterior=_keep(tree, names),
@@ -124,6 +132,8 @@ def _check_settings(sampler: str, *, draws: int, tune: int, chains: int, seed: i
         )
     settings = (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1), ("seed", seed, 0))
     for name, value, least in settings:
+        if isinstance(value, int) and value > defaults.LARGEST_SETTING:
+            raise FitError(f"{name} is {value}. Allowed: at most {defaults.LARGEST_SETTING}.")
         if not isinstance(value, int) or value < least:
             raise FitError(f"{name} is {value}. Allowed: a whole number from {least} up.")
     if sampler == "numpyro":
@@ -246,6 +256,8 @@ def _progress_bar(total: int, *, shown: bool) -> Iterator[Any]:
         console=Console(stderr=True, force_jupyter=False),
         disable=not shown,
     )
+    if shown and not bar.console.is_terminal:
+        bar.console.print(f"sampling {total} draws")
     with bar:
         task = bar.add_task("sampling", total=total, divergences=0)
 
@@ -257,4 +269,3 @@ def _progress_bar(total: int, *, shown: bool) -> Iterator[Any]:
             )
 
         yield report
-        bar.update(task, completed=total)

@@ -119,7 +119,7 @@ def load_fit(path: str | PathLike[str]) -> Fit:
     if not path.is_file():
         raise StoreError(f"{path} does not exist. Make it with: bayesmeta fit --out {path}")
     try:
-        with xr.open_datatree(path, engine=_ENGINE) as file:
+        with xr.open_datatree(path, engine=_ENGINE, decode_cf=False) as file:
             tree = file.load()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(

@@ -51,7 +51,7 @@ def _as_markdown(frame: pd.DataFrame) -> str:
 
 def _as_latex(frame: pd.DataFrame) -> str:
     """Write a booktabs tabular, with the characters escaped that LaTeX treats specially."""
-    special = str.maketrans({c: f"\\{c}" for c in "_%&#$"})
+    special = str.maketrans({**{c: f"\\{c}" for c in "_%&#$"}, "<": "$<$", ">": "$>$"})
     cells = [[str(c).translate(special) for c in row] for row in _for_reading(frame).to_numpy()]
     header = " & ".join(str(name).translate(special) for name in frame.columns)
     body = " \\\\\n".join(" & ".join(row) for row in cells)

@@ -5,10 +5,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bayesmeta import load_dataset
+from bayesmeta import ModelSpec, load_dataset, load_reference_fit
 from bayesmeta.cli import app, main
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.inference import load_fit
@@ -178,3 +179,52 @@ def test_truncated_fit_is_refused(tmp_path):
     assert result.returncode == 2
     assert str(path) in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_interrupted_fit_leaves_the_old_one_alone(monkeypatch, tmp_path):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "fit.nc"
+    out.write_bytes(b"old")
+    monkeypatch.setattr("bayesmeta.inference.fit", interrupt)
+    result = run("fit", "--out", str(out))
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
+    assert out.read_bytes() == b"old"
+
+
+def test_part_of_the_draws_is_an_interruption(monkeypatch):
+    import xarray as xr
+
+    from bayesmeta.inference import fit, sample
+
+    def stop_early(*_, **__):
+        part = xr.Dataset({"alpha": (("chain", "draw"), np.zeros((2, 3)))})
+        return xr.DataTree.from_dict({"posterior": part, "sample_stats": part}), 0.0
+
+    monkeypatch.setattr(sample, "_sample_nutpie", stop_early)
+    with pytest.raises(KeyboardInterrupt):
+        fit(load_dataset(), ModelSpec(decisions=()), draws=10, chains=2, progress=False)
+
+
+def test_failed_fit_warns_with_every_answer(tmp_path):
+    path = tmp_path / "failed.nc"
+    report = {"failures": ["R-hat reaches 1.200; allowed is 1.01."]}
+    load_reference_fit().with_diagnostics(report).save(path)
+    result = run("query", STATEMENT, "--fit", str(path))
+    assert result.exit_code == 0
+    assert "warning: this fit failed its checks" in result.stderr
+    assert "R-hat reaches 1.200" in result.stderr
+
+
+def test_value_outside_the_data_is_prior_driven():
+    answer = run_json("query", "context_length: 1e12 > 2048")
+    assert answer["evidence"]["verdict"] == "prior-driven"
+
+
+def test_latex_escapes_comparisons():
+    assert (
+        "rmsnorm $>$ layernorm"
+        in run("query", "norm: rmsnorm > layernorm", "--format", "latex").stdout
+    )

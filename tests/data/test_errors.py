@@ -71,10 +71,14 @@ CASES = {
         change("scores", "0.60", "inf"),
         "scores.csv, line 4, column 'score': 'inf' is not a number.",
     ),
+    "count beyond everything": (
+        change("lms", "7000000000", "1e300"),
+        "lms.csv, line 3, column 'n_params': 1e+300 is outside | to 1e+18",
+    ),
     "units in a count": (
         change("lms", "7000000000", "7B"),
         "lms.csv, line 3, column 'n_params': '7B' is not a number. Allowed: a whole number from "
-        "1000 up (the count of parameters; 7B is 7000000000)",
+        "1000 to 1e+18 (the count of parameters; 7B is 7000000000)",
     ),
     "count with decimals": (
         change("lms", "7000000000", "7000.5"),
@@ -157,12 +161,12 @@ CASES = {
     "no parameters": (
         change("lms", "7000000000", "0"),
         "lms.csv, line 3, column 'n_params': 0 is outside the allowed range. "
-        "Allowed: a whole number from 1000 up",
+        "Allowed: a whole number from 1000 to 1e+18",
     ),
     "negative tokens": (
         change("lms", "300000000000", "-3"),
         "lms.csv, line 3, column 'n_tokens': -3 is outside the allowed range. "
-        "Allowed: a whole number from 1000 up",
+        "Allowed: a whole number from 1000 to 1e+18",
     ),
     "blank size": (
         change("lms", "7000000000", ""),

@@ -119,3 +119,24 @@ def test_writing_leaves_no_half_file(tmp_path):
         write_text(tmp_path / "missing" / "lms.csv", text="x")
     write_text(tmp_path / "lms.csv", text="x")
     assert [path.name for path in tmp_path.iterdir()] == ["lms.csv"]
+
+
+def test_every_score_blank_is_refused(tmp_path):
+    (tmp_path / "lms.csv").write_text(
+        "lm,lm_family,n_params,n_tokens\na,f,1000000000,20000000000\n"
+    )
+    (tmp_path / "scores.csv").write_text("lm,benchmark,score\na,hellaswag,\n")
+    with pytest.raises(DataError, match=r"every cell in column 'score' of scores.csv is blank"):
+        read_dataset(tmp_path)
+
+
+def test_shares_written_as_fractions_are_refused(tmp_path):
+    (tmp_path / "lms.csv").write_text(
+        "lm,lm_family,n_params,n_tokens,code_share,web_share,books_share,reference_share,"
+        "academic_share\na,f,1000000000,20000000000,0.1,0.7,0.1,0.05,0.05\n"
+    )
+    (tmp_path / "scores.csv").write_text("lm,benchmark,score\na,hellaswag,0.5\n")
+    with pytest.raises(
+        DataError, match=r"line 2, column 'web_share': .* as if they were fractions"
+    ):
+        read_dataset(tmp_path)
