@@ -10,11 +10,10 @@ from itertools import product
 
 import numpy as np
 import pytest
+import xgboost
+from sklearn import model_selection
 
 from bayesmeta.data import load_dataset
-
-xgboost = pytest.importorskip("xgboost")
-model_selection = pytest.importorskip("sklearn.model_selection")
 
 PAPER_MAES = {
     "arc_challenge": 0.0437,
@@ -66,12 +65,7 @@ def mae_of_seed(x, y, seed):
     return np.mean(fold_errors)
 
 
-# All nine take 75 s of CPU time; two of them run by default, the rest with `-m slow`.
-QUICK = ("arc_challenge", "truthfulqa")
-CASES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in PAPER_MAES]
-
-
-@pytest.mark.parametrize("benchmark", CASES)
+@pytest.mark.parametrize("benchmark", PAPER_MAES)
 def test_scale_only_error_is_the_papers(benchmark):
     data = load_dataset(version="as-published")
     rows = data.scores[data.scores["benchmark"] == benchmark].sort_values("lm")
