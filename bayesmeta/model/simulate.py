@@ -44,17 +44,21 @@ def complete_matrix(
     tuple of ndarray
         Matrix (..., lm, term) and composition (..., lm, domain), or None without a mix.
     """
-    X = np.nan_to_num(design.X)
+    shapes: list[tuple[int, ...]] = [()]
+    unknown, mix = np.empty(0), None
     if design.missing.names:
         unknown = np.asarray(parameters["x_unknown"], float)
-        X = np.broadcast_to(X, (*unknown.shape[:-1], *X.shape)).copy()
+        shapes.append(unknown.shape[:-1])
+    if design.mix is not None:
+        mix = design.mix.complete(parameters.get("mix_unknown", np.empty((0, 0))))
+        shapes.append(mix.shape[:-2])
+    X = np.broadcast_to(
+        np.nan_to_num(design.X), (*np.broadcast_shapes(*shapes), *design.X.shape)
+    ).copy()
+    if design.missing.names:
         X[..., design.missing.row, design.missing.term] = unknown[..., design.missing.slot]
-    if design.mix is None:
-        return X, None
-    mix = design.mix.complete(parameters.get("mix_unknown", np.empty((0, 0))))
-    lead = np.broadcast_shapes(X.shape[:-2], mix.shape[:-2])
-    X = np.broadcast_to(X, (*lead, *X.shape[-2:])).copy()
-    X[..., design.mix_columns] = mix / MIX_UNIT
+    if mix is not None:
+        X[..., design.mix_columns] = mix / MIX_UNIT
     return X, mix
 
 
