@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesmeta.data import Dataset
-    from bayesmeta.inference import Fit
+    from bayesmeta.inference import Diagnostics, Fit
 
 __all__ = ["main"]
 
@@ -103,18 +103,25 @@ def fit_command(
     fitted.save(out)
     if reference is not None:
         thin_fit(fitted, diagnostics=diagnostics).save(reference)
+    _report_fit(fitted, diagnostics, out=out, fmt=fmt)
+    _leave_if(not diagnostics.passed)
+
+
+def _report_fit(fitted: Fit, diagnostics: Diagnostics, *, out: Path, fmt: str) -> None:
+    """Print verdict, effects and path; where the table is for a program, all else to stderr."""
+    from bayesmeta.effects import list_decisions
+
     if fmt == "json":
         seconds = fitted.provenance["seconds"]
         report = {"passed": diagnostics.passed, "out": str(out), "seconds": seconds,
                   "diagnostics": diagnostics.to_dict()}  # fmt: skip
         _print(json.dumps(report, indent=2))
-    else:
-        say = _print if fmt == "table" else _say
-        say(str(diagnostics))
-        if list_decisions(fitted):
-            _print_effects(fitted, fmt=fmt)
-        say(f"wrote {out}")
-    _leave_if(not diagnostics.passed)
+        return
+    say = _print if fmt == "table" else _say
+    say(str(diagnostics))
+    if list_decisions(fitted):
+        _print_effects(fitted, fmt=fmt)
+    say(f"wrote {out}")
 
 
 def _print_effects(fitted: Fit, *, fmt: str) -> None:

@@ -146,8 +146,9 @@ def _choices(x: pd.Series, decision: Decision) -> pd.Series:
     """
     if decision.kind == "categorical":
         return x
-    step = np.log2(decision.step) if decision.kind == "numeric" else decision.step
-    return (np.log2(x) if decision.kind == "numeric" else x) / (step / 2)
+    if decision.kind == "numeric":
+        return x.map(np.log2) / (np.log2(decision.step) / 2)
+    return x / (decision.step / 2)
 
 
 def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judgement:
