@@ -99,7 +99,9 @@ def test_python_examples_run(monkeypatch, tmp_path, number):
     reference = bm.load_reference_fit()
     monkeypatch.setattr(bm, "fit", lambda data, seed: reference)
     monkeypatch.chdir(tmp_path)
-    exec(blocks("python")[number], {})
+    names: dict[str, object] = {}
+    exec(blocks("python")[number], names)
+    assert names["bm"] is bm
 
 
 def test_thresholds_are_those_of_the_package():
