@@ -6,6 +6,7 @@ The public names, in the order in which data flow:
 - model: `ModelSpec`, `Priors`, `read_spec`
 - inference: `fit`, `Fit`, `load_fit`, `load_reference_fit`, `check`
 - effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`
+- evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`
 - reporting: `plot`
 
 Importing the package, or asking the shipped posterior a question, does not import PyMC.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from bayesmeta.data import Dataset, load_dataset, read_dataset
 from bayesmeta.effects import curve, effects, evidence, prob_helps, query
 from bayesmeta.errors import BayesmetaError
+from bayesmeta.evaluation import Scoreboard, evaluate, load_scoreboard
 from bayesmeta.inference import Fit, check, fit, load_fit, load_reference_fit
 from bayesmeta.model import ModelSpec, Priors, read_spec
 
@@ -29,14 +31,17 @@ __all__ = [
     "Fit",
     "ModelSpec",
     "Priors",
+    "Scoreboard",
     "check",
     "curve",
     "effects",
+    "evaluate",
     "evidence",
     "fit",
     "load_dataset",
     "load_fit",
     "load_reference_fit",
+    "load_scoreboard",
     "plot",
     "prob_helps",
     "query",

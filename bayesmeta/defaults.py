@@ -62,3 +62,31 @@ vary in it); two cannot show heterogeneity."""
 
 REFERENCE_DRAWS: Final = 1000
 """Draws of the shipped posterior: a probability near one half has an MCSE of 0.016."""
+
+REFIT_CHAINS: Final = 2
+REFIT_TUNE: Final = 75
+REFIT_DRAWS: Final = 150
+"""Warm-started refits of a cross-validation: enough for a Monte Carlo error of a fold's mean
+absolute error below 0.05 points."""
+
+PILOT_TUNE: Final = 300
+PILOT_DRAWS: Final = 100
+"""The run given all scores whose draws refits start from."""
+
+SCORED_PROBS: Final = (0.5, 0.9)
+"""Predictive intervals whose coverage is reported: a narrow one and a wide one."""
+
+BOOTSTRAP_DRAWS: Final = 2000
+"""Resamples of lm families: an interval's ends then move by a hundredth of its width or two."""
+
+PREDICTIVE_DRAWS: Final = 1200
+"""Simulated scores behind each CRPS, spread over the posterior draws."""
+
+RANDOM_FOLDS: Final = 3
+"""Folds of the paper's protocol."""
+
+LARGEST_HELD_OUT: Final = 5
+"""Largest lms held out together to ask for extrapolation in scale."""
+
+EVALUATION_SEEDS: Final = 10
+"""Re-splits of the random scheme; the paper's protocol has 50."""

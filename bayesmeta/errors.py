@@ -12,6 +12,7 @@ from collections.abc import Iterable
 __all__ = [
     "BayesmetaError",
     "DataError",
+    "EvaluationError",
     "FitError",
     "QueryError",
     "SpecError",
@@ -43,6 +44,10 @@ class StoreError(BayesmetaError):
 
 class FitError(BayesmetaError):
     """Sampling could not start or did not finish."""
+
+
+class EvaluationError(BayesmetaError):
+    """Models cannot be compared as asked, or the comparison could not be finished."""
 
 
 def listing(allowed: Iterable[object]) -> str:

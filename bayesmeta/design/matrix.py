@@ -107,8 +107,9 @@ class Design:
     scale, scale_center
         Covariates, shape (lm, scale_term), and their centre, shape (benchmark, scale_term).
     scale_basis
-        Orthonormal basis of the intercept and the scale covariates, shape (lm, k). Family and lm
-        effects are made orthogonal to it.
+        Orthonormal basis of the intercept and the scale covariates over the lms with a score to
+        learn from, zero for the others, shape (lm, 1 + scale_term). Family and lm effects are made
+        orthogonal to it, so that those of held-out lms stay free.
     terms, decisions
         Columns of the matrix, and the decisions whose prior scale they share (`mix` is one).
     X, X_center
@@ -188,6 +189,7 @@ def build_design(
     decisions: Sequence[str] = tuple(DECISIONS),
     scale_terms: Sequence[str] = SCALE_TERMS,
     code_curve: bool = True,
+    train: NDArray[np.bool_] | None = None,
 ) -> Design:
     """Turn validated tables into the arrays that the model needs.
 
@@ -201,6 +203,9 @@ def build_design(
         Scale covariates to enter, a subset of `SCALE_TERMS`.
     code_curve
         Whether the code share has a smooth effect by task family besides its linear one.
+    train
+        Which scores the model learns from, shape (obs,); all if left out. The facts of held-out
+        lms count as known.
 
     Returns
     -------
@@ -220,7 +225,7 @@ def build_design(
     (92, 33, 8)
     """
     _check_names(decisions)
-    lms, outcomes = dataset.lms, build_outcomes(dataset)
+    lms, outcomes = dataset.lms, build_outcomes(dataset, train=train)
     wanted = [DECISIONS[name] for name in DECISIONS if name in decisions]
     mix = build_mix(lms) if any(decision.in_mix for decision in wanted) else None
     blocks = [_encode(lms, decision) for decision in wanted if not decision.in_mix]
@@ -231,6 +236,7 @@ def build_design(
     terms = tuple(term for block, _ in blocks for term in block)
     X = np.column_stack([np.empty((len(lms), 0)), *(columns for _, columns in blocks)])
     weight = outcomes.information(n_lms=len(lms))
+    learned_from = np.bincount(outcomes.lm_index[outcomes.train], minlength=len(lms)) > 0
     scale = scale_covariates(lms)[:, [SCALE_TERMS.index(term) for term in scale_terms]]
     loading, free_decision, names = _loading(terms)
     has_code = mix is not None and "code_share" in mix.domains
@@ -250,7 +256,7 @@ def build_design(
         scale_terms=tuple(scale_terms),
         scale=scale,
         scale_center=_weighted_mean(scale, weight),
-        scale_basis=orthonormal_basis(scale),
+        scale_basis=orthonormal_basis(scale, rows=learned_from),
         terms=terms,
         decisions=names,
         X=X,

@@ -28,6 +28,9 @@ class Outcomes:
     y, se
         Score and known standard error in native units, shape (obs,). A Brier score has none
         reported (0 here): the free residual of its benchmark holds it.
+    train
+        Whether the model learns from the score, shape (obs,). The others are held out: nothing
+        below, nor anything else in a design, depends on them.
     lm_index, benchmark_index
         Row of the lm and of the benchmark of every observation, shape (obs,).
     is_logistic
@@ -41,6 +44,7 @@ class Outcomes:
 
     y: NDArray[np.float64]
     se: NDArray[np.float64]
+    train: NDArray[np.bool_]
     lm_index: NDArray[np.int64]
     benchmark_index: NDArray[np.int64]
     is_logistic: NDArray[np.bool_]
@@ -64,17 +68,19 @@ class Outcomes:
         p = np.clip((self.y - floor) / (1 - floor), _CLIP, 1 - _CLIP)
         weight = np.where(self.is_logistic[self.benchmark_index], (p * (1 - p)) ** 2, 1.0)
         out = np.zeros((n_lms, len(self.floor)))
-        out[self.lm_index, self.benchmark_index] = weight
+        out[self.lm_index, self.benchmark_index] = weight * self.train
         return out / np.maximum(out.sum(axis=0), np.finfo(float).tiny)
 
 
-def build_outcomes(dataset: Dataset) -> Outcomes:
+def build_outcomes(dataset: Dataset, *, train: NDArray[np.bool_] | None = None) -> Outcomes:
     """Turn the table of scores into arrays.
 
     Parameters
     ----------
     dataset
         Validated tables.
+    train
+        Which scores the model learns from, shape (obs,); all if left out.
 
     Returns
     -------
@@ -89,25 +95,28 @@ def build_outcomes(dataset: Dataset) -> Outcomes:
     """
     scores, benchmarks = dataset.scores, dataset.benchmarks.set_index("benchmark")
     y = scores["score"].to_numpy(float)
+    train = np.ones(len(y), dtype=bool) if train is None else np.asarray(train, dtype=bool)
     b = pd.Index(benchmarks.index).get_indexer(pd.Index(scores["benchmark"]))
     accuracy = (benchmarks["metric"] == "accuracy").to_numpy()
     higher = (benchmarks["direction"] == "higher").to_numpy()
     is_logistic = accuracy & higher
     se = _known_error(y, scores["se"].to_numpy(float), benchmarks["n_items"].to_numpy(float)[b],
                       accuracy[b])  # fmt: skip
-    lowest = pd.Series(y - _FLOOR_MARGIN * se).groupby(b).min().reindex(range(len(benchmarks)))
+    every = range(len(benchmarks))
+    lowest = pd.Series(y - _FLOOR_MARGIN * se)[train].groupby(b[train]).min().reindex(every)
     chance = benchmarks["chance"].fillna(0.0).to_numpy(float)
-    floor = np.where(is_logistic, np.clip(np.minimum(chance, lowest), 0.0, None), 0.0)
-    groups = pd.Series(y).groupby(b)
-    spread = groups.std(ddof=1).reindex(range(len(benchmarks))).fillna(0.0).to_numpy()
+    floor = np.where(is_logistic, np.clip(np.fmin(chance, lowest), 0.0, None), 0.0)
+    groups = pd.Series(y)[train].groupby(b[train])
+    spread = groups.std(ddof=1).reindex(every).fillna(0.0).to_numpy()
     return Outcomes(
         y=y,
         se=se,
+        train=train,
         lm_index=pd.Index(dataset.lms["lm"]).get_indexer(pd.Index(scores["lm"])).astype(np.int64),
         benchmark_index=b.astype(np.int64),
         is_logistic=is_logistic,
         floor=floor,
-        location=groups.mean().reindex(range(len(benchmarks))).to_numpy(),
+        location=groups.mean().reindex(every).fillna(0.0).to_numpy(),
         spread=np.where(higher, 1.0, -1.0) * np.where(spread > 0, spread, 1.0),
     )
 

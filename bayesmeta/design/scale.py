@@ -32,25 +32,33 @@ def scale_covariates(lms: pd.DataFrame) -> NDArray[np.float64]:
     return np.column_stack(columns).astype(np.float64)
 
 
-def orthonormal_basis(scale: NDArray[np.float64]) -> NDArray[np.float64]:
+def orthonormal_basis(
+    scale: NDArray[np.float64], *, rows: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """Span the intercept and the scale covariates; the first column is the intercept's.
 
     Parameters
     ----------
     scale
-        Covariates, shape (lm, scale_term); those that depend on earlier ones are left out.
+        Covariates, shape (lm, scale_term).
+    rows
+        Lms over which the columns are orthonormal, shape (lm,); the others hold zeros.
 
     Returns
     -------
     ndarray
-        Orthonormal columns, shape (lm, k).
+        Columns, shape (lm, 1 + scale_term). Covariates that depend linearly on earlier ones (a
+        constant date, say) add none: the last columns are then zero.
     """
     columns = np.column_stack([np.ones(len(scale)), scale])
-    return np.linalg.qr(_independent(columns))[0].astype(np.float64)
+    independent = _independent(columns[rows])
+    out = np.zeros(columns.shape)
+    out[rows, : independent.shape[1]] = np.linalg.qr(independent)[0]
+    return out
 
 
 def _independent(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Drop columns that depend linearly on earlier ones (a constant date, say)."""
+    """Drop columns that depend linearly on earlier ones."""
     keep: list[int] = []
     for k in range(columns.shape[1]):
         if np.linalg.matrix_rank(columns[:, [*keep, k]]) > len(keep):

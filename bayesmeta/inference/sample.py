@@ -6,8 +6,6 @@ import importlib.metadata
 import logging
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -16,6 +14,7 @@ from bayesmeta import defaults
 from bayesmeta.data import Dataset
 from bayesmeta.errors import FitError, listing, suggest
 from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.progress import progress_bar, spinner
 from bayesmeta.model import ModelSpec, build_design_for
 
 if TYPE_CHECKING:
@@ -91,8 +90,8 @@ def fit(
     from bayesmeta.model.build import build_model
 
     model = build_model(build_design_for(data, spec=spec), spec=spec)
-    names = [str(v.name) for v in model.unobserved_value_vars if _is_kept(str(v.name))]
-    cores = cores if cores is not None else min(chains, _count_processors())
+    names = list_kept(model)
+    cores = cores if cores is not None else min(chains, count_processors())
     settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
     sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
     tree, compile_seconds = sample(
@@ -145,23 +144,24 @@ def _check_settings(sampler: str, *, draws: int, tune: int, chains: int, seed: i
             ) from error
 
 
-def _is_kept(name: str) -> bool:
-    """Offsets and unconstrained twins are not parameters that anybody asks for."""
-    return not name.startswith("z_") and not name.endswith("__")
+def list_kept(model: pm.Model) -> list[str]:
+    """Name what is kept: not the offsets and unconstrained twins that nobody asks for."""
+    names = [str(variable.name) for variable in model.unobserved_value_vars]
+    return [name for name in names if not name.startswith("z_") and not name.endswith("__")]
 
 
-def _keep(tree: xr.DataTree, names: list[Any]) -> xr.DataTree:
+def _keep(tree: xr.DataTree, names: list[str]) -> xr.DataTree:
     posterior = tree["posterior"].to_dataset()
     stats = tree["sample_stats"].to_dataset()
     return xr.DataTree.from_dict(
         {
-            "posterior": posterior[[str(name) for name in names]],
+            "posterior": posterior[names],
             "sample_stats": stats[["diverging", "energy"]],
         }
     )
 
 
-def _count_processors() -> int:
+def count_processors() -> int:
     import os
 
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -169,7 +169,7 @@ def _count_processors() -> int:
 
 def _sample_nutpie(
     model: pm.Model,
-    names: list[Any],
+    names: list[str],
     *,
     seed: int,
     progress: bool,
@@ -181,11 +181,16 @@ def _sample_nutpie(
 
     logger.info("compiling the model for %s", sampler)
     started = time.perf_counter()
-    with _spinner("compiling the model", shown=progress):
-        compiled = nutpie.compile_pymc_model(model, var_names=names)
+    with spinner("compiling the model", shown=progress):
+        compiled = nutpie.compile_pymc_model(model, var_names=names, freeze_model=True)
     seconds = time.perf_counter() - started
     total = settings["chains"] * (settings["draws"] + settings["tune"])
-    with _progress_bar(total, shown=progress) as report:
+    with progress_bar("sampling", total=total, unit="draws", shown=progress) as show:
+
+        def report(chains: list[Any]) -> None:
+            n_divergences = sum(chain.divergences for chain in chains)
+            show(sum(chain.finished_draws for chain in chains), f"{n_divergences} divergent")
+
         tree = nutpie.sample(
             compiled,
             **settings,
@@ -202,7 +207,7 @@ def _sample_nutpie(
 
 def _sample_pymc(
     model: pm.Model,
-    names: list[Any],
+    names: list[str],
     *,
     seed: int,
     progress: bool,
@@ -218,54 +223,8 @@ def _sample_pymc(
             random_seed=seed,
             progressbar=progress,
             nuts_sampler=sampler,
-            var_names=[str(name) for name in names],
+            var_names=names,
             nuts={"target_accept": defaults.TARGET_ACCEPT},
             compute_convergence_checks=False,
         )
     return tree, 0.0
-
-
-@contextmanager
-def _spinner(label: str, *, shown: bool) -> Iterator[None]:
-    from rich.console import Console
-
-    console = Console(stderr=True, quiet=not shown, force_jupyter=False)
-    with console.status(label):
-        yield
-
-
-@contextmanager
-def _progress_bar(total: int, *, shown: bool) -> Iterator[Any]:
-    """Draws done over all chains, divergences, time left."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    bar = Progress(
-        TextColumn("sampling"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("draws, {task.fields[divergences]} divergent,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=Console(stderr=True, force_jupyter=False),
-        disable=not shown,
-    )
-    if shown and not bar.console.is_terminal:
-        bar.console.print(f"sampling {total} draws")
-    with bar:
-        task = bar.add_task("sampling", total=total, divergences=0)
-
-        def report(chains: list[Any]) -> None:
-            bar.update(
-                task,
-                completed=sum(chain.finished_draws for chain in chains),
-                divergences=sum(chain.divergences for chain in chains),
-            )
-
-        yield report

@@ -1,5 +1,8 @@
 """Spec and design to a model: `build` (PyMC) and `simulate` (the same model in numpy)."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bayesmeta.data import Dataset
 from bayesmeta.design import Design, build_design
 from bayesmeta.model.simulate import (
@@ -7,6 +10,8 @@ from bayesmeta.model.simulate import (
     expected_score,
     linear_predictor,
     pointwise_log_likelihood,
+    pointwise_probability,
+    score_distribution,
     simulate_scores,
 )
 from bayesmeta.model.spec import ModelSpec, Priors, read_spec
@@ -19,12 +24,16 @@ __all__ = [
     "expected_score",
     "linear_predictor",
     "pointwise_log_likelihood",
+    "pointwise_probability",
     "read_spec",
+    "score_distribution",
     "simulate_scores",
 ]
 
 
-def build_design_for(dataset: Dataset, *, spec: ModelSpec) -> Design:
+def build_design_for(
+    dataset: Dataset, *, spec: ModelSpec, train: NDArray[np.bool_] | None = None
+) -> Design:
     """Build the design that a spec asks for.
 
     Parameters
@@ -33,6 +42,8 @@ def build_design_for(dataset: Dataset, *, spec: ModelSpec) -> Design:
         Validated tables.
     spec
         The model.
+    train
+        Which scores the model learns from, shape (obs,); all if left out.
 
     Returns
     -------
@@ -50,4 +61,5 @@ def build_design_for(dataset: Dataset, *, spec: ModelSpec) -> Design:
         decisions=spec.decisions,
         scale_terms=spec.scale_terms,
         code_curve=spec.code_curve == "smooth",
+        train=train,
     )

@@ -1,15 +1,19 @@
 """The parts of the model, one private-to-the-package function per block.
 
-Every function adds its variables to the open `pm.Model` and returns tensors. Offsets are named
-`z_*` and are not kept after sampling. Which blocks are centred was decided by measurement:
-centred where a benchmark's scores pin the value down (slopes of size and data, curve weights),
-non-centred where they do not (decisions, families, undisclosed facts).
+Every function adds its variables to the open `pm.Model` and returns tensors. `data` holds what a
+held-out score changes (see `training_data`) as `pm.Data`, so that one compiled graph serves every
+fold of a cross-validation. Offsets are named `z_*` and are not kept after sampling.
+
+Which blocks are centred was decided by measurement: centred where a benchmark's scores pin the
+value down (slopes of size and data, curve weights), non-centred where they do not (decisions,
+families, undisclosed facts).
 """
 
 # PyTensor types its results as unions without arithmetic, so these three rules say nothing here.
 # pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportIndexIssue=false
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,11 +27,27 @@ from bayesmeta.model.spec import ModelSpec, Priors
 Tensor = Any
 """A PyTensor variable."""
 
+Data = Mapping[str, Tensor]
+
 N_CENTERED = 2
 """Slopes of size and data are centred; the product and the date, weakly informed, are not."""
 
 
-def scale_block(design: Design, spec: ModelSpec) -> Tensor:
+def training_data(design: Design) -> dict[str, np.ndarray]:
+    """List the arrays that change with the scores learned from; the others stay constants."""
+    outcomes = design.outcomes
+    rows = {name: getattr(outcomes, name)[outcomes.train] for name in
+            ("y", "se", "lm_index", "benchmark_index")}  # fmt: skip
+    links = {name: getattr(outcomes, name) for name in ("floor", "location", "spread")}
+    names = ["scale_basis"]
+    names += ["scale_center"] if design.scale_terms else []
+    names += ["X_center"] if design.terms else []
+    names += ["basis_center"] if design.code_basis is not None else []
+    arrays = {**rows, **links, **{name: getattr(design, name) for name in names}}
+    return {f"data_{name}": values for name, values in arrays.items()}
+
+
+def scale_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
     """Add intercepts and scale slopes, pooled over task families; dims (lm, benchmark)."""
     priors, task = spec.priors, design.task_family_index
     alpha = pm.Normal("alpha", 0.0, priors.alpha_sd, dims="benchmark")
@@ -50,7 +70,7 @@ def scale_block(design: Design, spec: ModelSpec) -> Tensor:
     kappa = pm.Deterministic(
         "kappa", pt.concatenate(parts, axis=1), dims=("benchmark", "scale_term")
     )
-    return alpha + pt.dot(design.scale, kappa.T) - (kappa * design.scale_center).sum(axis=1)
+    return alpha + pt.dot(design.scale, kappa.T) - (kappa * data["data_scale_center"]).sum(axis=1)
 
 
 def _mean_slopes(design: Design, priors: Priors) -> Tensor:
@@ -95,7 +115,7 @@ def missing_block(design: Design, priors: Priors) -> tuple[Tensor, Tensor | None
     return pt.concatenate([X[:, :start], mix / MIX_UNIT], axis=1), mix
 
 
-def decision_block(design: Design, spec: ModelSpec, X: Tensor) -> Tensor:
+def decision_block(design: Design, spec: ModelSpec, data: Data, X: Tensor) -> Tensor:
     """Add effects by benchmark about task-family means about an overall mean; (lm, benchmark)."""
     priors, n_free = spec.priors, design.loading.shape[1]
     tau = _scale("tau_beta", priors.beta_tau, priors.beta_tau_log_sd, dims="decision")
@@ -110,10 +130,10 @@ def decision_block(design: Design, spec: ModelSpec, X: Tensor) -> Tensor:
         pt.dot(design.loading, tau[design.free_decision][:, None] * z),
         dims=("term", "benchmark"),
     )
-    return pt.dot(X, beta) - (beta.T * design.X_center).sum(axis=1)
+    return pt.dot(X, beta) - (beta.T * data["data_X_center"]).sum(axis=1)
 
 
-def curve_block(design: Design, spec: ModelSpec, mix: Tensor) -> Tensor:
+def curve_block(design: Design, spec: ModelSpec, data: Data, mix: Tensor) -> Tensor:
     """Add a smooth effect of the code share by task family; dims (lm, benchmark)."""
     basis, priors = design.code_basis, spec.priors
     assert basis is not None
@@ -124,10 +144,10 @@ def curve_block(design: Design, spec: ModelSpec, mix: Tensor) -> Tensor:
     weights = pm.Normal("curve", shared * z, own, dims=("basis", "task_family"))
     by_benchmark = weights[:, design.task_family_index]
     phi = basis.evaluate(design.mix.code_of(mix), sin=pt.sin)
-    return pt.dot(phi, by_benchmark) - (by_benchmark.T * design.basis_center).sum(axis=1)
+    return pt.dot(phi, by_benchmark) - (by_benchmark.T * data["data_basis_center"]).sum(axis=1)
 
 
-def family_block(design: Design, spec: ModelSpec) -> tuple[Tensor, Tensor]:
+def family_block(design: Design, spec: ModelSpec, data: Data) -> tuple[Tensor, Tensor]:
     """Add family and lm effects, dims (lm, benchmark), and the residual scale, dims (benchmark,).
 
     The effects are made orthogonal to the intercept and, by default, to the scale covariates:
@@ -150,36 +170,32 @@ def family_block(design: Design, spec: ModelSpec) -> tuple[Tensor, Tensor]:
         w = pm.Normal("w", dims=("lm_family", "task_family"))
         w = w[design.lm_family_index][:, design.task_family_index]
         effect = effect + tau * (pt.sqrt(rho) * u[:, None] + pt.sqrt(1 - rho) * w)
-    basis = projection_basis(design, spec)
+    basis = data["data_scale_basis"]
+    if spec.family_effects != "orthogonal":
+        basis = basis[:, :1]
     return effect - pt.dot(basis, pt.dot(basis.T, effect)), sigma * pt.sqrt(1 - rho_lm)
 
 
-def projection_basis(design: Design, spec: ModelSpec) -> np.ndarray:
-    """Columns to which family and lm effects are orthogonal, shape (lm, k)."""
-    full = spec.family_effects == "orthogonal"
-    return design.scale_basis if full else design.scale_basis[:, :1]
-
-
-def likelihood_block(design: Design, spec: ModelSpec, eta: Tensor, residual: Tensor) -> None:
+def likelihood_block(
+    design: Design, spec: ModelSpec, data: Data, eta: Tensor, residual: Tensor
+) -> None:
     """Add scores given latent values: known error, latent and score-scale residual, heavy tails."""
-    outcomes, priors = design.outcomes, spec.priors
-    i, b = outcomes.lm_index, outcomes.benchmark_index
-    latent = eta[i, b]
+    priors, b = spec.priors, data["data_benchmark_index"]
+    latent = eta[data["data_lm_index"], b]
     p = pm.math.sigmoid(latent)
-    headroom = 1 - outcomes.floor[b]
-    logistic = outcomes.is_logistic[b]
-    mu = pt.switch(logistic, outcomes.floor[b] + headroom * p,
-                   outcomes.location[b] + outcomes.spread[b] * latent)  # fmt: skip
-    slope = pt.switch(logistic, headroom * p * (1 - p), np.abs(outcomes.spread[b]))
+    floor, spread = data["data_floor"][b], data["data_spread"][b]
+    logistic = pt.as_tensor(design.outcomes.is_logistic)[b]
+    mu = pt.switch(logistic, floor + (1 - floor) * p, data["data_location"][b] + spread * latent)
+    slope = pt.switch(logistic, (1 - floor) * p * (1 - p), pt.abs(spread))
     on_score = _scale("sigma_score", priors.sigma_score, priors.sigma_score_log_sd)
     sd = pt.sqrt(
-        outcomes.se**2 + pt.switch(logistic, on_score**2, 0.0) + (residual[b] * slope) ** 2
+        data["data_se"] ** 2 + pt.switch(logistic, on_score**2, 0.0) + (residual[b] * slope) ** 2
     )
     if spec.likelihood == "normal":
-        pm.Normal("y", mu, sd, observed=outcomes.y, dims="obs")
+        pm.Normal("y", mu, sd, observed=data["data_y"], dims="obs")
     else:
         beyond = pm.Gamma("nu_beyond_one", priors.nu_shape, priors.nu_rate)
-        pm.StudentT("y", nu=beyond + 1, mu=mu, sigma=sd, observed=outcomes.y, dims="obs")
+        pm.StudentT("y", nu=beyond + 1, mu=mu, sigma=sd, observed=data["data_y"], dims="obs")
 
 
 def _scale(

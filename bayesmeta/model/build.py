@@ -36,13 +36,15 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     'y'
     """
     coords = {name: list(labels) for name, labels in design.coords.items()}
-    with pm.Model(coords={**coords, "obs": np.arange(len(design.outcomes.y))}) as model:
-        eta = blocks.scale_block(design, spec)
+    arrays = blocks.training_data(design)
+    with pm.Model(coords={**coords, "obs": np.flatnonzero(design.outcomes.train)}) as model:
+        data = {name: pm.Data(name, values) for name, values in arrays.items()}
+        eta = blocks.scale_block(design, spec, data)
         if design.terms:
             X, mix = blocks.missing_block(design, spec.priors)
-            eta = eta + blocks.decision_block(design, spec, X)
+            eta = eta + blocks.decision_block(design, spec, data, X)
             if design.code_basis is not None and mix is not None:
-                eta = eta + blocks.curve_block(design, spec, mix)
-        effect, residual = blocks.family_block(design, spec)
-        blocks.likelihood_block(design, spec, eta + effect, residual)
+                eta = eta + blocks.curve_block(design, spec, data, mix)
+        effect, residual = blocks.family_block(design, spec, data)
+        blocks.likelihood_block(design, spec, data, eta + effect, residual)
     return model

@@ -20,6 +20,8 @@ __all__ = [
     "expected_score",
     "linear_predictor",
     "pointwise_log_likelihood",
+    "pointwise_probability",
+    "score_distribution",
     "simulate_scores",
 ]
 
@@ -162,6 +164,19 @@ def pointwise_log_likelihood(
     nu = 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None]
     constant = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
     return constant - np.log(sd) - (nu + 1) / 2 * np.log1p(z**2 / nu)
+
+
+def pointwise_probability(
+    parameters: Parameters, *, design: Design, spec: ModelSpec
+) -> NDArray[np.float64]:
+    """Compute the probability of a score below the observed one, shape (..., obs)."""
+    from scipy import special
+
+    mu, sd = score_distribution(parameters, design=design, spec=spec)
+    z = (design.outcomes.y - mu) / sd
+    if spec.likelihood == "normal":
+        return special.ndtr(z)
+    return special.stdtr(1 + np.asarray(parameters["nu_beyond_one"], float)[..., None], z)
 
 
 def simulate_scores(

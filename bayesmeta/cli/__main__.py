@@ -1,0 +1,5 @@
+"""`python -m bayesmeta.cli` is `bayesmeta`."""
+
+from bayesmeta.cli import main
+
+main()

@@ -1,0 +1,86 @@
+"""The command that draws."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bayesmeta import defaults
+from bayesmeta.cli.shared import (
+    CiProb,
+    FitOption,
+    Format,
+    check_folder,
+    check_format,
+    check_out,
+    load_fit,
+    say,
+    show,
+    show_frame,
+)
+from bayesmeta.errors import QueryError, listing, suggest
+from bayesmeta.inference import Fit
+
+app = typer.Typer()
+
+
+@app.command("plot")
+def plot_command(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="forest, curve or all.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="A .pdf, .png or .svg; for all: a folder.")
+    ],
+    decision: Annotated[str | None, typer.Option("--decision", metavar="NAME")] = None,
+    by: Annotated[str | None, typer.Option("--by", metavar="BY")] = None,
+    fit: FitOption = None,
+    ci_prob: CiProb = defaults.CI_PROB,
+    fmt: Format = "table",
+) -> None:
+    """Draw a figure; print its path and the numbers drawn."""
+    from bayesmeta.reporting import plots
+
+    check_format(fmt)
+    kinds = ("forest", "curve")
+    if kind not in (*kinds, "all"):
+        raise QueryError(
+            f"figure '{kind}' is not known.{suggest(kind, [*kinds, 'all'])} Allowed: "
+            f"{listing([*kinds, 'all'])}."
+        )
+    fitted = load_fit(fit)
+    if kind == "all":
+        paths = [out / f"{name}{ending}" for name in kinds for ending in (".pdf", ".png")]
+    else:
+        check_out(out)
+        paths = [out]
+    drawn = {
+        name: _draw(name, fitted, decision=decision, by=by, ci_prob=ci_prob)
+        for name in (kinds if kind == "all" else (kind,))
+    }
+    if kind == "all":
+        check_folder(out)
+    saved = [
+        str(plots.save_figure(drawn[path.stem if kind == "all" else kind], path)) for path in paths
+    ]
+    if fmt == "json":
+        numbers = {name: json.loads(d.table.to_json(orient="records")) for name, d in drawn.items()}
+        show(json.dumps({"paths": saved, "numbers": numbers}, indent=2))
+        return
+    for name, figure in drawn.items():
+        if kind != "all":
+            show_frame(figure.table, fmt=fmt)
+        say(f"{name}: {len(figure.table)} rows drawn")
+    (show if fmt == "table" else say)("\n".join(saved))
+
+
+def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob: float) -> Any:
+    from bayesmeta.effects import curve, effects
+    from bayesmeta.reporting import plots
+
+    if name == "forest":
+        return plots.forest(effects(fit, decision, by=by or "overall"), ci_prob=ci_prob)
+    return plots.curve(
+        curve(fit, decision or "code_share", by=by or "task_family"), ci_prob=ci_prob
+    )

@@ -1,0 +1,215 @@
+"""Commands on a posterior: fit, check, effects, query, curve."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bayesmeta import defaults
+from bayesmeta.cli.shared import (
+    EXIT_INTERRUPTED,
+    By,
+    CiProb,
+    DataDir,
+    FitOption,
+    Format,
+    Version,
+    check_format,
+    check_out,
+    leave_if,
+    load_data,
+    load_fit,
+    say,
+    show,
+    show_frame,
+)
+from bayesmeta.errors import listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayesmeta.inference import Diagnostics, Fit
+
+app = typer.Typer()
+
+
+@app.command("fit")
+def fit_command(
+    data_dir: DataDir = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FIT.nc", help="Where to save.")] = Path(
+        "fit.nc"
+    ),
+    spec: Annotated[
+        Path | None, typer.Option("--spec", metavar="FILE", help="A spec in TOML or JSON.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = defaults.SEED,
+    draws: Annotated[int, typer.Option(min=4)] = defaults.DRAWS,
+    tune: Annotated[int, typer.Option(min=1)] = defaults.TUNE,
+    chains: Annotated[int, typer.Option(min=1)] = defaults.CHAINS,
+    sampler: Annotated[str, typer.Option(help="nutpie, pymc or numpyro.")] = "nutpie",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few draws, for a look; will not pass the checks.")
+    ] = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", metavar="FILE", help="Also save a thinned copy to ship."),
+    ] = None,
+    version: Version = "corrected",
+    fmt: Format = "table",
+) -> None:
+    """Fit the model, check the fit, print the effects."""
+    from bayesmeta.effects import list_decisions
+    from bayesmeta.inference import check, thin_fit
+    from bayesmeta.inference import fit as sample_fit
+    from bayesmeta.model import ModelSpec, read_spec
+
+    check_format(fmt)
+    check_out(out)
+    chosen = read_spec(spec) if spec is not None else ModelSpec()
+    data = load_data(data_dir, version=version)
+    if quick:
+        draws, tune, chains = defaults.QUICK_DRAWS, defaults.QUICK_DRAWS, defaults.QUICK_CHAINS
+    try:
+        fitted = sample_fit(
+            data, chosen, seed=seed, draws=draws, tune=tune, chains=chains, sampler=sampler
+        )
+    except KeyboardInterrupt:
+        say(f"interrupted: nothing was written, {out} is as it was")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    left_out = [name for name in chosen.decisions if name not in list_decisions(fitted)]
+    if left_out:
+        say(f"left out, since too little of them is recorded or varies: {listing(left_out)}")
+    fitted.save(out)
+    say(f"saved {out}; checking it")
+    diagnostics = check(fitted)
+    fitted = fitted.with_diagnostics(diagnostics.to_dict())
+    fitted.save(out)
+    if reference is not None:
+        thin_fit(fitted, diagnostics=diagnostics).save(reference)
+    _report_fit(fitted, diagnostics, out=out, fmt=fmt)
+    leave_if(not diagnostics.passed)
+
+
+def _report_fit(fitted: Fit, diagnostics: Diagnostics, *, out: Path, fmt: str) -> None:
+    """Print verdict, effects and path; where the table is for a program, all else to stderr."""
+    from bayesmeta.effects import list_decisions
+
+    if fmt == "json":
+        seconds = fitted.provenance["seconds"]
+        report = {"passed": diagnostics.passed, "out": str(out), "seconds": seconds,
+                  "diagnostics": diagnostics.to_dict()}  # fmt: skip
+        show(json.dumps(report, indent=2))
+        return
+    tell = show if fmt == "table" else say
+    tell(str(diagnostics))
+    if list_decisions(fitted):
+        _print_effects(fitted, fmt=fmt)
+    tell(f"wrote {out}")
+
+
+def _print_effects(fitted: Fit, *, fmt: str) -> None:
+    from bayesmeta.effects import effects
+
+    table = effects(fitted, by="overall").table()
+    if fmt == "table":
+        show(
+            f"\nEffects on the score over all benchmarks, in percentage points "
+            f"({defaults.CI_PROB:.0%} equal-tailed intervals):"
+        )
+        table = table.drop(columns=["by", "target", "ci_prob", "units"])
+    show_frame(table, fmt=fmt)
+
+
+@app.command("check")
+def check_command(fit: FitOption = None, fmt: Format = "table") -> None:
+    """Say whether a fit may be reported, and why not."""
+    from bayesmeta.inference import check
+
+    check_format(fmt)
+    diagnostics = check(load_fit(fit))
+    if fmt == "json":
+        show(json.dumps(diagnostics.to_dict(), indent=2))
+    else:
+        show_frame(diagnostics.table, fmt=fmt)
+        show(str(diagnostics) if fmt == "table" else "")
+    leave_if(not diagnostics.passed)
+
+
+@app.command("effects")
+def effects_command(
+    decision: Annotated[
+        str | None, typer.Option("--decision", metavar="NAME", help="All if left out.")
+    ] = None,
+    by: By = "overall",
+    fit: FitOption = None,
+    ci_prob: CiProb = defaults.CI_PROB,
+    fmt: Format = "table",
+) -> None:
+    """Print posterior effects of design decisions on the score scale."""
+    from bayesmeta.effects import effects
+
+    check_format(fmt)
+    show_frame(effects(load_fit(fit), decision, by=by).table(ci_prob=ci_prob), fmt=fmt)
+
+
+@app.command("query")
+def query_command(
+    statement: Annotated[str, typer.Argument(metavar='"DECISION: A > B"')],
+    benchmark: Annotated[str | None, typer.Option("--benchmark", metavar="NAME")] = None,
+    task_family: Annotated[str | None, typer.Option("--task-family", metavar="NAME")] = None,
+    equivalence: Annotated[
+        float, typer.Option("--equivalence", metavar="PP", help="Points that make no difference.")
+    ] = defaults.EQUIVALENCE,
+    fit: FitOption = None,
+    ci_prob: CiProb = defaults.CI_PROB,
+    fmt: Format = "table",
+) -> None:
+    """Print how probable a statement is, and what stands behind it."""
+    from bayesmeta.effects import query
+
+    check_format(fmt)
+    answer = query(load_fit(fit), statement, benchmark=benchmark, task_family=task_family,
+                   equivalence=equivalence, ci_prob=ci_prob)  # fmt: skip
+    if fmt == "json":
+        show(json.dumps(answer.to_dict(), indent=2))
+    elif fmt == "table":
+        show(str(answer))
+    else:
+        show_frame(answer.table(), fmt=fmt)
+
+
+@app.command("curve")
+def curve_command(
+    decision: Annotated[str, typer.Argument(metavar="DECISION")] = "code_share",
+    by: By = "task_family",
+    fit: FitOption = None,
+    ci_prob: CiProb = defaults.CI_PROB,
+    fmt: Format = "table",
+) -> None:
+    """Print the score along a numeric decision, and where it is highest."""
+    from bayesmeta.effects import curve
+
+    check_format(fmt)
+    drawn = curve(load_fit(fit), decision, by=by)
+    optimum = drawn.optimum(ci_prob=ci_prob)
+    if fmt == "json":
+        show(json.dumps(_curve_report(drawn.table(ci_prob=ci_prob), optimum), indent=2))
+    else:
+        show_frame(optimum.reset_index(), fmt=fmt)
+
+
+def _curve_report(points: pd.DataFrame, optimum: pd.DataFrame) -> dict[str, Any]:
+    curves = {
+        str(target): part[["estimate", "lower", "upper"]].to_dict(orient="list")
+        for target, part in points.groupby("target", sort=False)
+    }
+    return {
+        "grid": list(dict.fromkeys(points["grid"])),
+        "units": "percentage points above the first grid point",
+        "ci_prob": float(points["ci_prob"].iloc[0]),
+        "curves": curves,
+        "optimum": optimum.to_dict(orient="index"),
+    }

@@ -1,0 +1,105 @@
+"""What the commands share: options, printing, refusals before the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayesmeta.errors import QueryError, listing, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayesmeta.data import Dataset
+    from bayesmeta.inference import Fit
+
+EXIT_UNCHECKED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+
+DataDir = Annotated[
+    Path | None,
+    typer.Argument(metavar="[DATA_DIR]", help="Your tables; the bundled ones if left out."),
+]
+Format = Annotated[
+    str, typer.Option("--format", metavar="FORMAT", help="table, json, csv, md or latex.")
+]
+FitOption = Annotated[
+    Path | None,
+    typer.Option("--fit", metavar="FIT.nc", help="A saved fit; the shipped one if left out."),
+]
+Version = Annotated[
+    str, typer.Option("--data-version", metavar="VERSION", help="corrected or as-published.")
+]
+CiProb = Annotated[float, typer.Option("--ci-prob", help="Probability of the intervals.")]
+By = Annotated[str, typer.Option("--by", metavar="BY", help="benchmark, task_family or overall.")]
+
+
+def load_data(folder: Path | None, *, version: str) -> Dataset:
+    """Read the tables of a folder, or the bundled ones."""
+    from bayesmeta.data import load_dataset, read_dataset
+
+    if folder is None:
+        return load_dataset(version=version)
+    return read_dataset(folder, version=version)
+
+
+def load_fit(path: Path | None) -> Fit:
+    """Read a fit, or the shipped one; warn where it failed its checks."""
+    from bayesmeta.inference import load_fit, load_reference_fit
+
+    fit = load_reference_fit() if path is None else load_fit(path)
+    if fit.failures:
+        say(f"warning: this fit failed its checks; do not report it. {' '.join(fit.failures)}")
+    return fit
+
+
+def check_format(fmt: str) -> None:
+    """Refuse a format that is not known before the work."""
+    from bayesmeta.reporting.summaries import FORMATS
+
+    if fmt not in FORMATS:
+        raise QueryError(
+            f"--format '{fmt}' is not known.{suggest(fmt, FORMATS)} Allowed: {listing(FORMATS)}."
+        )
+
+
+def check_out(path: Path) -> None:
+    """Refuse before the work, not after it."""
+    if not path.parent.is_dir() or path.is_dir():
+        what = "is a folder" if path.is_dir() else f"cannot be written: {path.parent} is no folder"
+        raise QueryError(f"--out {path} {what}. Name a file in a folder that exists.")
+
+
+def check_folder(path: Path) -> None:
+    """Make a folder for figures; its parent must exist."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise QueryError(
+            f"--out {path} cannot be made: {error.strerror}. Name a folder inside one that exists."
+        ) from error
+
+
+def show_frame(frame: pd.DataFrame, *, fmt: str) -> None:
+    """Print a table."""
+    from bayesmeta.reporting.summaries import format_frame
+
+    show(format_frame(frame, fmt=fmt))
+
+
+def show(text: str) -> None:
+    """Print a result."""
+    if text:
+        typer.echo(text)
+
+
+def say(text: str) -> None:
+    """Print what is not a result to standard error."""
+    typer.echo(text, err=True)
+
+
+def leave_if(failed: bool) -> None:
+    """End with the code for a fit that did not pass its checks."""
+    if failed:
+        raise typer.Exit(EXIT_UNCHECKED)

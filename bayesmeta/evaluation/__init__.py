@@ -1,0 +1,17 @@
+"""Whatever refits: held-out schemes, peers, scores, executors, the scoreboard."""
+
+from bayesmeta.evaluation.execution import connect_dask
+from bayesmeta.evaluation.folds import MODELS
+from bayesmeta.evaluation.peers import PEERS
+from bayesmeta.evaluation.schemes import SCHEMES
+from bayesmeta.evaluation.scoreboard import Scoreboard, evaluate, load_scoreboard
+
+__all__ = [
+    "MODELS",
+    "PEERS",
+    "SCHEMES",
+    "Scoreboard",
+    "connect_dask",
+    "evaluate",
+    "load_scoreboard",
+]

@@ -1,0 +1,156 @@
+"""The models that a Bayesian one has to beat: one regression per benchmark, point forecasts."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesmeta.data import Dataset
+from bayesmeta.errors import EvaluationError
+
+__all__ = ["PEERS", "check_installed", "predict_peer"]
+
+_SCALE = ["log_n_params", "log_n_tokens"]
+_PRODUCT = "product"
+_NUMBERS = [
+    "d_model",
+    "n_heads",
+    "mlp_ratio",
+    "context_length",
+    "code_share",
+    "web_share",
+    "books_share",
+    "reference_share",
+    "academic_share",
+    "english_share",
+]
+_WORDS = ["position_embedding", "norm", "attention", "biases", "block", "activation"]
+_FAMILY = "lm_family"
+
+_TREES = {"max_depth": 3, "learning_rate": 0.1, "n_estimators": 100}
+"""Settings of the paper's greedy search; chosen by its authors, not tuned here."""
+
+
+def _median() -> Any:
+    from sklearn.dummy import DummyRegressor
+
+    return DummyRegressor(strategy="median")
+
+
+def _least_squares() -> Any:
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+
+    columns = make_column_transformer(("passthrough", [*_SCALE, _PRODUCT]))
+    return make_pipeline(columns, LinearRegression())
+
+
+def _trees(*parts: tuple[Any, list[str]]) -> Any:
+    """Boosted trees on the scale and further columns."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.pipeline import make_pipeline
+    from xgboost import XGBRegressor
+
+    columns = make_column_transformer(("passthrough", _SCALE), *parts)
+    return make_pipeline(columns, XGBRegressor(**_TREES, n_jobs=1, random_state=0))
+
+
+def _trees_on_all() -> Any:
+    """Boosted trees on every recorded fact; a missing one is left to the trees' own handling."""
+    from sklearn.preprocessing import OrdinalEncoder
+
+    words = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+    return _trees(("passthrough", _NUMBERS), (words, _WORDS))
+
+
+def _trees_on_families() -> Any:
+    from sklearn.preprocessing import OneHotEncoder
+
+    return _trees((OneHotEncoder(handle_unknown="ignore", sparse_output=False), [_FAMILY]))
+
+
+PEERS: dict[str, Callable[[], Any]] = {
+    "median": _median,
+    "ols": _least_squares,
+    "xgboost-scale": _trees,
+    "xgboost-all": _trees_on_all,
+    "scale+family-dummies": _trees_on_families,
+}
+"""Every peer by name. The last knows whose an lm is and nothing of its design: what is gained
+beyond it under random folds is gained by design facts, and not by telling families apart."""
+
+
+def check_installed() -> None:
+    """Refuse before the work where the peers' libraries are missing.
+
+    Raises
+    ------
+    EvaluationError
+        If scikit-learn or xgboost is not installed.
+    """
+    for module in ("sklearn", "xgboost"):
+        if importlib.util.find_spec(module) is None:
+            raise EvaluationError(
+                f"The peers need {module}, which is not installed. Install it with: pip install "
+                "bayesmeta[peers]"
+            )
+
+
+def predict_peer(
+    name: str, dataset: Dataset, *, train: NDArray[np.bool_], test: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Predict held-out scores with one peer, benchmark by benchmark.
+
+    Parameters
+    ----------
+    name
+        A key of `PEERS`.
+    dataset
+        Validated tables.
+    train, test
+        Which scores to learn from and which to predict, shape (obs,).
+
+    Returns
+    -------
+    ndarray
+        Predicted scores in native units, shape (test obs,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bayesmeta.data import load_dataset
+    >>> even = np.arange(1105) % 2 == 0
+    >>> predict_peer("median", load_dataset(), train=even, test=~even).shape
+    (552,)
+    """
+    features = _features(dataset.lms).loc[dataset.scores["lm"]]
+    benchmark = dataset.scores["benchmark"].to_numpy()
+    y = dataset.scores["score"].to_numpy(float)
+    out = np.full(len(y), np.nan)
+    for wanted in np.unique(benchmark[test]):
+        learn, predict = train & (benchmark == wanted), test & (benchmark == wanted)
+        fitted = PEERS[name]().fit(features[learn], y[learn])
+        out[predict] = fitted.predict(features[predict])
+    return out[test]
+
+
+def _features(lms: pd.DataFrame) -> pd.DataFrame:
+    """List what the peers may see of every lm, indexed by lm."""
+    log_n = np.log(lms["n_params"].to_numpy(float))
+    log_d = np.log(lms["n_tokens"].to_numpy(float))
+    words = lms[[*_WORDS, _FAMILY]].astype(object).where(lms[[*_WORDS, _FAMILY]].notna(), np.nan)
+    return pd.DataFrame(
+        {
+            "log_n_params": log_n,
+            "log_n_tokens": log_d,
+            "product": log_n * log_d,
+            **lms[_NUMBERS].astype(float),
+            **words,
+        }
+    ).set_index(lms["lm"].to_numpy())

@@ -1,0 +1,139 @@
+"""Which scores are held out together: the folds of every scheme."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.data import Dataset
+from bayesmeta.errors import EvaluationError, listing, suggest
+
+__all__ = ["SCHEMES", "Fold", "build_folds"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """One split of the scores.
+
+    Parameters
+    ----------
+    scheme
+        Name of the scheme.
+    seed
+        Seed of the split; 0 where a scheme knows no chance.
+    index
+        Position among the folds of its scheme and seed.
+    train, test
+        Which scores are learned from and which predicted, shape (obs,). A score of a benchmark
+        that leaves nothing to learn from is in neither.
+    """
+
+    scheme: str
+    seed: int
+    index: int
+    train: NDArray[np.bool_]
+    test: NDArray[np.bool_]
+
+    @property
+    def label(self) -> str:
+        """Name of the fold, good for a file."""
+        return f"{self.scheme}-{self.seed:03d}-{self.index:03d}"
+
+
+def _split_random(dataset: Dataset, seed: int) -> Iterator[NDArray[np.bool_]]:
+    """Split the lms in three; the same splits as scikit-learn's shuffled `KFold`."""
+    lms = np.sort(dataset.lms["lm"].to_numpy(str))
+    # Not an explicit generator: published figures come from folds drawn in this way.
+    np.random.RandomState(seed).shuffle(lms)
+    for part in np.array_split(lms, defaults.RANDOM_FOLDS):
+        yield dataset.scores["lm"].isin(part).to_numpy()
+
+
+def _split_families(dataset: Dataset, seed: int) -> Iterator[NDArray[np.bool_]]:
+    family = dataset.scores["lm"].map(dataset.lms.set_index("lm")["lm_family"])
+    for name in dict.fromkeys(dataset.lms["lm_family"]):
+        yield (family == name).to_numpy()
+
+
+def _split_largest(dataset: Dataset, seed: int) -> Iterator[NDArray[np.bool_]]:
+    ordered = dataset.lms.sort_values(["n_params", "lm"], ascending=False)
+    yield dataset.scores["lm"].isin(ordered["lm"].head(defaults.LARGEST_HELD_OUT)).to_numpy()
+
+
+def _split_benchmarks(dataset: Dataset, seed: int) -> Iterator[NDArray[np.bool_]]:
+    """Hold each benchmark out for a random half of its lms, then for the other half."""
+    rng = np.random.default_rng(seed)
+    for name in dataset.benchmarks["benchmark"]:
+        rows = np.flatnonzero((dataset.scores["benchmark"] == name).to_numpy())
+        for part in np.array_split(rng.permutation(rows), 2):
+            yield np.isin(np.arange(len(dataset.scores)), part)
+
+
+SCHEMES: dict[str, Callable[[Dataset, int], Iterator[NDArray[np.bool_]]]] = {
+    "random": _split_random,
+    "leave-family-out": _split_families,
+    "largest": _split_largest,
+    "leave-benchmark-out": _split_benchmarks,
+}
+"""Every scheme by name: held-out scores of each of its folds."""
+
+_BY_CHANCE = ("random", "leave-benchmark-out")
+
+
+def build_folds(dataset: Dataset, *, scheme: str, seeds: Iterable[int]) -> list[Fold]:
+    """Split the scores by one scheme.
+
+    Parameters
+    ----------
+    dataset
+        Validated tables.
+    scheme
+        `random`: a third of the lms, which leave all benchmarks at once; `leave-family-out`: all
+        lms of one lm family; `largest`: the five largest lms; `leave-benchmark-out`: one benchmark
+        for half of its lms.
+    seeds
+        Seeds of the splits. `leave-family-out` and `largest` know no chance and are split once.
+
+    Returns
+    -------
+    list of Fold
+        Every fold of every seed; folds without a score to predict are left out.
+
+    Raises
+    ------
+    EvaluationError
+        If the scheme is not known or leaves no scores to learn from.
+
+    Examples
+    --------
+    >>> from bayesmeta.data import load_dataset
+    >>> len(build_folds(load_dataset(), scheme="random", seeds=range(2)))
+    6
+    >>> len(build_folds(load_dataset(), scheme="leave-family-out", seeds=range(2)))
+    33
+    """
+    if scheme not in SCHEMES:
+        raise EvaluationError(
+            f"scheme '{scheme}' is not known.{suggest(scheme, SCHEMES)} Allowed: "
+            f"{listing(SCHEMES)}. Correct the name."
+        )
+    folds = []
+    benchmark = dataset.scores["benchmark"].to_numpy()
+    for seed in seeds if scheme in _BY_CHANCE else (0,):
+        for index, held_out in enumerate(SCHEMES[scheme](dataset, seed)):
+            train = ~held_out
+            if held_out.any() and not train.any():
+                raise EvaluationError(
+                    f"scheme '{scheme}' leaves no scores to learn from in fold {index} of seed "
+                    f"{seed}: the data hold {dataset!r}. Allowed: data in which each fold leaves "
+                    f"some lms out and keeps others. Choose another scheme ({listing(SCHEMES)}) or "
+                    "add lms."
+                )
+            test = held_out & np.isin(benchmark, benchmark[train])
+            if test.any():
+                folds.append(Fold(scheme, int(seed), index, train, test))
+    return folds

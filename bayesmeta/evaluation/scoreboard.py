@@ -1,0 +1,376 @@
+"""Every model and peer scored on the same held-out scores, and what the scores say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import chain
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bayesmeta import defaults
+from bayesmeta.data import Dataset
+from bayesmeta.data.load import bundled_folder
+from bayesmeta.data.tables import write_text
+from bayesmeta.errors import EvaluationError, listing
+from bayesmeta.evaluation.comparisons import (
+    AVERAGES,
+    ErrorGrid,
+    build_cells,
+    interval,
+    resample_families,
+)
+from bayesmeta.evaluation.execution import Task, run_folds
+from bayesmeta.evaluation.folds import FoldStore, read_candidates
+from bayesmeta.evaluation.schemes import build_folds
+from bayesmeta.inference.progress import progress_bar
+from bayesmeta.model import ModelSpec
+
+__all__ = ["Scoreboard", "evaluate", "load_scoreboard"]
+
+_LEAK_FREE, _LEAKY = "leave-family-out", "random"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Scoreboard:
+    """Scores of models on held-out scores of lms.
+
+    Parameters
+    ----------
+    cells
+        One row per scheme, model, benchmark and lm family: mean `abs_error`, `crps`,
+        `log_density` (native units), shares `inside_50` and `inside_90`, `n` predictions of
+        `n_scores` different scores.
+    """
+
+    cells: pd.DataFrame
+
+    def table(self) -> pd.DataFrame:
+        """Score every model on every benchmark.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns scheme, model, benchmark, `mae` and `crps` in points, `coverage50` and
+            `coverage90` in percent, `log_density`, and `n` held-out scores. A point forecast has
+            no intervals, and its CRPS is its absolute error.
+        """
+        groups = ["scheme", "model", "benchmark"]
+        metrics = ["abs_error", "inside_50", "inside_90", "crps", "log_density"]
+        weighted = self.cells[metrics].mul(self.cells["n"], axis=0)
+        sums = pd.concat([self.cells[[*groups, "n", "n_scores"]], weighted], axis=1).groupby(
+            groups, sort=False
+        )
+        total = sums[["n", "n_scores"]].sum()
+        means = sums[metrics].sum(min_count=1).div(total["n"], axis=0)
+        percent = 100 * means[["abs_error", "inside_50", "inside_90", "crps"]]
+        percent.columns = ["mae", "coverage50", "coverage90", "crps"]
+        out = percent.assign(log_density=means["log_density"], n=total["n_scores"])
+        return out.reset_index()
+
+    def means(self) -> pd.DataFrame:
+        """Average every model's scores over benchmarks.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns scheme, model, `mae` in points with `lower` and `upper`, `mae_families` (every
+            lm family counts the same within a benchmark), `coverage50` and `coverage90` in
+            percent, `crps` in points, `log_density` per score.
+        """
+        columns = ["coverage50", "coverage90", "crps", "log_density"]
+        averages = self.table().groupby(["scheme", "model"], sort=False)[columns].mean()
+        rows = []
+        for (scheme, model), grid in self._grids().items():
+            one, many = self._weights()
+            lower, upper = interval(grid.mean(many, average="benchmarks"))
+            rows.append(
+                {
+                    "scheme": scheme,
+                    "model": model,
+                    "mae": float(grid.mean(one, average="benchmarks")),
+                    "lower": float(lower),
+                    "upper": float(upper),
+                    "mae_families": float(grid.mean(one, average="families")),
+                }
+            )
+        table = pd.DataFrame(rows).set_index(["scheme", "model"])
+        return table.join(averages).reset_index()
+
+    def differences(self, reference: str) -> pd.DataFrame:
+        """Compare every model with one of them.
+
+        Parameters
+        ----------
+        reference
+            Name of that model.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns scheme, model, reference, average (over `benchmarks` or `families`), and
+            `difference` of the mean absolute errors in points, negative where the model is better
+            than the reference, with `lower` and `upper`.
+
+        Raises
+        ------
+        EvaluationError
+            If the model was not scored.
+        """
+        self._require(reference)
+        one, many = self._weights()
+        grids = self._grids()
+        rows = []
+        for (scheme, model), grid in grids.items():
+            if model == reference or (scheme, reference) not in grids:
+                continue
+            other = grids[scheme, reference]
+            for average in AVERAGES:
+                gap = grid.mean(one, average=average) - other.mean(one, average=average)
+                lower, upper = interval(
+                    grid.mean(many, average=average) - other.mean(many, average=average)
+                )
+                rows.append((scheme, model, reference, average, gap, lower, upper))
+        names = ["scheme", "model", "reference", "average", "difference", "lower", "upper"]
+        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], float))
+
+    def gains(self, model: str, *, over: str) -> pd.DataFrame:
+        """Say by how much one model's error is below another's, benchmark by benchmark.
+
+        Parameters
+        ----------
+        model, over
+            Names of the models.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns scheme, benchmark, model, over, and `gain` in percent of the other model's
+            mean absolute error, with `lower` and `upper`; the row `mean` is the gain in the mean
+            over benchmarks.
+
+        Raises
+        ------
+        EvaluationError
+            If a model was not scored.
+        """
+        self._require(model)
+        self._require(over)
+        one, many = self._weights()
+        grids, rows = self._grids(), []
+        for scheme in self._labels("scheme"):
+            if (scheme, model) not in grids or (scheme, over) not in grids:
+                continue
+            errors = [
+                [_with_mean(grids[scheme, name].by_benchmark(w)) for name in (model, over)]
+                for w in (one, many)
+            ]
+            (gain, resampled) = (100 * (1 - mine / other) for mine, other in errors)
+            lower, upper = interval(resampled)
+            labels = [*self._labels("benchmark"), "mean"]
+            for row in zip(labels, gain, lower, upper, strict=True):
+                rows.append((scheme, row[0], model, over, *map(float, row[1:])))
+        names = ["scheme", "benchmark", "model", "over", "gain", "lower", "upper"]
+        return pd.DataFrame(rows, columns=names)
+
+    def leakage(self) -> pd.DataFrame:
+        """Say how much better models look when siblings stand on both sides of a split.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns model, `random` and `leave_family_out` (mean absolute errors in points),
+            `leakage`, their difference, with `lower` and `upper`. Empty where not both schemes
+            were run.
+        """
+        one, many = self._weights()
+        grids, rows = self._grids(), []
+        for model in self._labels("model"):
+            if (_LEAKY, model) not in grids or (_LEAK_FREE, model) not in grids:
+                continue
+            leaky, free = grids[_LEAKY, model], grids[_LEAK_FREE, model]
+            values = [grid.mean(one, average="benchmarks") for grid in (leaky, free)]
+            lower, upper = interval(
+                free.mean(many, average="benchmarks") - leaky.mean(many, average="benchmarks")
+            )
+            rows.append((model, *values, values[1] - values[0], lower, upper))
+        names = ["model", "random", "leave_family_out", "leakage", "lower", "upper"]
+        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[1:], float))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the cells to a CSV file, whole or not at all.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written.
+        """
+        text = self.cells.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        write_text(Path(path), text=text)
+
+    def _labels(self, column: str) -> list[str]:
+        return list(dict.fromkeys(self.cells[column]))
+
+    def _weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every family once, and families drawn with replacement."""
+        n = len(self._labels("lm_family"))
+        return np.ones(n), resample_families(n)
+
+    def _grids(self) -> dict[tuple[str, str], ErrorGrid]:
+        families, benchmarks = self._labels("lm_family"), self._labels("benchmark")
+        return {
+            (str(scheme), str(model)): ErrorGrid(part, families=families, benchmarks=benchmarks)
+            for (scheme, model), part in self.cells.groupby(["scheme", "model"], sort=False)
+        }
+
+    def _require(self, model: str) -> None:
+        known = self._labels("model")
+        if model not in known:
+            raise EvaluationError(
+                f"model '{model}' was not scored. Allowed: {listing(known)}. Name one of these, "
+                "or add it to the models of the evaluation."
+            )
+
+    def __repr__(self) -> str:
+        what = ", ".join(
+            f"{len(self._labels(f'{name}'))} {name}s" for name in ("scheme", "model", "benchmark")
+        )
+        return f"Scoreboard({what})"
+
+
+def _with_mean(errors: np.ndarray) -> np.ndarray:
+    """Append the mean over benchmarks, shape (..., benchmark + 1)."""
+    return np.concatenate([errors, np.nanmean(errors, axis=-1, keepdims=True)], axis=-1)
+
+
+def load_scoreboard(version: str = "corrected") -> Scoreboard:
+    """Load the recorded evaluation of the bundled data.
+
+    Parameters
+    ----------
+    version
+        Version of the data, `corrected` or `as-published`.
+
+    Returns
+    -------
+    Scoreboard
+        All models and peers under all schemes.
+
+    Raises
+    ------
+    EvaluationError
+        If there is no record of that version.
+
+    Examples
+    --------
+    >>> load_scoreboard()
+    Scoreboard(...)
+    """
+    path = bundled_folder() / f"scoreboard-{version}.csv"
+    if not path.is_file():
+        raise EvaluationError(
+            f"no evaluation of data version '{version}' is recorded. Allowed: as-published, "
+            "corrected."
+        )
+    return Scoreboard(pd.read_csv(path))
+
+
+def evaluate(
+    data: Dataset,
+    models: Sequence[str] = ("full", "scale"),
+    *,
+    scheme: str | Sequence[str] = "random",
+    seeds: int | Iterable[int] = defaults.EVALUATION_SEEDS,
+    specs: Mapping[str, ModelSpec] | None = None,
+    executor: Executor | None = None,
+    out: str | PathLike[str] | None = None,
+    progress: bool = True,
+) -> Scoreboard:
+    """Score models and peers on the same held-out scores.
+
+    Parameters
+    ----------
+    data
+        Validated tables.
+    models
+        Names: `full`, `scale`, `scale+family`; peers `median`, `ols`, `xgboost-scale`,
+        `xgboost-all`, `scale+family-dummies`; keys of `specs`; or paths of spec files.
+    scheme
+        One or more of `random`, `leave-family-out`, `largest`, `leave-benchmark-out`.
+    seeds
+        A number n for the seeds 0 to n - 1, or the seeds themselves.
+    specs
+        Models of your own by name.
+    executor
+        Where folds run: one after the other in this process if left out; any
+        `concurrent.futures.Executor` (threads suit, since sampling runs outside the interpreter
+        lock), or `get_executor(pure=False)` of a Dask client.
+    out
+        A folder in which each finished fold is kept. The same call continues there after an
+        interruption, and gives what it would have given without.
+    progress
+        Whether to show a progress bar on standard error.
+
+    Returns
+    -------
+    Scoreboard
+        Scores by benchmark, means, differences, gains and leakage.
+
+    Raises
+    ------
+    EvaluationError
+        If a scheme or model is not known, a fold has no scores to learn from, the folder holds
+        other results, or workers died.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> board = bm.evaluate(
+    ...     bm.load_dataset(), ["median", "ols"], scheme="largest", progress=False
+    ... )
+    >>> board.means()["model"].tolist()
+    ['median', 'ols']
+    """
+    if not isinstance(data, Dataset):
+        raise EvaluationError(
+            f"data is {data!r}. Allowed: a Dataset, such as bm.load_dataset() or "
+            "bm.read_dataset(folder)."
+        )
+    candidates = read_candidates([models] if isinstance(models, str) else models, specs=specs)
+    names = dict.fromkeys([scheme] if isinstance(scheme, str) else scheme)
+    folds = {name: build_folds(data, scheme=name, seeds=_read_seeds(seeds)) for name in names}
+    store = None
+    if out is not None:
+        store = FoldStore(Path(out), dataset=data, candidates=candidates)
+    finished: dict[Task, pd.DataFrame] = {}
+    left: list[Task] = []
+    for candidate in candidates:  # one after the other, so that few compiled models are needed
+        for fold in chain.from_iterable(folds.values()):
+            rows = store.read(candidate, fold) if store is not None else None
+            if rows is None:
+                left.append((candidate, fold))
+            else:
+                finished[candidate, fold] = rows
+    total = len(finished) + len(left)
+    with progress_bar("evaluating", total=total, unit="folds", shown=progress) as show:
+        show(len(finished), "")
+        for task, rows in run_folds(data, left, executor=executor):
+            if store is not None:
+                store.write(*task, rows=rows)
+            finished[task] = rows
+            show(len(finished), task[0].name)
+    ordered = [finished[c, f] for part in folds.values() for c in candidates for f in part]
+    return Scoreboard(build_cells(pd.concat(ordered)))
+
+
+def _read_seeds(seeds: int | Iterable[int]) -> list[int]:
+    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not chosen or any(not isinstance(seed, int) or seed < 0 for seed in chosen):
+        raise EvaluationError(
+            f"seeds is {seeds!r}. Allowed: a whole number from 1 up, or whole numbers from 0 up."
+        )
+    return chosen
