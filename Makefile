@@ -16,7 +16,7 @@ USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help fit test lint figures notebooks clean
+.PHONY: help fit test lint scoreboard figures notebooks clean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS=...] [PYTHON=...]'
@@ -37,6 +37,15 @@ lint: $(DEV_READY) ## check style, types and the direction of imports
 	@$(BIN)/pyright
 	@echo 'import-linter'
 	@$(BIN)/lint-imports --no-logo
+
+SCORED := --scheme random,leave-family-out,largest --seeds 50 --models full,scale,scale+family,$\
+    median,ols,xgboost-scale,xgboost-all,scale+family-dummies
+
+scoreboard: $(DEV_READY) ## score all models and peers on held-out scores; half an hour
+	@for version in corrected as-published; do \
+	    $(BIN)/bayesmeta evaluate $(SCORED) --data-version $$version --out out/scores-$$version \
+	        $(ARGS) && cp out/scores-$$version/scoreboard.csv data/scoreboard-$$version.csv \
+	        || exit; done
 
 figures: $(RUN_READY) ## draw every figure anew into figures/
 	@$(BIN)/bayesmeta plot all --out figures/ $(ARGS)

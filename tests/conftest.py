@@ -53,13 +53,19 @@ def write_scores(seed=3):
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory):
-    """Twelve lms of five families on four benchmarks of two task families."""
+def small_folder(tmp_path_factory):
+    """The tables of the small dataset as files."""
     folder = tmp_path_factory.mktemp("small")
     (folder / "lms.csv").write_text(LMS)
     (folder / "scores.csv").write_text(write_scores())
     (folder / "benchmarks.csv").write_text(BENCHMARKS)
-    return read_dataset(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small(small_folder):
+    """Twelve lms of five families on four benchmarks of two task families."""
+    return read_dataset(small_folder)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +22,7 @@ from bayesmeta.cli.shared import (
     show,
     show_frame,
 )
-from bayesmeta.errors import QueryError
+from bayesmeta.errors import QueryError, listing, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,11 +92,42 @@ def evaluate_command(
     if out is not None:
         board.save(out / RECORD)
     if fmt == "table":
-        _show_all(board)
+        _show_parts(_list_parts(board))
     else:
         show_frame(board.table(), fmt=fmt)
     if out is not None:
         say(f"wrote {out / RECORD}")
+
+
+@app.command("scoreboard")
+def scoreboard_command(
+    part: Annotated[
+        str,
+        typer.Option(
+            "--show",
+            metavar="PART",
+            help="means, benchmarks, differences, gains, leakage; all of them in a table if left "
+            "out.",
+        ),
+    ] = "all",
+    version: Version = "corrected",
+    fmt: Format = "table",
+) -> None:
+    """Print the recorded evaluation of the bundled data."""
+    from bayesmeta.evaluation import load_scoreboard
+
+    check_format(fmt)
+    board = load_scoreboard(version)
+    parts = _list_parts(board)
+    if part not in (*parts, "all"):
+        allowed = [*parts, "all"]
+        raise QueryError(
+            f"--show '{part}' is not known.{suggest(part, allowed)} Allowed: {listing(allowed)}."
+        )
+    if fmt == "table":
+        _show_parts(parts if part == "all" else {part: parts[part]})
+    else:
+        show_frame(parts["benchmarks" if part == "all" else part][1], fmt=fmt)
 
 
 @contextmanager
@@ -132,29 +163,38 @@ def _read_seeds(text: str) -> int | range:
     return int(text)
 
 
-def _show_all(board: Scoreboard) -> None:
-    """Print every summary, the most condensed last."""
-    models = list(dict.fromkeys(board.cells["model"]))
+def _list_parts(board: Scoreboard) -> dict[str, tuple[str, pd.DataFrame]]:
+    """List title and table of every summary, the most condensed last."""
+    import pandas as pd
+
+    first = str(board.cells["model"].iloc[0])
+    models = set(board.cells["model"])
     ci = f"{defaults.CI_PROB:.0%} intervals over lm families"
-    _show_part(f"Errors by benchmark ({_POINTS}; coverage in percent)", board.table())
-    for model, over in (("full", "scale"), ("xgboost-all", "xgboost-scale")):
-        if model in models and over in models:
-            _show_part(
-                f"Error of {model} below that of {over}, percent of the latter; {ci}",
-                board.gains(model, over=over).drop(columns=["model", "over"]),
-            )
-    if len(models) > 1:
-        _show_part(
-            f"Difference in mean error from {models[0]} ({_POINTS}; negative: better than "
-            f"{models[0]}); {ci}",
-            board.differences(models[0]).drop(columns="reference"),
-        )
-    _show_part(f"Leakage: error on unseen families less that on random splits ({_POINTS}; {ci})",
-               board.leakage())  # fmt: skip
-    _show_part(f"Means over benchmarks ({_POINTS}; {ci}; coverage in percent)", board.means())
+    pairs = [("full", "scale"), ("xgboost-all", "xgboost-scale")]
+    gains = [board.gains(model, over=over) for model, over in pairs if {model, over} <= models]
+    parts = {
+        "benchmarks": (f"Errors by benchmark ({_POINTS}; coverage in percent)", board.table()),
+        "gains": (
+            f"Gain: error below that of another model, in percent of the latter; {ci}",
+            pd.concat(gains) if gains else pd.DataFrame(),
+        ),
+        "differences": (
+            f"Difference in mean error from {first} ({_POINTS}; negative: better); {ci}",
+            board.differences(first).drop(columns="reference"),
+        ),
+        "leakage": (
+            f"Leakage: error on unseen families less that on random splits ({_POINTS}); {ci}",
+            board.leakage(),
+        ),
+        "means": (
+            f"Means over benchmarks ({_POINTS}; coverage in percent); {ci}",
+            board.means(),
+        ),
+    }
+    return {name: part for name, part in parts.items() if len(part[1])}
 
 
-def _show_part(title: str, table: pd.DataFrame) -> None:
-    if len(table):
+def _show_parts(parts: Mapping[str, tuple[str, pd.DataFrame]]) -> None:
+    for title, table in parts.values():
         show(f"\n{title}:")
         show_frame(table, fmt="table")

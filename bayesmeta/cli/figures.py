@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from bayesmeta.cli.shared import (
     CiProb,
     FitOption,
     Format,
+    Version,
     check_folder,
     check_format,
     check_out,
@@ -22,14 +23,17 @@ from bayesmeta.cli.shared import (
     show_frame,
 )
 from bayesmeta.errors import QueryError, listing, suggest
-from bayesmeta.inference import Fit
+
+if TYPE_CHECKING:
+    from bayesmeta.inference import Fit
+    from bayesmeta.reporting.plots import Drawn
 
 app = typer.Typer()
 
 
 @app.command("plot")
 def plot_command(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="forest, curve or all.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="forest, curve, scoreboard or all.")],
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="A .pdf, .png or .svg; for all: a folder.")
     ],
@@ -37,28 +41,32 @@ def plot_command(
     by: Annotated[str | None, typer.Option("--by", metavar="BY")] = None,
     fit: FitOption = None,
     ci_prob: CiProb = defaults.CI_PROB,
+    version: Version = "corrected",
     fmt: Format = "table",
 ) -> None:
     """Draw a figure; print its path and the numbers drawn."""
+    from bayesmeta.evaluation import load_scoreboard
     from bayesmeta.reporting import plots
 
     check_format(fmt)
-    kinds = ("forest", "curve")
+    kinds = ("forest", "curve", "scoreboard")
     if kind not in (*kinds, "all"):
         raise QueryError(
             f"figure '{kind}' is not known.{suggest(kind, [*kinds, 'all'])} Allowed: "
             f"{listing([*kinds, 'all'])}."
         )
-    fitted = load_fit(fit)
     if kind == "all":
         paths = [out / f"{name}{ending}" for name in kinds for ending in (".pdf", ".png")]
     else:
         check_out(out)
         paths = [out]
-    drawn = {
-        name: _draw(name, fitted, decision=decision, by=by, ci_prob=ci_prob)
-        for name in (kinds if kind == "all" else (kind,))
-    }
+    drawn: dict[str, Drawn] = {}
+    if kind in ("scoreboard", "all"):
+        drawn["scoreboard"] = plots.scoreboard(load_scoreboard(version))
+    if kind != "scoreboard":
+        fitted = load_fit(fit)
+        for name in ("forest", "curve") if kind == "all" else (kind,):
+            drawn[name] = _draw(name, fitted, decision=decision, by=by, ci_prob=ci_prob)
     if kind == "all":
         check_folder(out)
     saved = [
@@ -75,7 +83,7 @@ def plot_command(
     (show if fmt == "table" else say)("\n".join(saved))
 
 
-def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob: float) -> Any:
+def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob: float) -> Drawn:
     from bayesmeta.effects import curve, effects
     from bayesmeta.reporting import plots
 

@@ -209,7 +209,7 @@ class Scoreboard:
         DataError
             If the file cannot be written.
         """
-        text = self.cells.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        text = self.cells.to_csv(index=False, float_format="%.5g", lineterminator="\n")
         write_text(Path(path), text=text)
 
     def _labels(self, column: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +24,9 @@ from bayesmeta.design import DECISIONS, UNDISCLOSED
 from bayesmeta.effects.contrasts import Effects
 from bayesmeta.effects.curves import Curve
 from bayesmeta.errors import QueryError, listing
+from bayesmeta.evaluation import Scoreboard
 
-__all__ = ["COLUMN_WIDTH", "Drawn", "curve", "forest", "save_figure"]
+__all__ = ["COLUMN_WIDTH", "Drawn", "curve", "forest", "save_figure", "scoreboard"]
 
 COLUMN_WIDTH = 3.35
 """Inches: one column of a two-column paper."""
@@ -39,6 +41,18 @@ _VERDICT_STYLE: dict[str, dict[str, Any]] = {
     "identified": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
     "weakly identified": {"color": "#E69F00", "marker": "s", "markerfacecolor": "#E69F00"},
     "prior-driven": {"color": _FAINT, "marker": "D", "markerfacecolor": "white"},
+}
+_SCHEME_STYLE: dict[str, dict[str, Any]] = {
+    "random": {"color": "#56B4E9", "marker": "o", "markerfacecolor": "white"},
+    "leave-family-out": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
+    "largest": {"color": "#D55E00", "marker": "s", "markerfacecolor": "#D55E00"},
+    "leave-benchmark-out": {"color": "#009E73", "marker": "D", "markerfacecolor": "#009E73"},
+}
+_SCHEME_NAMES = {
+    "random": "random thirds of the lms",
+    "leave-family-out": "unseen lm families",
+    "largest": "largest lms",
+    "leave-benchmark-out": "unseen benchmarks",
 }
 _STYLE: Any = {
     "font.size": 7,
@@ -225,6 +239,78 @@ def _panel_title(target: str, optimum: pd.Series) -> str:
     probability = _short(float(optimum[band]))
     joint = "" if probability[0] in "<>" else "= "
     return f"{target.replace('_', ' ')}\nP(best at {low}-{high}) {joint}{probability}"
+
+
+def scoreboard(
+    board: Scoreboard,
+    *,
+    schemes: Sequence[str] = ("random", "leave-family-out"),
+    models: Sequence[str] | None = None,
+    width: float = COLUMN_WIDTH,
+) -> Drawn:
+    """Draw the mean absolute error of every model, one row per model and a mark per scheme.
+
+    Parameters
+    ----------
+    board
+        Scores.
+    schemes
+        Schemes to show, where they were run.
+    models
+        Models to show, top to bottom; if left out, all but the training median, which is so far
+        off that nothing else could be told apart, the best on the last scheme first.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the means drawn.
+
+    Raises
+    ------
+    QueryError
+        If none of the schemes or models was scored.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> drawn = scoreboard(bm.load_scoreboard())
+    >>> sorted(drawn.table["scheme"].unique())
+    ['leave-family-out', 'random']
+    """
+    means = board.means()
+    table = means[means["scheme"].isin(list(schemes))]
+    if models is None:
+        last = table[table["scheme"] == table["scheme"].iloc[-1]] if len(table) else table
+        models = [m for m in last.sort_values("mae")["model"] if m != "median"]
+    table = table[table["model"].isin(list(models))].reset_index(drop=True)
+    if table.empty:
+        scored = [listing(dict.fromkeys(means[column])) for column in ("scheme", "model")]
+        raise QueryError(
+            f"nothing of {listing(schemes)} and {listing(models)} was scored. Allowed schemes: "
+            f"{scored[0]}; models: {scored[1]}."
+        )
+    shown = [name for name in _SCHEME_STYLE if name in set(table["scheme"])]
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, 0.9 + 0.24 * len(models)), layout="constrained")
+        axes = figure.subplots()
+        for k, scheme in enumerate(shown):
+            part = table[table["scheme"] == scheme].set_index("model").reindex(list(models))
+            height = np.arange(len(models))[::-1] + 0.16 * ((len(shown) - 1) / 2 - k)
+            error = np.stack([part["mae"] - part["lower"], part["upper"] - part["mae"]])
+            axes.errorbar(part["mae"], height, xerr=error, linestyle="none", markersize=3.2,
+                          elinewidth=1.0, markeredgewidth=0.8, label=_SCHEME_NAMES[scheme],
+                          **_SCHEME_STYLE[scheme])  # fmt: skip
+        axes.set_yticks(np.arange(len(models))[::-1], list(models))
+        axes.tick_params(axis="y", length=0)
+        figure.legend(loc="outside upper center", ncols=2, frameon=False, handletextpad=0.2)
+        figure.supxlabel(
+            "mean absolute error (percentage points), mean over benchmarks;\n"
+            f"{defaults.CI_PROB:.0%} intervals: lm families drawn with replacement",
+            fontsize=7,
+        )
+    return Drawn(figure, table)
 
 
 def save_figure(drawn: Drawn, path: str | PathLike[str]) -> Path:

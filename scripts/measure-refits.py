@@ -1,0 +1,108 @@
+"""Measure what a refit costs and whether short, warm-started chains can be trusted.
+
+Usage: measure-refits.py [--out FILE.json]
+
+All in one run, on one core, on the folds of two random splits of the bundled data:
+
+- warm: compiled once, chains start at draws of a run given all scores (what `evaluate` does)
+- cold: compiled once, the same short chains start where the prior says
+- rebuild: the model is built and compiled anew for every fold
+- reference: compiled once, long chains, for two folds; what warm chains should agree with
+
+The Monte Carlo error is the standard deviation over sampler seeds of a fold's mean absolute error.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+import bayesmeta as bm
+from bayesmeta import defaults
+from bayesmeta.evaluation.schemes import build_folds
+from bayesmeta.evaluation.scores import score_refit
+from bayesmeta.inference.refit import Refitter
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLER_SEEDS = (11, 12, 13)
+REBUILT_FOLDS, REFERENCE_FOLDS = 3, 2
+LONG = {"chains": 4, "tune": 500, "draws": 500}
+
+
+def score(refitter, fold, *, seed, **settings):
+    """Refit and score: seconds, mean absolute error over benchmarks in points, predictions."""
+    refit = refitter.refit(fold.train, seed=seed, **settings)
+    scores = score_refit(refit, spec=refitter.spec, test=fold.test, seed=seed)
+    benchmark = refit.design.outcomes.benchmark_index[fold.test]
+    errors = [scores["abs_error"][benchmark == b].mean() for b in np.unique(benchmark)]
+    return refit.seconds, 100 * float(np.mean(errors)), 100 * scores["estimate"]
+
+
+def repeat(refitter, folds):
+    """Refit every fold with several sampler seeds; arrays of shape (fold, seed) and predictions."""
+    runs = [[score(refitter, fold, seed=seed) for seed in SAMPLER_SEEDS] for fold in folds]
+    seconds = np.array([[run[0] for run in row] for row in runs])
+    errors = np.array([[run[1] for run in row] for row in runs])
+    return seconds, errors, [np.mean([run[2] for run in row], axis=0) for row in runs]
+
+
+def summarise(seconds, errors):
+    """Median seconds, and the Monte Carlo error pooled over folds."""
+    return {
+        "median_seconds": round(float(np.median(seconds)), 2),
+        "mae": round(float(errors.mean()), 3),
+        "mae_monte_carlo_sd": round(float(np.sqrt(errors.var(axis=1, ddof=1).mean())), 3),
+    }
+
+
+def rebuild(data, spec, fold):
+    """Build, compile and sample one fold from nothing."""
+    started = time.perf_counter()
+    Refitter(data, spec=spec, warm=False).refit(fold.train, seed=SAMPLER_SEEDS[0])
+    return time.perf_counter() - started
+
+
+def main():
+    """Measure and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "data" / "refits.json")
+    arguments = parser.parse_args()
+    data, spec = bm.load_dataset(), bm.ModelSpec()
+    folds = build_folds(data, scheme="random", seeds=range(2))
+    rebuilt = [rebuild(data, spec, fold) for fold in folds[:REBUILT_FOLDS]]
+    started = time.perf_counter()
+    warm = Refitter(data, spec=spec)
+    set_up = time.perf_counter() - started
+    warm_seconds, warm_errors, predictions = repeat(warm, folds)
+    cold = Refitter(data, spec=spec, warm=False)
+    cold_seconds, cold_errors, _ = repeat(cold, folds)
+    gaps, reference = [], []
+    for fold, prediction in zip(folds[:REFERENCE_FOLDS], predictions, strict=False):
+        _, error, estimate = score(cold, fold, seed=1, **LONG)
+        reference.append(error)
+        gaps.append(float(np.sqrt(np.mean((prediction - estimate) ** 2))))
+    record = {
+        "folds": len(folds),
+        "sampler_seeds": len(SAMPLER_SEEDS),
+        "chains": defaults.REFIT_CHAINS,
+        "tune": defaults.REFIT_TUNE,
+        "draws": defaults.REFIT_DRAWS,
+        "set_up_seconds": round(set_up, 1),
+        "warm": summarise(warm_seconds, warm_errors),
+        "cold": summarise(cold_seconds, cold_errors),
+        "rebuild": {"median_seconds": round(float(np.median(rebuilt)), 2)},
+        "reference": {
+            **LONG,
+            "mae": [round(error, 3) for error in reference],
+            "warm_mae": [round(float(e), 3) for e in warm_errors[:REFERENCE_FOLDS].mean(axis=1)],
+            "rms_difference_of_predictions": [round(gap, 3) for gap in gaps],
+        },
+    }
+    arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(record, indent=2))
+
+
+if __name__ == "__main__":
+    main()
