@@ -79,6 +79,9 @@ SCORED_PROBS: Final = (0.5, 0.9)
 BOOTSTRAP_DRAWS: Final = 2000
 """Resamples of lm families: an interval's ends then move by a hundredth of its width or two."""
 
+BOOTSTRAP_FAMILIES: Final = 10
+"""Fewer held-out families than this are not resampled: they do not stand for others."""
+
 PREDICTIVE_DRAWS: Final = 1200
 """Simulated scores behind each CRPS, spread over the posterior draws."""
 

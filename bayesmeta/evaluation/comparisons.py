@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 
-__all__ = ["AVERAGES", "ErrorGrid", "build_cells", "interval"]
+__all__ = [
+    "AVERAGES",
+    "ErrorGrid",
+    "build_cells",
+    "interval",
+    "mean_known",
+    "resample_families",
+]
 
 METRICS = ("abs_error", "crps", "log_density", "inside_50", "inside_90")
 AVERAGES = ("benchmarks", "families")
@@ -95,9 +102,23 @@ class ErrorGrid:
         with np.errstate(invalid="ignore"):
             return (weight @ (count * self.error)) / np.where(total > 0, total, np.nan)
 
-    def mean(self, weight: NDArray[np.float64], *, average: str) -> NDArray[np.float64]:
+    @property
+    def n_families(self) -> int:
+        """Number of families with a score."""
+        return int((self.count.sum(axis=1) > 0).sum())
+
+    def mean(
+        self, weight: NDArray[np.float64], *, average: str = "benchmarks"
+    ) -> NDArray[np.float64]:
         """Average over benchmarks too, shape (...)."""
-        return np.nanmean(self.by_benchmark(weight, average=average), axis=-1)
+        return mean_known(self.by_benchmark(weight, average=average))
+
+
+def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average the last axis without what is missing; NaN where nothing is known."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=-1)
+    return np.where(known, values, 0.0).sum(axis=-1) / np.where(count > 0, count, np.nan)
 
 
 def resample_families(n_families: int, *, seed: int = defaults.SEED) -> NDArray[np.float64]:

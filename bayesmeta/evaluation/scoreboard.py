@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data import Dataset
@@ -22,6 +23,7 @@ from bayesmeta.evaluation.comparisons import (
     ErrorGrid,
     build_cells,
     interval,
+    mean_known,
     resample_families,
 )
 from bayesmeta.evaluation.execution import Task, run_folds
@@ -78,28 +80,20 @@ class Scoreboard:
         Returns
         -------
         pandas.DataFrame
-            Columns scheme, model, `mae` in points with `lower` and `upper`, `mae_families` (every
-            lm family counts the same within a benchmark), `coverage50` and `coverage90` in
-            percent, `crps` in points, `log_density` per score.
+            Columns scheme, model, `mae` in points with `lower` and `upper` (missing where too few
+            families were held out), `mae_families` (every lm family counts the same within a
+            benchmark), `coverage50` and `coverage90` in percent, `crps` in points, `log_density`
+            per score.
         """
         columns = ["coverage50", "coverage90", "crps", "log_density"]
         averages = self.table().groupby(["scheme", "model"], sort=False)[columns].mean()
-        rows = []
+        weights, rows = self._weights(), []
         for (scheme, model), grid in self._grids().items():
-            one, many = self._weights()
-            lower, upper = interval(grid.mean(many, average="benchmarks"))
-            rows.append(
-                {
-                    "scheme": scheme,
-                    "model": model,
-                    "mae": float(grid.mean(one, average="benchmarks")),
-                    "lower": float(lower),
-                    "upper": float(upper),
-                    "mae_families": float(grid.mean(one, average="families")),
-                }
-            )
-        table = pd.DataFrame(rows).set_index(["scheme", "model"])
-        return table.join(averages).reset_index()
+            values = self._summarise(grid.mean(weights), grid)
+            rows.append((scheme, model, *values, grid.mean(weights[0], average="families")))
+        names = ["scheme", "model", "mae", "lower", "upper", "mae_families"]
+        table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[2:], float))
+        return table.merge(averages.reset_index(), on=["scheme", "model"])
 
     def differences(self, reference: str) -> pd.DataFrame:
         """Compare every model with one of them.
@@ -122,19 +116,15 @@ class Scoreboard:
             If the model was not scored.
         """
         self._require(reference)
-        one, many = self._weights()
-        grids = self._grids()
-        rows = []
+        grids, weights, rows = self._grids(), self._weights(), []
         for (scheme, model), grid in grids.items():
-            if model == reference or (scheme, reference) not in grids:
+            other = grids.get((scheme, reference))
+            if model == reference or other is None:
                 continue
-            other = grids[scheme, reference]
             for average in AVERAGES:
-                gap = grid.mean(one, average=average) - other.mean(one, average=average)
-                lower, upper = interval(
-                    grid.mean(many, average=average) - other.mean(many, average=average)
-                )
-                rows.append((scheme, model, reference, average, gap, lower, upper))
+                gap = grid.mean(weights, average=average) - other.mean(weights, average=average)
+                values = self._summarise(gap, grid, other)
+                rows.append((scheme, model, reference, average, *values))
         names = ["scheme", "model", "reference", "average", "difference", "lower", "upper"]
         return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], float))
 
@@ -160,22 +150,18 @@ class Scoreboard:
         """
         self._require(model)
         self._require(over)
-        one, many = self._weights()
-        grids, rows = self._grids(), []
+        grids, weights, rows = self._grids(), self._weights(), []
+        labels = [*self._labels("benchmark"), "mean"]
         for scheme in self._labels("scheme"):
-            if (scheme, model) not in grids or (scheme, over) not in grids:
+            mine, other = grids.get((scheme, model)), grids.get((scheme, over))
+            if mine is None or other is None:
                 continue
-            errors = [
-                [_with_mean(grids[scheme, name].by_benchmark(w)) for name in (model, over)]
-                for w in (one, many)
-            ]
-            (gain, resampled) = (100 * (1 - mine / other) for mine, other in errors)
-            lower, upper = interval(resampled)
-            labels = [*self._labels("benchmark"), "mean"]
-            for row in zip(labels, gain, lower, upper, strict=True):
-                rows.append((scheme, row[0], model, over, *map(float, row[1:])))
+            errors = [_with_mean(grid.by_benchmark(weights)) for grid in (mine, other)]
+            values = self._summarise(100 * (1 - errors[0] / errors[1]), mine, other)
+            for label, *numbers in zip(labels, *values, strict=True):
+                rows.append((scheme, label, model, over, *numbers))
         names = ["scheme", "benchmark", "model", "over", "gain", "lower", "upper"]
-        return pd.DataFrame(rows, columns=names)
+        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], float))
 
     def leakage(self) -> pd.DataFrame:
         """Say how much better models look when siblings stand on both sides of a split.
@@ -187,17 +173,13 @@ class Scoreboard:
             `leakage`, their difference, with `lower` and `upper`. Empty where not both schemes
             were run.
         """
-        one, many = self._weights()
-        grids, rows = self._grids(), []
+        grids, weights, rows = self._grids(), self._weights(), []
         for model in self._labels("model"):
-            if (_LEAKY, model) not in grids or (_LEAK_FREE, model) not in grids:
-                continue
-            leaky, free = grids[_LEAKY, model], grids[_LEAK_FREE, model]
-            values = [grid.mean(one, average="benchmarks") for grid in (leaky, free)]
-            lower, upper = interval(
-                free.mean(many, average="benchmarks") - leaky.mean(many, average="benchmarks")
-            )
-            rows.append((model, *values, values[1] - values[0], lower, upper))
+            leaky, free = grids.get((_LEAKY, model)), grids.get((_LEAK_FREE, model))
+            if leaky is not None and free is not None:
+                errors = leaky.mean(weights), free.mean(weights)
+                values = self._summarise(errors[1] - errors[0], leaky, free)
+                rows.append((model, errors[0][0], errors[1][0], *values))
         names = ["model", "random", "leave_family_out", "leakage", "lower", "upper"]
         return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[1:], float))
 
@@ -215,10 +197,20 @@ class Scoreboard:
     def _labels(self, column: str) -> list[str]:
         return list(dict.fromkeys(self.cells[column]))
 
-    def _weights(self) -> tuple[np.ndarray, np.ndarray]:
-        """Every family once, and families drawn with replacement."""
+    def _weights(self) -> NDArray[np.float64]:
+        """Every family once in the first row, families drawn with replacement in the others."""
         n = len(self._labels("lm_family"))
-        return np.ones(n), resample_families(n)
+        return np.vstack([np.ones(n), resample_families(n)])
+
+    @staticmethod
+    def _summarise(
+        values: NDArray[np.float64], *grids: ErrorGrid
+    ) -> tuple[NDArray[np.float64], ...]:
+        """Value and ends of its interval, which a handful of families cannot give."""
+        if min(grid.n_families for grid in grids) < defaults.BOOTSTRAP_FAMILIES:
+            nothing = np.full_like(values[0], np.nan)
+            return values[0], nothing, nothing
+        return values[0], *interval(values[1:])
 
     def _grids(self) -> dict[tuple[str, str], ErrorGrid]:
         families, benchmarks = self._labels("lm_family"), self._labels("benchmark")
@@ -242,9 +234,9 @@ class Scoreboard:
         return f"Scoreboard({what})"
 
 
-def _with_mean(errors: np.ndarray) -> np.ndarray:
+def _with_mean(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Append the mean over benchmarks, shape (..., benchmark + 1)."""
-    return np.concatenate([errors, np.nanmean(errors, axis=-1, keepdims=True)], axis=-1)
+    return np.concatenate([errors, mean_known(errors)[..., None]], axis=-1)
 
 
 def load_scoreboard(version: str = "corrected") -> Scoreboard:
