@@ -1,6 +1,7 @@
 """What the documents say is what the package does: output, numbers, names, files, modules."""
 
 import importlib.util
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -26,6 +27,7 @@ FORBIDDEN = (
     *(f"{name}.org" for name in ("py" + "pi", "python" + "hosted", "ana" + "conda")),
     "arti" + "factory",
 )
+QUICK = ("query", "effects", "check", "curve", "scoreboard", "data show", "data validate")
 LONGEST_LINE = 5000  # longer ones hold encoded images, in which any word may turn up by chance
 
 # Versions of Python, the reference lm of the scaling law in billions, and numbers that are words.
@@ -84,13 +86,20 @@ def count_facts():
     }
 
 
+def read_refits():
+    """Recorded costs of a refit that prose quotes."""
+    record = json.loads((ROOT / "data" / "refits.json").read_text(encoding="utf-8"))
+    seconds = [record[name]["median_seconds"] for name in ("warm", "cold", "rebuild")]
+    return {str(value) for value in (*seconds, record["warm"]["mae_monte_carlo_sd"])}
+
+
 def test_console_blocks_show_what_the_commands_print():
     assert read_script("refresh-docs.py").refresh(README) == README
 
 
 def test_there_are_console_blocks_of_every_quick_command():
     shown = "".join(blocks("console"))
-    for command in ("query", "effects", "check", "curve", "data show", "data validate"):
+    for command in QUICK:
         assert f"$ bayesmeta {command}" in shown
 
 
@@ -116,7 +125,7 @@ def test_every_number_in_the_prose_is_printed_by_a_command_or_counted():
     printed = set(NUMBER.findall("".join(blocks("console"))))
     constants = [v for k, v in vars(defaults).items() if k.isupper() and isinstance(v, int | float)]
     known = {f"{value:g}" for value in constants} | {f"{100 * value:g}" for value in constants}
-    known |= {str(value) for value in count_facts().values()} | OTHER
+    known |= {str(value) for value in count_facts().values()} | read_refits() | OTHER
     assert set(NUMBER.findall(prose())) - printed - known == set()
 
 

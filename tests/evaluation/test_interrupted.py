@@ -1,0 +1,102 @@
+"""A process stopped in the middle of an evaluation costs the folds it was at, and nothing else."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+MODELS = ("median", "ols", "xgboost-scale")
+SEEDS = 12
+N_FOLDS = len(MODELS) * SEEDS * 3
+
+STOP_AFTER = 20
+"""Folds to store before the end comes. The rest takes seconds, mostly for the trees, which come
+last, so that a process that is looked at every few milliseconds is stopped in time."""
+
+PATIENCE = 120
+"""Seconds that a busy machine may need for all folds."""
+
+KILLED, INTERRUPTED = -signal.SIGKILL, 130
+
+# A process started in the background of a script ignores the signal of Ctrl-C; this one must not.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from bayesmeta.cli import main
+main()
+"""
+
+
+def start(small_folder, out):
+    words = [
+        "evaluate", str(small_folder), "--models", ",".join(MODELS), "--scheme", "random",
+        "--seeds", str(SEEDS), "--out", str(out), "--workers", "1", "--format", "json",
+    ]  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def finish(small_folder, out):
+    """Run the command to its end: what it printed, and the table it wrote."""
+    process = start(small_folder, out)
+    printed, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    assert len(stored_in(out)) == N_FOLDS
+    return printed, (out / "scoreboard.csv").read_bytes()
+
+
+def stop(small_folder, out, *, by):
+    """Run the command until it has stored some more folds: how it ended, and what it said."""
+    wanted = len(stored_in(out)) + STOP_AFTER
+    process = start(small_folder, out)
+    limit = time.monotonic() + PATIENCE
+    while len(stored_in(out)) < wanted and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.005)
+    process.send_signal(by)
+    printed, said = process.communicate(timeout=PATIENCE)
+    assert printed == ""
+    assert wanted <= len(stored_in(out)) < N_FOLDS
+    assert not (out / "scoreboard.csv").exists()
+    return process.returncode, said
+
+
+def stored_in(out):
+    return {path.name: path.read_bytes() for path in (out / "folds").glob("[!.]*")}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(small_folder, tmp_path_factory):
+    return finish(small_folder, tmp_path_factory.mktemp("whole") / "run")
+
+
+def test_killed_evaluation_goes_on_to_the_same_result(small_folder, uninterrupted, tmp_path):
+    out = tmp_path / "run"
+    code, _ = stop(small_folder, out, by=signal.SIGKILL)
+    assert code == KILLED
+    before = stored_in(out)
+    assert finish(small_folder, out) == uninterrupted
+    # What was finished was taken as it was, with the seconds that it took then.
+    assert stored_in(out).items() >= before.items()
+
+
+def test_killed_twice_and_with_parts_of_files_left_behind(small_folder, uninterrupted, tmp_path):
+    out = tmp_path / "run"
+    stop(small_folder, out, by=signal.SIGKILL)
+    # A process that dies while it writes leaves a part of a file under a name of its own.
+    for part in (out / "folds" / ".ols-random-011-001.csv.4711.tmp", out / ".manifest.json.1.tmp"):
+        part.write_text("scheme,seed,fo")
+    stop(small_folder, out, by=signal.SIGKILL)
+    assert finish(small_folder, out) == uninterrupted
+
+
+def test_interrupted_evaluation_says_where_its_folds_are(small_folder, uninterrupted, tmp_path):
+    out = tmp_path / "run"
+    code, said = stop(small_folder, out, by=signal.SIGINT)
+    assert code == INTERRUPTED
+    assert f"interrupted: finished folds are kept in {out}" in said
+    assert "Traceback" not in said
+    assert finish(small_folder, out) == uninterrupted
