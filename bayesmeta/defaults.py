@@ -93,3 +93,6 @@ LARGEST_HELD_OUT: Final = 5
 
 EVALUATION_SEEDS: Final = 10
 """Re-splits of the random scheme; the paper's protocol has 50."""
+
+MOST_SEEDS: Final = 1000
+"""More re-splits than this are a slip of the pen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -28,6 +29,7 @@ Task = tuple[Candidate, Fold]
 _WAITING = 64
 """Tasks handed to an executor at once: enough to keep a cluster busy, few enough to stop soon."""
 
+_ADDRESS = re.compile(r"\w+://[^\s/]+:\d+")
 _DASK_SECONDS = 10
 """How long a scheduler may take to answer."""
 
@@ -108,13 +110,18 @@ def connect_dask(address: str) -> Iterator[Executor]:
         raise EvaluationError(
             "Dask is not installed. Install it with: pip install bayesmeta[dask]"
         ) from error
+    allowed = (
+        "Allowed: the address of a running scheduler, such as tcp://127.0.0.1:8786. Start one with "
+        "`dask scheduler`, and workers with `dask worker ADDRESS`."
+    )
+    if not _ADDRESS.fullmatch(address):  # the client would retry it and be noisy about it
+        raise EvaluationError(f"no Dask scheduler answers at '{address}': no address. {allowed}")
     try:
         client = Client(address, timeout=_DASK_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise EvaluationError(
             f"no Dask scheduler answers at '{address}' within {_DASK_SECONDS} s ({error}). "
-            "Allowed: the address of a running scheduler, such as tcp://127.0.0.1:8786. Start one "
-            "with `dask scheduler`, and workers with `dask worker ADDRESS`."
+            f"{allowed}"
         ) from error
     with client:
         if not client.scheduler_info()["workers"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from bayesmeta.evaluation.comparisons import (
 )
 from bayesmeta.evaluation.execution import Task, run_folds
 from bayesmeta.evaluation.folds import FoldStore, read_candidates
-from bayesmeta.evaluation.schemes import build_folds
+from bayesmeta.evaluation.schemes import SCHEMES, build_folds
 from bayesmeta.inference.progress import progress_bar
 from bayesmeta.model import ModelSpec
 
@@ -334,7 +334,13 @@ def evaluate(
         )
     candidates = read_candidates([models] if isinstance(models, str) else models, specs=specs)
     names = dict.fromkeys([scheme] if isinstance(scheme, str) else scheme)
-    folds = {name: build_folds(data, scheme=name, seeds=_read_seeds(seeds)) for name in names}
+    chosen = _read_seeds(seeds)
+    folds = {name: build_folds(data, scheme=name, seeds=chosen) for name in names}
+    if not any(folds.values()):
+        raise EvaluationError(
+            f"no score is held out: the schemes are [{listing(names)}], the data are {data!r}. "
+            f"Allowed: one or more of {listing(SCHEMES)}, and data with scores of several lms."
+        )
     store = None
     if out is not None:
         store = FoldStore(Path(out), dataset=data, candidates=candidates)
@@ -360,9 +366,15 @@ def evaluate(
 
 
 def _read_seeds(seeds: int | Iterable[int]) -> list[int]:
-    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not chosen or any(not isinstance(seed, int) or seed < 0 for seed in chosen):
+    given = repr(seeds)
+    most = defaults.MOST_SEEDS
+    if isinstance(seeds, int):
+        seeds = range(seeds) if 0 < seeds <= most else ()
+    chosen = list(dict.fromkeys(islice(seeds, most + 1)))
+    good = all(isinstance(s, int) and 0 <= s <= defaults.LARGEST_SETTING for s in chosen)
+    if not 0 < len(chosen) <= most or not good:
         raise EvaluationError(
-            f"seeds is {seeds!r}. Allowed: a whole number from 1 up, or whole numbers from 0 up."
+            f"seeds is {given}. Allowed: a whole number from 1 to {most}, or so many whole numbers "
+            f"from 0 to {defaults.LARGEST_SETTING}."
         )
     return chosen

@@ -194,10 +194,16 @@ def test_models_schemes_and_seeds_can_be_added(small, board, stored, monkeypatch
     assert_same(found, run_peers(small, **more))
     after = contents_of(stored)
     assert {name: after[name] for name in before} == before
-    manifest = json.loads((stored / "manifest.json").read_text())
-    assert list(manifest["models"]) == [*PEERS, "xgboost-scale"]
     monkeypatch.setattr(execution, "run_fold", refuse)
     assert_same(run_peers(small, out=stored), board)  # and the first run is still there
+
+
+def test_models_of_earlier_calls_are_remembered(small, stored):
+    run_peers(small, ["xgboost-scale"], scheme="largest", out=stored)
+    manifest = json.loads((stored / "manifest.json").read_text())
+    assert list(manifest["models"]) == [*PEERS, "xgboost-scale"]
+    assert_refused(small, stored, "a model 'ols' with another spec", models=["ols"],
+                   specs={"ols": SCALE})  # fmt: skip
 
 
 def test_results_do_not_depend_on_the_other_seeds(small, stored):
@@ -240,11 +246,6 @@ def test_folder_of_another_model_of_that_name_is_refused(small, tmp_path):
     other = {"mine": replace(SCALE, likelihood="normal")}
     assert_refused(small, folder, "folds of a model 'mine' with another spec", models=["mine"],
                    specs=other)  # fmt: skip
-
-
-def test_peer_and_model_of_one_name_are_told_apart(small, stored):
-    assert_refused(small, stored, "a model 'ols' with another spec", models=["ols"],
-                   specs={"ols": SCALE})  # fmt: skip
 
 
 def test_folder_with_something_else_is_refused(small, tmp_path):
@@ -384,10 +385,13 @@ WRONG = {
     "model named twice": ({"models": ["ols", "ols"]}, "'ols' is named twice"),
     "no model": ({"models": []}, "no model is named"),
     "name for a file": ({"models": ["a/b"], "specs": {"a/b": SCALE}}, "'a/b' would not do as"),
-    "no seeds": ({"seeds": 0}, "seeds is 0. Allowed: a whole number from 1 up"),
+    "no seeds": ({"seeds": 0}, "seeds is 0. Allowed: a whole number from 1 to 1000"),
+    "too many seeds": ({"seeds": 10**20}, "seeds is 10{20}. Allowed: a whole number from 1 to"),
+    "seeds too large": ({"seeds": [2**40]}, "Allowed: .* from 0 to 2147483647"),
     "empty seeds": ({"seeds": []}, r"seeds is \[\]. Allowed"),
     "negative seed": ({"seeds": [3, -1]}, r"seeds is \[3, -1\]. Allowed"),
     "broken seed": ({"seeds": [0.5]}, r"seeds is \[0\.5\]. Allowed"),
+    "no scheme": ({"scheme": []}, "no score is held out: .* Allowed: one or more of random"),
     "unknown scheme": ({"scheme": "randm"}, r"'randm' is not known\. Did you mean 'random'\?"),
 }
 
