@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,10 @@ _NUMBERS = [
 ]
 _WORDS = ["position_embedding", "norm", "attention", "biases", "block", "activation"]
 _FAMILY = "lm_family"
+
+_alone = threading.Lock()
+"""scikit-learn changes the warning filters of the whole process while it works, so that two threads
+disturb each other."""
 
 _TREES = {"max_depth": 3, "learning_rate": 0.1, "n_estimators": 100}
 """Settings of the paper's greedy search; chosen by its authors, not tuned here."""
@@ -135,8 +140,9 @@ def predict_peer(
     out = np.full(len(y), np.nan)
     for wanted in np.unique(benchmark[test]):
         learn, predict = train & (benchmark == wanted), test & (benchmark == wanted)
-        fitted = PEERS[name]().fit(features[learn], y[learn])
-        out[predict] = fitted.predict(features[predict])
+        with _alone:
+            fitted = PEERS[name]().fit(features[learn], y[learn])
+            out[predict] = fitted.predict(features[predict])
     return out[test]
 
 
