@@ -89,18 +89,24 @@ def dims_of(design, spec):
             "tau_kappa": ("scale_term",),
             "tau_kappa_task": ("scale_term",),
         }
-    if "n_params" in design.scale_terms:
+    if "n_params" in design.scale_terms or spec.scaling == "chinchilla":
         dims["law_slope"] = ()
+    if spec.scaling == "chinchilla":
+        dims |= {f"law_{name}": () for name in ("size_exponent", "data_exponent", "size_fraction")}
+        dims |= {"kappa_law": ("benchmark",), "tau_kappa_law": (), "tau_kappa_law_task": ()}
     if "released" in design.scale_terms:
         dims["released_slope"] = ()
     if design.terms:
-        dims |= {"beta": ("term", "benchmark"), "tau_beta": ("decision",)}
+        dims["beta"] = ("term", "benchmark")
+        dims |= {} if spec.pooling == "none" else {"tau_beta": ("decision",)}
     if design.missing.names:
         dims["x_unknown"] = ("unknown",)
     if design.mix is not None and len(design.mix.rows):
         dims["mix_unknown"] = ("mix_group", "domain")
     if design.code_basis is not None:
-        dims |= {"curve": ("basis", "task_family"), "tau_curve": (), "tau_curve_shared": ()}
+        scales = {"partial": ("tau_curve", "tau_curve_shared"), "complete": ("tau_curve_shared",)}
+        dims |= dict.fromkeys(scales.get(spec.pooling, ()), ())
+        dims["curve"] = ("basis", "task_family")
     if spec.family_effects != "none":
         dims |= {
             "log_tau_family": (),
@@ -125,7 +131,7 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
     design = build_design_for(dataset, spec=spec)
     rng = np.random.default_rng(seed)
     coords = {name: list(labels) for name, labels in design.coords.items()}
-    positive = ("sigma", "sigma_score", "tau_", "law_slope", "nu_")
+    positive = ("sigma", "sigma_score", "tau_", "law_", "nu_")
     variables = {}
     for name, dims in dims_of(design, spec).items():
         shape = (chains, draws, *(len(coords[dim]) for dim in dims))
@@ -134,7 +140,7 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
             values = design.loading @ free
         elif name == "mix_unknown":
             values = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
-        elif name.startswith("rho_"):
+        elif name.startswith("rho_") or name == "law_size_fraction":
             values = rng.uniform(0.2, 0.8, shape)
         elif name.startswith(positive) and name != "tau_spread":
             values = np.exp(rng.normal(-1.5, 0.2, shape)) * (20 if name.startswith("nu_") else 1)

@@ -10,6 +10,7 @@ from bayesmeta.design.matrix import (
     standardise,
 )
 from bayesmeta.design.outcomes import Outcomes
+from bayesmeta.design.overlap import Overlap, find_overlaps
 from bayesmeta.design.scale import SCALE_TERMS
 
 __all__ = [
@@ -24,8 +25,10 @@ __all__ = [
     "Design",
     "Mix",
     "Outcomes",
+    "Overlap",
     "Term",
     "build_design",
+    "find_overlaps",
     "shift_part",
     "standardise",
 ]

@@ -234,17 +234,27 @@ def contrast_direction(fit: Fit, *, contrast: Contrast) -> NDArray[np.float64]:
 def _prior_variance(
     fit: Fit, *, direction: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> float:
-    """Prior variance of the latent contrast given the scale of its decision, in closed form.
+    """Prior variance of the latent contrast, in closed form."""
+    free = np.square(fit.design.loading.T @ direction)
+    return float(_free_variance(fit, weights=weights) @ free)
 
-    The scale is taken from the posterior: what a contrast gains from a scale that other levels
-    made small is shrinkage, not evidence.
+
+def _free_variance(fit: Fit, *, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Prior variance of every free coefficient averaged over benchmarks, shape (free,).
+
+    A learned scale is taken from the posterior: what a contrast gains from a scale that other
+    levels made small is shrinkage, not evidence. Without pooling the scale is fixed, and the
+    effects of the benchmarks average out.
     """
-    design, ratio = fit.design, fit.spec.priors.beta_ratio
-    squared_scale = np.square(fit.parameters["tau_beta"]).mean(axis=(0, 1))
-    task = np.bincount(design.task_family_index, weights=weights)
-    pooled = 1 + ratio**2 * (np.square(task).sum() + np.square(weights).sum())
-    free = np.square(design.loading.T @ direction)
-    return float(pooled * (squared_scale[design.free_decision] * free).sum())
+    design, priors, pooling = fit.design, fit.spec.priors, fit.spec.pooling
+    own = np.square(weights).sum()
+    if pooling == "none":
+        return np.full(len(design.free_decision), priors.beta_sd**2 * own)
+    squared_scale = np.square(fit.parameters["tau_beta"]).mean(axis=(0, 1))[design.free_decision]
+    if pooling == "complete":
+        return squared_scale
+    task = np.square(np.bincount(design.task_family_index, weights=weights)).sum()
+    return squared_scale * (1 + priors.beta_ratio**2 * (task + own))
 
 
 def _influence(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> tuple[str, float]:
@@ -257,9 +267,7 @@ def _influence(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) ->
     design, mean = fit.design, {k: v.mean(axis=(0, 1)) for k, v in fit.parameters.items()}
     quality, columns = _latent_quality(fit, mean, weights)
     scored = np.isin(np.arange(len(design.lms)), design.outcomes.lm_index)
-    tau = mean["tau_beta"][design.free_decision]
-    pooled = 1 + 2 * fit.spec.priors.beta_ratio**2 / len(design.benchmarks)
-    precision = np.diag(1 / (tau**2 * pooled))
+    precision = np.diag(1 / _free_variance(fit, weights=weights))
     family_variance = float(weights @ mean["tau_family"] ** 2) if "tau_family" in mean else 0.0
     lm_variance = float(weights @ mean["sigma"] ** 2)
     direction = design.loading.T @ contrast_direction(fit, contrast=contrast)

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.data import Dataset
-from bayesmeta.design import Design, build_design
+from bayesmeta.design import DEFAULT_DECISIONS, Design, build_design, find_overlaps
+from bayesmeta.errors import SpecError
 from bayesmeta.model.simulate import (
     Parameters,
     expected_score,
@@ -50,16 +51,27 @@ def build_design_for(
     Design
         Arrays and coordinates.
 
+    Raises
+    ------
+    SpecError
+        If the spec names decisions of which one is constant in the data, or an exact linear
+        combination of others. Under the default decisions, constant ones are left out.
+
     Examples
     --------
     >>> from bayesmeta.data import load_dataset
     >>> build_design_for(load_dataset(), spec=ModelSpec(decisions=("norm",))).decisions
     ('norm',)
     """
-    return build_design(
+    design = build_design(
         dataset,
         decisions=spec.decisions,
         scale_terms=spec.scale_terms,
+        law=spec.scaling == "chinchilla",
         code_curve=spec.code_curve == "smooth",
         train=train,
     )
+    if spec.decisions != DEFAULT_DECISIONS:
+        for overlap in find_overlaps(design, decisions=spec.decisions):
+            raise SpecError(overlap.message)
+    return design

@@ -44,6 +44,8 @@ def training_data(design: Design) -> dict[str, np.ndarray]:
     names += ["X_center"] if design.terms else []
     names += ["basis_center"] if design.code_basis is not None else []
     arrays = {**rows, **links, **{name: getattr(design, name) for name in names}}
+    if design.log_scale is not None:
+        arrays["information"] = outcomes.information(n_lms=len(design.lms))
     return {f"data_{name}": values for name, values in arrays.items()}
 
 
@@ -116,35 +118,53 @@ def missing_block(design: Design, priors: Priors) -> tuple[Tensor, Tensor | None
 
 
 def decision_block(design: Design, spec: ModelSpec, data: Data, X: Tensor) -> Tensor:
-    """Add effects by benchmark about task-family means about an overall mean; (lm, benchmark)."""
-    priors, n_free = spec.priors, design.loading.shape[1]
-    tau = _scale("tau_beta", priors.beta_tau, priors.beta_tau_log_sd, dims="decision")
-    z_task = pm.Normal("z_beta_task", shape=(n_free, len(design.task_families)))
-    z = (
-        pm.Normal("z_beta_mean", shape=(n_free, 1))
-        + priors.beta_ratio * z_task[:, design.task_family_index]
-        + priors.beta_ratio * pm.Normal("z_beta", shape=(n_free, len(design.benchmarks)))
-    )
+    """Add effects of the decisions by benchmark, pooled as the spec says; dims (lm, benchmark)."""
     beta = pm.Deterministic(
-        "beta",
-        pt.dot(design.loading, tau[design.free_decision][:, None] * z),
-        dims=("term", "benchmark"),
+        "beta", pt.dot(design.loading, _free_effects(design, spec)), dims=("term", "benchmark")
     )
     return pt.dot(X, beta) - (beta.T * data["data_X_center"]).sum(axis=1)
 
 
+def _free_effects(design: Design, spec: ModelSpec) -> Tensor:
+    """Effects by benchmark about task-family means about an overall mean; (free, benchmark)."""
+    priors, shape = spec.priors, (design.loading.shape[1], len(design.benchmarks))
+    if spec.pooling == "none":
+        return priors.beta_sd * pm.Normal("z_beta", shape=shape)
+    tau = _scale("tau_beta", priors.beta_tau, priors.beta_tau_log_sd, dims="decision")
+    tau = tau[design.free_decision][:, None]
+    if spec.pooling == "complete":
+        return tau * pm.Normal("z_beta_mean", shape=(shape[0], 1)) * np.ones(shape[1])
+    z_task = pm.Normal("z_beta_task", shape=(shape[0], len(design.task_families)))
+    return tau * (
+        pm.Normal("z_beta_mean", shape=(shape[0], 1))
+        + priors.beta_ratio * z_task[:, design.task_family_index]
+        + priors.beta_ratio * pm.Normal("z_beta", shape=shape)
+    )
+
+
 def curve_block(design: Design, spec: ModelSpec, data: Data, mix: Tensor) -> Tensor:
     """Add a smooth effect of the code share by task family; dims (lm, benchmark)."""
-    basis, priors = design.code_basis, spec.priors
+    basis = design.code_basis
     assert basis is not None
     assert design.mix is not None
-    shared = _scale("tau_curve_shared", priors.curve_shared, priors.curve_log_sd)
-    own = _scale("tau_curve", priors.curve_task, priors.curve_log_sd)
-    z = pm.Normal("z_curve_shared", shape=(basis.n_basis, 1))
-    weights = pm.Normal("curve", shared * z, own, dims=("basis", "task_family"))
-    by_benchmark = weights[:, design.task_family_index]
+    by_benchmark = _curve_weights(design, spec)[:, design.task_family_index]
     phi = basis.evaluate(design.mix.code_of(mix), sin=pt.sin)
     return pt.dot(phi, by_benchmark) - (by_benchmark.T * data["data_basis_center"]).sum(axis=1)
+
+
+def _curve_weights(design: Design, spec: ModelSpec) -> Tensor:
+    """Weights about shared ones, pooled as the decisions are; dims (basis, task_family)."""
+    priors, dims = spec.priors, ("basis", "task_family")
+    n_basis, n_tasks = design.basis_center.shape[1], len(design.task_families)
+    if spec.pooling == "none":
+        return pm.Normal("curve", 0.0, priors.curve_sd, dims=dims)
+    shared = _scale("tau_curve_shared", priors.curve_shared, priors.curve_log_sd)
+    if spec.pooling == "complete":
+        z = pm.Normal("z_curve_shared", shape=(n_basis, 1))
+        return pm.Deterministic("curve", shared * z * np.ones(n_tasks), dims=dims)
+    own = _scale("tau_curve", priors.curve_task, priors.curve_log_sd)
+    z = pm.Normal("z_curve_shared", shape=(n_basis, 1))
+    return pm.Normal("curve", shared * z, own, dims=dims)
 
 
 def family_block(design: Design, spec: ModelSpec, data: Data) -> tuple[Tensor, Tensor]:

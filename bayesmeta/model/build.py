@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pymc as pm
 
-from bayesmeta.design import Design
+from bayesmeta.design import Design, find_overlaps
 from bayesmeta.model import blocks
+from bayesmeta.model.scaling import law_block
 from bayesmeta.model.spec import ModelSpec
 
 __all__ = ["build_model"]
+
+logger = logging.getLogger(__name__)
 
 
 def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
@@ -35,11 +40,17 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     >>> build_model(build_design_for(load_dataset(), spec=spec), spec=spec)["y"].name
     'y'
     """
+    overlaps = find_overlaps(design, decisions=spec.decisions)
+    if overlaps:
+        said = " ".join(overlap.said for overlap in overlaps)
+        logger.warning("%s The prior alone tells such effects, or they are left out.", said)
     coords = {name: list(labels) for name, labels in design.coords.items()}
     arrays = blocks.training_data(design)
     with pm.Model(coords={**coords, "obs": np.flatnonzero(design.outcomes.train)}) as model:
         data = {name: pm.Data(name, values) for name, values in arrays.items()}
         eta = blocks.scale_block(design, spec, data)
+        if spec.scaling == "chinchilla":
+            eta = eta + law_block(design, spec, data)
         if design.terms:
             X, mix = blocks.missing_block(design, spec.priors)
             eta = eta + blocks.decision_block(design, spec, data, X)

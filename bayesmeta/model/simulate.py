@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.design import MIX_UNIT, Design
+from bayesmeta.model.law import law_skill
 from bayesmeta.model.spec import ModelSpec
 
 __all__ = [
@@ -88,6 +89,8 @@ def linear_predictor(
     if design.scale_terms:
         kappa = np.asarray(parameters["kappa"], float)
         eta = eta + _centered(design.scale, design.scale_center, np.swapaxes(kappa, -1, -2))
+    if spec.scaling == "chinchilla":
+        eta = eta + _law_part(parameters, design=design)
     if design.terms:
         X, mix = complete_matrix(parameters, design=design)
         eta = eta + _centered(X, design.X_center, np.asarray(parameters["beta"], float))
@@ -96,6 +99,20 @@ def linear_predictor(
             phi = design.code_basis.evaluate(design.mix.code_of(mix))
             eta = eta + _centered(phi, design.basis_center, weights)
     return eta + family_effects(parameters, design=design, spec=spec)
+
+
+def _law_part(parameters: Parameters, *, design: Design) -> NDArray[np.float64]:
+    """Multiply the scaling law, less its centre, by its slopes, shape (..., lm, benchmark)."""
+    assert design.log_scale is not None
+    skill = law_skill(
+        design.log_scale,
+        size_exponent=parameters["law_size_exponent"],
+        data_exponent=parameters["law_data_exponent"],
+        size_fraction=parameters["law_size_fraction"],
+    )
+    center = skill @ design.outcomes.information(n_lms=len(design.lms))
+    slope = np.asarray(parameters["kappa_law"], float)[..., None, :]
+    return slope * (skill[..., None] - center[..., None, :])
 
 
 def _centered(

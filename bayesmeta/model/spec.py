@@ -19,8 +19,9 @@ from bayesmeta.errors import SpecError, listing, suggest
 __all__ = ["ModelSpec", "Priors", "read_spec"]
 
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "scaling": ("loglinear", "none"),
+    "scaling": ("loglinear", "chinchilla", "none"),
     "family_effects": ("orthogonal", "random", "none"),
+    "pooling": ("partial", "none", "complete"),
     "code_curve": ("smooth", "linear"),
     "release_date": ("linear", "none"),
     "likelihood": ("student", "normal"),
@@ -44,7 +45,15 @@ class Priors:
         Published scaling laws, linearised at the reference lm: exponents of size and data, and
         the share of the reducible loss that is due to size there (Hoffmann et al. 2022,
         https://doi.org/10.48550/arXiv.2203.15556; refit by Besiroglu et al. 2024,
-        https://doi.org/10.48550/arXiv.2404.10102). They fix the ratio of the mean slopes.
+        https://doi.org/10.48550/arXiv.2404.10102). Under log-linear scaling they fix the ratio of
+        the mean slopes; under the law itself they centre its parameters.
+    law_exponent_sd, law_fraction_count
+        The law's parameters: standard deviation of both exponents, wide enough for the two
+        published fits and the spread between data mixes; and how many observations the beta prior
+        of the share is worth.
+    law_tau_task, law_tau_benchmark
+        Slopes on the law: deviations of task families and of benchmarks within them. Benchmarks
+        differ: some hardly rise with scale.
     law_slope_sd
         How fast latent skill rises with the log of the reducible loss.
     released_sd
@@ -83,6 +92,10 @@ class Priors:
     law_size_exponent: float = 0.35
     law_data_exponent: float = 0.37
     law_size_fraction: float = 0.67
+    law_exponent_sd: float = 0.05
+    law_fraction_count: float = 9.0
+    law_tau_task: float = 0.4
+    law_tau_benchmark: float = 0.4
     law_slope_sd: float = 2.0
     released_sd: float = 0.3
     kappa_tau_task: tuple[float, ...] = (0.15, 0.2, 0.08, 0.08)
@@ -107,10 +120,29 @@ class Priors:
     nu_rate: float = 0.1
     mix_sd: float = 1.0
 
+    @property
+    def beta_sd(self) -> float:
+        """Prior standard deviation of a free coefficient on one benchmark, its scale averaged over.
+
+        The mean square of a log-normal scale is its squared median times exp(2 log_sd^2).
+        """
+        spread = math.sqrt(1 + 2 * self.beta_ratio**2)
+        return self.beta_tau * math.exp(self.beta_tau_log_sd**2) * spread
+
+    @property
+    def curve_sd(self) -> float:
+        """Prior standard deviation of a curve weight of one task family, scales averaged over."""
+        amplitude = math.hypot(self.curve_shared, self.curve_task)
+        return amplitude * math.exp(self.curve_log_sd**2)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """The model: which blocks, in which form, under which priors.
+
+    Options may be combined freely, so that a grid of specs needs no exceptions. The option of a
+    block that is left out has no effect: `code_curve` and `pooling` without decisions, or
+    `orthogonal`, which is `random` where there are no scale covariates to be orthogonal to.
 
     Parameters
     ----------
@@ -118,12 +150,18 @@ class ModelSpec:
         Names of the decisions to enter; none gives the scale-only model. Any part of the training
         mix brings in the whole composition.
     scaling
-        `loglinear`: slopes in log size, log data and their product; `none`.
+        `loglinear`: slopes in log size, log data and their product; `chinchilla`: slopes on the
+        log of the reducible loss of one scaling law, whose exponents are estimated; `none`.
     release_date
         `linear`: a confounder with a slope of its own; `none`.
     family_effects
         `orthogonal`: lm-family effects without their least-squares projection on the scale
         covariates; `random`: plain family effects; `none`.
+    pooling
+        Of the decisions' effects over benchmarks. `partial`: a mean, deviations of task families,
+        and of benchmarks, with a learned scale; `none`: independent effects whose fixed prior has
+        the same variance; `complete`: one effect for all benchmarks. The code curve follows, by
+        task family.
     code_curve
         `smooth`: the code share has a curve by task family; `linear`.
     likelihood
@@ -146,6 +184,7 @@ class ModelSpec:
     scaling: str = "loglinear"
     release_date: str = "linear"
     family_effects: str = "orthogonal"
+    pooling: str = "partial"
     code_curve: str = "smooth"
     likelihood: str = "student"
     priors: Priors = field(default_factory=Priors)
@@ -266,8 +305,11 @@ def _check_priors(priors: Priors) -> None:
             for v in numbers
         )
         good = good and (item.name == "tau_family_log" or all(v > 0 for v in numbers))
+        is_fraction = item.name == "law_size_fraction"
+        good = good and not (is_fraction and value >= 1)
         if not good or (wide and len(numbers) != len(SCALE_TERMS)):
             wanted = f"{len(SCALE_TERMS)} positive numbers" if wide else "a positive number"
+            wanted += " below 1" if is_fraction else ""
             raise SpecError(f"prior {item.name} is {value!r}. Allowed: {wanted}.")
 
 

@@ -24,6 +24,7 @@ SPECS = {
     "linear code": ModelSpec(code_curve="linear"),
     "no decisions": ModelSpec(decisions=()),
     "no scaling": ModelSpec(scaling="none"),
+    "law": ModelSpec(scaling="chinchilla"),
 }
 OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 ANY_SCHEME = pytest.mark.parametrize("scheme", SCHEMES)

@@ -37,6 +37,10 @@ SPECS = {
     "no decisions": ModelSpec(decisions=()),
     "no mix": ModelSpec(decisions=("attention", "context_length")),
     "mix only": ModelSpec(decisions=("web_share",), likelihood="normal"),
+    "law": ModelSpec(scaling="chinchilla"),
+    "law without date": ModelSpec(scaling="chinchilla", release_date="none", decisions=()),
+    "complete pooling": ModelSpec(pooling="complete"),
+    "no pooling": ModelSpec(pooling="none", scaling="chinchilla"),
 }
 OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 

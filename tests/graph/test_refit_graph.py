@@ -25,6 +25,9 @@ SPECS = {
     "no families": ModelSpec(family_effects="none"),
     "normal": ModelSpec(likelihood="normal"),
     "no covariates": ModelSpec(scaling="none", release_date="none"),
+    "law": ModelSpec(scaling="chinchilla"),
+    "no pooling": ModelSpec(pooling="none"),
+    "complete pooling": ModelSpec(pooling="complete"),
 }
 OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 
