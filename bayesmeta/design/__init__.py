@@ -10,7 +10,7 @@ from bayesmeta.design.matrix import (
     standardise,
 )
 from bayesmeta.design.outcomes import Outcomes
-from bayesmeta.design.overlap import Overlap, find_overlaps
+from bayesmeta.design.overlap import Overlap, describe_overlaps, find_overlaps
 from bayesmeta.design.scale import SCALE_TERMS
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Overlap",
     "Term",
     "build_design",
+    "describe_overlaps",
     "find_overlaps",
     "shift_part",
     "standardise",

@@ -12,7 +12,7 @@ from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.matrix import Design
 from bayesmeta.errors import listing
 
-__all__ = ["Overlap", "find_overlaps"]
+__all__ = ["Overlap", "describe_overlaps", "find_overlaps"]
 
 _EXACT = 1e-8
 """Residual, relative to the column, below which a combination is exact but for rounding."""
@@ -96,6 +96,34 @@ def find_overlaps(design: Design, *, decisions: Sequence[str]) -> tuple[Overlap,
     return tuple(found)
 
 
+def describe_overlaps(overlaps: Sequence[Overlap]) -> str:
+    """Say in one paragraph which decisions the data cannot tell.
+
+    Parameters
+    ----------
+    overlaps
+        At least one.
+
+    Returns
+    -------
+    str
+        The decisions, why, and what becomes of them.
+
+    Examples
+    --------
+    >>> describe_overlaps([Overlap("norm", others=("block",))])
+    'Exact linear combinations of others: norm (of block). Only the prior tells their effects.'
+    """
+    constant = [overlap.decision for overlap in overlaps if not overlap.others]
+    combined = [f"{o.decision} (of {listing(o.others)})" for o in overlaps if o.others]
+    said = []
+    if constant:
+        said.append(f"Decisions without variation in these data: {listing(constant)}.")
+    if combined:
+        said.append(f"Exact linear combinations of others: {listing(combined)}.")
+    return " ".join([*said, "Only the prior tells their effects."])
+
+
 def _explain(design: Design, name: str) -> tuple[str, ...] | None:
     """Name the fewest decisions that determine another; None if it varies by itself."""
     target = design.X[:, _columns(design, name)]
@@ -123,7 +151,7 @@ def _columns(design: Design, name: str) -> list[int]:
 
 
 def _free_columns(design: Design, decision: str) -> NDArray[np.float64]:
-    """What the free coefficients of a decision multiply, shape (lm, free)."""
+    """Combine the columns that the free coefficients of a decision multiply, shape (lm, free)."""
     rows = design.columns_of(decision)
     own = design.free_decision == design.decisions.index(decision)
     return design.X[:, rows] @ design.loading[np.ix_(rows, own)]

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pymc as pm
 
-from bayesmeta.design import Design, find_overlaps
+from bayesmeta.design import Design, describe_overlaps, find_overlaps
 from bayesmeta.model import blocks
 from bayesmeta.model.scaling import law_block
 from bayesmeta.model.spec import ModelSpec
@@ -42,8 +42,7 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     """
     overlaps = find_overlaps(design, decisions=spec.decisions)
     if overlaps:
-        said = " ".join(overlap.said for overlap in overlaps)
-        logger.warning("%s The prior alone tells such effects, or they are left out.", said)
+        logger.warning(describe_overlaps(overlaps))
     coords = {name: list(labels) for name, labels in design.coords.items()}
     arrays = blocks.training_data(design)
     with pm.Model(coords={**coords, "obs": np.flatnonzero(design.outcomes.train)}) as model:

@@ -74,6 +74,8 @@ def law_skill(
     >>> law_skill(twice, size_exponent=0.35, data_exponent=0.35, size_fraction=0.6) / np.log(2)
     array([0.35])
     """
-    a, b, f = (np.asarray(x, float)[..., None] for x in (size_exponent, data_exponent, size_fraction))
+    a, b, f = (
+        np.asarray(x, float)[..., None] for x in (size_exponent, data_exponent, size_fraction)
+    )
     size, data = log_scale[:, 0], log_scale[:, 1]
     return -np.log(f * np.exp(-a * size) + (1 - f) * np.exp(-b * data))

@@ -233,10 +233,11 @@ class ModelSpec:
         >>> ModelSpec.from_dict({"likelihood": "normal"}).likelihood
         'normal'
         """
-        known = [item.name for item in dataclasses.fields(cls)]
+        known = _names(cls)
         for key in values:
             if key not in known:
-                raise SpecError(_unknown("key", key, known))
+                place = " It is a prior: write it under [priors]." * (key in _names(Priors))
+                raise SpecError(_unknown("key", key, known, hint=place))
         return cls(**values)
 
 
@@ -286,10 +287,13 @@ def _read_priors(values: Any) -> Priors:
         return _read_priors(dataclasses.asdict(values))
     if not isinstance(values, Mapping):
         raise SpecError(f"priors is {values!r}. Allowed: a table of numbers by name.")
-    known = [item.name for item in dataclasses.fields(Priors)]
+    known = _names(Priors)
     for key in values:
         if key not in known:
-            raise SpecError(_unknown("prior", key, known))
+            place = " It is a key of the spec: write it above [priors]." * (
+                key in _names(ModelSpec)
+            )
+            raise SpecError(_unknown("prior", key, known, hint=place))
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list | tuple)}
     return Priors(**{**values, **lists})
 
@@ -306,15 +310,20 @@ def _check_priors(priors: Priors) -> None:
         )
         good = good and (item.name == "tau_family_log" or all(v > 0 for v in numbers))
         is_fraction = item.name == "law_size_fraction"
-        good = good and not (is_fraction and value >= 1)
+        good = good and not (is_fraction and numbers[0] >= 1)
         if not good or (wide and len(numbers) != len(SCALE_TERMS)):
             wanted = f"{len(SCALE_TERMS)} positive numbers" if wide else "a positive number"
             wanted += " below 1" if is_fraction else ""
             raise SpecError(f"prior {item.name} is {value!r}. Allowed: {wanted}.")
 
 
-def _unknown(what: str, value: object, allowed: Any) -> str:
+def _names(kind: type[ModelSpec] | type[Priors]) -> list[str]:
+    return [item.name for item in dataclasses.fields(kind)]
+
+
+def _unknown(what: str, value: object, allowed: Any, *, hint: str = "") -> str:
+    hint = hint or suggest(value, allowed)
     return (
-        f"{what} {value!r} is not known.{suggest(value, allowed)} Allowed: {listing(allowed)}. "
+        f"{what} {value!r} is not known.{hint} Allowed: {listing(allowed)}. "
         "Correct it or leave it out."
     )

@@ -11,7 +11,7 @@ from bayesmeta.effects import Contrast, contrast_draws
 from bayesmeta.effects.estimands import default_contrasts
 from bayesmeta.model import ModelSpec, build_design_for, pointwise_log_likelihood, simulate_scores
 from bayesmeta.model.build import build_model
-from bayesmeta.model.simulate import family_effects, score_distribution
+from bayesmeta.model.simulate import family_effects, linear_predictor, score_distribution
 
 ROUNDING = 1e-8
 """Two orders of summation of the same terms in double precision."""
@@ -145,6 +145,93 @@ def test_effects_of_levels_sum_to_zero_in_the_graph(small, k):
             np.testing.assert_allclose(total, 0, atol=1e-12)
         else:
             assert total.any()
+
+
+@pytest.fixture(scope="module")
+def draw_prior(small):
+    """Draws of variables of the prior of a spec: `draw_prior(spec, names, draws)`."""
+
+    def draw(spec, names, draws):
+        model = build_model(build_design_for(small, spec=spec), spec=spec)
+        return pm.draw(
+            [model[name] for name in names], draws=draws, random_seed=1, mode=QUICK_COMPILE
+        )
+
+    return draw
+
+
+def test_complete_pooling_has_one_effect_and_one_curve(draw_prior):
+    beta, curve = draw_prior(ModelSpec(pooling="complete"), ["beta", "curve"], 3)
+    np.testing.assert_array_equal(beta, np.broadcast_to(beta[..., :1], beta.shape))
+    np.testing.assert_array_equal(curve, np.broadcast_to(curve[..., :1], curve.shape))
+    assert len(np.unique(beta[:, 0, 0])) == len(np.unique(curve[:, 0, 0])) == 3
+
+
+def test_without_pooling_effects_and_curves_are_independent_with_a_fixed_scale(small, draw_prior):
+    n, spec = 2000, ModelSpec(pooling="none")
+    beta, curve = draw_prior(spec, ["beta", "curve"], n)
+    beta = np.einsum("tf,dtb->dfb", build_design_for(small, spec=spec).loading, beta)
+    for values, sd in ((beta, spec.priors.beta_sd), (curve, spec.priors.curve_sd)):
+        flat = values.reshape(n, -1) / sd
+        # Four Monte Carlo errors of a (co)variance of standard normals, the largest of many.
+        np.testing.assert_allclose(
+            np.cov(flat.T), np.eye(flat.shape[1]), atol=4.5 * np.sqrt(2 / n)
+        )  # fmt: skip
+        assert stats.kurtosis(flat.ravel()) == pytest.approx(0, abs=0.25)  # four Monte Carlo errors
+
+
+def test_prior_of_the_law(draw_prior):
+    n, spec = 1000, ModelSpec(scaling="chinchilla")
+    names = ["law_size_exponent", "law_data_exponent", "law_size_fraction", "law_slope"]
+    a, b, rho, slope = draw_prior(spec, names, n)
+    expected = stats.beta(6, 3)
+    for values, mean, sd in ((a, 0.35, 0.05), (b, 0.37, 0.05),
+                             (rho, expected.mean(), expected.std())):  # fmt: skip
+        assert values.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(n) + 0.004)
+        assert values.std() == pytest.approx(sd, rel=4 / np.sqrt(2 * n))
+    assert slope.min() > 0
+
+
+def test_law_is_centred_on_the_information_of_every_benchmark(small, build_fake_fit):
+    # All else being zero, the intercept is the weighted mean of the latent values.
+    spec = ModelSpec(scaling="chinchilla", decisions=(), release_date="none")
+    zero = dict.fromkeys(("u", "w", "v"), 0.0)
+    override = {**zero, "kappa_law": [1.5, 1.0, 0.5, -0.5]}
+    fit = build_fake_fit(small, spec=spec, chains=1, draws=5, override=override)
+    design = fit.design
+    eta = linear_predictor(fit.parameters, design=design, spec=spec)[0]
+    weight = design.outcomes.information(n_lms=len(design.lms))
+    np.testing.assert_allclose(
+        np.einsum("lb,dlb->db", weight, eta), fit.parameters["alpha"][0], atol=1e-12
+    )
+    assert eta.std(axis=1).min() > 0.01
+
+
+def test_default_decisions_that_the_data_cannot_tell_are_logged_once(small, caplog):
+    norm = small.lms["attention"].map({"mha": "layernorm", "gqa": "rmsnorm"})
+    data = replace(small, lms=small.lms.assign(norm=norm))
+    build_model(build_design_for(data, spec=ModelSpec()), spec=ModelSpec())
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    text = record.getMessage()
+    assert text.startswith("Decisions without variation in these data: biases, block, ")
+    assert "norm (of attention)" in text
+    assert "attention (of norm)" in text
+
+
+def test_bundled_decisions_are_not_complained_about(bundled, caplog):
+    build_model(build_design_for(bundled, spec=ModelSpec()), spec=ModelSpec())
+    assert not caplog.records
+
+
+def test_orthogonal_is_random_without_scale_covariates(small, build_fake_fit):
+    plain = {"scaling": "none", "release_date": "none"}
+    fit = build_fake_fit(small, spec=ModelSpec(**plain), chains=1, draws=2)
+    found = [
+        family_effects(fit.parameters, design=fit.design, spec=replace(fit.spec, family_effects=f))
+        for f in ("orthogonal", "random")
+    ]
+    np.testing.assert_allclose(*found, atol=1e-12)
 
 
 def scored_lms(design):

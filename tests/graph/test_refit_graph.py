@@ -95,9 +95,11 @@ def test_graph_given_the_data_of_a_fold_is_the_graph_of_that_fold(low, spec):
             np.testing.assert_allclose([found_prior, fresh_prior], prior, rtol=ROUNDING)
 
 
-def test_splits_move_everything_that_a_fold_may_change(low):
-    whole = training_data(build_design_for(low, spec=ModelSpec()))
-    part = training_data(build_design_for(low, spec=ModelSpec(), train=splits_of(low)[0]))
+@pytest.mark.parametrize("scaling", ["loglinear", "chinchilla"])
+def test_splits_move_everything_that_a_fold_may_change(low, scaling):
+    spec = ModelSpec(scaling=scaling)
+    whole = training_data(build_design_for(low, spec=spec))
+    part = training_data(build_design_for(low, spec=spec, train=splits_of(low)[0]))
     for name, values in whole.items():
         assert not np.array_equal(values, part[name]), name
 
