@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.data import Dataset
 from bayesmeta.design import Design, build_design
+from bayesmeta.errors import SpecError
 from bayesmeta.model.simulate import (
     Parameters,
     expected_score,
@@ -50,16 +51,31 @@ def build_design_for(
     Design
         Arrays and coordinates.
 
+    Raises
+    ------
+    SpecError
+        If the scores are to be modelled as counts, and no benchmark holds exact counts.
+
     Examples
     --------
     >>> from bayesmeta.data import load_dataset
     >>> build_design_for(load_dataset(), spec=ModelSpec(decisions=("norm",))).decisions
     ('norm',)
     """
-    return build_design(
+    counts = spec.likelihood == "beta-binomial"
+    design = build_design(
         dataset,
         decisions=spec.decisions,
         scale_terms=spec.scale_terms,
         code_curve=spec.code_curve == "smooth",
         train=train,
+        counts=counts,
     )
+    if counts and not design.outcomes.is_count.any():
+        raise SpecError(
+            "likelihood 'beta-binomial' needs an accuracy whose scores are exact counts, each "
+            "score times n_items a whole number, and no benchmark to learn from is one. Allowed "
+            "for these scores: student, normal. Choose one of them, or give scores with all their "
+            "digits, and n_items."
+        )
+    return design
