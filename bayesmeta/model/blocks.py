@@ -37,7 +37,9 @@ def observed_rows(design: Design) -> dict[str, np.ndarray]:
     """Mark the scores that each observed variable holds, by its dim; each of shape (score,)."""
     outcomes = design.outcomes
     rows = {"obs": outcomes.train & ~outcomes.is_count}
-    return {**rows, "count": outcomes.train & outcomes.is_count} if outcomes.is_count.any() else rows
+    if outcomes.is_count.any():
+        rows["count"] = outcomes.train & outcomes.is_count
+    return rows
 
 
 def training_data(design: Design) -> dict[str, np.ndarray]:

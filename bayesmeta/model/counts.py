@@ -89,9 +89,7 @@ class Counts:
         return rng.binomial(self.n.astype(np.int64), rng.beta(self.a, self.b)).astype(np.float64)
 
     def _pick(self, which: NDArray[np.bool_]) -> Counts:
-        return Counts(
-            k=self.k[which], n=self.n[which], a=self.a[..., which], b=self.b[..., which]
-        )
+        return Counts(k=self.k[which], n=self.n[which], a=self.a[..., which], b=self.b[..., which])
 
     def _sum_below(self) -> NDArray[np.float64]:
         total = 0.5 * np.exp(self.log_probability())
