@@ -8,7 +8,8 @@ named by its spec and settings, so that a run that was broken off goes on where 
 Leave-one-out densities come from Pareto-smoothed importance sampling (Vehtari et al. 2017,
 https://doi.org/10.1007/s11222-016-9696-4), and so do the leave-one-out probabilities of a lower
 score (PIT), which are uniform where the predictive distribution is true. Densities are comparable:
-the probability of a count is spread over the step between two counts.
+the probability of a count is spread over the step between two counts. Look at R-hat in the record
+first: leave-one-out scores of chains that disagree mean nothing.
 """
 
 import argparse
@@ -143,7 +144,7 @@ def main():
     for version in VERSIONS:
         record[version] = compare(version, folder=arguments.fits)
         print(json.dumps(record[version], indent=2), flush=True)
-    arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
