@@ -202,6 +202,7 @@ def build_design(
     law: bool = False,
     code_curve: bool = True,
     train: NDArray[np.bool_] | None = None,
+    counts: bool = False,
 ) -> Design:
     """Turn validated tables into the arrays that the model needs.
 
@@ -223,6 +224,8 @@ def build_design(
     train
         Which scores the model learns from, shape (obs,); all if left out. The facts of held-out
         lms count as known.
+    counts
+        Whether accuracies that are exact counts of items are marked, to be modelled as counts.
 
     Returns
     -------
@@ -242,7 +245,7 @@ def build_design(
     (92, 33, 8)
     """
     _check_names(decisions)
-    lms, outcomes = dataset.lms, build_outcomes(dataset, train=train)
+    lms, outcomes = dataset.lms, build_outcomes(dataset, train=train, counts=counts)
     wanted = [DECISIONS[name] for name in DECISIONS if name in decisions]
     mix = build_mix(lms) if any(decision.in_mix for decision in wanted) else None
     blocks = [_encode(lms, decision) for decision in wanted if not decision.in_mix]

@@ -30,7 +30,8 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     Returns
     -------
     pymc.Model
-        Observed variable `y` with dim obs; named variables as in `model.simulate`.
+        Observed variable `y` with dim obs, and `k` with dim count where scores are counts (both
+        dims number the scores of the dataset); named variables as in `model.simulate`.
 
     Examples
     --------
@@ -44,8 +45,9 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     if overlaps:
         logger.warning(describe_overlaps(overlaps))
     coords = {name: list(labels) for name, labels in design.coords.items()}
+    rows = {name: np.flatnonzero(mask) for name, mask in blocks.observed_rows(design).items()}
     arrays = blocks.training_data(design)
-    with pm.Model(coords={**coords, "obs": np.flatnonzero(design.outcomes.train)}) as model:
+    with pm.Model(coords={**coords, **rows}) as model:
         data = {name: pm.Data(name, values) for name, values in arrays.items()}
         eta = blocks.scale_block(design, spec, data)
         if spec.scaling == "chinchilla":

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.design import MIX_UNIT, Design
+from bayesmeta.model.counts import Counts
 from bayesmeta.model.law import law_skill
 from bayesmeta.model.spec import ModelSpec
 
@@ -152,7 +153,19 @@ def expected_score(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.fl
 def score_distribution(
     parameters: Parameters, *, design: Design, spec: ModelSpec
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute location and scale of every observed score, both of shape (..., obs)."""
+    """Compute location and scale of every observed score, both of shape (..., obs).
+
+    Of a score that is a count they are the mean and, by its known error, about the standard
+    deviation.
+    """
+    mu, variance = _moments(parameters, design=design, spec=spec)
+    return mu, np.sqrt(design.outcomes.se**2 + variance)
+
+
+def _moments(
+    parameters: Parameters, *, design: Design, spec: ModelSpec
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute expected scores and the variance of their residuals, both of shape (..., obs)."""
     outcomes = design.outcomes
     i, b = outcomes.lm_index, outcomes.benchmark_index
     eta = linear_predictor(parameters, design=design, spec=spec)
@@ -165,35 +178,66 @@ def score_distribution(
     rho_lm = np.asarray(parameters["rho_lm"], float)[..., None]
     residual = (np.asarray(parameters["sigma"], float) * np.sqrt(1 - rho_lm))[..., b]
     on_score = np.asarray(parameters["sigma_score"], float)[..., None] * outcomes.is_logistic[b]
-    return mu, np.sqrt(outcomes.se**2 + on_score**2 + (residual * slope) ** 2)
+    return mu, on_score**2 + (residual * slope) ** 2
 
 
 def pointwise_log_likelihood(
     parameters: Parameters, *, design: Design, spec: ModelSpec
 ) -> NDArray[np.float64]:
-    """Compute the log density of every score, shape (..., obs)."""
-    from scipy import special
+    """Compute the log density of every score, shape (..., obs).
 
-    mu, sd = score_distribution(parameters, design=design, spec=spec)
-    z = (design.outcomes.y - mu) / sd
-    if spec.likelihood == "normal":
-        return -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
-    nu = 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None]
-    constant = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
-    return constant - np.log(sd) - (nu + 1) / 2 * np.log1p(z**2 / nu)
+    Of a score that is a count it is the log of its probability times the number of items: a
+    probability spread over the step between two counts, in the units of the other densities.
+    """
+    mu, variance = _moments(parameters, design=design, spec=spec)
+    z, nu, sd = _standardise(mu, variance, parameters, design=design, spec=spec)
+    out = _log_density(z, nu) - np.log(sd)
+    counts = Counts.of(mu, variance, design=design)
+    out[..., design.outcomes.is_count] = counts.log_probability() + np.log(counts.n)
+    return out
 
 
 def pointwise_probability(
     parameters: Parameters, *, design: Design, spec: ModelSpec
 ) -> NDArray[np.float64]:
-    """Compute the probability of a score below the observed one, shape (..., obs)."""
+    """Compute the probability of a score below the observed one, shape (..., obs).
+
+    Of a score that is a count half the probability of the same count is added (mid-P: Lancaster
+    1961, https://doi.org/10.1080/01621459.1961.10482105), so that its mean is one half.
+    """
     from scipy import special
 
-    mu, sd = score_distribution(parameters, design=design, spec=spec)
+    mu, variance = _moments(parameters, design=design, spec=spec)
+    z, nu, _ = _standardise(mu, variance, parameters, design=design, spec=spec)
+    out = special.ndtr(z) if nu is None else special.stdtr(nu, z)
+    counts = Counts.of(mu, variance, design=design)
+    out[..., design.outcomes.is_count] = counts.probability_below()
+    return out
+
+
+def _standardise(
+    mu: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    parameters: Parameters,
+    *,
+    design: Design,
+    spec: ModelSpec,
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64]]:
+    """Compute standardised scores, degrees of freedom (None: normal), and scales."""
+    sd = np.sqrt(design.outcomes.se**2 + variance)
     z = (design.outcomes.y - mu) / sd
     if spec.likelihood == "normal":
-        return special.ndtr(z)
-    return special.stdtr(1 + np.asarray(parameters["nu_beyond_one"], float)[..., None], z)
+        return z, None, sd
+    return z, 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None], sd
+
+
+def _log_density(z: NDArray[np.float64], nu: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    from scipy import special
+
+    if nu is None:
+        return -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    constant = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
+    return constant - (nu + 1) / 2 * np.log1p(z**2 / nu)
 
 
 def simulate_scores(
@@ -218,8 +262,14 @@ def simulate_scores(
         Scores in native units, shape (..., obs); not clipped to the possible range.
     """
     rng = np.random.default_rng(seed)
-    mu, sd = score_distribution(parameters, design=design, spec=spec)
-    if spec.likelihood == "normal":
-        return mu + sd * rng.standard_normal(mu.shape)
-    nu = 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None]
-    return mu + sd * rng.standard_t(np.broadcast_to(nu, mu.shape))
+    mu, variance = _moments(parameters, design=design, spec=spec)
+    _, nu, sd = _standardise(mu, variance, parameters, design=design, spec=spec)
+    noise = (
+        rng.standard_normal(mu.shape)
+        if nu is None
+        else rng.standard_t(np.broadcast_to(nu, mu.shape))
+    )
+    out = mu + sd * noise
+    counts = Counts.of(mu, variance, design=design)
+    out[..., design.outcomes.is_count] = counts.draw(rng) / counts.n
+    return out

@@ -24,9 +24,14 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "pooling": ("partial", "none", "complete"),
     "code_curve": ("smooth", "linear"),
     "release_date": ("linear", "none"),
-    "likelihood": ("student", "normal"),
+    "likelihood": ("student", "normal", "beta-binomial"),
 }
 """The switches of a spec and what each may be."""
+
+
+SMALLEST_SHARE = 1e-6
+"""Expected share of solved items, at least and short of all: a count cannot do with 0 or 1, which
+a logistic reaches by rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,8 @@ class ModelSpec:
     code_curve
         `smooth`: the code share has a curve by task family; `linear`.
     likelihood
-        `student` or `normal`, both with known sampling error.
+        `student` or `normal`, both with known sampling error; `beta-binomial`: solved items out
+        of all where accuracies are exact counts, and `student` for the other scores.
     priors
         Every prior's numbers.
 
