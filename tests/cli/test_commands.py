@@ -88,7 +88,7 @@ def test_swap_is_asked_as_a_statement():
         if (row["reference"], row["target"]) == ("web_share", "code")
     )
     assert answer["statement"] == "code_share: +10 from web_share"
-    assert answer["effect"]["estimate"] == row["estimate"]
+    assert answer["effect"]["estimate"] == pytest.approx(row["estimate"])  # JSON has ten digits
     assert answer["evidence"]["lms"]["averaged_over"] == row["n_lms"]
     assert "P(code_share: +10 from web_share helps) on code" in run(
         "query", "code_share: +10 from web_share", "--task-family", "code"
