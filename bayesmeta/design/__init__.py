@@ -1,6 +1,6 @@
 """Tables to labelled arrays: decisions, outcomes, composition, matrix. No PyMC."""
 
-from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, shift_part
+from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, shift_part, swap_parts
 from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS, UNDISCLOSED, Decision
 from bayesmeta.design.matrix import (
     MIX_UNIT,
@@ -32,4 +32,5 @@ __all__ = [
     "find_overlaps",
     "shift_part",
     "standardise",
+    "swap_parts",
 ]

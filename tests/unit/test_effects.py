@@ -19,8 +19,8 @@ from bayesmeta.effects import (
     prob_helps,
     query,
 )
-from bayesmeta.effects.contrasts import mean_score_at
 from bayesmeta.effects.estimands import default_contrasts
+from bayesmeta.effects.scores import mean_score_at
 from bayesmeta.errors import QueryError
 from bayesmeta.model import ModelSpec
 
