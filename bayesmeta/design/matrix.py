@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from bayesmeta.design.scale import (
     orthonormal_basis,
     scale_covariates,
 )
+from bayesmeta.design.surface import Surface, build_surface
 from bayesmeta.errors import SpecError, listing, suggest
 
 __all__ = [
@@ -134,6 +135,9 @@ class Design:
         The composition of the training data, or None.
     code_basis, basis_center
         Functions of the code share (None without a curve); centre, shape (benchmark, basis).
+    surface, surface_center
+        Functions of scale, date and mix together (None without); centre, shape (benchmark,
+        function).
     """
 
     lms: tuple[str, ...]
@@ -159,6 +163,8 @@ class Design:
     mix: Mix | None
     code_basis: CodeBasis | None
     basis_center: NDArray[np.float64]
+    surface: Surface | None
+    surface_center: NDArray[np.float64]
 
     @property
     def coords(self) -> dict[str, Sequence[str]]:
@@ -175,6 +181,8 @@ class Design:
             "mix_group": tuple(f"{n}:{k}" for k, n in enumerate(self.mix_groups)),
             "unknown": self.missing.names,
             "basis": tuple(str(k) for k in range(self.basis_center.shape[1])),
+            "level": ("shared", "task_family", "benchmark"),
+            "function": tuple(str(k) for k in range(self.surface_center.shape[1])),
         }
 
     @property
@@ -201,6 +209,7 @@ def build_design(
     scale_terms: Sequence[str] = SCALE_TERMS,
     law: bool = False,
     code_curve: bool = True,
+    surface_lengths: Mapping[str, float] | None = None,
     train: NDArray[np.bool_] | None = None,
     counts: bool = False,
 ) -> Design:
@@ -221,6 +230,9 @@ def build_design(
         effects mean the same under both forms.
     code_curve
         Whether the code share has a smooth effect by task family besides its linear one.
+    surface_lengths
+        Length scales of a smooth function of scale, date and mix together, by the names
+        `n_params`, `n_tokens`, `released`, `mix` and `english_share`; left out, there is none.
     train
         Which scores the model learns from, shape (obs,); all if left out. The facts of held-out
         lms count as known.
@@ -263,6 +275,11 @@ def build_design(
     loading, free_decision, names = _loading(terms)
     has_code = mix is not None and "code_share" in mix.domains
     basis = build_code_basis() if code_curve and has_code else None
+    surface = (
+        _build_surface(lms, covariates, mix, terms, X, lengths=surface_lengths)
+        if surface_lengths
+        else None
+    )
     families = tuple(dict.fromkeys(lms["lm_family"]))
     benchmarks = dataset.benchmarks
     task_families = tuple(dict.fromkeys(benchmarks["task_family"]))
@@ -292,7 +309,34 @@ def build_design(
         basis_center=_weighted_mean(
             basis.evaluate(mix.code_of(mix.known)), weight
         ) if basis is not None and mix is not None else np.empty((len(benchmarks), 0)),
+        surface=surface,
+        surface_center=_weighted_mean(surface.evaluate(), weight)
+        if surface is not None
+        else np.empty((len(benchmarks), 0)),
     )  # fmt: skip
+
+
+def _build_surface(
+    lms: pd.DataFrame,
+    covariates: pd.DataFrame,
+    mix: Mix | None,
+    terms: tuple[Term, ...],
+    X: NDArray[np.float64],
+    *,
+    lengths: Mapping[str, float],
+) -> Surface | None:
+    """Choose the facts of the surface: scale covariates with a length scale, what else varies."""
+    names = [name for name in SCALE_TERMS if name in lengths]
+    english = [k for k, term in enumerate(terms) if term.decision == "english_share"]
+    return build_surface(
+        covariates[names].to_numpy(),
+        scale_lengths=[lengths[name] for name in names],
+        mix=mix,
+        mix_length=lengths["mix"] * MIX_UNIT,
+        english=X[:, english[0]] if english else None,
+        english_length=lengths["english_share"],
+        first_of_family=np.flatnonzero(~lms["lm_family"].duplicated().to_numpy()),
+    )
 
 
 def _check_names(decisions: Sequence[str]) -> None:

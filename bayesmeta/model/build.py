@@ -11,6 +11,7 @@ from bayesmeta.design import Design, describe_overlaps, find_overlaps
 from bayesmeta.model import blocks
 from bayesmeta.model.scaling import law_block
 from bayesmeta.model.spec import ModelSpec
+from bayesmeta.model.surface import surface_block
 
 __all__ = ["build_model"]
 
@@ -57,6 +58,8 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
             eta = eta + blocks.decision_block(design, spec, data, X)
             if design.code_basis is not None and mix is not None:
                 eta = eta + blocks.curve_block(design, spec, data, mix)
+        if design.surface is not None:
+            eta = eta + surface_block(design, spec, data)
         effect, residual = blocks.family_block(design, spec, data)
         blocks.likelihood_block(design, spec, data, eta + effect, residual)
     return model
