@@ -148,7 +148,7 @@ def effects(
     Examples
     --------
     >>> import bayesmeta as bm
-    >>> bm.effects(bm.load_reference_fit(), "norm").table()["level"].tolist()
+    >>> effects(bm.load_reference_fit(), "norm").table()["level"].tolist()
     ['nonparametric', 'rmsnorm']
     """
     check_by(by)

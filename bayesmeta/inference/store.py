@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from bayesmeta.errors import BayesmetaError, StoreError
 from bayesmeta.inference.diagnostics import Diagnostics
 from bayesmeta.inference.fit import Fit
 from bayesmeta.model import ModelSpec
+from bayesmeta.model.spec import hash_values
 
 __all__ = ["load_fit", "load_reference_fit", "save_fit", "thin_fit"]
 
@@ -99,7 +101,8 @@ def load_fit(path: str | PathLike[str]) -> Fit:
     Returns
     -------
     Fit
-        Draws, spec, data and provenance; the file is closed again.
+        Draws, spec, data and provenance; the file is closed again. Keys of the spec that are
+        younger than the file have their defaults, and the provenance holds the checksum with them.
 
     Raises
     ------
@@ -140,13 +143,14 @@ def load_fit(path: str | PathLike[str]) -> Fit:
             f"{path} is a damaged fit, or one of another version of bayesmeta ({error}). "
             f"Make it anew: bayesmeta fit --out {path}"
         ) from error
-    recorded = fit.provenance["data_checksum"], fit.provenance["spec_checksum"]
-    if (fit.dataset.checksum, fit.spec.checksum) != recorded:
+    # The spec is hashed as it was stored, since it may be older than keys with defaults.
+    recorded = tuple(fit.provenance.get(f"{what}_checksum") for what in ("data", "spec"))
+    if (fit.dataset.checksum, hash_values(json.loads(tree.attrs["spec"]))) != recorded:
         raise StoreError(
             f"{path} holds other data or another spec than it was fitted with: it was changed "
             f"after fitting. Make it anew: bayesmeta fit --out {path}"
         )
-    return fit
+    return replace(fit, provenance={**fit.provenance, "spec_checksum": fit.spec.checksum})
 
 
 def _assemble(tree: xr.DataTree) -> Fit:

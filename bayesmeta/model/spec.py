@@ -241,7 +241,7 @@ class ModelSpec:
     @property
     def checksum(self) -> str:
         """SHA-256 of the values."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        return hash_values(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """Turn the spec into plain values for JSON or TOML."""
@@ -250,6 +250,10 @@ class ModelSpec:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
         """Build a spec from plain values; what is left out keeps its default.
+
+        Specs in files are older than keys that were added since. The default of a new key is
+        therefore the model as it was without the key; where it cannot be, `FORMAT` of
+        `inference/store.py` is raised.
 
         Raises
         ------
@@ -267,6 +271,11 @@ class ModelSpec:
                 place = " It is a prior: write it under [priors]." * (key in _names(Priors))
                 raise SpecError(_unknown("key", key, known, hint=place))
         return cls(**values)
+
+
+def hash_values(values: Mapping[str, Any]) -> str:
+    """SHA-256 of a spec's plain values, whether or not they hold every key of this version."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def read_spec(path: str | PathLike[str]) -> ModelSpec:

@@ -90,7 +90,8 @@ def forest(
     Examples
     --------
     >>> import bayesmeta as bm
-    >>> drawn = forest(bm.effects(bm.load_reference_fit(), "norm"))
+    >>> from bayesmeta.effects import effects
+    >>> drawn = forest(effects(bm.load_reference_fit(), "norm"))
     >>> len(drawn.table)
     2
     """

@@ -184,6 +184,29 @@ def test_scores_that_are_no_counts_stay_student(counted, build_fake_fit):
     assert (one[..., which] != other[..., which]).all()
 
 
+@pytest.fixture
+def all_counts(counted):
+    """The scores of the small dataset that are exact counts, and their benchmarks."""
+    scores, benchmarks = (
+        table[table["benchmark"].isin(["reading", "puzzles"])].reset_index(drop=True)
+        for table in (counted.scores, counted.benchmarks)
+    )
+    return replace(counted, scores=scores, benchmarks=benchmarks)
+
+
+def test_log_density_where_all_scores_are_counts_is_that_of_numpy(all_counts):
+    spec = ModelSpec(likelihood="beta-binomial")
+    design = build_design_for(all_counts, spec=spec)
+    assert design.outcomes.is_count.all()
+    model = build_model(design, spec=spec)
+    assert len(model.coords["obs"]) == 0
+    gradient = model.compile_dlogp(mode=QUICK_COMPILE)(model.initial_point())
+    assert np.isfinite(gradient).all()
+    for density, values in evaluate(model):
+        expected = log_likelihood(values, design=design, spec=spec)
+        np.testing.assert_allclose(density, expected, rtol=ROUNDING)
+
+
 def test_extreme_latent_values_leave_counts_possible(counted):
     # The gradient as well: a graph that turns to NaN would stop the sampler.
     spec = ModelSpec(

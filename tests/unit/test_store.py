@@ -10,6 +10,7 @@ import xarray as xr
 from bayesmeta import defaults
 from bayesmeta.errors import FitError, StoreError
 from bayesmeta.inference import fit, load_fit, thin_fit
+from bayesmeta.model.spec import hash_values
 
 SINGLE_PRECISION = 1e-6
 """Draws are stored with 24 bits: a relative error below 6e-8, with room for denormal numbers."""
@@ -236,6 +237,58 @@ def test_spec_of_another_version(saved):
         values = json.loads(file.attrs["spec"])
         file.attrs["spec"] = json.dumps({**values, "curvature": "smooth"})
     with pytest.raises(StoreError, match=r"another version of bayesmeta .key 'curvature' is"):
+        load_fit(saved)
+
+
+@pytest.fixture
+def old(saved):
+    """A fit from before some keys were added: neither its spec nor its checksum knows them."""
+    with h5py.File(saved, "r+") as file:
+        values = json.loads(file.attrs["spec"])
+        del values["pooling"], values["priors"]["law_tau_task"]
+        provenance = json.loads(file.attrs["provenance"])
+        provenance["spec_checksum"] = hash_values(values)
+        file.attrs["spec"] = json.dumps(values)
+        file.attrs["provenance"] = json.dumps(provenance)
+    return saved
+
+
+def test_spec_older_than_some_keys_has_their_defaults(old, fake_fit):
+    assert load_fit(old).spec == fake_fit.spec
+
+
+def test_fit_with_an_older_spec_can_be_saved_again(old, fake_fit, path):
+    load_fit(old).save(path)
+    assert load_fit(path).provenance == fake_fit.provenance
+
+
+@pytest.mark.parametrize("kind", ["saved", "old"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"likelihood": "normal"},
+        {"release_date": "none"},
+        {"pooling": "complete"},
+        {"decisions": ["norm"]},
+    ],
+)
+def test_changed_spec_is_noticed(request, kind, change):
+    path = request.getfixturevalue(kind)
+    with h5py.File(path, "r+") as file:
+        file.attrs["spec"] = json.dumps({**json.loads(file.attrs["spec"]), **change})
+    with pytest.raises(
+        StoreError, match=r"holds other data or another spec .* changed after fitting"
+    ):
+        load_fit(path)
+
+
+@pytest.mark.parametrize("name", ["data_checksum", "spec_checksum"])
+def test_fit_without_its_checksum_is_refused(saved, name):
+    with h5py.File(saved, "r+") as file:
+        provenance = json.loads(file.attrs["provenance"])
+        del provenance[name]
+        file.attrs["provenance"] = json.dumps(provenance)
+    with pytest.raises(StoreError, match=r"changed after fitting"):
         load_fit(saved)
 
 
