@@ -35,6 +35,21 @@ puzzles,Puzzles,logic,accuracy,higher,0.5,400
 """
 UNSCORED = ("dog-2", "recall")
 
+# What eight of the lms write; nobody looked at ant-2 closely enough, nor at the others at all.
+GENERATION = """\
+lm,generated_web_share,generated_code_share,generated_books_share,generated_reference_share,\
+generated_academic_share,generated_specific_share,generated_english_share
+ant-1,50,20,10,12,7,1,98
+ant-2,55,,10,12,7,1,98
+ant-3,60,10,12,12,5,1,97
+bee-1,40,40,5,10,4,1,90
+bee-3,30,50,6,10,3,1,88
+cat-1,70,5,5,12,6,2,70
+cat-2,65,8,6,14,5,2,75
+dog-1,20,60,4,10,5,1,85
+elk-1,80,1,4,10,5,0,99
+"""
+
 
 def write_scores(seed=3):
     """Scores that rise with size; one accuracy without its standard error, one cell missing."""
@@ -69,6 +84,16 @@ def small(small_folder):
 
 
 @pytest.fixture(scope="session")
+def small_written(small_folder, tmp_path_factory):
+    """The small dataset with a table of what eight of its lms write."""
+    folder = tmp_path_factory.mktemp("written")
+    for file in small_folder.iterdir():
+        (folder / file.name).write_text(file.read_text())
+    (folder / "generation.csv").write_text(GENERATION)
+    return read_dataset(folder)
+
+
+@pytest.fixture(scope="session")
 def bundled():
     """The bundled data."""
     return load_dataset()
@@ -99,6 +124,10 @@ def dims_of(design, spec):
         dims["x_unknown"] = ("unknown",)
     if design.mix is not None and len(design.mix.rows):
         dims["mix_unknown"] = ("mix_group", "domain")
+    if design.generations is not None:
+        for name in ("generation_intercept", "generation_slope"):
+            dims[name] = ("written",)
+        dims |= {"tau_generation": ("written",), "sigma_generation": ("written",)}
     if design.code_basis is not None:
         dims |= {"curve": ("basis", "task_family"), "tau_curve": (), "tau_curve_shared": ()}
     if spec.family_effects != "none":
@@ -125,7 +154,7 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
     design = build_design_for(dataset, spec=spec)
     rng = np.random.default_rng(seed)
     coords = {name: list(labels) for name, labels in design.coords.items()}
-    positive = ("sigma", "sigma_score", "tau_", "law_slope", "nu_")
+    positive = ("sigma", "sigma_score", "tau_", "law_slope", "nu_", "generation_slope")
     variables = {}
     for name, dims in dims_of(design, spec).items():
         shape = (chains, draws, *(len(coords[dim]) for dim in dims))

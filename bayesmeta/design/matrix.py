@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from bayesmeta.design.composition import (
     build_mix,
 )
 from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
+from bayesmeta.design.generations import ENGLISH, Generations, build_generations
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
 from bayesmeta.design.scale import SCALE_TERMS, orthonormal_basis, scale_covariates
 from bayesmeta.errors import SpecError, listing, suggest
@@ -124,6 +126,8 @@ class Design:
         The composition of the training data, or None.
     code_basis, basis_center
         Functions of the code share (None without a curve); centre, shape (benchmark, basis).
+    generations
+        What the lms write, where that measures an undisclosed share, or None.
     """
 
     lms: tuple[str, ...]
@@ -148,6 +152,7 @@ class Design:
     mix: Mix | None
     code_basis: CodeBasis | None
     basis_center: NDArray[np.float64]
+    generations: Generations | None
 
     @property
     def coords(self) -> dict[str, Sequence[str]]:
@@ -163,6 +168,7 @@ class Design:
             "domain": self.mix.domains if self.mix is not None else (),
             "mix_group": tuple(f"{n}:{k}" for k, n in enumerate(self.mix_groups)),
             "unknown": self.missing.names,
+            "written": self.generations.names if self.generations is not None else (),
             "basis": tuple(str(k) for k in range(self.basis_center.shape[1])),
         }
 
@@ -178,6 +184,18 @@ class Design:
         start = labels.index("mix") if "mix" in labels else len(labels)
         return slice(start, start + labels.count("mix"))
 
+    @property
+    def english_column(self) -> int | None:
+        """Where the share of English stands in the matrix, if what the lms write measures it."""
+        if self.generations is None or ENGLISH not in self.generations.names:
+            return None
+        return self.columns_of(ENGLISH)[0]
+
+    def fraction_of(self, column_values: Any, *, column: int) -> Any:
+        """Turn standardised values of a share's column, an array or a tensor, into fractions."""
+        term = self.terms[column]
+        return column_values * term.unit + term.center
+
     def columns_of(self, decision: str) -> list[int]:
         """Positions of the columns of one decision."""
         return [k for k, term in enumerate(self.terms) if term.decision == decision]
@@ -189,6 +207,7 @@ def build_design(
     decisions: Sequence[str] = tuple(DECISIONS),
     scale_terms: Sequence[str] = SCALE_TERMS,
     code_curve: bool = True,
+    generations: bool = True,
     train: NDArray[np.bool_] | None = None,
 ) -> Design:
     """Turn validated tables into the arrays that the model needs.
@@ -203,6 +222,8 @@ def build_design(
         Scale covariates to enter, a subset of `SCALE_TERMS`.
     code_curve
         Whether the code share has a smooth effect by task family besides its linear one.
+    generations
+        Whether what the lms write measures undisclosed shares.
     train
         Which scores the model learns from, shape (obs,); all if left out. The facts of held-out
         lms count as known.
@@ -241,6 +262,7 @@ def build_design(
     loading, free_decision, names = _loading(terms)
     has_code = mix is not None and "code_share" in mix.domains
     basis = build_code_basis() if code_curve and has_code else None
+    missing = _missing_numbers(lms, terms, X)
     families = tuple(dict.fromkeys(lms["lm_family"]))
     benchmarks = dataset.benchmarks
     task_families = tuple(dict.fromkeys(benchmarks["task_family"]))
@@ -263,12 +285,18 @@ def build_design(
         X_center=_weighted_mean(X, weight),
         loading=loading,
         free_decision=free_decision,
-        missing=_missing_numbers(lms, terms, X),
+        missing=missing,
         mix=mix,
         code_basis=basis,
         basis_center=_weighted_mean(
             basis.evaluate(mix.code_of(mix.known)), weight
         ) if basis is not None and mix is not None else np.empty((len(benchmarks), 0)),
+        generations=build_generations(
+            dataset.generations if generations else None,
+            lms=lms,
+            mix=mix if mix is not None and len(mix.rows) else None,
+            with_english=any(name.startswith(f"{ENGLISH}:") for name in missing.names),
+        ),
     )  # fmt: skip
 
 

@@ -61,5 +61,6 @@ def build_design_for(
         decisions=spec.decisions,
         scale_terms=spec.scale_terms,
         code_curve=spec.code_curve == "smooth",
+        generations=spec.generations == "measured",
         train=train,
     )

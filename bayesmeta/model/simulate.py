@@ -18,6 +18,7 @@ __all__ = [
     "Parameters",
     "complete_matrix",
     "expected_score",
+    "generation_distribution",
     "linear_predictor",
     "pointwise_log_likelihood",
     "pointwise_probability",
@@ -62,6 +63,37 @@ def complete_matrix(
     if mix is not None:
         X[..., design.mix_columns] = mix / MIX_UNIT
     return X, mix
+
+
+def generation_distribution(
+    parameters: Parameters, *, design: Design
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute location and scale of the rotated log-ratios of what the lms write.
+
+    Parameters
+    ----------
+    parameters
+        Named values with the same leading axes.
+    design
+        Arrays and coordinates, with generations.
+
+    Returns
+    -------
+    tuple of ndarray
+        Both of shape (..., measured lm, written); the law is Student-t with `generation_nu`.
+    """
+    written, column = design.generations, design.english_column
+    assert written is not None
+    X, mix = complete_matrix(parameters, design=design)
+    english = None if column is None else design.fraction_of(X[..., column], column=column)
+    read = np.concatenate(written.read_parts(mix, english), axis=-1)
+    intercept, slope, tau, sigma = (
+        np.asarray(parameters[name], float)[..., None, :]
+        for name in ("generation_intercept", "generation_slope", "tau_generation",
+                     "sigma_generation")
+    )  # fmt: skip
+    mu = written.rotation @ (intercept + slope * read)
+    return mu, np.sqrt(sigma**2 + written.n_siblings[:, None] * tau**2)
 
 
 def linear_predictor(

@@ -24,6 +24,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "code_curve": ("smooth", "linear"),
     "release_date": ("linear", "none"),
     "likelihood": ("student", "normal"),
+    "generations": ("measured", "ignored"),
 }
 """The switches of a spec and what each may be."""
 
@@ -77,6 +78,15 @@ class Priors:
         Undisclosed mixes: spread of their log fractions about the mean of the disclosed ones,
         which themselves spread by 1.0 to 1.3 between families. A tighter prior would pass off a
         guess as a fact and narrow every effect.
+    generation_intercept, generation_slope
+        What lms write, as log-ratios: domains are written more or less than read by an unknown
+        factor; an lm that reads more of a domain does not write less of it, and at most about as
+        much more.
+    generation_tau, generation_sigma, generation_log_sd
+        Errors of families and of lms in what they write, in the same unit: medians and their
+        log standard deviation. Families differ by a factor of two to three.
+    generation_nu
+        Degrees of freedom of those errors.
     """
 
     alpha_sd: float = 1.5
@@ -106,6 +116,12 @@ class Priors:
     nu_shape: float = 2.0
     nu_rate: float = 0.1
     mix_sd: float = 1.0
+    generation_intercept: float = 1.5
+    generation_slope: float = 0.7
+    generation_tau: float = 0.7
+    generation_sigma: float = 0.4
+    generation_log_sd: float = 0.5
+    generation_nu: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +144,8 @@ class ModelSpec:
         `smooth`: the code share has a curve by task family; `linear`.
     likelihood
         `student` or `normal`, both with known sampling error.
+    generations
+        `measured`: what an lm writes is a noisy measurement of undisclosed shares; `ignored`.
     priors
         Every prior's numbers.
 
@@ -148,6 +166,7 @@ class ModelSpec:
     family_effects: str = "orthogonal"
     code_curve: str = "smooth"
     likelihood: str = "student"
+    generations: str = "measured"
     priors: Priors = field(default_factory=Priors)
 
     def __post_init__(self) -> None:
