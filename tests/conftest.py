@@ -128,6 +128,8 @@ def dims_of(design, spec):
         for name in ("generation_intercept", "generation_slope"):
             dims[name] = ("written",)
         dims |= {"tau_generation": ("written",), "sigma_generation": ("written",)}
+    if design.unknown is not None:
+        dims["configuration_weight"] = ("record", "configuration")
     if design.code_basis is not None:
         dims |= {"curve": ("basis", "task_family"), "tau_curve": (), "tau_curve_shared": ()}
     if spec.family_effects != "none":
@@ -163,6 +165,10 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
             values = design.loading @ free
         elif name == "mix_unknown":
             values = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
+        elif name == "configuration_weight":
+            values = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
+            values = values * (design.unknown.prior > 0)
+            values = values / values.sum(axis=-1, keepdims=True)
         elif name.startswith("rho_"):
             values = rng.uniform(0.2, 0.8, shape)
         elif name.startswith(positive) and name != "tau_spread":

@@ -2,15 +2,10 @@
 
 from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, shift_part
 from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS, UNDISCLOSED, Decision
-from bayesmeta.design.matrix import (
-    MIX_UNIT,
-    Design,
-    Term,
-    build_design,
-    standardise,
-)
+from bayesmeta.design.matrix import Design, build_design
 from bayesmeta.design.outcomes import Outcomes
 from bayesmeta.design.scale import SCALE_TERMS
+from bayesmeta.design.terms import MIX_UNIT, Term, standardise
 
 __all__ = [
     "DECISIONS",

@@ -62,5 +62,6 @@ def build_design_for(
         scale_terms=spec.scale_terms,
         code_curve=spec.code_curve == "smooth",
         generations=spec.generations == "measured",
+        sum_unknown=spec.unknown_categories == "summed",
         train=train,
     )

@@ -29,15 +29,23 @@ Tensor = Any
 
 Data = Mapping[str, Tensor]
 
+LAWS = {"student": pm.StudentT, "normal": pm.Normal}
+"""Distributions of scores by the name that a spec gives them."""
+
 N_CENTERED = 2
 """Slopes of size and data are centred; the product and the date, weakly informed, are not."""
 
 
 def training_data(design: Design) -> dict[str, np.ndarray]:
     """List the arrays that change with the scores learned from; the others stay constants."""
-    outcomes = design.outcomes
-    rows = {name: getattr(outcomes, name)[outcomes.train] for name in
-            ("y", "se", "lm_index", "benchmark_index")}  # fmt: skip
+    outcomes, record = design.outcomes, design.record_of_scores
+    names = ("y", "se", "lm_index", "benchmark_index")
+    known = outcomes.train & (record < 0)
+    rows = {name: getattr(outcomes, name)[known] for name in names}
+    if design.unknown is not None:
+        hidden = outcomes.train & (record >= 0)
+        rows |= {f"unknown_{name}": getattr(outcomes, name)[hidden] for name in names}
+        rows["unknown_record"] = record[hidden]
     links = {name: getattr(outcomes, name) for name in ("floor", "location", "spread")}
     names = ["scale_basis"]
     names += ["scale_center"] if design.scale_terms else []
@@ -181,21 +189,29 @@ def likelihood_block(
 ) -> None:
     """Add scores given latent values: known error, latent and score-scale residual, heavy tails."""
     priors, b = spec.priors, data["data_benchmark_index"]
+    _scale("sigma_score", priors.sigma_score, priors.sigma_score_log_sd)
+    if spec.likelihood == "student":
+        pm.Gamma("nu_beyond_one", priors.nu_shape, priors.nu_rate)
     latent = eta[data["data_lm_index"], b]
+    law = score_law(design, data, latent=latent, b=b, se=data["data_se"], residual=residual)
+    LAWS[spec.likelihood]("y", **law, observed=data["data_y"], dims="obs")
+
+
+def score_law(
+    design: Design, data: Data, *, latent: Tensor, b: Tensor, se: Tensor, residual: Tensor
+) -> dict[str, Tensor]:
+    """Parameters of the law of scores on benchmarks `b`, dims (..., obs), by latent values."""
+    model = pm.modelcontext(None)
     p = pm.math.sigmoid(latent)
     floor, spread = data["data_floor"][b], data["data_spread"][b]
     logistic = pt.as_tensor(design.outcomes.is_logistic)[b]
     mu = pt.switch(logistic, floor + (1 - floor) * p, data["data_location"][b] + spread * latent)
     slope = pt.switch(logistic, (1 - floor) * p * (1 - p), pt.abs(spread))
-    on_score = _scale("sigma_score", priors.sigma_score, priors.sigma_score_log_sd)
-    sd = pt.sqrt(
-        data["data_se"] ** 2 + pt.switch(logistic, on_score**2, 0.0) + (residual[b] * slope) ** 2
-    )
-    if spec.likelihood == "normal":
-        pm.Normal("y", mu, sd, observed=data["data_y"], dims="obs")
-    else:
-        beyond = pm.Gamma("nu_beyond_one", priors.nu_shape, priors.nu_rate)
-        pm.StudentT("y", nu=beyond + 1, mu=mu, sigma=sd, observed=data["data_y"], dims="obs")
+    on_score = pt.switch(logistic, model["sigma_score"] ** 2, 0.0)
+    law = {"mu": mu, "sigma": pt.sqrt(se**2 + on_score + (residual[b] * slope) ** 2)}
+    if "nu_beyond_one" in model.named_vars:
+        law["nu"] = model["nu_beyond_one"] + 1
+    return law
 
 
 def _scale(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pymc as pm
 
 from bayesmeta.design import Design
 from bayesmeta.model import blocks
 from bayesmeta.model.generations import generation_block
 from bayesmeta.model.spec import ModelSpec
+from bayesmeta.model.unknown import unknown_block
 
 __all__ = ["build_fact_model", "build_model"]
 
@@ -27,7 +27,8 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     -------
     pymc.Model
         Observed variable `y` with dim obs, and `generated` where what lms write is measured;
-        named variables as in `model.simulate`.
+        scores whose lms have an undisclosed choice that is summed out are in the potential
+        `y_unknown`; named variables as in `model.simulate`.
 
     Examples
     --------
@@ -39,7 +40,7 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     """
     coords = {name: list(labels) for name, labels in design.coords.items()}
     arrays = blocks.training_data(design)
-    with pm.Model(coords={**coords, "obs": np.flatnonzero(design.outcomes.train)}) as model:
+    with pm.Model(coords={**coords, "obs": design.known_rows}) as model:
         data = {name: pm.Data(name, values) for name, values in arrays.items()}
         eta = blocks.scale_block(design, spec, data)
         if design.terms:
@@ -49,6 +50,8 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
                 eta = eta + blocks.curve_block(design, spec, data, mix)
         effect, residual = blocks.family_block(design, spec, data)
         blocks.likelihood_block(design, spec, data, eta + effect, residual)
+        if design.unknown is not None:
+            unknown_block(design, spec, data, eta + effect, residual)
     return model
 
 

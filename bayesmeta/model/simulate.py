@@ -38,7 +38,9 @@ def complete_matrix(
     Parameters
     ----------
     parameters
-        Holds `x_unknown` (..., unknown) and `mix_unknown` (..., mix_group, domain) where needed.
+        Holds `x_unknown` (..., unknown), `mix_unknown` (..., mix_group, domain) and
+        `configuration_weight` (..., record, configuration) where needed. An undisclosed choice
+        that is summed out is entered by the probabilities of its levels.
     design
         Arrays and coordinates.
 
@@ -48,21 +50,33 @@ def complete_matrix(
         Matrix (..., lm, term) and composition (..., lm, domain), or None without a mix.
     """
     shapes: list[tuple[int, ...]] = [()]
-    unknown, mix = np.empty(0), None
+    unknown, mix, weight = np.empty(0), None, np.empty((0, 0))
     if design.missing.names:
         unknown = np.asarray(parameters["x_unknown"], float)
         shapes.append(unknown.shape[:-1])
     if design.mix is not None:
         mix = design.mix.complete(parameters.get("mix_unknown", np.empty((0, 0))))
         shapes.append(mix.shape[:-2])
+    if design.unknown is not None:
+        weight = np.asarray(parameters["configuration_weight"], float)
+        shapes.append(weight.shape[:-2])
     X = np.broadcast_to(
         np.nan_to_num(design.X), (*np.broadcast_shapes(*shapes), *design.X.shape)
     ).copy()
     if design.missing.names:
         X[..., design.missing.row, design.missing.term] = unknown[..., design.missing.slot]
+    if design.unknown is not None:
+        X[..., design.unknown.rows, :] += _expected_choices(weight, design=design)
     if mix is not None:
         X[..., design.mix_columns] = mix / MIX_UNIT
     return X, mix
+
+
+def _expected_choices(weight: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
+    """Average the configurations of every undisclosed lm, shape (..., undisclosed lm, term)."""
+    assert design.unknown is not None
+    average = np.einsum("...gk,gkt->...gt", weight, design.unknown.shift)
+    return average[..., design.unknown.record, :]
 
 
 def generation_distribution(
@@ -167,48 +181,146 @@ def expected_score(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.fl
 def score_distribution(
     parameters: Parameters, *, design: Design, spec: ModelSpec
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute location and scale of every observed score, both of shape (..., obs)."""
-    outcomes = design.outcomes
-    i, b = outcomes.lm_index, outcomes.benchmark_index
+    """Compute location and scale of every observed score, both of shape (..., obs).
+
+    Of an lm with an undisclosed choice that is summed out, they are mean and standard deviation
+    over its configurations, weighted by `configuration_weight`.
+    """
     eta = linear_predictor(parameters, design=design, spec=spec)
-    mu = expected_score(eta, design=design)[..., i, b]
+    every = np.arange(len(design.outcomes.y))
+    latent = eta[..., design.outcomes.lm_index, design.outcomes.benchmark_index]
+    mu, sd = _law(parameters, latent, rows=every, design=design)
+    if design.unknown is None:
+        return mu, sd
+    rows, means, sds = _by_configuration(parameters, design=design, spec=spec)
+    weight = np.asarray(parameters["configuration_weight"], float)
+    weight = np.swapaxes(weight[..., design.record_of_scores[rows], :], -1, -2)
+    mean = (weight * means).sum(axis=-2)
+    mu[..., rows] = mean
+    spread = (weight * (sds**2 + (means - mean[..., None, :]) ** 2)).sum(axis=-2)
+    sd[..., rows] = np.sqrt(spread)
+    return mu, sd
+
+
+def _law(
+    parameters: Parameters, latent: NDArray[np.float64], *, rows: NDArray[np.int64], design: Design
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Location and scale of some scores given their latent values, shapes (..., rows)."""
+    outcomes, b = design.outcomes, design.outcomes.benchmark_index[rows]
+    logistic, floor = outcomes.is_logistic[b], outcomes.floor[b]
+    lead = latent.ndim - np.ndim(parameters["rho_lm"])
+    shape = (*np.shape(parameters["rho_lm"]), *(1,) * (lead - 1))
     with np.errstate(over="ignore"):
-        p = 1 / (1 + np.exp(-eta[..., i, b]))
-    slope = np.where(
-        outcomes.is_logistic[b], (1 - outcomes.floor[b]) * p * (1 - p), np.abs(outcomes.spread[b])
+        p = 1 / (1 + np.exp(-latent))
+    mu = np.where(
+        logistic, floor + (1 - floor) * p, outcomes.location[b] + outcomes.spread[b] * latent
     )
-    rho_lm = np.asarray(parameters["rho_lm"], float)[..., None]
-    residual = (np.asarray(parameters["sigma"], float) * np.sqrt(1 - rho_lm))[..., b]
-    on_score = np.asarray(parameters["sigma_score"], float)[..., None] * outcomes.is_logistic[b]
-    return mu, np.sqrt(outcomes.se**2 + on_score**2 + (residual * slope) ** 2)
+    slope = np.where(logistic, (1 - floor) * p * (1 - p), np.abs(outcomes.spread[b]))
+    rho_lm = np.reshape(parameters["rho_lm"], (*shape, 1))
+    sigma = np.reshape(parameters["sigma"], (*shape, -1))[..., b]
+    on_score = np.reshape(parameters["sigma_score"], (*shape, 1)) * logistic
+    residual = sigma * np.sqrt(1 - rho_lm)
+    return mu, np.sqrt(outcomes.se[rows] ** 2 + on_score**2 + (residual * slope) ** 2)
+
+
+def _by_configuration(
+    parameters: Parameters, *, design: Design, spec: ModelSpec
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Scores behind undisclosed choices: rows, location and scale (..., configuration, rows)."""
+    unknown, record = design.unknown, design.record_of_scores
+    assert unknown is not None
+    rows = np.flatnonzero(record >= 0)
+    i, b = design.outcomes.lm_index[rows], design.outcomes.benchmark_index[rows]
+    nothing = {"configuration_weight": np.zeros(unknown.log_weight.shape)}
+    eta = linear_predictor({**parameters, **nothing}, design=design, spec=spec)
+    beta = np.asarray(parameters["beta"], float)
+    change = np.einsum("gkt,...tb->...kgb", unknown.shift, beta)
+    latent = eta[..., None, i, b] + change[..., record[rows], b]
+    return rows, *_law(parameters, latent, rows=rows, design=design)
+
+
+def _standard_law(
+    parameters: Parameters, z: NDArray[np.float64], *, spec: ModelSpec, of: str
+) -> NDArray[np.float64]:
+    """Log density or probability of standardised scores, the shape of `z`."""
+    from scipy import special
+
+    if spec.likelihood == "normal":
+        return special.ndtr(z) if of == "probability" else -0.5 * (z**2 + np.log(2 * np.pi))
+    nu = 1 + np.asarray(parameters["nu_beyond_one"], float)
+    nu = nu.reshape(*nu.shape, *(1,) * (z.ndim - nu.ndim))
+    if of == "probability":
+        return special.stdtr(nu, z)
+    constant = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
+    return constant - (nu + 1) / 2 * np.log1p(z**2 / nu)
 
 
 def pointwise_log_likelihood(
     parameters: Parameters, *, design: Design, spec: ModelSpec
 ) -> NDArray[np.float64]:
-    """Compute the log density of every score, shape (..., obs)."""
-    from scipy import special
+    """Compute the log density of every score, shape (..., obs).
 
+    Of an lm with an undisclosed choice that is summed out, it is the density given the other
+    scores of its record that the model learns from: a mixture over the configurations, weighted
+    by their probabilities given those scores. That is what leaving one score out needs.
+    """
     mu, sd = score_distribution(parameters, design=design, spec=spec)
     z = (design.outcomes.y - mu) / sd
-    if spec.likelihood == "normal":
-        return -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
-    nu = 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None]
-    constant = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
-    return constant - np.log(sd) - (nu + 1) / 2 * np.log1p(z**2 / nu)
+    out = _standard_law(parameters, z, spec=spec, of="density") - np.log(sd)
+    if design.unknown is not None:
+        rows, means, sds = _by_configuration(parameters, design=design, spec=spec)
+        z = (design.outcomes.y[rows] - means) / sds
+        density = _standard_law(parameters, z, spec=spec, of="density") - np.log(sds)
+        weight = _weigh_by_others(density, rows=rows, design=design)
+        out[..., rows] = np.logaddexp.reduce(weight + density, axis=-2)
+    return out
+
+
+def _weigh_by_others(
+    density: NDArray[np.float64], *, rows: NDArray[np.int64], design: Design
+) -> NDArray[np.float64]:
+    """Log probabilities of the configurations of every score given its record's other scores.
+
+    Parameters
+    ----------
+    density
+        Log densities, shape (..., configuration, rows).
+    rows
+        Scores behind undisclosed choices.
+    design
+        Arrays and coordinates.
+
+    Returns
+    -------
+    ndarray
+        The shape of `density`; only scores that the model learns from count.
+    """
+    unknown, record = design.unknown, design.record_of_scores[rows]
+    assert unknown is not None
+    counted = density * design.outcomes.train[rows]
+    total = counted @ (record[:, None] == np.arange(len(unknown.names)))
+    joint = (unknown.log_weight.T + total)[..., record] - counted
+    return joint - np.logaddexp.reduce(joint, axis=-2, keepdims=True)
 
 
 def pointwise_probability(
     parameters: Parameters, *, design: Design, spec: ModelSpec
 ) -> NDArray[np.float64]:
-    """Compute the probability of a score below the observed one, shape (..., obs)."""
-    from scipy import special
+    """Compute the probability of a score below the observed one, shape (..., obs).
 
+    Undisclosed choices that are summed out are weighted by `configuration_weight`.
+    """
     mu, sd = score_distribution(parameters, design=design, spec=spec)
     z = (design.outcomes.y - mu) / sd
-    if spec.likelihood == "normal":
-        return special.ndtr(z)
-    return special.stdtr(1 + np.asarray(parameters["nu_beyond_one"], float)[..., None], z)
+    out = _standard_law(parameters, z, spec=spec, of="probability")
+    if design.unknown is not None:
+        rows, means, sds = _by_configuration(parameters, design=design, spec=spec)
+        z = (design.outcomes.y[rows] - means) / sds
+        below = _standard_law(parameters, z, spec=spec, of="probability")
+        weight = np.asarray(parameters["configuration_weight"], float)
+        weight = np.swapaxes(weight[..., design.record_of_scores[rows], :], -1, -2)
+        out[..., rows] = (weight * below).sum(axis=-2)
+    return out
 
 
 def simulate_scores(
@@ -230,9 +342,16 @@ def simulate_scores(
     Returns
     -------
     ndarray
-        Scores in native units, shape (..., obs); not clipped to the possible range.
+        Scores in native units, shape (..., obs); not clipped to the possible range. Each record
+        whose choice is summed out gets one of its configurations.
     """
     rng = np.random.default_rng(seed)
+    if design.unknown is not None:
+        weight = np.asarray(parameters["configuration_weight"], float)
+        level = np.cumsum(weight, axis=-1) / weight.sum(axis=-1, keepdims=True)
+        chosen = (rng.random((*weight.shape[:-1], 1)) > level).sum(axis=-1)
+        one_hot = np.eye(weight.shape[-1])[np.minimum(chosen, weight.shape[-1] - 1)]
+        parameters = {**parameters, "configuration_weight": one_hot}
     mu, sd = score_distribution(parameters, design=design, spec=spec)
     if spec.likelihood == "normal":
         return mu + sd * rng.standard_normal(mu.shape)

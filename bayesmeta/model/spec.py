@@ -25,6 +25,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "release_date": ("linear", "none"),
     "likelihood": ("student", "normal"),
     "generations": ("measured", "ignored"),
+    "unknown_categories": ("level", "summed"),
 }
 """The switches of a spec and what each may be."""
 
@@ -146,6 +147,9 @@ class ModelSpec:
         `student` or `normal`, both with known sampling error.
     generations
         `measured`: what an lm writes is a noisy measurement of undisclosed shares; `ignored`.
+    unknown_categories
+        `level`: an undisclosed choice is a level of its own, with an effect that is reported;
+        `summed`: it is one of the choices that others made, and summed out of the likelihood.
     priors
         Every prior's numbers.
 
@@ -167,6 +171,7 @@ class ModelSpec:
     code_curve: str = "smooth"
     likelihood: str = "student"
     generations: str = "measured"
+    unknown_categories: str = "level"
     priors: Priors = field(default_factory=Priors)
 
     def __post_init__(self) -> None:
