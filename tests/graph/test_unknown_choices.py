@@ -47,10 +47,11 @@ def hidden(small):
 
 def compile_parts(model):
     """Scores with known choices, the summed ones, and named values at a point."""
-    (scores,) = model.logp(vars=[model["y"]], sum=False, jacobian=False)
+    wanted = [model["y"], model["y_unknown"]]
+    scores, summed = model.logp(vars=wanted, sum=False, jacobian=False)
     named = [v for v in model.unobserved_value_vars if not str(v.name).endswith("__")]
     function = model.compile_fn(
-        [scores, model["y_unknown"], *named],
+        [scores, summed, *named],
         inputs=model.value_vars, mode=QUICK_COMPILE, on_unused_input="ignore",
     )  # fmt: skip
     names = [str(v.name) for v in named]
@@ -184,7 +185,7 @@ def test_open_decisions_that_nobody_discloses_together_are_independent(small):
     unknown = build_design_for(replace(small, lms=lms), spec=spec).unknown
     g = unknown.names.index("cat")
     # learned: ant, dog; rotary: dog. gqa: bee; mha: bee, elk. Half a family is added to each.
-    odds = np.outer([1.5, 2.5], [2.5, 1.5]).ravel()
+    odds = np.outer([2.5, 1.5], [1.5, 2.5]).ravel()
     found = unknown.prior[g][unknown.prior[g] > 0]
     np.testing.assert_allclose(found, odds / odds.sum())
 
