@@ -5,7 +5,7 @@ The public names, in the order in which data flow:
 - data: `load_dataset`, `read_dataset`, `Dataset`
 - model: `ModelSpec`, `Priors`, `read_spec`
 - inference: `fit`, `Fit`, `load_fit`, `load_reference_fit`, `check`
-- effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`
+- effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`
 - reporting: `plot`
 
@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from bayesmeta.data import Dataset, load_dataset, read_dataset
-from bayesmeta.effects import curve, effects, evidence, prob_helps, query
+from bayesmeta.effects import curve, effects, evidence, prob_helps, query, swaps
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.evaluation import Scoreboard, evaluate, load_scoreboard
 from bayesmeta.inference import Fit, check, fit, load_fit, load_reference_fit
@@ -47,6 +47,7 @@ __all__ = [
     "query",
     "read_dataset",
     "read_spec",
+    "swaps",
 ]
 
 __version__ = "0.1.0"

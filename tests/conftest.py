@@ -1,5 +1,7 @@
 """Shared by all tests: a small dataset, the bundled one, and posteriors made without a sampler."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -94,6 +96,15 @@ def small_written(small_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def counted(small):
+    """The small dataset with exact counts on two of its three accuracies."""
+    scores, n_items = small.scores, small.benchmarks.set_index("benchmark")["n_items"]
+    n = scores["benchmark"].map(n_items).where(scores["benchmark"].isin(["reading", "puzzles"]))
+    exact = (scores["score"] * n).round() / n
+    return replace(small, scores=scores.assign(score=exact.fillna(scores["score"])))
+
+
+@pytest.fixture(scope="session")
 def bundled():
     """The bundled data."""
     return load_dataset()
@@ -114,12 +125,16 @@ def dims_of(design, spec):
             "tau_kappa": ("scale_term",),
             "tau_kappa_task": ("scale_term",),
         }
-    if "n_params" in design.scale_terms:
+    if "n_params" in design.scale_terms or spec.scaling == "chinchilla":
         dims["law_slope"] = ()
+    if spec.scaling == "chinchilla":
+        dims |= {f"law_{name}": () for name in ("size_exponent", "data_exponent", "size_fraction")}
+        dims |= {"kappa_law": ("benchmark",), "tau_kappa_law": (), "tau_kappa_law_task": ()}
     if "released" in design.scale_terms:
         dims["released_slope"] = ()
     if design.terms:
-        dims |= {"beta": ("term", "benchmark"), "tau_beta": ("decision",)}
+        dims["beta"] = ("term", "benchmark")
+        dims |= {} if spec.pooling == "none" else {"tau_beta": ("decision",)}
     if design.missing.names:
         dims["x_unknown"] = ("unknown",)
     if design.mix is not None and len(design.mix.rows):
@@ -131,7 +146,9 @@ def dims_of(design, spec):
     if design.unknown is not None:
         dims["configuration_weight"] = ("record", "configuration")
     if design.code_basis is not None:
-        dims |= {"curve": ("basis", "task_family"), "tau_curve": (), "tau_curve_shared": ()}
+        scales = {"partial": ("tau_curve", "tau_curve_shared"), "complete": ("tau_curve_shared",)}
+        dims |= dict.fromkeys(scales.get(spec.pooling, ()), ())
+        dims["curve"] = ("basis", "task_family")
     if spec.family_effects != "none":
         dims |= {
             "log_tau_family": (),
@@ -141,7 +158,7 @@ def dims_of(design, spec):
             "u": ("lm_family",),
             "w": ("lm_family", "task_family"),
         }
-    if spec.likelihood == "student":
+    if spec.likelihood != "normal":
         dims["nu_beyond_one"] = ()
     return dims
 
@@ -156,7 +173,7 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
     design = build_design_for(dataset, spec=spec)
     rng = np.random.default_rng(seed)
     coords = {name: list(labels) for name, labels in design.coords.items()}
-    positive = ("sigma", "sigma_score", "tau_", "law_slope", "nu_", "generation_slope")
+    positive = ("sigma", "sigma_score", "tau_", "law_", "nu_", "generation_slope")
     variables = {}
     for name, dims in dims_of(design, spec).items():
         shape = (chains, draws, *(len(coords[dim]) for dim in dims))
@@ -169,7 +186,7 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
             values = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
             values = values * (design.unknown.prior > 0)
             values = values / values.sum(axis=-1, keepdims=True)
-        elif name.startswith("rho_"):
+        elif name.startswith("rho_") or name == "law_size_fraction":
             values = rng.uniform(0.2, 0.8, shape)
         elif name.startswith(positive) and name != "tau_spread":
             values = np.exp(rng.normal(-1.5, 0.2, shape)) * (20 if name.startswith("nu_") else 1)

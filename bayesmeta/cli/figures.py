@@ -30,10 +30,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_ENDINGS = (".pdf", ".png")
+
 
 @app.command("plot")
 def plot_command(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="forest, curve, scoreboard or all.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="forest, curve, tradeoff, scoreboard or all.")
+    ],
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="A .pdf, .png or .svg; for all: a folder.")
     ],
@@ -49,29 +53,26 @@ def plot_command(
     from bayesmeta.reporting import plots
 
     check_format(fmt)
-    kinds = ("forest", "curve", "scoreboard")
+    kinds = ("forest", "curve", "tradeoff", "scoreboard")
     if kind not in (*kinds, "all"):
         raise QueryError(
             f"figure '{kind}' is not known.{suggest(kind, [*kinds, 'all'])} Allowed: "
             f"{listing([*kinds, 'all'])}."
         )
-    if kind == "all":
-        paths = [out / f"{name}{ending}" for name in kinds for ending in (".pdf", ".png")]
-    else:
+    if kind != "all":
         check_out(out)
-        paths = [out]
     drawn: dict[str, Drawn] = {}
     if kind in ("scoreboard", "all"):
         drawn["scoreboard"] = plots.scoreboard(load_scoreboard(version))
     if kind != "scoreboard":
         fitted = load_fit(fit)
-        for name in ("forest", "curve") if kind == "all" else (kind,):
+        for name in _kinds_of(fitted) if kind == "all" else (kind,):
             drawn[name] = _draw(name, fitted, decision=decision, by=by, ci_prob=ci_prob)
+    paths = {out: kind}
     if kind == "all":
         check_folder(out)
-    saved = [
-        str(plots.save_figure(drawn[path.stem if kind == "all" else kind], path)) for path in paths
-    ]
+        paths = {out / f"{name}{end}": name for name in kinds if name in drawn for end in _ENDINGS}
+    saved = [str(plots.save_figure(drawn[name], path)) for path, name in paths.items()]
     if fmt == "json":
         numbers = {name: json.loads(d.table.to_json(orient="records")) for name, d in drawn.items()}
         show(json.dumps({"paths": saved, "numbers": numbers}, indent=2))
@@ -83,12 +84,19 @@ def plot_command(
     (show if fmt == "table" else say)("\n".join(saved))
 
 
+def _kinds_of(fit: Fit) -> list[str]:
+    """List the figures of a posterior that its benchmarks allow."""
+    if "code" in fit.design.task_families:
+        return ["forest", "curve", "tradeoff"]
+    say("tradeoff is left out: no benchmark of this fit has the task family 'code'")
+    return ["forest", "curve"]
+
+
 def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob: float) -> Drawn:
     from bayesmeta.effects import curve, effects
     from bayesmeta.reporting import plots
 
     if name == "forest":
         return plots.forest(effects(fit, decision, by=by or "overall"), ci_prob=ci_prob)
-    return plots.curve(
-        curve(fit, decision or "code_share", by=by or "task_family"), ci_prob=ci_prob
-    )
+    draw = plots.curve if name == "curve" else plots.tradeoff
+    return draw(curve(fit, decision or "code_share", by=by or "task_family"), ci_prob=ci_prob)

@@ -1,4 +1,4 @@
-"""Commands on a posterior: fit, check, effects, query, curve."""
+"""Commands on a posterior: fit, check, effects, swaps, query, curve, tradeoff."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from bayesmeta.inference import Diagnostics, Fit
 
 app = typer.Typer()
+
+_STATEMENTS = "'DECISION: A > B', or 'PART: +POINTS from PART' for a swap in the training mix."
 
 
 @app.command("fit")
@@ -155,9 +157,30 @@ def effects_command(
     show_frame(effects(load_fit(fit), decision, by=by).table(ci_prob=ci_prob), fmt=fmt)
 
 
+@app.command("swaps")
+def swaps_command(
+    receiver: Annotated[
+        str | None, typer.Argument(metavar="[PART]", help="The part that grows; all if left out.")
+    ] = None,
+    points: Annotated[
+        float, typer.Option("--points", metavar="PP", help="What moves, in percent of the mix.")
+    ] = 10.0,
+    by: By = "overall",
+    fit: FitOption = None,
+    ci_prob: CiProb = defaults.CI_PROB,
+    fmt: Format = "table",
+) -> None:
+    """Print what it does to move points of the training mix from one part to another."""
+    from bayesmeta.effects import swaps
+
+    check_format(fmt)
+    found = swaps(load_fit(fit), receiver, points=points, by=by)
+    show_frame(found.table(ci_prob=ci_prob), fmt=fmt)
+
+
 @app.command("query")
 def query_command(
-    statement: Annotated[str, typer.Argument(metavar='"DECISION: A > B"')],
+    statement: Annotated[str, typer.Argument(metavar="STATEMENT", help=_STATEMENTS)],
     benchmark: Annotated[str | None, typer.Option("--benchmark", metavar="NAME")] = None,
     task_family: Annotated[str | None, typer.Option("--task-family", metavar="NAME")] = None,
     equivalence: Annotated[
@@ -199,6 +222,32 @@ def curve_command(
         show(json.dumps(_curve_report(drawn.table(ci_prob=ci_prob), optimum), indent=2))
     else:
         show_frame(optimum.reset_index(), fmt=fmt)
+
+
+@app.command("tradeoff")
+def tradeoff_command(
+    decision: Annotated[str, typer.Argument(metavar="DECISION")] = "code_share",
+    gain: Annotated[str, typer.Option("--gain", metavar="NAME", help="What gains.")] = "code",
+    loss: Annotated[
+        str | None,
+        typer.Option("--loss", metavar="NAME[,NAME]", help="What pays; all others if left out."),
+    ] = None,
+    weights: Annotated[
+        tuple[float, float], typer.Option("--weights", help="Of the gain and of the mean loss.")
+    ] = (1, 1),
+    by: By = "task_family",
+    fit: FitOption = None,
+    ci_prob: CiProb = defaults.CI_PROB,
+    fmt: Format = "table",
+) -> None:
+    """Print where others start to pay for code, and where a weighted sum of both is best."""
+    from bayesmeta.effects import curve
+
+    check_format(fmt)
+    names = None if loss is None else loss.split(",")
+    drawn = curve(load_fit(fit), decision, by=by)
+    found = drawn.tradeoff(gain=gain, loss=names, weights=weights)
+    show_frame(found.table(ci_prob=ci_prob).reset_index(), fmt=fmt)
 
 
 def _curve_report(points: pd.DataFrame, optimum: pd.DataFrame) -> dict[str, Any]:

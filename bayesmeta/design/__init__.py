@@ -1,9 +1,10 @@
 """Tables to labelled arrays: decisions, outcomes, composition, matrix. No PyMC."""
 
-from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, shift_part
+from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, shift_part, swap_parts
 from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS, UNDISCLOSED, Decision
 from bayesmeta.design.matrix import Design, build_design
 from bayesmeta.design.outcomes import Outcomes
+from bayesmeta.design.overlap import Overlap, describe_overlaps, find_overlaps
 from bayesmeta.design.scale import SCALE_TERMS
 from bayesmeta.design.terms import MIX_UNIT, Term, standardise
 
@@ -19,8 +20,12 @@ __all__ = [
     "Design",
     "Mix",
     "Outcomes",
+    "Overlap",
     "Term",
     "build_design",
+    "describe_overlaps",
+    "find_overlaps",
     "shift_part",
     "standardise",
+    "swap_parts",
 ]

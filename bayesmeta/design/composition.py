@@ -19,6 +19,7 @@ __all__ = [
     "build_code_basis",
     "build_mix",
     "shift_part",
+    "swap_parts",
 ]
 
 DOMAINS: tuple[str, ...] = (*MIX_COLUMNS, "other_share")
@@ -174,6 +175,44 @@ def shift_part(
     proportions = np.where(held > 0, others / np.where(held > 0, held, 1.0), fallback)
     share = np.broadcast_to(np.asarray(share, float), mix.shape[:-1])[..., None]
     return np.insert(proportions * (1 - share), k, share[..., 0], axis=-1)
+
+
+def swap_parts(
+    mix: NDArray[np.float64],
+    *,
+    receiver: str,
+    donor: str,
+    amount: float,
+    domains: Sequence[str] = DOMAINS,
+) -> NDArray[np.float64]:
+    """Move a fraction of the whole from one part of a composition to another.
+
+    Parameters
+    ----------
+    mix
+        Fractions, shape (..., domain); every donor part holds at least the amount.
+    receiver, donor
+        The part that grows and the part that shrinks.
+    amount
+        What moves, as a fraction of the whole.
+    domains
+        Names of the parts.
+
+    Returns
+    -------
+    ndarray
+        Fractions that sum to one, the shape of `mix`; all other parts are as they were.
+
+    Examples
+    --------
+    >>> mix = np.array([0.6, 0.2, 0.1, 0.0, 0.0, 0.1])
+    >>> swap_parts(mix, receiver="code_share", donor="web_share", amount=0.1).round(3)
+    array([0.5, 0.3, 0.1, 0. , 0. , 0.1])
+    """
+    move = np.zeros(mix.shape[-1])
+    move[list(domains).index(receiver)] += amount
+    move[list(domains).index(donor)] -= amount
+    return np.maximum(mix + move, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,13 @@ from bayesmeta.design.composition import (
 from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
 from bayesmeta.design.generations import ENGLISH, Generations, build_generations
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
-from bayesmeta.design.scale import SCALE_TERMS, orthonormal_basis, scale_covariates
+from bayesmeta.design.scale import (
+    LOG_D_UNIT,
+    LOG_N_UNIT,
+    SCALE_TERMS,
+    orthonormal_basis,
+    scale_covariates,
+)
 from bayesmeta.design.terms import MIX_UNIT, MissingNumbers, Term, list_missing_numbers, transform
 from bayesmeta.design.unknown import UnknownChoices, build_unknown_choices
 from bayesmeta.errors import SpecError, listing, suggest
@@ -53,6 +59,10 @@ class Design:
         Orthonormal basis of the intercept and the scale covariates over the lms with a score to
         learn from, zero for the others, shape (lm, 1 + scale_term). Family and lm effects are made
         orthogonal to it, so that those of held-out lms stay free.
+    log_scale
+        Natural logs of size and data over those of the reference lm, shape (lm, 2), for a scaling
+        law with parameters; None without one. The basis then spans the logs and their product
+        beside the covariates with slopes.
     terms, decisions
         Columns of the matrix, and the decisions whose prior scale they share (`mix` is one).
     X, X_center
@@ -85,6 +95,7 @@ class Design:
     scale: NDArray[np.float64]
     scale_center: NDArray[np.float64]
     scale_basis: NDArray[np.float64]
+    log_scale: NDArray[np.float64] | None
     terms: tuple[Term, ...]
     decisions: tuple[str, ...]
     X: NDArray[np.float64]
@@ -140,11 +151,6 @@ class Design:
         return self.unknown.record_of(self.outcomes.lm_index, n_lms=len(self.lms))
 
     @property
-    def known_rows(self) -> NDArray[np.int64]:
-        """Scores to learn from whose lms have no choice that is summed out."""
-        return np.flatnonzero(self.outcomes.train & (self.record_of_scores < 0))
-
-    @property
     def english_column(self) -> int | None:
         """Where the share of English stands in the matrix, if what the lms write measures it."""
         if self.generations is None or ENGLISH not in self.generations.names:
@@ -170,10 +176,12 @@ def build_design(
     *,
     decisions: Sequence[str] = tuple(DECISIONS),
     scale_terms: Sequence[str] = SCALE_TERMS,
+    law: bool = False,
     code_curve: bool = True,
-    generations: bool = True,
+    generations: bool = False,
     sum_unknown: bool = False,
     train: NDArray[np.bool_] | None = None,
+    counts: bool = False,
 ) -> Design:
     """Turn validated tables into the arrays that the model needs.
 
@@ -185,6 +193,11 @@ def build_design(
         Names of the decisions to enter. One that does not vary over the lms is left out.
     scale_terms
         Scale covariates to enter, a subset of `SCALE_TERMS`.
+    law
+        Whether size and data enter through a scaling law with parameters. Family effects are then
+        projected off the covariates of the log-linear form: the law lies in their span but for a
+        fraction of a percent of its variance, they do not move with its parameters, and family
+        effects mean the same under both forms.
     code_curve
         Whether the code share has a smooth effect by task family besides its linear one.
     generations
@@ -194,6 +207,8 @@ def build_design(
     train
         Which scores the model learns from, shape (obs,); all if left out. The facts of held-out
         lms count as known.
+    counts
+        Whether accuracies that are exact counts of items are marked, to be modelled as counts.
 
     Returns
     -------
@@ -213,7 +228,7 @@ def build_design(
     (92, 33, 8)
     """
     _check_names(decisions)
-    lms, outcomes = dataset.lms, build_outcomes(dataset, train=train)
+    lms, outcomes = dataset.lms, build_outcomes(dataset, train=train, counts=counts)
     wanted = [DECISIONS[name] for name in DECISIONS if name in decisions]
     mix = build_mix(lms) if any(decision.in_mix for decision in wanted) else None
     blocks = [
@@ -229,7 +244,9 @@ def build_design(
     X = np.column_stack([np.empty((len(lms), 0)), *(columns for _, columns in blocks)])
     weight = outcomes.information(n_lms=len(lms))
     learned_from = np.bincount(outcomes.lm_index[outcomes.train], minlength=len(lms)) > 0
-    scale = scale_covariates(lms)[:, [SCALE_TERMS.index(term) for term in scale_terms]]
+    covariates = pd.DataFrame(scale_covariates(lms), columns=list(SCALE_TERMS))
+    scale = covariates[list(scale_terms)].to_numpy()
+    projected = covariates[[*(SCALE_TERMS[:3] if law else ()), *scale_terms]].to_numpy()
     loading, free_decision, names = _loading(terms)
     has_code = mix is not None and "code_share" in mix.domains
     basis = build_code_basis() if code_curve and has_code else None
@@ -249,7 +266,8 @@ def build_design(
         scale_terms=tuple(scale_terms),
         scale=scale,
         scale_center=_weighted_mean(scale, weight),
-        scale_basis=orthonormal_basis(scale, rows=learned_from),
+        scale_basis=orthonormal_basis(projected, rows=learned_from),
+        log_scale=covariates.to_numpy()[:, :2] * (LOG_N_UNIT, LOG_D_UNIT) if law else None,
         terms=terms,
         decisions=names,
         X=X,

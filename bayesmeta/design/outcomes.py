@@ -15,6 +15,10 @@ __all__ = ["Outcomes", "build_outcomes"]
 _FLOOR_MARGIN = 2.0
 """Standard errors between the lowest score and a floor that scores below chance push down."""
 
+_COUNT_TOLERANCE = 1e-6
+"""How far a score may lie from a whole number of items over their number: a digit below the step of
+the largest test, and far above the rounding error of a written number."""
+
 _CLIP = 0.01
 """Keeps the information weight of a score at the floor or the ceiling above zero."""
 
@@ -33,6 +37,11 @@ class Outcomes:
         below, nor anything else in a design, depends on them.
     lm_index, benchmark_index
         Row of the lm and of the benchmark of every observation, shape (obs,).
+    is_count
+        Whether the score is modelled as a count of solved items, shape (obs,). All scores of a
+        benchmark are, or none: see `build_outcomes`.
+    n_items
+        Items behind the score, shape (obs,); not a number where that is not known.
     is_logistic
         Whether the benchmark is an accuracy with a logistic link, shape (benchmark,).
     floor
@@ -47,10 +56,17 @@ class Outcomes:
     train: NDArray[np.bool_]
     lm_index: NDArray[np.int64]
     benchmark_index: NDArray[np.int64]
+    is_count: NDArray[np.bool_]
+    n_items: NDArray[np.float64]
     is_logistic: NDArray[np.bool_]
     floor: NDArray[np.float64]
     location: NDArray[np.float64]
     spread: NDArray[np.float64]
+
+    @property
+    def n_solved(self) -> NDArray[np.float64]:
+        """Solved items behind every score, shape (obs,); whole numbers where it is a count."""
+        return np.round(self.y * self.n_items)
 
     def information(self, *, n_lms: int) -> NDArray[np.float64]:
         """Weigh the lms by what their scores say about a benchmark's latent scale.
@@ -72,7 +88,9 @@ class Outcomes:
         return out / np.maximum(out.sum(axis=0), np.finfo(float).tiny)
 
 
-def build_outcomes(dataset: Dataset, *, train: NDArray[np.bool_] | None = None) -> Outcomes:
+def build_outcomes(
+    dataset: Dataset, *, train: NDArray[np.bool_] | None = None, counts: bool = False
+) -> Outcomes:
     """Turn the table of scores into arrays.
 
     Parameters
@@ -81,6 +99,10 @@ def build_outcomes(dataset: Dataset, *, train: NDArray[np.bool_] | None = None) 
         Validated tables.
     train
         Which scores the model learns from, shape (obs,); all if left out.
+    counts
+        Whether to mark exact counts: the scores of an accuracy of which every score learned from
+        is a whole number of items over their number. An average of parts, such as MMLU over its
+        subjects, is none, even where one of its scores happens to look like one.
 
     Returns
     -------
@@ -100,8 +122,8 @@ def build_outcomes(dataset: Dataset, *, train: NDArray[np.bool_] | None = None) 
     accuracy = (benchmarks["metric"] == "accuracy").to_numpy()
     higher = (benchmarks["direction"] == "higher").to_numpy()
     is_logistic = accuracy & higher
-    se = _known_error(y, scores["se"].to_numpy(float), benchmarks["n_items"].to_numpy(float)[b],
-                      accuracy[b])  # fmt: skip
+    n_items = benchmarks["n_items"].to_numpy(float)[b]
+    se = _known_error(y, scores["se"].to_numpy(float), n_items, accuracy[b])
     every = range(len(benchmarks))
     lowest = pd.Series(y - _FLOOR_MARGIN * se)[train].groupby(b[train]).min().reindex(every)
     chance = benchmarks["chance"].fillna(0.0).to_numpy(float)
@@ -114,11 +136,25 @@ def build_outcomes(dataset: Dataset, *, train: NDArray[np.bool_] | None = None) 
         train=train,
         lm_index=pd.Index(dataset.lms["lm"]).get_indexer(pd.Index(scores["lm"])).astype(np.int64),
         benchmark_index=b.astype(np.int64),
+        is_count=counts & _find_counts(y, n_items, train=train, b=b) & is_logistic[b],
+        n_items=n_items,
         is_logistic=is_logistic,
         floor=floor,
         location=groups.mean().reindex(every).fillna(0.0).to_numpy(),
         spread=np.where(higher, 1.0, -1.0) * np.where(spread > 0, spread, 1.0),
     )
+
+
+def _find_counts(
+    y: NDArray[np.float64],
+    n_items: NDArray[np.float64],
+    *,
+    train: NDArray[np.bool_],
+    b: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Tell the scores of benchmarks that hold exact counts, by those that are learned from."""
+    exact = np.abs(y - np.round(y * n_items) / n_items) <= _COUNT_TOLERANCE
+    return np.isin(b, b[train & exact]) & ~np.isin(b, b[train & ~exact])
 
 
 def _known_error(

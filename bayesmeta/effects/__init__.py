@@ -1,11 +1,14 @@
 """Draws of effects on the score scale, and answers. Nothing here imports PyMC or matplotlib."""
 
-from bayesmeta.effects.contrasts import Effects, contrast_draws, effects, prob_helps
+from bayesmeta.effects.contrasts import Effects, effects, prob_helps, swaps
 from bayesmeta.effects.curves import Curve, curve
 from bayesmeta.effects.estimands import Contrast, list_decisions
 from bayesmeta.effects.evidence import Evidence
+from bayesmeta.effects.mix_swaps import Swap
 from bayesmeta.effects.monte_carlo import Probability
 from bayesmeta.effects.queries import Answer, evidence, query
+from bayesmeta.effects.scores import contrast_draws
+from bayesmeta.effects.tradeoffs import Tradeoff
 
 __all__ = [
     "Answer",
@@ -14,6 +17,8 @@ __all__ = [
     "Effects",
     "Evidence",
     "Probability",
+    "Swap",
+    "Tradeoff",
     "contrast_draws",
     "curve",
     "effects",
@@ -21,4 +26,5 @@ __all__ = [
     "list_decisions",
     "prob_helps",
     "query",
+    "swaps",
 ]

@@ -1,10 +1,9 @@
-"""Effects on the score scale, draw by draw: change one decision of every lm, average last."""
+"""Effects of decisions and of swaps in the training mix: draws, tables, probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -12,18 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design import (
-    DECISIONS,
-    MIX_UNIT,
-    Design,
-    Mix,
-    shift_part,
-    standardise,
-)
 from bayesmeta.effects.estimands import (
-    BY,
     UNITS,
-    Contrast,
     build_contrast,
     default_contrasts,
     find_decision,
@@ -31,147 +20,13 @@ from bayesmeta.effects.estimands import (
     list_decisions,
 )
 from bayesmeta.effects.evidence import judge
+from bayesmeta.effects.mix_swaps import Asked, can_give, list_swaps
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
+from bayesmeta.effects.scores import check_by, contrast_draws, target_weights
 from bayesmeta.errors import QueryError, listing, suggest
 from bayesmeta.inference.fit import Fit
-from bayesmeta.model.simulate import complete_matrix, expected_score, linear_predictor
 
-__all__ = ["Effects", "contrast_draws", "effects", "prob_helps"]
-
-_POINTS = 100.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Baseline:
-    """The lms as they are: latent values, matrix of decisions and mix, with draws in front."""
-
-    eta: NDArray[np.float64]
-    X: NDArray[np.float64]
-    mix: NDArray[np.float64] | None
-
-
-@lru_cache(maxsize=2)
-def build_baseline(fit: Fit) -> Baseline:
-    """Compute the latent value of every lm on every benchmark once per fit."""
-    X, mix = complete_matrix(fit.parameters, design=fit.design)
-    eta = linear_predictor(fit.parameters, design=fit.design, spec=fit.spec)
-    return Baseline(eta=eta, X=X, mix=mix)
-
-
-def mean_score_at(fit: Fit, *, decision: str, value: str | float) -> NDArray[np.float64]:
-    """Average the expected scores of all lms with one decision set to a value.
-
-    Parameters
-    ----------
-    fit
-        The fit.
-    decision
-        Name of the decision.
-    value
-        Level or value that every lm is given, all its other recorded facts held as they are. A
-        part of the training mix takes its place from the other parts in proportion.
-
-    Returns
-    -------
-    ndarray
-        Points, higher is better, shape (chain, draw, benchmark).
-    """
-    base, design = build_baseline(fit), fit.design
-    score = expected_score(base.eta + _latent_change(fit, base, decision, value), design=design)
-    sign = np.where(design.outcomes.is_logistic, 1.0, np.sign(design.outcomes.spread))
-    return _POINTS * sign * score.mean(axis=-2)
-
-
-def _latent_change(
-    fit: Fit, base: Baseline, decision: str, value: str | float
-) -> NDArray[np.float64]:
-    """Latent change of every lm, shape (chain, draw, lm, benchmark)."""
-    design, found = fit.design, DECISIONS[decision]
-    beta = fit.parameters["beta"]
-    if found.in_mix:
-        return _mix_change(fit, base, decision, float(value))
-    columns = design.columns_of(decision)
-    if found.kind == "categorical":
-        target = np.array([design.terms[k].level == value for k in columns], float)
-    else:
-        term = design.terms[columns[0]]
-        target = np.array([standardise(float(value), term=term, kind=found.kind)])
-    return (target - base.X[..., columns]) @ beta[..., columns, :]
-
-
-def _mix_change(fit: Fit, base: Baseline, domain: str, percent: float) -> NDArray[np.float64]:
-    design, mix = fit.design, base.mix
-    assert mix is not None
-    assert isinstance(design.mix, Mix)
-    typical = np.exp(design.mix.log_mean)
-    new = shift_part(
-        mix, domain=domain, share=percent / 100, typical=typical, domains=design.mix.domains
-    )
-    change = (new - mix) / MIX_UNIT @ fit.parameters["beta"][..., design.mix_columns, :]
-    if design.code_basis is None:
-        return change
-    bend = [design.code_basis.evaluate(design.mix.code_of(part)) for part in (new, mix)]
-    return change + (bend[0] - bend[1]) @ fit.parameters["curve"][..., design.task_family_index]
-
-
-def contrast_draws(fit: Fit, *, contrast: Contrast, by: str = "overall") -> xr.DataArray:
-    """Compute the effect of one contrast, draw by draw.
-
-    Parameters
-    ----------
-    fit
-        The fit.
-    contrast
-        What is compared with what.
-    by
-        `benchmark`, `task_family` or `overall`.
-
-    Returns
-    -------
-    xarray.DataArray
-        Percentage points with dims chain, draw, target: the difference in expected score in the
-        benchmark's good direction, averaged over the lms of the data.
-
-    Raises
-    ------
-    QueryError
-        If `by` is not known.
-    """
-    _check_by(by)
-    at = [
-        mean_score_at(fit, decision=contrast.decision, value=value)
-        for value in (contrast.level, contrast.reference)
-    ]
-    return average_benchmarks(at[0] - at[1], fit=fit, by=by)
-
-
-def average_benchmarks(values: NDArray[np.float64], *, fit: Fit, by: str) -> xr.DataArray:
-    """Average draws of shape (chain, draw, benchmark, ...) over the benchmarks of each target."""
-    weights = target_weights(fit.design, by=by)
-    names = weights["target"].values
-    averaged = np.einsum("tb,cdb...->cdt...", weights.values, values)
-    coords = {**{d: fit.draws[d].values for d in ("chain", "draw")}, "target": names}
-    return xr.DataArray(
-        averaged, dims=("chain", "draw", "target", *(["grid"] * (averaged.ndim - 3))),
-        coords=coords, name="effect", attrs={"units": UNITS, "by": by},
-    )  # fmt: skip
-
-
-def target_weights(design: Design, *, by: str) -> xr.DataArray:
-    """Weight of every benchmark in every target, dims target and benchmark; rows sum to one."""
-    n = len(design.benchmarks)
-    if by == "benchmark":
-        names, member = design.benchmarks, np.eye(n)
-    elif by == "task_family":
-        names = design.task_families
-        member = (np.arange(len(names))[:, None] == design.task_family_index).astype(float)
-    else:
-        names, member = ("overall",), np.ones((1, n))
-    return xr.DataArray(
-        member / member.sum(axis=1, keepdims=True),
-        dims=("target", "benchmark"),
-        coords={"target": list(names), "benchmark": list(design.benchmarks)},
-    )
+__all__ = ["Effects", "effects", "prob_helps", "swaps"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -188,12 +43,15 @@ class Effects:
         What a target is: a benchmark, a task family, or all benchmarks.
     verdicts
         Verdict on every contrast and target, shape (contrast, target).
+    n_lms
+        Number of lms that every contrast is averaged over, if not all lms of the data.
     """
 
     draws: xr.DataArray
-    contrasts: tuple[Contrast, ...]
+    contrasts: tuple[Asked, ...]
     by: str
     verdicts: NDArray[np.str_]
+    n_lms: tuple[int, ...] | None = None
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise the draws; intervals are equal-tailed.
@@ -207,7 +65,8 @@ class Effects:
         -------
         pandas.DataFrame
             One row per contrast and target: the median and standard deviation in percentage
-            points, interval, probability that the level helps with its MCSE, and verdict.
+            points, interval, probability that the level helps with its MCSE, and verdict; of swaps
+            also the number of lms averaged over.
 
         Raises
         ------
@@ -231,6 +90,7 @@ class Effects:
                         "prob_helps": helps.estimate,
                         "mcse": helps.mcse,
                         "verdict": str(self.verdicts[k, t]),
+                        **({} if self.n_lms is None else {"n_lms": self.n_lms[k]}),
                     }
                 )
         return pd.DataFrame(rows)
@@ -291,13 +151,19 @@ def effects(
     >>> bm.effects(bm.load_reference_fit(), "norm").table()["level"].tolist()
     ['nonparametric', 'rmsnorm']
     """
-    _check_by(by)
+    check_by(by)
     names = [decision] if isinstance(decision, str) else list(decision or list_decisions(fit))
     for name in names:
         find_decision(fit, name=name)
     contrasts = tuple(c for name in names for c in default_contrasts(fit, decision=name))
     if not contrasts:
         raise QueryError("this fit has no decisions (a scale-only model). Fit one with decisions.")
+    return _collect(fit, contrasts, by=by)
+
+
+def _collect(
+    fit: Fit, contrasts: Sequence[Asked], *, by: str, n_lms: tuple[int, ...] | None = None
+) -> Effects:
     parts = [contrast_draws(fit, contrast=contrast, by=by) for contrast in contrasts]
     weights = target_weights(fit.design, by=by)
     verdicts = [
@@ -307,10 +173,55 @@ def effects(
     draws = xr.concat(parts, dim=pd.Index([c.label for c in contrasts], name="contrast"))
     return Effects(
         draws=draws.transpose("chain", "draw", "contrast", "target"),
-        contrasts=contrasts,
+        contrasts=tuple(contrasts),
         by=by,
         verdicts=np.array(verdicts),
+        n_lms=n_lms,
     )
+
+
+def swaps(
+    fit: Fit, receiver: str | None = None, *, points: float = 10.0, by: str = "overall"
+) -> Effects:
+    """Compute what it does to move points of the training mix from one part to another.
+
+    The mix is a whole: more code is less of something else, and the effect depends on what. Every
+    swap is averaged over the lms that record at least that many points of the part that shrinks;
+    all other parts, and all other recorded facts, are held as they are. Swaps that no lm can make
+    are left out.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    receiver
+        The part that grows; every part in turn if left out.
+    points
+        What moves, in percent of the training tokens.
+    by
+        `benchmark`, `task_family` or `overall`.
+
+    Returns
+    -------
+    Effects
+        Draws with dims chain, draw, contrast, target, and `.table()`, in which `level` is what
+        moves and `reference` the part that shrinks.
+
+    Raises
+    ------
+    QueryError
+        If the part or `by` is not known, the points are out of range, or no lm can make the swap.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> bm.swaps(bm.load_reference_fit(), "code_share").table()["reference"].tolist()[:2]
+    ['web_share', 'books_share']
+    """
+    check_by(by)
+    found = list_swaps(fit, receiver=receiver, points=points)
+    n_lms = tuple(int(can_give(fit, swap=swap).sum()) for swap in found)
+    return _collect(fit, found, by=by, n_lms=n_lms)
 
 
 def prob_helps(
@@ -375,11 +286,6 @@ def _known(name: str, allowed: Sequence[str], what: str) -> str:
             f"{listing(allowed)}."
         )
     return name
-
-
-def _check_by(by: str) -> None:
-    if by not in BY:
-        raise QueryError(f"by '{by}' is not known.{suggest(by, BY)} Allowed: {listing(BY)}.")
 
 
 def check_ci_prob(ci_prob: float) -> None:

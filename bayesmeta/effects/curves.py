@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,12 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.design import DECISIONS
-from bayesmeta.effects.contrasts import average_benchmarks, check_ci_prob, mean_score_at
-from bayesmeta.effects.estimands import BY, find_decision
+from bayesmeta.effects.contrasts import check_ci_prob
+from bayesmeta.effects.estimands import find_decision
 from bayesmeta.effects.monte_carlo import estimate_probability
-from bayesmeta.errors import QueryError, listing, suggest
+from bayesmeta.effects.scores import average_benchmarks, check_by, mean_score_at
+from bayesmeta.effects.tradeoffs import Tradeoff, build_tradeoff, summarise_place
+from bayesmeta.errors import QueryError, listing
 from bayesmeta.inference.fit import Fit
 from bayesmeta.inference.store import thin_fit
 
@@ -97,24 +100,67 @@ class Curve:
         Returns
         -------
         pandas.DataFrame
-            Indexed by target: median and interval of the optimum in the unit of the grid, and the
-            probability that it lies in the band, with its MCSE.
+            Indexed by target: median and interval of the optimum in the unit of the grid; the
+            probability that it lies in the band, with its MCSE; and those that it lies at either
+            end of the grid, where the curve may rise further, with the larger MCSE of the two.
         """
         check_ci_prob(ci_prob)
         grid = self.draws["grid"].values
         best = grid[self.draws.argmax("grid").transpose("chain", "draw", "target").values]
-        tail = (1 - ci_prob) / 2
         rows = {}
         for k, target in enumerate(self.draws["target"].values):
             values = best[:, :, k]
             inside = estimate_probability((values >= band[0]) & (values <= band[1]))
-            lower, estimate, upper = np.quantile(values, [tail, 0.5, 1 - tail])
-            name = f"prob_between_{band[0]:g}_{band[1]:g}"
+            place = summarise_place(values, grid=grid, ci_prob=ci_prob)
             rows[str(target)] = {
-                "estimate": estimate, "lower": lower, "upper": upper, "ci_prob": ci_prob,
-                name: inside.estimate, "mcse": inside.mcse,
-            }  # fmt: skip
+                **{key: place[key] for key in ("estimate", "lower", "upper", "ci_prob")},
+                f"prob_between_{band[0]:g}_{band[1]:g}": inside.estimate,
+                "mcse": inside.mcse,
+                **{key: place[key] for key in ("prob_at_lower_edge", "prob_at_upper_edge")},
+                "mcse_edges": place["mcse"],
+            }
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")
+
+    def tradeoff(
+        self,
+        *,
+        gain: str = "code",
+        loss: str | Sequence[str] | None = None,
+        weights: tuple[float, float] = (1, 1),
+    ) -> Tradeoff:
+        """Set what one target gains along the curve against what others lose, draw by draw.
+
+        Parameters
+        ----------
+        gain
+            The target that gains.
+        loss
+            One target or several, of which the mean is taken; all others if left out.
+        weights
+            Weights of the gain and of the mean of the losses in the sum whose best place is asked
+            for.
+
+        Returns
+        -------
+        Tradeoff
+            Draws of both, with `.table()` and `.path()`.
+
+        Raises
+        ------
+        QueryError
+            If a target is not in the curve or on both sides, or the weights are none.
+
+        Examples
+        --------
+        >>> import bayesmeta as bm
+        >>> tradeoff = bm.curve(bm.load_reference_fit()).tradeoff(loss="language_modelling")
+        >>> tradeoff.table().index.tolist()
+        ['loss_starts', 'best_sum']
+        """
+        return build_tradeoff(
+            self.draws, gain=gain, loss=loss, weights=weights, decision=self.decision,
+            units=self.units, recorded=self.recorded,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         sizes = self.draws.sizes
@@ -139,7 +185,7 @@ def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") ->
     Returns
     -------
     Curve
-        Draws, with `.table()` and `.optimum()`.
+        Draws, with `.table()`, `.optimum()` and `.tradeoff()`.
 
     Raises
     ------
@@ -160,8 +206,7 @@ def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") ->
             f"decision '{decision}' has levels, not values, so it has no curve. Allowed: "
             f"{listing(numeric)}."
         )
-    if by not in BY:
-        raise QueryError(f"by '{by}' is not known.{suggest(by, BY)} Allowed: {listing(BY)}.")
+    check_by(by)
     recorded = fit.dataset.lms[decision].dropna().to_numpy(float)
     grid = _SHARE_GRID if found.kind == "share" else np.geomspace(
         recorded.min(), recorded.max(), _N_GRID

@@ -1,9 +1,8 @@
-"""What is asked: contrasts of a decision's levels, parsed once from the user's words."""
+"""What is asked: contrasts of a decision's levels."""
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,15 +12,11 @@ from bayesmeta.design import DECISIONS, UNDISCLOSED, Decision, Design
 from bayesmeta.errors import QueryError, listing, suggest
 from bayesmeta.inference.fit import Fit
 
-__all__ = ["BY", "UNITS", "Contrast", "default_contrasts", "find_decision", "parse_statement"]
+__all__ = ["BY", "UNITS", "Contrast", "build_contrast", "default_contrasts", "find_decision"]
 
 UNITS = "percentage points"
 BY = ("benchmark", "task_family", "overall")
 """Over what an effect is averaged: one benchmark, a task family's benchmarks, all of them."""
-
-_STATEMENT = re.compile(
-    r"^\s*(?P<name>[^:<>]+?)\s*:\s*(?P<a>[^<>]+?)\s*(?P<op>[<>])\s*(?P<b>[^<>]+?)\s*$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,42 +174,6 @@ def _read_value(fit: Fit, decision: Decision, level: str | float) -> float:
             f"({unit}), as in '{decision.name}: 20 > 10'."
         )
     return value
-
-
-def parse_statement(fit: Fit, *, statement: str) -> Contrast:
-    """Read a statement such as `position_embedding: rotary > learned`.
-
-    Parameters
-    ----------
-    fit
-        The fit that is asked.
-    statement
-        `DECISION: A > B`, or `DECISION: A < B`, which asks for the opposite.
-
-    Returns
-    -------
-    Contrast
-        A against B.
-
-    Raises
-    ------
-    QueryError
-        If it has another form, or names what the fit does not know.
-
-    Examples
-    --------
-    >>> import bayesmeta as bm
-    >>> parse_statement(bm.load_reference_fit(), statement="norm: layernorm < rmsnorm").label
-    'norm: rmsnorm > layernorm'
-    """
-    match = _STATEMENT.match(statement) if isinstance(statement, str) else None
-    if match is None:
-        raise QueryError(
-            f"statement '{statement}' cannot be read. Allowed: 'DECISION: A > B', such as "
-            "'position_embedding: rotary > learned' or 'code_share: 20 > 10'."
-        )
-    high, low = (match["a"], match["b"]) if match["op"] == ">" else (match["b"], match["a"])
-    return build_contrast(fit, decision=match["name"], level=high, reference=low)
 
 
 def default_contrasts(fit: Fit, *, decision: str) -> tuple[Contrast, ...]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.design import DECISIONS, MIX_UNIT, UNDISCLOSED, Decision, standardise
-from bayesmeta.effects.estimands import Contrast, format_level
+from bayesmeta.effects.estimands import format_level
+from bayesmeta.effects.mix_swaps import ROUNDING, Asked, Swap, can_give, known_part
 from bayesmeta.inference.fit import Fit
 
 __all__ = ["Evidence", "Judgement", "build_evidence", "judge"]
@@ -45,9 +46,11 @@ class Evidence:
     ----------
     lms, lm_families
         Numbers of lms, and of families with at least one, at each level. Of a numeric decision:
-        how many record it.
+        how many record it. Of a swap: over how many it is averaged, how many record less of the
+        donor than moves, and how many do not disclose it, among all lms of the data.
     families_with_both
-        Families in which the decision varies; a numeric one by at least half a reported step.
+        Families in which the decision varies; a numeric one by at least half a reported step, and
+        of a swap both parts.
     within_family_share
         Share of the decision's variance that is inside families; the rest comes bundled with all
         else that distinguishes families.
@@ -81,7 +84,7 @@ class Evidence:
         return asdict(self)
 
 
-def build_evidence(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Evidence:
+def build_evidence(fit: Fit, *, contrast: Asked, weights: NDArray[np.float64]) -> Evidence:
     """Collect what stands behind a contrast.
 
     Parameters
@@ -89,7 +92,7 @@ def build_evidence(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]
     fit
         The fit.
     contrast
-        What is compared with what.
+        What is compared with what, or swapped.
     weights
         Weight of every benchmark, shape (benchmark,), summing to one.
 
@@ -111,8 +114,10 @@ def build_evidence(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]
     )
 
 
-def count_support(fit: Fit, *, contrast: Contrast) -> dict[str, Any]:
+def count_support(fit: Fit, *, contrast: Asked) -> dict[str, Any]:
     """Count the lms and families that inform a contrast, over lms with at least one score."""
+    if isinstance(contrast, Swap):
+        return _count_swap_support(fit, contrast)
     decision = DECISIONS[contrast.decision]
     lms = fit.dataset.lms
     lms = lms[lms["lm"].isin(fit.dataset.scores["lm"])]
@@ -127,15 +132,48 @@ def count_support(fit: Fit, *, contrast: Contrast) -> dict[str, Any]:
         sides = {"recorded": kept, "undisclosed": ~kept}
         x = value[kept].astype(float)
     ranges = _choices(x, decision).groupby(family[kept]).agg(np.ptp)
-    spread = x - x.groupby(family[kept]).transform("mean")
-    total = float(((x - x.mean()) ** 2).sum())
+    return {
+        **_count_sides(sides, family),
+        "families_with_both": int((ranges >= 1).sum()),
+        "within_family_share": _within_share(x, family[kept]),
+        "missing_share": float(value.isna().mean()),
+    }
+
+
+def _count_swap_support(fit: Fit, swap: Swap) -> dict[str, Any]:
+    """Count the lms that a swap is averaged over, and the families in which both parts vary."""
+    family = fit.dataset.lms["lm_family"].reset_index(drop=True)
+    parts = pd.DataFrame({n: known_part(fit, name=n) for n in (swap.decision, swap.donor)})
+    gives, undisclosed = pd.Series(can_give(fit, swap=swap)), parts[swap.donor].isna()
+    sides = {
+        "averaged_over": gives,
+        "too_little": ~gives & ~undisclosed,
+        "undisclosed": undisclosed,
+    }
+    kept = parts.notna().all(axis=1)
+    ranges = parts[kept].groupby(family[kept]).agg(np.ptp).min(axis=1)
+    varies = _choices(100 * ranges, DECISIONS["code_share"]) >= 1 - ROUNDING
+    difference = (parts[swap.decision] - parts[swap.donor])[kept]
+    return {
+        **_count_sides(sides, family),
+        "families_with_both": int(varies.sum()),
+        "within_family_share": _within_share(difference, family[kept]),
+        "missing_share": float(1 - kept.mean()),
+    }
+
+
+def _count_sides(sides: Mapping[str, pd.Series], family: pd.Series) -> dict[str, Any]:
     return {
         "lms": {name: int(mask.sum()) for name, mask in sides.items()},
         "lm_families": {name: int(family[mask].nunique()) for name, mask in sides.items()},
-        "families_with_both": int((ranges >= 1).sum()),
-        "within_family_share": float((spread**2).sum() / total) if total > 0 else 0.0,
-        "missing_share": float(value.isna().mean()),
     }
+
+
+def _within_share(x: pd.Series, family: pd.Series) -> float:
+    """Share of the variance of a value that is inside families."""
+    spread = x - x.groupby(family).transform("mean")
+    total = float(((x - x.mean()) ** 2).sum())
+    return float((spread**2).sum() / total) if total > 0 else 0.0
 
 
 def _choices(x: pd.Series, decision: Decision) -> pd.Series:
@@ -151,7 +189,7 @@ def _choices(x: pd.Series, decision: Decision) -> pd.Series:
     return x / (decision.step / 2)
 
 
-def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judgement:
+def judge(fit: Fit, *, contrast: Asked, weights: NDArray[np.float64]) -> Judgement:
     """Say how far the data speak to a contrast.
 
     `prior-driven`: the data removed less than a quarter of the prior variance, or one side has a
@@ -166,7 +204,7 @@ def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judg
     fit
         The fit.
     contrast
-        What is compared with what.
+        What is compared with what, or swapped.
     weights
         Weight of every benchmark, shape (benchmark,), summing to one.
 
@@ -179,9 +217,10 @@ def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judg
     draws = np.einsum("k,cdkb,b->cd", direction, fit.parameters["beta"], weights)
     contraction = 1 - draws.var() / _prior_variance(fit, direction=direction, weights=weights)
     support = count_support(fit, contrast=contrast)
-    is_numeric = DECISIONS[contrast.decision].kind != "categorical"
     sides = support["lm_families"]
-    n_families = sides["recorded"] if is_numeric else min(sides.values())
+    recorded = sides.get("averaged_over", sides.get("recorded"))
+    is_numeric = recorded is not None
+    n_families = recorded if is_numeric else min(sides.values())
     alone = n_families < defaults.FAMILIES_WEAK and not support["families_with_both"]
     alone = alone or _is_extrapolation(fit, contrast=contrast)
     if alone or contraction < defaults.CONTRACTION_WEAK:
@@ -194,8 +233,18 @@ def judge(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> Judg
     return Judgement(verdict, contraction=float(contraction))
 
 
-def _is_extrapolation(fit: Fit, *, contrast: Contrast) -> bool:
-    """Say whether a numeric contrast leaves the range that the lms record."""
+def _is_extrapolation(fit: Fit, *, contrast: Asked) -> bool:
+    """Say whether a numeric contrast leaves the range that the lms record.
+
+    A swap does where a single family, or none, records as much of the growing part as the median
+    lm has after the swap.
+    """
+    if isinstance(contrast, Swap):
+        known = known_part(fit, name=contrast.decision)
+        start = known[can_give(fit, swap=contrast) & ~np.isnan(known)]
+        end = np.median(start) + contrast.points / 100 if len(start) else np.inf
+        families = fit.design.lm_family_index[known >= end]
+        return len(np.unique(families)) < defaults.FAMILIES_WEAK
     if DECISIONS[contrast.decision].kind == "categorical":
         return False
     recorded = fit.dataset.lms[contrast.decision].astype(float)
@@ -203,10 +252,16 @@ def _is_extrapolation(fit: Fit, *, contrast: Contrast) -> bool:
     return min(values) < recorded.min() or max(values) > recorded.max()
 
 
-def contrast_direction(fit: Fit, *, contrast: Contrast) -> NDArray[np.float64]:
+def contrast_direction(fit: Fit, *, contrast: Asked) -> NDArray[np.float64]:
     """Change of the columns of the matrix that a contrast makes, shape (term,)."""
-    design, decision = fit.design, DECISIONS[contrast.decision]
+    design = fit.design
     change = np.zeros(len(design.terms))
+    if isinstance(contrast, Swap) and design.mix is not None:
+        for part, sign in ((contrast.decision, 1), (contrast.donor, -1)):
+            k = design.mix_columns.start + design.mix.domains.index(part)
+            change[k] = sign * contrast.points / 100 / MIX_UNIT
+        return change
+    decision = DECISIONS[contrast.decision]
     if decision.in_mix and design.mix is not None:
         others = np.exp(design.mix.log_mean)
         part = design.mix.domains.index(contrast.decision)
@@ -234,20 +289,30 @@ def contrast_direction(fit: Fit, *, contrast: Contrast) -> NDArray[np.float64]:
 def _prior_variance(
     fit: Fit, *, direction: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> float:
-    """Prior variance of the latent contrast given the scale of its decision, in closed form.
+    """Prior variance of the latent contrast, in closed form."""
+    free = np.square(fit.design.loading.T @ direction)
+    return float(_free_variance(fit, weights=weights) @ free)
 
-    The scale is taken from the posterior: what a contrast gains from a scale that other levels
-    made small is shrinkage, not evidence.
+
+def _free_variance(fit: Fit, *, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Prior variance of every free coefficient averaged over benchmarks, shape (free,).
+
+    A learned scale is taken from the posterior: what a contrast gains from a scale that other
+    levels made small is shrinkage, not evidence. Without pooling the scale is fixed, and the
+    effects of the benchmarks average out.
     """
-    design, ratio = fit.design, fit.spec.priors.beta_ratio
-    squared_scale = np.square(fit.parameters["tau_beta"]).mean(axis=(0, 1))
-    task = np.bincount(design.task_family_index, weights=weights)
-    pooled = 1 + ratio**2 * (np.square(task).sum() + np.square(weights).sum())
-    free = np.square(design.loading.T @ direction)
-    return float(pooled * (squared_scale[design.free_decision] * free).sum())
+    design, priors, pooling = fit.design, fit.spec.priors, fit.spec.pooling
+    own = np.square(weights).sum()
+    if pooling == "none":
+        return np.full(len(design.free_decision), priors.beta_sd**2 * own)
+    squared_scale = np.square(fit.parameters["tau_beta"]).mean(axis=(0, 1))[design.free_decision]
+    if pooling == "complete":
+        return squared_scale
+    task = np.square(np.bincount(design.task_family_index, weights=weights)).sum()
+    return squared_scale * (1 + priors.beta_ratio**2 * (task + own))
 
 
-def _influence(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) -> tuple[str, float]:
+def _influence(fit: Fit, *, contrast: Asked, weights: NDArray[np.float64]) -> tuple[str, float]:
     """Find the family whose removal moves the contrast most.
 
     A generalised ridge regression at the posterior means: the part of every lm's latent value that
@@ -257,9 +322,7 @@ def _influence(fit: Fit, *, contrast: Contrast, weights: NDArray[np.float64]) ->
     design, mean = fit.design, {k: v.mean(axis=(0, 1)) for k, v in fit.parameters.items()}
     quality, columns = _latent_quality(fit, mean, weights)
     scored = np.isin(np.arange(len(design.lms)), design.outcomes.lm_index)
-    tau = mean["tau_beta"][design.free_decision]
-    pooled = 1 + 2 * fit.spec.priors.beta_ratio**2 / len(design.benchmarks)
-    precision = np.diag(1 / (tau**2 * pooled))
+    precision = np.diag(1 / _free_variance(fit, weights=weights))
     family_variance = float(weights @ mean["tau_family"] ** 2) if "tau_family" in mean else 0.0
     lm_variance = float(weights @ mean["sigma"] ** 2)
     direction = design.loading.T @ contrast_direction(fit, contrast=contrast)

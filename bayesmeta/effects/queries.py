@@ -9,16 +9,13 @@ import numpy as np
 import pandas as pd
 
 from bayesmeta import defaults
-from bayesmeta.effects.contrasts import (
-    check_ci_prob,
-    contrast_draws,
-    pick_target,
-    summarise,
-    target_weights,
-)
-from bayesmeta.effects.estimands import Contrast, build_contrast, parse_statement
+from bayesmeta.effects.contrasts import check_ci_prob, pick_target, summarise
+from bayesmeta.effects.estimands import Contrast, build_contrast
 from bayesmeta.effects.evidence import Evidence, build_evidence
+from bayesmeta.effects.mix_swaps import Asked, Swap
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
+from bayesmeta.effects.scores import contrast_draws, target_weights
+from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import QueryError
 from bayesmeta.inference.fit import Fit
 
@@ -32,7 +29,7 @@ class Answer:
     Parameters
     ----------
     contrast
-        What was compared with what.
+        What was compared with what, or swapped.
     target
         The benchmark or task family, or `overall`.
     probability
@@ -47,7 +44,7 @@ class Answer:
         What stands behind it.
     """
 
-    contrast: Contrast
+    contrast: Asked
     target: str
     probability: Probability
     effect: dict[str, float | str]
@@ -93,15 +90,16 @@ class Answer:
         e, card = self.effect, self.evidence
         where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
         sides = "; ".join(
-            f"{name}: {_count(card.lms[name], 'lm')} of {_count(card.lm_families[name], 'family')}"
-            for name in card.lms
+            f"{name.replace('_', ' ')}: {_count(card.lms[name], 'lm')} of {_count(n, 'family')}"
+            for name, n in card.lm_families.items()
         )
         both = card.families_with_both
         varies = f"{_count(both, 'family')} with both" if both else "no family has both"
-        if "recorded" in card.lms:
+        if not isinstance(self.contrast, Contrast) or "recorded" in card.lms:
             varies = f"it varies inside {_count(both, 'family')}"
+        claim = self.statement + " helps" * isinstance(self.contrast, Swap)
         return (
-            f"P({self.statement}) {where} {self.probability.relation}. Effect {e['estimate']:+.1f} "
+            f"P({claim}) {where} {self.probability.relation}. Effect {e['estimate']:+.1f} "
             f"percentage points, {100 * float(e['ci_prob']):.0f} % equal-tailed interval "
             f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g} points) "
             f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({sides}; {varies}; "
@@ -131,7 +129,8 @@ def query(
     fit
         The fit that is asked.
     statement
-        `DECISION: A > B`.
+        `DECISION: A > B`, or `PART: +POINTS from PART` for a swap of two parts of the training
+        mix, averaged over the lms that record at least that many points of the donor.
     benchmark, task_family
         Where; over all benchmarks if both are left out.
     equivalence

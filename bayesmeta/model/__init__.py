@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.data import Dataset
-from bayesmeta.design import Design, build_design
+from bayesmeta.design import DEFAULT_DECISIONS, Design, build_design, find_overlaps
+from bayesmeta.errors import SpecError
 from bayesmeta.model.simulate import (
     Parameters,
     expected_score,
@@ -50,18 +51,39 @@ def build_design_for(
     Design
         Arrays and coordinates.
 
+    Raises
+    ------
+    SpecError
+        If the spec names decisions of which one is constant in the data, or an exact linear
+        combination of others (under the default decisions, constant ones are left out); or if the
+        scores are to be modelled as counts, and no benchmark holds exact counts.
+
     Examples
     --------
     >>> from bayesmeta.data import load_dataset
     >>> build_design_for(load_dataset(), spec=ModelSpec(decisions=("norm",))).decisions
     ('norm',)
     """
-    return build_design(
+    counts = spec.likelihood == "beta-binomial"
+    design = build_design(
         dataset,
         decisions=spec.decisions,
         scale_terms=spec.scale_terms,
+        law=spec.scaling == "chinchilla",
         code_curve=spec.code_curve == "smooth",
         generations=spec.generations == "measured",
         sum_unknown=spec.unknown_categories == "summed",
         train=train,
+        counts=counts,
     )
+    if spec.decisions != DEFAULT_DECISIONS:
+        for overlap in find_overlaps(design, decisions=spec.decisions):
+            raise SpecError(overlap.message)
+    if counts and not design.outcomes.is_count.any():
+        raise SpecError(
+            "likelihood 'beta-binomial' needs an accuracy whose scores are exact counts, each "
+            "score times n_items a whole number, and no benchmark to learn from is one. Allowed "
+            "for these scores: student, normal. Choose one of them, or give scores with all their "
+            "digits, and n_items."
+        )
+    return design

@@ -29,29 +29,46 @@ Tensor = Any
 
 Data = Mapping[str, Tensor]
 
-LAWS = {"student": pm.StudentT, "normal": pm.Normal}
-"""Distributions of scores by the name that a spec gives them."""
-
 N_CENTERED = 2
 """Slopes of size and data are centred; the product and the date, weakly informed, are not."""
 
 
+def observed_rows(design: Design) -> dict[str, np.ndarray]:
+    """Mark the scores that each part of the likelihood holds, by its dim; each of shape (score,).
+
+    Scores are `hidden` where an undisclosed choice of their lm is summed out.
+    """
+    outcomes, is_hidden = design.outcomes, design.record_of_scores >= 0
+    rows = {"obs": outcomes.train & ~outcomes.is_count & ~is_hidden}
+    if outcomes.is_count.any():
+        rows["count"] = outcomes.train & outcomes.is_count
+    if design.unknown is not None:
+        rows["hidden"] = outcomes.train & is_hidden
+    return rows
+
+
 def training_data(design: Design) -> dict[str, np.ndarray]:
     """List the arrays that change with the scores learned from; the others stay constants."""
-    outcomes, record = design.outcomes, design.record_of_scores
+    outcomes, observed = design.outcomes, observed_rows(design)
     names = ("y", "se", "lm_index", "benchmark_index")
-    known = outcomes.train & (record < 0)
-    rows = {name: getattr(outcomes, name)[known] for name in names}
-    if design.unknown is not None:
-        hidden = outcomes.train & (record >= 0)
-        rows |= {f"unknown_{name}": getattr(outcomes, name)[hidden] for name in names}
-        rows["unknown_record"] = record[hidden]
+    wanted = [("obs", name, name) for name in names]
+    if "count" in observed:
+        wanted += [("count", "n_solved", "n_solved"), ("count", "n_items", "n_items"),
+                   ("count", "count_lm_index", "lm_index"),
+                   ("count", "count_benchmark_index", "benchmark_index")]  # fmt: skip
+    if "hidden" in observed:
+        wanted += [("hidden", f"hidden_{name}", name) for name in names]
+    rows = {name: getattr(outcomes, source)[observed[dim]] for dim, name, source in wanted}
+    if "hidden" in observed:
+        rows["hidden_record"] = design.record_of_scores[observed["hidden"]]
     links = {name: getattr(outcomes, name) for name in ("floor", "location", "spread")}
     names = ["scale_basis"]
     names += ["scale_center"] if design.scale_terms else []
     names += ["X_center"] if design.terms else []
     names += ["basis_center"] if design.code_basis is not None else []
     arrays = {**rows, **links, **{name: getattr(design, name) for name in names}}
+    if design.log_scale is not None:
+        arrays["information"] = outcomes.information(n_lms=len(design.lms))
     return {f"data_{name}": values for name, values in arrays.items()}
 
 
@@ -124,35 +141,53 @@ def missing_block(design: Design, priors: Priors) -> tuple[Tensor, Tensor | None
 
 
 def decision_block(design: Design, spec: ModelSpec, data: Data, X: Tensor) -> Tensor:
-    """Add effects by benchmark about task-family means about an overall mean; (lm, benchmark)."""
-    priors, n_free = spec.priors, design.loading.shape[1]
-    tau = _scale("tau_beta", priors.beta_tau, priors.beta_tau_log_sd, dims="decision")
-    z_task = pm.Normal("z_beta_task", shape=(n_free, len(design.task_families)))
-    z = (
-        pm.Normal("z_beta_mean", shape=(n_free, 1))
-        + priors.beta_ratio * z_task[:, design.task_family_index]
-        + priors.beta_ratio * pm.Normal("z_beta", shape=(n_free, len(design.benchmarks)))
-    )
+    """Add effects of the decisions by benchmark, pooled as the spec says; dims (lm, benchmark)."""
     beta = pm.Deterministic(
-        "beta",
-        pt.dot(design.loading, tau[design.free_decision][:, None] * z),
-        dims=("term", "benchmark"),
+        "beta", pt.dot(design.loading, _free_effects(design, spec)), dims=("term", "benchmark")
     )
     return pt.dot(X, beta) - (beta.T * data["data_X_center"]).sum(axis=1)
 
 
+def _free_effects(design: Design, spec: ModelSpec) -> Tensor:
+    """Effects by benchmark about task-family means about an overall mean; (free, benchmark)."""
+    priors, shape = spec.priors, (design.loading.shape[1], len(design.benchmarks))
+    if spec.pooling == "none":
+        return priors.beta_sd * pm.Normal("z_beta", shape=shape)
+    tau = _scale("tau_beta", priors.beta_tau, priors.beta_tau_log_sd, dims="decision")
+    tau = tau[design.free_decision][:, None]
+    if spec.pooling == "complete":
+        return tau * pm.Normal("z_beta_mean", shape=(shape[0], 1)) * np.ones(shape[1])
+    z_task = pm.Normal("z_beta_task", shape=(shape[0], len(design.task_families)))
+    return tau * (
+        pm.Normal("z_beta_mean", shape=(shape[0], 1))
+        + priors.beta_ratio * z_task[:, design.task_family_index]
+        + priors.beta_ratio * pm.Normal("z_beta", shape=shape)
+    )
+
+
 def curve_block(design: Design, spec: ModelSpec, data: Data, mix: Tensor) -> Tensor:
     """Add a smooth effect of the code share by task family; dims (lm, benchmark)."""
-    basis, priors = design.code_basis, spec.priors
+    basis = design.code_basis
     assert basis is not None
     assert design.mix is not None
-    shared = _scale("tau_curve_shared", priors.curve_shared, priors.curve_log_sd)
-    own = _scale("tau_curve", priors.curve_task, priors.curve_log_sd)
-    z = pm.Normal("z_curve_shared", shape=(basis.n_basis, 1))
-    weights = pm.Normal("curve", shared * z, own, dims=("basis", "task_family"))
-    by_benchmark = weights[:, design.task_family_index]
+    by_benchmark = _curve_weights(design, spec)[:, design.task_family_index]
     phi = basis.evaluate(design.mix.code_of(mix), sin=pt.sin)
     return pt.dot(phi, by_benchmark) - (by_benchmark.T * data["data_basis_center"]).sum(axis=1)
+
+
+def _curve_weights(design: Design, spec: ModelSpec) -> Tensor:
+    """Weights about shared ones, pooled as the decisions are; dims (basis, task_family)."""
+    priors, dims = spec.priors, ("basis", "task_family")
+    n_basis, n_tasks = design.basis_center.shape[1], len(design.task_families)
+    if spec.pooling == "none":
+        return pm.Normal("curve", 0.0, priors.curve_sd, dims=dims)
+    shared = _scale("tau_curve_shared", priors.curve_shared, priors.curve_log_sd)
+    if spec.pooling == "complete":
+        z = pm.Normal("z_curve_shared", shape=(n_basis, 1))
+        return pm.Deterministic("curve", shared * z * np.ones(n_tasks), dims=dims)
+    own = _scale("tau_curve", priors.curve_task, priors.curve_log_sd)
+    z = pm.Normal("z_curve_shared", shape=(n_basis, 1))
+    return pm.Normal("curve", shared * z, own, dims=dims)
 
 
 def family_block(design: Design, spec: ModelSpec, data: Data) -> tuple[Tensor, Tensor]:
@@ -182,36 +217,6 @@ def family_block(design: Design, spec: ModelSpec, data: Data) -> tuple[Tensor, T
     if spec.family_effects != "orthogonal":
         basis = basis[:, :1]
     return effect - pt.dot(basis, pt.dot(basis.T, effect)), sigma * pt.sqrt(1 - rho_lm)
-
-
-def likelihood_block(
-    design: Design, spec: ModelSpec, data: Data, eta: Tensor, residual: Tensor
-) -> None:
-    """Add scores given latent values: known error, latent and score-scale residual, heavy tails."""
-    priors, b = spec.priors, data["data_benchmark_index"]
-    _scale("sigma_score", priors.sigma_score, priors.sigma_score_log_sd)
-    if spec.likelihood == "student":
-        pm.Gamma("nu_beyond_one", priors.nu_shape, priors.nu_rate)
-    latent = eta[data["data_lm_index"], b]
-    law = score_law(design, data, latent=latent, b=b, se=data["data_se"], residual=residual)
-    LAWS[spec.likelihood]("y", **law, observed=data["data_y"], dims="obs")
-
-
-def score_law(
-    design: Design, data: Data, *, latent: Tensor, b: Tensor, se: Tensor, residual: Tensor
-) -> dict[str, Tensor]:
-    """Parameters of the law of scores on benchmarks `b`, dims (..., obs), by latent values."""
-    model = pm.modelcontext(None)
-    p = pm.math.sigmoid(latent)
-    floor, spread = data["data_floor"][b], data["data_spread"][b]
-    logistic = pt.as_tensor(design.outcomes.is_logistic)[b]
-    mu = pt.switch(logistic, floor + (1 - floor) * p, data["data_location"][b] + spread * latent)
-    slope = pt.switch(logistic, (1 - floor) * p * (1 - p), pt.abs(spread))
-    on_score = pt.switch(logistic, model["sigma_score"] ** 2, 0.0)
-    law = {"mu": mu, "sigma": pt.sqrt(se**2 + on_score + (residual[b] * slope) ** 2)}
-    if "nu_beyond_one" in model.named_vars:
-        law["nu"] = model["nu_beyond_one"] + 1
-    return law
 
 
 def _scale(

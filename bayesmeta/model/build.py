@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+
+import numpy as np
 import pymc as pm
 
-from bayesmeta.design import Design
+from bayesmeta.design import Design, describe_overlaps, find_overlaps
 from bayesmeta.model import blocks
 from bayesmeta.model.generations import generation_block
+from bayesmeta.model.likelihood import likelihood_block
+from bayesmeta.model.scaling import law_block
 from bayesmeta.model.spec import ModelSpec
-from bayesmeta.model.unknown import unknown_block
 
 __all__ = ["build_fact_model", "build_model"]
+
+logger = logging.getLogger(__name__)
 
 
 def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
@@ -26,7 +32,8 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     Returns
     -------
     pymc.Model
-        Observed variable `y` with dim obs, and `generated` where what lms write is measured;
+        Observed variable `y` with dim obs, `k` with dim count where scores are counts (both dims
+        number the scores of the dataset), and `generated` where what lms write is measured;
         scores whose lms have an undisclosed choice that is summed out are in the potential
         `y_unknown`; named variables as in `model.simulate`.
 
@@ -38,20 +45,24 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     >>> build_model(build_design_for(load_dataset(), spec=spec), spec=spec)["y"].name
     'y'
     """
+    overlaps = find_overlaps(design, decisions=spec.decisions)
+    if overlaps:
+        logger.warning(describe_overlaps(overlaps))
     coords = {name: list(labels) for name, labels in design.coords.items()}
+    rows = {name: np.flatnonzero(mask) for name, mask in blocks.observed_rows(design).items()}
     arrays = blocks.training_data(design)
-    with pm.Model(coords={**coords, "obs": design.known_rows}) as model:
+    with pm.Model(coords={**coords, **rows}) as model:
         data = {name: pm.Data(name, values) for name, values in arrays.items()}
         eta = blocks.scale_block(design, spec, data)
+        if spec.scaling == "chinchilla":
+            eta = eta + law_block(design, spec, data)
         if design.terms:
             X, mix = _facts(design, spec)
             eta = eta + blocks.decision_block(design, spec, data, X)
             if design.code_basis is not None and mix is not None:
                 eta = eta + blocks.curve_block(design, spec, data, mix)
         effect, residual = blocks.family_block(design, spec, data)
-        blocks.likelihood_block(design, spec, data, eta + effect, residual)
-        if design.unknown is not None:
-            unknown_block(design, spec, data, eta + effect, residual)
+        likelihood_block(design, spec, data, eta + effect, residual)
     return model
 
 

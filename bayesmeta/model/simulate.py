@@ -12,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.design import MIX_UNIT, Design
+from bayesmeta.model.counts import Counts
+from bayesmeta.model.law import law_skill
+from bayesmeta.model.mixture import Mixture, choose_configurations, expected_choices
 from bayesmeta.model.spec import ModelSpec
+from bayesmeta.model.student import StudentScores
 
 __all__ = [
     "Parameters",
@@ -66,17 +70,10 @@ def complete_matrix(
     if design.missing.names:
         X[..., design.missing.row, design.missing.term] = unknown[..., design.missing.slot]
     if design.unknown is not None:
-        X[..., design.unknown.rows, :] += _expected_choices(weight, design=design)
+        X[..., design.unknown.rows, :] += expected_choices(weight, design=design)
     if mix is not None:
         X[..., design.mix_columns] = mix / MIX_UNIT
     return X, mix
-
-
-def _expected_choices(weight: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
-    """Average the configurations of every undisclosed lm, shape (..., undisclosed lm, term)."""
-    assert design.unknown is not None
-    average = np.einsum("...gk,gkt->...gt", weight, design.unknown.shift)
-    return average[..., design.unknown.record, :]
 
 
 def generation_distribution(
@@ -134,6 +131,8 @@ def linear_predictor(
     if design.scale_terms:
         kappa = np.asarray(parameters["kappa"], float)
         eta = eta + _centered(design.scale, design.scale_center, np.swapaxes(kappa, -1, -2))
+    if spec.scaling == "chinchilla":
+        eta = eta + _law_part(parameters, design=design)
     if design.terms:
         X, mix = complete_matrix(parameters, design=design)
         eta = eta + _centered(X, design.X_center, np.asarray(parameters["beta"], float))
@@ -142,6 +141,20 @@ def linear_predictor(
             phi = design.code_basis.evaluate(design.mix.code_of(mix))
             eta = eta + _centered(phi, design.basis_center, weights)
     return eta + family_effects(parameters, design=design, spec=spec)
+
+
+def _law_part(parameters: Parameters, *, design: Design) -> NDArray[np.float64]:
+    """Multiply the scaling law, less its centre, by its slopes, shape (..., lm, benchmark)."""
+    assert design.log_scale is not None
+    skill = law_skill(
+        design.log_scale,
+        size_exponent=parameters["law_size_exponent"],
+        data_exponent=parameters["law_data_exponent"],
+        size_fraction=parameters["law_size_fraction"],
+    )
+    center = skill @ design.outcomes.information(n_lms=len(design.lms))
+    slope = np.asarray(parameters["kappa_law"], float)[..., None, :]
+    return slope * (skill[..., None] - center[..., None, :])
 
 
 def _centered(
@@ -183,76 +196,77 @@ def score_distribution(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Compute location and scale of every observed score, both of shape (..., obs).
 
-    Of an lm with an undisclosed choice that is summed out, they are mean and standard deviation
-    over its configurations, weighted by `configuration_weight`.
+    Of a score that is a count they are the mean and, by its known error, about the standard
+    deviation. Of an lm with an undisclosed choice that is summed out they are mean and standard
+    deviation over its configurations, weighted by `configuration_weight`.
     """
-    eta = linear_predictor(parameters, design=design, spec=spec)
-    every = np.arange(len(design.outcomes.y))
-    latent = eta[..., design.outcomes.lm_index, design.outcomes.benchmark_index]
-    mu, sd = _law(parameters, latent, rows=every, design=design)
-    if design.unknown is None:
-        return mu, sd
-    rows, means, sds = _by_configuration(parameters, design=design, spec=spec)
-    weight = np.asarray(parameters["configuration_weight"], float)
-    weight = np.swapaxes(weight[..., design.record_of_scores[rows], :], -1, -2)
-    mean = (weight * means).sum(axis=-2)
-    mu[..., rows] = mean
-    spread = (weight * (sds**2 + (means - mean[..., None, :]) ** 2)).sum(axis=-2)
-    sd[..., rows] = np.sqrt(spread)
+    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
+    sd = np.sqrt(design.outcomes.se**2 + variance)
+    if design.unknown is not None:
+        hidden, law = _by_configuration(parameters, design=design, spec=spec)
+        weight = hidden.weight_of_scores(parameters["configuration_weight"])
+        mean = (weight * law.mu).sum(axis=0)
+        mu[..., hidden.rows] = mean
+        sd[..., hidden.rows] = np.sqrt((weight * (law.sd**2 + (law.mu - mean) ** 2)).sum(axis=0))
     return mu, sd
 
 
-def _law(
-    parameters: Parameters, latent: NDArray[np.float64], *, rows: NDArray[np.int64], design: Design
+def _moments_of_all(
+    parameters: Parameters, *, design: Design, spec: ModelSpec
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Location and scale of some scores given their latent values, shapes (..., rows)."""
-    outcomes, b = design.outcomes, design.outcomes.benchmark_index[rows]
-    logistic, floor = outcomes.is_logistic[b], outcomes.floor[b]
-    lead = latent.ndim - np.ndim(parameters["rho_lm"])
-    shape = (*np.shape(parameters["rho_lm"]), *(1,) * (lead - 1))
+    """Compute moments of all scores, (..., obs), with summed-out choices at their averages."""
+    outcomes = design.outcomes
+    eta = linear_predictor(parameters, design=design, spec=spec)
+    latent = eta[..., outcomes.lm_index, outcomes.benchmark_index]
+    return _moments(parameters, latent, b=outcomes.benchmark_index, design=design)
+
+
+def _moments(
+    parameters: Parameters, latent: NDArray[np.float64], *, b: NDArray[np.int64], design: Design
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute expected scores and variance of residuals by latent values on benchmarks `b`."""
+    outcomes = design.outcomes
+    logistic, floor, spread = outcomes.is_logistic[b], outcomes.floor[b], outcomes.spread[b]
     with np.errstate(over="ignore"):
         p = 1 / (1 + np.exp(-latent))
-    mu = np.where(
-        logistic, floor + (1 - floor) * p, outcomes.location[b] + outcomes.spread[b] * latent
-    )
-    slope = np.where(logistic, (1 - floor) * p * (1 - p), np.abs(outcomes.spread[b]))
-    rho_lm = np.reshape(parameters["rho_lm"], (*shape, 1))
-    sigma = np.reshape(parameters["sigma"], (*shape, -1))[..., b]
-    on_score = np.reshape(parameters["sigma_score"], (*shape, 1)) * logistic
-    residual = sigma * np.sqrt(1 - rho_lm)
-    return mu, np.sqrt(outcomes.se[rows] ** 2 + on_score**2 + (residual * slope) ** 2)
+    mu = np.where(logistic, floor + (1 - floor) * p, outcomes.location[b] + spread * latent)
+    slope = np.where(logistic, (1 - floor) * p * (1 - p), np.abs(spread))
+    rho_lm = np.asarray(parameters["rho_lm"], float)[..., None]
+    residual = (np.asarray(parameters["sigma"], float) * np.sqrt(1 - rho_lm))[..., b]
+    on_score = np.asarray(parameters["sigma_score"], float)[..., None] * logistic
+    return mu, on_score**2 + (residual * slope) ** 2
 
 
 def _by_configuration(
     parameters: Parameters, *, design: Design, spec: ModelSpec
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Scores behind undisclosed choices: rows, location and scale (..., configuration, rows)."""
-    unknown, record = design.unknown, design.record_of_scores
-    assert unknown is not None
-    rows = np.flatnonzero(record >= 0)
-    i, b = design.outcomes.lm_index[rows], design.outcomes.benchmark_index[rows]
-    nothing = {"configuration_weight": np.zeros(unknown.log_weight.shape)}
+) -> tuple[Mixture, StudentScores]:
+    """Scores behind summed-out choices, and their law, shape (configuration, ..., hidden)."""
+    hidden = Mixture.of(design)
+    i, b = design.outcomes.lm_index[hidden.rows], design.outcomes.benchmark_index[hidden.rows]
+    nothing = {"configuration_weight": np.zeros(hidden.log_weight.shape)}
     eta = linear_predictor({**parameters, **nothing}, design=design, spec=spec)
-    beta = np.asarray(parameters["beta"], float)
-    change = np.einsum("gkt,...tb->...kgb", unknown.shift, beta)
-    latent = eta[..., None, i, b] + change[..., record[rows], b]
-    return rows, *_law(parameters, latent, rows=rows, design=design)
+    latent = eta[..., i, b] + hidden.change(parameters["beta"], b=b)
+    mu, variance = _moments(parameters, latent, b=b, design=design)
+    return hidden, _student(mu, variance, parameters, rows=hidden.rows, design=design, spec=spec)
 
 
-def _standard_law(
-    parameters: Parameters, z: NDArray[np.float64], *, spec: ModelSpec, of: str
-) -> NDArray[np.float64]:
-    """Log density or probability of standardised scores, the shape of `z`."""
-    from scipy import special
-
-    if spec.likelihood == "normal":
-        return special.ndtr(z) if of == "probability" else -0.5 * (z**2 + np.log(2 * np.pi))
-    nu = 1 + np.asarray(parameters["nu_beyond_one"], float)
-    nu = nu.reshape(*nu.shape, *(1,) * (z.ndim - nu.ndim))
-    if of == "probability":
-        return special.stdtr(nu, z)
-    constant = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
-    return constant - (nu + 1) / 2 * np.log1p(z**2 / nu)
+def _student(
+    mu: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    parameters: Parameters,
+    *,
+    rows: NDArray[np.int64] | slice = slice(None),
+    design: Design,
+    spec: ModelSpec,
+) -> StudentScores:
+    """Scores with known errors, about their expected values, of some rows or all."""
+    is_normal = spec.likelihood == "normal"
+    return StudentScores(
+        y=design.outcomes.y[rows],
+        mu=mu,
+        sd=np.sqrt(design.outcomes.se[rows] ** 2 + variance),
+        nu=None if is_normal else 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None],
+    )
 
 
 def pointwise_log_likelihood(
@@ -260,47 +274,23 @@ def pointwise_log_likelihood(
 ) -> NDArray[np.float64]:
     """Compute the log density of every score, shape (..., obs).
 
+    Of a score that is a count it is the log of its probability times the number of items: a
+    probability spread over the step between two counts, in the units of the other densities.
+
     Of an lm with an undisclosed choice that is summed out, it is the density given the other
     scores of its record that the model learns from: a mixture over the configurations, weighted
     by their probabilities given those scores. That is what leaving one score out needs.
     """
-    mu, sd = score_distribution(parameters, design=design, spec=spec)
-    z = (design.outcomes.y - mu) / sd
-    out = _standard_law(parameters, z, spec=spec, of="density") - np.log(sd)
+    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
+    out = _student(mu, variance, parameters, design=design, spec=spec).log_density()
+    counts = Counts.of(mu, variance, design=design)
+    out[..., design.outcomes.is_count] = counts.log_probability() + np.log(counts.n)
     if design.unknown is not None:
-        rows, means, sds = _by_configuration(parameters, design=design, spec=spec)
-        z = (design.outcomes.y[rows] - means) / sds
-        density = _standard_law(parameters, z, spec=spec, of="density") - np.log(sds)
-        weight = _weigh_by_others(density, rows=rows, design=design)
-        out[..., rows] = np.logaddexp.reduce(weight + density, axis=-2)
+        hidden, law = _by_configuration(parameters, design=design, spec=spec)
+        density = law.log_density()
+        joint = hidden.log_weight_by_others(density) + density
+        out[..., hidden.rows] = np.logaddexp.reduce(joint, axis=0)
     return out
-
-
-def _weigh_by_others(
-    density: NDArray[np.float64], *, rows: NDArray[np.int64], design: Design
-) -> NDArray[np.float64]:
-    """Log probabilities of the configurations of every score given its record's other scores.
-
-    Parameters
-    ----------
-    density
-        Log densities, shape (..., configuration, rows).
-    rows
-        Scores behind undisclosed choices.
-    design
-        Arrays and coordinates.
-
-    Returns
-    -------
-    ndarray
-        The shape of `density`; only scores that the model learns from count.
-    """
-    unknown, record = design.unknown, design.record_of_scores[rows]
-    assert unknown is not None
-    counted = density * design.outcomes.train[rows]
-    total = counted @ (record[:, None] == np.arange(len(unknown.names)))
-    joint = (unknown.log_weight.T + total)[..., record] - counted
-    return joint - np.logaddexp.reduce(joint, axis=-2, keepdims=True)
 
 
 def pointwise_probability(
@@ -308,18 +298,18 @@ def pointwise_probability(
 ) -> NDArray[np.float64]:
     """Compute the probability of a score below the observed one, shape (..., obs).
 
+    Of a score that is a count half the probability of the same count is added (mid-P: Lancaster
+    1961, https://doi.org/10.1080/01621459.1961.10482105), so that its mean is one half.
     Undisclosed choices that are summed out are weighted by `configuration_weight`.
     """
-    mu, sd = score_distribution(parameters, design=design, spec=spec)
-    z = (design.outcomes.y - mu) / sd
-    out = _standard_law(parameters, z, spec=spec, of="probability")
+    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
+    out = _student(mu, variance, parameters, design=design, spec=spec).probability_below()
+    counts = Counts.of(mu, variance, design=design)
+    out[..., design.outcomes.is_count] = counts.probability_below()
     if design.unknown is not None:
-        rows, means, sds = _by_configuration(parameters, design=design, spec=spec)
-        z = (design.outcomes.y[rows] - means) / sds
-        below = _standard_law(parameters, z, spec=spec, of="probability")
-        weight = np.asarray(parameters["configuration_weight"], float)
-        weight = np.swapaxes(weight[..., design.record_of_scores[rows], :], -1, -2)
-        out[..., rows] = (weight * below).sum(axis=-2)
+        hidden, law = _by_configuration(parameters, design=design, spec=spec)
+        weight = hidden.weight_of_scores(parameters["configuration_weight"])
+        out[..., hidden.rows] = (weight * law.probability_below()).sum(axis=0)
     return out
 
 
@@ -347,13 +337,10 @@ def simulate_scores(
     """
     rng = np.random.default_rng(seed)
     if design.unknown is not None:
-        weight = np.asarray(parameters["configuration_weight"], float)
-        level = np.cumsum(weight, axis=-1) / weight.sum(axis=-1, keepdims=True)
-        chosen = (rng.random((*weight.shape[:-1], 1)) > level).sum(axis=-1)
-        one_hot = np.eye(weight.shape[-1])[np.minimum(chosen, weight.shape[-1] - 1)]
-        parameters = {**parameters, "configuration_weight": one_hot}
-    mu, sd = score_distribution(parameters, design=design, spec=spec)
-    if spec.likelihood == "normal":
-        return mu + sd * rng.standard_normal(mu.shape)
-    nu = 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None]
-    return mu + sd * rng.standard_t(np.broadcast_to(nu, mu.shape))
+        chosen = choose_configurations(parameters["configuration_weight"], rng=rng)
+        parameters = {**parameters, "configuration_weight": chosen}
+    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
+    out = _student(mu, variance, parameters, design=design, spec=spec).draw(rng)
+    counts = Counts.of(mu, variance, design=design)
+    out[..., design.outcomes.is_count] = counts.draw(rng) / counts.n
+    return out

@@ -19,15 +19,21 @@ from bayesmeta.errors import SpecError, listing, suggest
 __all__ = ["ModelSpec", "Priors", "read_spec"]
 
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "scaling": ("loglinear", "none"),
+    "scaling": ("loglinear", "chinchilla", "none"),
     "family_effects": ("orthogonal", "random", "none"),
+    "pooling": ("partial", "none", "complete"),
     "code_curve": ("smooth", "linear"),
     "release_date": ("linear", "none"),
-    "likelihood": ("student", "normal"),
-    "generations": ("measured", "ignored"),
+    "likelihood": ("student", "normal", "beta-binomial"),
+    "generations": ("ignored", "measured"),
     "unknown_categories": ("level", "summed"),
 }
 """The switches of a spec and what each may be."""
+
+
+SMALLEST_SHARE = 1e-6
+"""Expected share of solved items, at least and short of all: a count cannot do with 0 or 1, which
+a logistic reaches by rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,15 @@ class Priors:
         Published scaling laws, linearised at the reference lm: exponents of size and data, and
         the share of the reducible loss that is due to size there (Hoffmann et al. 2022,
         https://doi.org/10.48550/arXiv.2203.15556; refit by Besiroglu et al. 2024,
-        https://doi.org/10.48550/arXiv.2404.10102). They fix the ratio of the mean slopes.
+        https://doi.org/10.48550/arXiv.2404.10102). Under log-linear scaling they fix the ratio of
+        the mean slopes; under the law itself they centre its parameters.
+    law_exponent_sd, law_fraction_count
+        The law's parameters: standard deviation of both exponents, wide enough for the two
+        published fits and the spread between data mixes; and how many observations the beta prior
+        of the share is worth.
+    law_tau_task, law_tau_benchmark
+        Slopes on the law: deviations of task families and of benchmarks within them. Benchmarks
+        differ: some hardly rise with scale.
     law_slope_sd
         How fast latent skill rises with the log of the reducible loss.
     released_sd
@@ -94,6 +108,10 @@ class Priors:
     law_size_exponent: float = 0.35
     law_data_exponent: float = 0.37
     law_size_fraction: float = 0.67
+    law_exponent_sd: float = 0.05
+    law_fraction_count: float = 9.0
+    law_tau_task: float = 0.4
+    law_tau_benchmark: float = 0.4
     law_slope_sd: float = 2.0
     released_sd: float = 0.3
     kappa_tau_task: tuple[float, ...] = (0.15, 0.2, 0.08, 0.08)
@@ -124,10 +142,29 @@ class Priors:
     generation_log_sd: float = 0.5
     generation_nu: float = 4.0
 
+    @property
+    def beta_sd(self) -> float:
+        """Prior standard deviation of a free coefficient on one benchmark, its scale averaged over.
+
+        The mean square of a log-normal scale is its squared median times exp(2 log_sd^2).
+        """
+        spread = math.sqrt(1 + 2 * self.beta_ratio**2)
+        return self.beta_tau * math.exp(self.beta_tau_log_sd**2) * spread
+
+    @property
+    def curve_sd(self) -> float:
+        """Prior standard deviation of a curve weight of one task family, scales averaged over."""
+        amplitude = math.hypot(self.curve_shared, self.curve_task)
+        return amplitude * math.exp(self.curve_log_sd**2)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """The model: which blocks, in which form, under which priors.
+
+    Options may be combined freely, but for `beta-binomial` with `summed`. The option of a block
+    that is left out has no effect: `code_curve` and `pooling` without decisions, or `orthogonal`,
+    which is `random` where there are no scale covariates to be orthogonal to.
 
     Parameters
     ----------
@@ -135,18 +172,25 @@ class ModelSpec:
         Names of the decisions to enter; none gives the scale-only model. Any part of the training
         mix brings in the whole composition.
     scaling
-        `loglinear`: slopes in log size, log data and their product; `none`.
+        `loglinear`: slopes in log size, log data and their product; `chinchilla`: slopes on the
+        log of the reducible loss of one scaling law, whose exponents are estimated; `none`.
     release_date
         `linear`: a confounder with a slope of its own; `none`.
     family_effects
         `orthogonal`: lm-family effects without their least-squares projection on the scale
         covariates; `random`: plain family effects; `none`.
+    pooling
+        Of the decisions' effects over benchmarks. `partial`: a mean, deviations of task families,
+        and of benchmarks, with a learned scale; `none`: independent effects whose fixed prior has
+        the same variance; `complete`: one effect for all benchmarks. The code curve follows, by
+        task family.
     code_curve
         `smooth`: the code share has a curve by task family; `linear`.
     likelihood
-        `student` or `normal`, both with known sampling error.
+        `student` or `normal`, both with known sampling error; `beta-binomial`: solved items out
+        of all where accuracies are exact counts, and `student` for the other scores.
     generations
-        `measured`: what an lm writes is a noisy measurement of undisclosed shares; `ignored`.
+        `ignored`; `measured`: what an lm writes is a noisy measurement of undisclosed shares.
     unknown_categories
         `level`: an undisclosed choice is a level of its own, with an effect that is reported;
         `summed`: it is one of the choices that others made, and summed out of the likelihood.
@@ -156,7 +200,7 @@ class ModelSpec:
     Raises
     ------
     SpecError
-        If an option or a decision is not known.
+        If an option or a decision is not known, or two options contradict each other.
 
     Examples
     --------
@@ -168,9 +212,10 @@ class ModelSpec:
     scaling: str = "loglinear"
     release_date: str = "linear"
     family_effects: str = "orthogonal"
+    pooling: str = "partial"
     code_curve: str = "smooth"
     likelihood: str = "student"
-    generations: str = "measured"
+    generations: str = "ignored"
     unknown_categories: str = "level"
     priors: Priors = field(default_factory=Priors)
 
@@ -187,6 +232,12 @@ class ModelSpec:
         for option, allowed in OPTIONS.items():
             if getattr(self, option) not in allowed:
                 raise SpecError(_unknown(option, getattr(self, option), allowed))
+        if (self.likelihood, self.unknown_categories) == ("beta-binomial", "summed"):
+            raise SpecError(
+                "likelihood 'beta-binomial' does not go with unknown_categories 'summed': choices "
+                "are summed out of scores with a density. Allowed with it: level. Set "
+                "unknown_categories to 'level', or likelihood to 'student' or 'normal'."
+            )
         _check_priors(self.priors)
 
     @property
@@ -218,10 +269,11 @@ class ModelSpec:
         >>> ModelSpec.from_dict({"likelihood": "normal"}).likelihood
         'normal'
         """
-        known = [item.name for item in dataclasses.fields(cls)]
+        known = _names(cls)
         for key in values:
             if key not in known:
-                raise SpecError(_unknown("key", key, known))
+                place = " It is a prior: write it under [priors]." * (key in _names(Priors))
+                raise SpecError(_unknown("key", key, known, hint=place))
         return cls(**values)
 
 
@@ -271,10 +323,13 @@ def _read_priors(values: Any) -> Priors:
         return _read_priors(dataclasses.asdict(values))
     if not isinstance(values, Mapping):
         raise SpecError(f"priors is {values!r}. Allowed: a table of numbers by name.")
-    known = [item.name for item in dataclasses.fields(Priors)]
+    known = _names(Priors)
     for key in values:
         if key not in known:
-            raise SpecError(_unknown("prior", key, known))
+            place = " It is a key of the spec: write it above [priors]." * (
+                key in _names(ModelSpec)
+            )
+            raise SpecError(_unknown("prior", key, known, hint=place))
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list | tuple)}
     return Priors(**{**values, **lists})
 
@@ -290,13 +345,21 @@ def _check_priors(priors: Priors) -> None:
             for v in numbers
         )
         good = good and (item.name == "tau_family_log" or all(v > 0 for v in numbers))
+        is_fraction = item.name == "law_size_fraction"
+        good = good and not (is_fraction and numbers[0] >= 1)
         if not good or (wide and len(numbers) != len(SCALE_TERMS)):
             wanted = f"{len(SCALE_TERMS)} positive numbers" if wide else "a positive number"
+            wanted += " below 1" if is_fraction else ""
             raise SpecError(f"prior {item.name} is {value!r}. Allowed: {wanted}.")
 
 
-def _unknown(what: str, value: object, allowed: Any) -> str:
+def _names(kind: type[ModelSpec] | type[Priors]) -> list[str]:
+    return [item.name for item in dataclasses.fields(kind)]
+
+
+def _unknown(what: str, value: object, allowed: Any, *, hint: str = "") -> str:
+    hint = hint or suggest(value, allowed)
     return (
-        f"{what} {value!r} is not known.{suggest(value, allowed)} Allowed: {listing(allowed)}. "
+        f"{what} {value!r} is not known.{hint} Allowed: {listing(allowed)}. "
         "Correct it or leave it out."
     )

@@ -6,12 +6,8 @@ the Okabe-Ito set, told apart by colour-blind readers; shape or position says th
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
-from os import PathLike
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -23,24 +19,29 @@ from bayesmeta import defaults
 from bayesmeta.design import DECISIONS, UNDISCLOSED
 from bayesmeta.effects.contrasts import Effects
 from bayesmeta.effects.curves import Curve
+from bayesmeta.effects.estimands import format_level
+from bayesmeta.effects.mix_swaps import Asked, Swap
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.evaluation import Scoreboard
+from bayesmeta.reporting.style import (
+    COLUMN_WIDTH,
+    FAINT,
+    INK,
+    PAGE_WIDTH,
+    STYLE,
+    Drawn,
+    draw_recorded,
+    save_figure,
+    short,
+)
+from bayesmeta.reporting.tradeoffs import tradeoff
 
-__all__ = ["COLUMN_WIDTH", "Drawn", "curve", "forest", "save_figure", "scoreboard"]
+__all__ = ["COLUMN_WIDTH", "Drawn", "curve", "forest", "save_figure", "scoreboard", "tradeoff"]
 
-COLUMN_WIDTH = 3.35
-"""Inches: one column of a two-column paper."""
-
-PAGE_WIDTH = 7.0
-"""Inches: both columns of a two-column paper."""
-
-FORMATS = (".pdf", ".png", ".svg")
-_DPI = 300
-_INK, _FAINT = "#222222", "#999999"
 _VERDICT_STYLE: dict[str, dict[str, Any]] = {
     "identified": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
     "weakly identified": {"color": "#E69F00", "marker": "s", "markerfacecolor": "#E69F00"},
-    "prior-driven": {"color": _FAINT, "marker": "D", "markerfacecolor": "white"},
+    "prior-driven": {"color": FAINT, "marker": "D", "markerfacecolor": "white"},
 }
 _SCHEME_STYLE: dict[str, dict[str, Any]] = {
     "random": {"color": "#56B4E9", "marker": "o", "markerfacecolor": "white"},
@@ -54,35 +55,12 @@ _SCHEME_NAMES = {
     "largest": "largest lms",
     "leave-benchmark-out": "unseen benchmarks",
 }
-_STYLE: Any = {
-    "font.size": 7,
-    "axes.labelsize": 7,
-    "axes.titlesize": 7,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "legend.fontsize": 6.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "bayesmeta",
-    "figure.dpi": 100,
-}
 _NAMES = {
     "position_embedding": "position embedding",
     "weight_tying": "weight tying",
     "mlp_ratio": "MLP ratio",
     "context_length": "context length",
 }
-
-
-class Drawn(NamedTuple):
-    """A figure and the numbers in it."""
-
-    figure: Figure
-    table: pd.DataFrame
 
 
 def forest(
@@ -125,10 +103,11 @@ def forest(
         )
     table = effects.table(ci_prob=ci_prob)
     table = table[table["level"] != UNDISCLOSED].reset_index(drop=True)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, 0.85 + 0.165 * len(table)), layout="constrained")
         axes = figure.subplots()
-        labels = [str(t) for t in table["target"]] if many_targets else _labels(table)
+        shown = [c for c in effects.contrasts if c.level != UNDISCLOSED]
+        labels = [str(t) for t in table["target"]] if many_targets else [_label(c) for c in shown]
         _draw_intervals(axes, table, labels=labels)
         label = effects.contrasts[0].label if effects.contrasts else ""
         what = f"{label.replace(' >', ' against')}\n" if many_targets else ""
@@ -140,18 +119,18 @@ def forest(
     return Drawn(figure, table)
 
 
-def _labels(table: pd.DataFrame) -> list[str]:
-    names = [_NAMES.get(d, d.replace("_", " ")) for d in table["decision"]]
-    units = [" %" if DECISIONS[d].kind == "share" else "" for d in table["decision"]]
-    return [
-        f"{name}: {row.level} vs {row.reference}{unit}"
-        for name, unit, row in zip(names, units, table.itertuples(), strict=True)
-    ]
+def _label(contrast: Asked) -> str:
+    name = _NAMES.get(contrast.decision, contrast.decision.replace("_", " "))
+    if isinstance(contrast, Swap):
+        parts = [part.removesuffix("_share") for part in (contrast.decision, contrast.donor)]
+        return f"{parts[0]}: {contrast.level} points from {parts[1]}"
+    unit = " %" if DECISIONS[contrast.decision].kind == "share" else ""
+    return f"{name}: {format_level(contrast.level)} vs {format_level(contrast.reference)}{unit}"
 
 
 def _draw_intervals(axes: Axes, table: pd.DataFrame, *, labels: list[str]) -> None:
     y = np.arange(len(table))[::-1]
-    axes.axvline(0, color=_FAINT, linewidth=0.6, zorder=0)
+    axes.axvline(0, color=FAINT, linewidth=0.6, zorder=0)
     for verdict, style in _VERDICT_STYLE.items():
         rows = (table["verdict"] == verdict).to_numpy()
         if not rows.any():
@@ -164,17 +143,10 @@ def _draw_intervals(axes: Axes, table: pd.DataFrame, *, labels: list[str]) -> No
     axes.set_ylim(-0.7, len(table) - 0.3)
     axes.tick_params(axis="y", length=0)
     for height, probability in zip(y, table["prob_helps"], strict=True):
-        axes.annotate(_short(probability), (1.01, height), xycoords=("axes fraction", "data"),
-                      va="center", fontsize=6.5, color=_INK)  # fmt: skip
+        axes.annotate(short(probability), (1.01, height), xycoords=("axes fraction", "data"),
+                      va="center", fontsize=6.5, color=INK)  # fmt: skip
     axes.figure.legend(loc="outside upper center", ncols=3, frameon=False, handletextpad=0.2,
                        columnspacing=0.9)  # fmt: skip
-
-
-def _short(probability: float) -> str:
-    """Two digits; what would round to 0 or 1 prints as a bound."""
-    if probability > 0.995:
-        return "> .99"
-    return "< .01" if probability < 0.005 else f"{probability:.2f}".lstrip("0")
 
 
 def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAGE_WIDTH) -> Drawn:
@@ -205,7 +177,7 @@ def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAG
     targets = list(dict.fromkeys(table["target"]))
     columns = min(4, len(targets))
     rows = -(-len(targets) // columns)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, 0.5 + 1.35 * rows), layout="constrained")
         grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
         optimum = draws.optimum(ci_prob=ci_prob)
@@ -224,19 +196,17 @@ def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAG
 
 
 def _draw_panel(axes: Axes, points: pd.DataFrame, draws: Curve) -> None:
-    axes.axhline(0, color=_FAINT, linewidth=0.6)
+    axes.axhline(0, color=FAINT, linewidth=0.6)
     axes.fill_between(points["grid"], points["lower"], points["upper"], color="#56B4E9", alpha=0.45,
                       linewidth=0)  # fmt: skip
     axes.plot(points["grid"], points["estimate"], color="#0072B2", linewidth=1.2)
-    axes.plot(np.unique(draws.recorded), np.zeros(len(np.unique(draws.recorded))), "|",
-              color=_INK, markersize=4, markeredgewidth=0.5,
-              transform=axes.get_xaxis_transform(), clip_on=False)  # fmt: skip
+    draw_recorded(axes, draws.recorded)
 
 
 def _panel_title(target: str, optimum: pd.Series) -> str:
     band = next(str(name) for name in optimum.index if str(name).startswith("prob_between"))
     low, high = band.split("_")[2:]
-    probability = _short(float(optimum[band]))
+    probability = short(float(optimum[band]))
     joint = "" if probability[0] in "<>" else "= "
     return f"{target.replace('_', ' ')}\nP(best at {low}-{high}) {joint}{probability}"
 
@@ -292,7 +262,7 @@ def scoreboard(
             f"{scored[0]}; models: {scored[1]}."
         )
     shown = [name for name in _SCHEME_STYLE if name in set(table["scheme"])]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, 0.9 + 0.24 * len(models)), layout="constrained")
         axes = figure.subplots()
         for k, scheme in enumerate(shown):
@@ -311,41 +281,3 @@ def scoreboard(
             fontsize=7,
         )
     return Drawn(figure, table)
-
-
-def save_figure(drawn: Drawn, path: str | PathLike[str]) -> Path:
-    """Save a figure, whole or not at all.
-
-    Parameters
-    ----------
-    drawn
-        What a plot function returned.
-    path
-        A file whose name ends in .pdf, .png or .svg; an existing one is replaced.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
-
-    Raises
-    ------
-    QueryError
-        If the ending is another, or the folder cannot be written.
-    """
-    path = Path(path)
-    if path.suffix not in FORMATS:
-        raise QueryError(f"{path} has no known ending. Allowed: {listing(FORMATS)}.")
-    stamp = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix, {})
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".figure.") as folder:
-            part = Path(folder) / path.name
-            with mpl.rc_context(_STYLE):
-                drawn.figure.savefig(part, dpi=_DPI, metadata=stamp)
-            os.replace(part, path)
-    except OSError as error:
-        raise QueryError(
-            f"{path} cannot be written: {error.strerror}. Name a file in a folder that exists and "
-            "may be written to."
-        ) from error
-    return path

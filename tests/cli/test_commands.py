@@ -72,6 +72,41 @@ def test_curve_json_has_the_agreed_keys():
     assert all(len(part["estimate"]) == len(curve["grid"]) for part in curve["curves"].values())
 
 
+def test_swaps_json_has_the_keys_of_effects():
+    rows = run_json("swaps", "code_share", "--points", "5", "--by", "task_family")
+    effects = run_json("effects", "--decision", "code_share")
+    assert set(rows[0]) == {*effects[0], "n_lms"}
+    assert {(row["decision"], row["level"]) for row in rows} == {("code_share", "+5")}
+    assert {row["target"] for row in rows} == set(load_dataset().benchmarks["task_family"])
+
+
+def test_swap_is_asked_as_a_statement():
+    answer = run_json("query", "code_share: +10 from web_share", "--task-family", "code")
+    row = next(
+        row
+        for row in run_json("swaps", "code_share", "--by", "task_family")
+        if (row["reference"], row["target"]) == ("web_share", "code")
+    )
+    assert answer["statement"] == "code_share: +10 from web_share"
+    assert answer["effect"]["estimate"] == pytest.approx(row["estimate"])  # JSON has ten digits
+    assert answer["evidence"]["lms"]["averaged_over"] == row["n_lms"]
+    assert "P(code_share: +10 from web_share helps) on code" in run(
+        "query", "code_share: +10 from web_share", "--task-family", "code"
+    ).stdout  # fmt: skip
+
+
+def test_tradeoff_json_has_places_with_edges():
+    words = ("--loss", "language_modelling,commonsense", "--weights", "1", "3")
+    rows = run_json("tradeoff", "code_share", *words)
+    assert [row["place"] for row in rows] == ["loss_starts", "best_sum"]
+    for row in rows:
+        assert set(row) == {
+            "place", "estimate", "lower", "upper", "ci_prob", "prob_at_lower_edge",
+            "prob_at_upper_edge", "mcse",
+        }  # fmt: skip
+        assert 0 <= row["lower"] <= row["estimate"] <= row["upper"] <= 100
+
+
 def test_check_json_has_the_agreed_keys():
     report = run_json("check")
     assert {
@@ -101,7 +136,9 @@ def test_data_validate_accepts_the_bundled_tables(tmp_path):
     assert run_json("data", "validate", str(tmp_path))["problems"] == []
 
 
-@pytest.mark.parametrize("kind, ending", [("forest", ".pdf"), ("curve", ".png")])
+@pytest.mark.parametrize(
+    "kind, ending", [("forest", ".pdf"), ("curve", ".png"), ("tradeoff", ".svg")]
+)
 def test_plot_writes_the_figure_and_returns_its_numbers(tmp_path, kind, ending):
     out = tmp_path / f"{kind}{ending}"
     report = run_json("plot", kind, "--out", str(out))
@@ -139,6 +176,11 @@ BAD = {
     "ending": (["plot", "forest", "--out", "figure.gif"], ".pdf"),
     "figure": (["plot", "forrest", "--out", "figure.pdf"], "forest"),
     "out": (["fit", "--out", "no/such/folder/fit.nc"], "folder that exists"),
+    "swap": (["query", "code_share: +10 from web"], "web_share"),
+    "part": (["swaps", "code"], "code_share"),
+    "points": (["swaps", "--points", "0"], "above 0 and up to 100"),
+    "gain": (["tradeoff", "--gain", "coding"], "code"),
+    "one target": (["plot", "tradeoff", "--by", "overall", "--out", "t.pdf"], "overall"),
     "spec": (["fit", "--spec", "nowhere.toml"], "nowhere.toml"),
     "sampler": (["fit", "--sampler", "stan"], "nutpie"),
 }

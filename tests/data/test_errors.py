@@ -212,6 +212,15 @@ def test_message(case, texts, write_folder):
         position = message.index(part.strip(), position)
 
 
+def test_shares_may_sum_to_the_limit_but_for_rounding(texts, write_folder):
+    code, web, books = 44.2, 20.1, 36.2
+    assert code + web + books > 100.5  # by the last bit of a double
+    rows = [f"{line},{books if line.startswith('large') else ''}" for line in texts["lms"].split()]
+    lms = "\n".join(rows).replace("web_share,", "web_share,books_share")
+    folder = write_folder(texts | {"lms": lms.replace("rotary,20,80", f"rotary,{code},{web}")})
+    assert read_dataset(folder).lms["books_share"].max() == books
+
+
 def test_missing_and_empty_folder(tmp_path):
     with pytest.raises(DataError, match=r"nowhere is not a folder\..*holds lms\.csv"):
         read_dataset(tmp_path / "nowhere")

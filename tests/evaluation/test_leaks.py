@@ -20,10 +20,12 @@ OWN = ("outcomes.y", "outcomes.se")
 SPECS = {
     "default": ModelSpec(),
     "normal": ModelSpec(likelihood="normal"),
+    "beta-binomial": ModelSpec(likelihood="beta-binomial"),
     "random families": ModelSpec(family_effects="random"),
     "linear code": ModelSpec(code_curve="linear"),
     "no decisions": ModelSpec(decisions=()),
     "no scaling": ModelSpec(scaling="none"),
+    "law": ModelSpec(scaling="chinchilla"),
 }
 OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 ANY_SCHEME = pytest.mark.parametrize("scheme", SCHEMES)
@@ -72,7 +74,9 @@ def test_training_data_know_no_held_out_score(bundled, scheme, spec):
             for data in (bundled, changed)
         )
         assert one.keys() == other.keys()
-        assert len(one["data_y"]) == fold.train.sum()
+        n_counts = len(one.get("data_n_solved", ()))
+        assert len(one["data_y"]) + n_counts == fold.train.sum()
+        assert (n_counts > 0) == (spec.likelihood == "beta-binomial")
         for name, values in one.items():
             np.testing.assert_array_equal(values, other[name], err_msg=name)
 

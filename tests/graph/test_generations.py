@@ -14,13 +14,15 @@ from bayesmeta.model.simulate import complete_matrix, generation_distribution
 ROUNDING = 1e-8
 """Two orders of summation of the same terms in double precision."""
 
+MEASURED = ModelSpec(generations="measured")
+
 QUICK_COMPILE = "FAST_COMPILE"
 """A graph that is evaluated a few times is not worth machine code."""
 
 SPECS = {
-    "default": ModelSpec(),
-    "mix only": ModelSpec(decisions=("web_share",)),
-    "english only": ModelSpec(decisions=("english_share", "attention")),
+    "default": MEASURED,
+    "mix only": replace(MEASURED, decisions=("web_share",)),
+    "english only": replace(MEASURED, decisions=("english_share", "attention")),
 }
 OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 
@@ -63,7 +65,7 @@ def test_log_densities_are_those_of_numpy(small_written, spec):
 
 
 def test_facts_alone_have_the_density_that_they_have_in_the_model(small_written):
-    spec = ModelSpec()
+    spec = MEASURED
     design = build_design_for(small_written, spec=spec)
     whole, alone = build_model(design, spec=spec), build_fact_model(design, spec=spec)
     point = {k: v + 0.2 for k, v in alone.initial_point().items()}
@@ -104,11 +106,11 @@ def test_location_is_a_line_in_what_was_read(fake_written_fit):
 
 @pytest.fixture(scope="module")
 def fake_written_fit(small_written, build_fake_fit):
-    return build_fake_fit(small_written, chains=1, draws=1)
+    return build_fake_fit(small_written, spec=MEASURED, chains=1, draws=1)
 
 
 def test_measurements_are_log_ratios_of_the_table(small_written):
-    written = build_design_for(small_written, spec=ModelSpec()).generations
+    written = build_design_for(small_written, spec=MEASURED).generations
     measured = [small_written.lms["lm"][row] for row in written.rows]
     assert measured == ["ant-1", "ant-3", "bee-1", "bee-3", "cat-1", "cat-2", "dog-1", "elk-1"]
     assert written.names[-1] == "english_share"
@@ -121,7 +123,7 @@ def test_measurements_are_log_ratios_of_the_table(small_written):
 
 def test_a_domain_that_no_lm_records_is_written_as_other(small_written):
     fewer = replace(small_written, lms=small_written.lms.assign(books_share=np.nan))
-    written = build_design_for(fewer, spec=ModelSpec()).generations
+    written = build_design_for(fewer, spec=MEASURED).generations
     assert "books_share" not in written.names
     back = written.rotation.T @ written.values
     logs = np.log(np.array([50, 20, 12, 7, 11]) / 100 + 0.01)
@@ -133,7 +135,7 @@ def test_nothing_is_measured_where_nothing_is_hidden_or_wanted(small_written, sm
     known = known[known["lm_family"].isin(["ant", "bee", "elk"])].reset_index(drop=True)
     scores = small_written.scores[small_written.scores["lm"].isin(known["lm"])]
     full = replace(small_written, lms=known, scores=scores.reset_index(drop=True))
-    assert build_design_for(full, spec=ModelSpec()).generations is None
-    assert build_design_for(small, spec=ModelSpec()).generations is None
-    for spec in (ModelSpec(generations="ignored"), ModelSpec(decisions=("attention",))):
+    assert build_design_for(full, spec=MEASURED).generations is None
+    assert build_design_for(small, spec=MEASURED).generations is None
+    for spec in (ModelSpec(), replace(MEASURED, decisions=("attention",))):
         assert build_design_for(small_written, spec=spec).generations is None

@@ -11,7 +11,7 @@ from bayesmeta.effects import Contrast, contrast_draws
 from bayesmeta.effects.estimands import default_contrasts
 from bayesmeta.model import ModelSpec, build_design_for, pointwise_log_likelihood, simulate_scores
 from bayesmeta.model.build import build_model
-from bayesmeta.model.simulate import family_effects, score_distribution
+from bayesmeta.model.simulate import family_effects, linear_predictor, score_distribution
 
 ROUNDING = 1e-8
 """Two orders of summation of the same terms in double precision."""
@@ -28,6 +28,7 @@ QUICK_COMPILE = "FAST_COMPILE"
 SPECS = {
     "default": ModelSpec(),
     "normal": ModelSpec(likelihood="normal"),
+    "beta-binomial": ModelSpec(likelihood="beta-binomial"),
     "random families": ModelSpec(family_effects="random"),
     "no families": ModelSpec(family_effects="none"),
     "linear code": ModelSpec(code_curve="linear"),
@@ -37,6 +38,10 @@ SPECS = {
     "no decisions": ModelSpec(decisions=()),
     "no mix": ModelSpec(decisions=("attention", "context_length")),
     "mix only": ModelSpec(decisions=("web_share",), likelihood="normal"),
+    "law": ModelSpec(scaling="chinchilla"),
+    "law without date": ModelSpec(scaling="chinchilla", release_date="none", decisions=()),
+    "complete pooling": ModelSpec(pooling="complete"),
+    "no pooling": ModelSpec(pooling="none", scaling="chinchilla"),
 }
 OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 
@@ -54,47 +59,70 @@ def named_variables(model):
 def evaluate(model, *, n_points=3, seed=0):
     """Log density of every score in the graph, and the named values, at random points."""
     named = [v for v in model.unobserved_value_vars if is_kept(str(v.name))]
-    (density,) = model.logp(vars=[model["y"]], sum=False, jacobian=False)
+    parts = model.logp(vars=model.observed_RVs, sum=False, jacobian=False)
     function = model.compile_fn(
-        [density, *named], inputs=model.value_vars, mode=QUICK_COMPILE, on_unused_input="ignore"
+        [*parts, *named], inputs=model.value_vars, mode=QUICK_COMPILE, on_unused_input="ignore"
     )
+    dims = [model.named_vars_to_dims[v.name][0] for v in model.observed_RVs]
+    order = np.argsort(np.concatenate([model.coords[dim] for dim in dims]))
     rng = np.random.default_rng(seed)
     start = model.initial_point()
     for _ in range(n_points):
         point = {k: v + rng.normal(0, 0.3, np.shape(v)) for k, v in start.items()}
-        density, *values = function(point)
+        found = function(point)
+        density, values = np.concatenate(found[: len(parts)])[order], found[len(parts) :]
         yield density, dict(zip([str(v.name) for v in named], values, strict=True))
 
 
+def log_likelihood(values, *, design, spec):
+    """What the graph must hold: of a count its probability, not the density of its score."""
+    found = pointwise_log_likelihood(values, design=design, spec=spec)
+    outcomes = design.outcomes
+    return found - np.where(outcomes.is_count, np.log(outcomes.n_items), 0.0)
+
+
 @OPTIONS
-def test_named_variables_and_dims(small, list_dims, spec):
-    design = build_design_for(small, spec=spec)
+def test_named_variables_and_dims(counted, list_dims, spec):
+    design = build_design_for(counted, spec=spec)
     assert named_variables(build_model(design, spec=spec)) == list_dims(design, spec)
 
 
 @OPTIONS
-def test_coordinates_are_those_of_the_design(small, spec):
-    design = build_design_for(small, spec=spec)
+def test_coordinates_are_those_of_the_design(counted, spec):
+    design = build_design_for(counted, spec=spec)
     model = build_model(design, spec=spec)
     for name, labels in design.coords.items():
         assert list(model.coords[name]) == list(labels)
-    assert len(model.coords["obs"]) == len(small.scores)
+    rows = [*model.coords["obs"], *model.coords.get("count", ())]
+    assert sorted(rows) == list(range(len(counted.scores)))
 
 
 @OPTIONS
-def test_scores_are_the_only_data(small, spec):
-    design = build_design_for(small, spec=spec)
-    model = build_model(design, spec=spec)
-    assert [v.name for v in model.observed_RVs] == ["y"]
+def test_scores_are_the_only_data(counted, spec):
+    model = build_model(build_design_for(counted, spec=spec), spec=spec)
+    has_counts = spec.likelihood == "beta-binomial"
+    assert [v.name for v in model.observed_RVs] == (["y", "k"] if has_counts else ["y"])
+    scores = counted.scores["score"].to_numpy()
     observed = model.rvs_to_values[model["y"]].get_value()
-    np.testing.assert_array_equal(observed, small.scores["score"])
+    np.testing.assert_array_equal(observed, scores[list(model.coords["obs"])])
+
+
+def test_counts_are_solved_items(counted):
+    spec = ModelSpec(likelihood="beta-binomial")
+    model = build_model(build_design_for(counted, spec=spec), spec=spec)
+    rows = counted.scores.iloc[list(model.coords["count"])]
+    assert set(rows["benchmark"]) == {"reading", "puzzles"}
+    n_items = rows["benchmark"].map({"reading": 1000, "puzzles": 400}).to_numpy()
+    observed = model.rvs_to_values[model["k"]].eval()
+    np.testing.assert_allclose(observed, rows["score"] * n_items, rtol=ROUNDING)
+    np.testing.assert_array_equal(model["data_n_items"].get_value(), n_items)
 
 
 @OPTIONS
-def test_log_density_is_that_of_numpy(small, spec):
-    design = build_design_for(small, spec=spec)
+def test_log_density_is_that_of_numpy(counted, spec):
+    design = build_design_for(counted, spec=spec)
     for density, values in evaluate(build_model(design, spec=spec)):
-        expected = pointwise_log_likelihood(values, design=design, spec=spec)
+        expected = log_likelihood(values, design=design, spec=spec)
         np.testing.assert_allclose(density, expected, rtol=ROUNDING)
 
 
@@ -129,6 +157,48 @@ def test_numpy_log_density_is_that_of_scipy(small, build_fake_fit, likelihood):
     np.testing.assert_allclose(found, expected, rtol=ROUNDING)
 
 
+def test_numpy_log_density_of_counts_is_that_of_scipy(counted, build_fake_fit):
+    spec = ModelSpec(likelihood="beta-binomial")
+    fit = build_fake_fit(counted, spec=spec, chains=1, draws=1)
+    design, value = fit.design, {k: v[0, 0] for k, v in fit.parameters.items()}
+    outcomes, which = design.outcomes, design.outcomes.is_count
+    mu, sd = score_distribution(value, design=design, spec=spec)
+    phi = (mu * (1 - mu) / (sd**2 - outcomes.se**2))[which]
+    n, mu = outcomes.n_items[which], mu[which]
+    law = stats.betabinom(n, mu * phi, (1 - mu) * phi)
+    found = pointwise_log_likelihood(value, design=design, spec=spec)[which]
+    expected = law.logpmf(np.round(outcomes.y[which] * n)) + np.log(n)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)  # a difference of squares
+
+
+def test_scores_that_are_no_counts_stay_student(counted, build_fake_fit):
+    spec = ModelSpec(likelihood="beta-binomial")
+    fit = build_fake_fit(counted, spec=spec, chains=1, draws=2)
+    student = ModelSpec(likelihood="student")
+    one, other = (
+        pointwise_log_likelihood(fit.parameters, design=build_design_for(counted, spec=s), spec=s)
+        for s in (spec, student)
+    )
+    which = fit.design.outcomes.is_count
+    np.testing.assert_array_equal(one[..., ~which], other[..., ~which])
+    assert (one[..., which] != other[..., which]).all()
+
+
+def test_extreme_latent_values_leave_counts_possible(counted):
+    # The gradient as well: a graph that turns to NaN would stop the sampler.
+    spec = ModelSpec(
+        decisions=(), scaling="none", release_date="none", family_effects="none",
+        likelihood="beta-binomial",
+    )  # fmt: skip
+    model = build_model(build_design_for(counted, spec=spec), spec=spec)
+    function = model.compile_fn(
+        [model.logp(), model.dlogp()], inputs=model.value_vars, mode=QUICK_COMPILE
+    )
+    for alpha in (-900.0, -60.0, 60.0, 900.0):
+        point = model.initial_point() | {"alpha": np.full(4, alpha)}
+        assert all(np.isfinite(values).all() for values in function(point))
+
+
 @pytest.mark.parametrize("k", [0, 2])
 def test_effects_of_levels_sum_to_zero_in_the_graph(small, k):
     spec = ModelSpec()
@@ -141,6 +211,93 @@ def test_effects_of_levels_sum_to_zero_in_the_graph(small, k):
             np.testing.assert_allclose(total, 0, atol=1e-12)
         else:
             assert total.any()
+
+
+@pytest.fixture(scope="module")
+def draw_prior(small):
+    """Draws of variables of the prior of a spec: `draw_prior(spec, names, draws)`."""
+
+    def draw(spec, names, draws):
+        model = build_model(build_design_for(small, spec=spec), spec=spec)
+        return pm.draw(
+            [model[name] for name in names], draws=draws, random_seed=1, mode=QUICK_COMPILE
+        )
+
+    return draw
+
+
+def test_complete_pooling_has_one_effect_and_one_curve(draw_prior):
+    beta, curve = draw_prior(ModelSpec(pooling="complete"), ["beta", "curve"], 3)
+    np.testing.assert_array_equal(beta, np.broadcast_to(beta[..., :1], beta.shape))
+    np.testing.assert_array_equal(curve, np.broadcast_to(curve[..., :1], curve.shape))
+    assert len(np.unique(beta[:, 0, 0])) == len(np.unique(curve[:, 0, 0])) == 3
+
+
+def test_without_pooling_effects_and_curves_are_independent_with_a_fixed_scale(small, draw_prior):
+    n, spec = 2000, ModelSpec(pooling="none")
+    beta, curve = draw_prior(spec, ["beta", "curve"], n)
+    beta = np.einsum("tf,dtb->dfb", build_design_for(small, spec=spec).loading, beta)
+    for values, sd in ((beta, spec.priors.beta_sd), (curve, spec.priors.curve_sd)):
+        flat = values.reshape(n, -1) / sd
+        # Four Monte Carlo errors of a (co)variance of standard normals, the largest of many.
+        np.testing.assert_allclose(
+            np.cov(flat.T), np.eye(flat.shape[1]), atol=4.5 * np.sqrt(2 / n)
+        )  # fmt: skip
+        assert stats.kurtosis(flat.ravel()) == pytest.approx(0, abs=0.25)  # four Monte Carlo errors
+
+
+def test_prior_of_the_law(draw_prior):
+    n, spec = 1000, ModelSpec(scaling="chinchilla")
+    names = ["law_size_exponent", "law_data_exponent", "law_size_fraction", "law_slope"]
+    a, b, rho, slope = draw_prior(spec, names, n)
+    expected = stats.beta(6, 3)
+    for values, mean, sd in ((a, 0.35, 0.05), (b, 0.37, 0.05),
+                             (rho, expected.mean(), expected.std())):  # fmt: skip
+        assert values.mean() == pytest.approx(mean, abs=4 * sd / np.sqrt(n) + 0.004)
+        assert values.std() == pytest.approx(sd, rel=4 / np.sqrt(2 * n))
+    assert slope.min() > 0
+
+
+def test_law_is_centred_on_the_information_of_every_benchmark(small, build_fake_fit):
+    # All else being zero, the intercept is the weighted mean of the latent values.
+    spec = ModelSpec(scaling="chinchilla", decisions=(), release_date="none")
+    zero = dict.fromkeys(("u", "w", "v"), 0.0)
+    override = {**zero, "kappa_law": [1.5, 1.0, 0.5, -0.5]}
+    fit = build_fake_fit(small, spec=spec, chains=1, draws=5, override=override)
+    design = fit.design
+    eta = linear_predictor(fit.parameters, design=design, spec=spec)[0]
+    weight = design.outcomes.information(n_lms=len(design.lms))
+    np.testing.assert_allclose(
+        np.einsum("lb,dlb->db", weight, eta), fit.parameters["alpha"][0], atol=1e-12
+    )
+    assert eta.std(axis=1).min() > 0.01
+
+
+def test_default_decisions_that_the_data_cannot_tell_are_logged_once(small, caplog):
+    norm = small.lms["attention"].map({"mha": "layernorm", "gqa": "rmsnorm"})
+    data = replace(small, lms=small.lms.assign(norm=norm))
+    build_model(build_design_for(data, spec=ModelSpec()), spec=ModelSpec())
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    text = record.getMessage()
+    assert text.startswith("Decisions without variation in these data: biases, block, ")
+    assert "norm (of attention)" in text
+    assert "attention (of norm)" in text
+
+
+def test_bundled_decisions_are_not_complained_about(bundled, caplog):
+    build_model(build_design_for(bundled, spec=ModelSpec()), spec=ModelSpec())
+    assert not caplog.records
+
+
+def test_orthogonal_is_random_without_scale_covariates(small, build_fake_fit):
+    plain = {"scaling": "none", "release_date": "none"}
+    fit = build_fake_fit(small, spec=ModelSpec(**plain), chains=1, draws=2)
+    found = [
+        family_effects(fit.parameters, design=fit.design, spec=replace(fit.spec, family_effects=f))
+        for f in ("orthogonal", "random")
+    ]
+    np.testing.assert_allclose(*found, atol=1e-12)
 
 
 def scored_lms(design):

@@ -24,18 +24,27 @@ SPECS = {
     "random families": ModelSpec(family_effects="random"),
     "no families": ModelSpec(family_effects="none"),
     "normal": ModelSpec(likelihood="normal"),
+    "beta-binomial": ModelSpec(likelihood="beta-binomial"),
     "no covariates": ModelSpec(scaling="none", release_date="none"),
+    "law": ModelSpec(scaling="chinchilla"),
+    "no pooling": ModelSpec(pooling="none"),
+    "complete pooling": ModelSpec(pooling="complete"),
 }
 OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 
 
 @pytest.fixture(scope="module")
-def low(small):
-    """The small dataset with a score below chance that a split holds out: floors move with it."""
-    scores = small.scores.copy()
-    held_out = ~splits_of(small)[0] & (scores["benchmark"] == "puzzles")
-    scores.loc[np.flatnonzero(held_out)[0], "score"] = 0.4
-    return replace(small, scores=scores)
+def low(counted):
+    """The small dataset with scores that a split holds out, so that what follows from them moves.
+
+    One lies below chance, and moves a floor; one is the only score of `recall` that is no count.
+    """
+    scores, test = counted.scores.copy(), ~splits_of(counted)[0]
+    recall = scores["benchmark"] == "recall"
+    scores.loc[recall, "score"] = (scores.loc[recall, "score"] * 500).round() / 500
+    scores.loc[np.flatnonzero(test & (scores["benchmark"] == "puzzles"))[0], "score"] = 0.4
+    scores.loc[np.flatnonzero(test & recall)[0], "score"] = 0.3337
+    return replace(counted, scores=scores)
 
 
 def splits_of(dataset):
@@ -47,21 +56,29 @@ def splits_of(dataset):
 
 def compile_densities(model):
     """Log density of the prior and of every score, and the named values, at a point."""
-    (scores,) = model.logp(vars=[model["y"]], sum=False, jacobian=False)
+    scores = model.logp(vars=model.observed_RVs, sum=False, jacobian=False)
     prior = model.logp(vars=model.free_RVs, sum=False)  # a sum is too long for QUICK_COMPILE
     named = [v for v in model.unobserved_value_vars if not str(v.name).endswith("__")]
     function = model.compile_fn(
-        [scores, *prior, *named], inputs=model.value_vars, mode=QUICK_COMPILE
+        [*scores, *prior, *named], inputs=model.value_vars, mode=QUICK_COMPILE
     )
     names = [str(v.name) for v in named]
 
     def evaluate(point):
-        scores, *rest = function(point)
+        found = function(point)
+        density, rest = np.concatenate(found[: len(scores)]), found[len(scores) :]
         parts, values = rest[: len(prior)], rest[len(prior) :]
         total = sum(part.sum() for part in parts)
-        return total, scores, dict(zip(names, values, strict=True))
+        return total, density, dict(zip(names, values, strict=True))
 
     return evaluate
+
+
+def log_likelihood(values, *, design, spec):
+    """By numpy, of the scores learned from: first the others, then the counts, as probabilities."""
+    found, outcomes = pointwise_log_likelihood(values, design=design, spec=spec), design.outcomes
+    others, counts = (outcomes.train & (outcomes.is_count == which) for which in (False, True))
+    return np.concatenate([found[others], found[counts] - np.log(outcomes.n_items[counts])])
 
 
 def fixed_points(model):
@@ -87,14 +104,18 @@ def test_graph_given_the_data_of_a_fold_is_the_graph_of_that_fold(low, spec):
             found_prior, found, values = whole(point)
             fresh_prior, expected, _ = fresh(point)
             np.testing.assert_allclose(found, expected, rtol=ROUNDING)
-            by_numpy = pointwise_log_likelihood(values, design=design, spec=spec)[train]
+            by_numpy = log_likelihood(values, design=design, spec=spec)
             np.testing.assert_allclose(found, by_numpy, rtol=ROUNDING)
             np.testing.assert_allclose([found_prior, fresh_prior], prior, rtol=ROUNDING)
 
 
-def test_splits_move_everything_that_a_fold_may_change(low):
-    whole = training_data(build_design_for(low, spec=ModelSpec()))
-    part = training_data(build_design_for(low, spec=ModelSpec(), train=splits_of(low)[0]))
+@pytest.mark.parametrize(
+    "options", [{}, {"scaling": "chinchilla"}, {"likelihood": "beta-binomial"}], ids=str
+)
+def test_splits_move_everything_that_a_fold_may_change(low, options):
+    spec = ModelSpec(**options)
+    whole = training_data(build_design_for(low, spec=spec))
+    part = training_data(build_design_for(low, spec=spec, train=splits_of(low)[0]))
     for name, values in whole.items():
         assert not np.array_equal(values, part[name]), name
 
@@ -115,8 +136,17 @@ def test_folds_change_the_log_density_of_scores_that_both_learn_from(low):
     assert (densities[0] != densities[1])[both].all()
 
 
-def test_everything_that_a_fold_changes_is_data_of_the_graph(low):
-    spec = ModelSpec()
+def test_a_split_may_turn_a_benchmark_into_counts(low):
+    spec = ModelSpec(likelihood="beta-binomial")
+    recall = (low.scores["benchmark"] == "recall").to_numpy()
+    for train, expected in ((None, False), (splits_of(low)[0], True)):
+        design = build_design_for(low, spec=spec, train=train)
+        assert (design.outcomes.is_count[recall] == expected).all()
+
+
+@pytest.mark.parametrize("likelihood", ["student", "beta-binomial"])
+def test_everything_that_a_fold_changes_is_data_of_the_graph(low, likelihood):
+    spec = ModelSpec(likelihood=likelihood)
     design = build_design_for(low, spec=spec)
     model = build_model(design, spec=spec)
     names = {variable.name for variable in model.data_vars}

@@ -11,10 +11,20 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import ortho_group
 
 from bayesmeta.data import load_dataset
-from bayesmeta.design import DECISIONS, DOMAINS, MIX_UNIT, build_design, shift_part, standardise
+from bayesmeta.design import (
+    DECISIONS,
+    DOMAINS,
+    MIX_UNIT,
+    build_design,
+    find_overlaps,
+    shift_part,
+    standardise,
+)
 from bayesmeta.design.composition import build_code_basis, build_mix
 from bayesmeta.design.outcomes import build_outcomes
 from bayesmeta.errors import SpecError
+from bayesmeta.model import ModelSpec, Priors, build_design_for
+from bayesmeta.model.law import law_skill, law_slopes
 
 EXACT = 1e-12
 """Rounding error of a few sums of doubles near one."""
@@ -414,6 +424,65 @@ def test_brier_score_has_no_known_error(small):
     assert not build_outcomes(small).se[brier].any()
 
 
+def count_benchmarks(dataset, **settings):
+    outcomes = build_outcomes(dataset, counts=True, **settings)
+    which = np.unique(outcomes.benchmark_index[outcomes.is_count])
+    assert outcomes.is_count[np.isin(outcomes.benchmark_index, which)].all()
+    return {dataset.benchmarks["benchmark"][k] for k in which}
+
+
+def test_counts_are_those_of_accuracies_that_are_no_averages(bundled):
+    assert count_benchmarks(bundled) == {
+        "arc_challenge", "gsm8k", "hellaswag", "humaneval", "winogrande"
+    }  # fmt: skip
+
+
+def test_averages_of_two_runs_are_no_counts():
+    # As published, some scores of GSM8K average two prompts: half a solved item is left over.
+    assert "gsm8k" not in count_benchmarks(load_dataset(version="as-published"))
+
+
+def test_nothing_is_a_count_unless_asked(bundled):
+    assert not build_outcomes(bundled).is_count.any()
+
+
+def test_solved_items_are_scores_times_items(counted):
+    outcomes = build_outcomes(counted, counts=True)
+    solved = outcomes.n_solved[outcomes.is_count]
+    np.testing.assert_array_equal(solved, np.round(solved))
+    items = outcomes.n_items[outcomes.is_count]
+    np.testing.assert_allclose(solved / items, outcomes.y[outcomes.is_count], atol=1e-6)
+
+
+def test_brier_scores_and_unknown_numbers_of_items_are_no_counts(counted):
+    whole = counted.scores.assign(score=counted.scores["score"].round())
+    benchmarks = counted.benchmarks.copy()
+    benchmarks["n_items"] = benchmarks["n_items"].where(benchmarks["benchmark"] != "reading")
+    changed = replace(counted, scores=whole, benchmarks=benchmarks)
+    assert count_benchmarks(changed) == {"recall", "puzzles"}
+
+
+def test_one_score_that_is_no_count_speaks_for_its_benchmark_unless_held_out(counted):
+    scores = counted.scores.copy()
+    row = np.flatnonzero(scores["benchmark"] == "puzzles")[0]
+    scores.loc[row, "score"] += 1e-4
+    changed = replace(counted, scores=scores)
+    assert count_benchmarks(changed) == {"reading"}
+    train = np.arange(len(scores)) != row
+    assert count_benchmarks(changed, train=train) == {"reading", "puzzles"}
+
+
+def test_benchmark_without_a_score_to_learn_from_is_no_count(counted):
+    train = (counted.scores["benchmark"] != "puzzles").to_numpy()
+    assert count_benchmarks(counted, train=train) == {"reading"}
+
+
+def test_counts_asked_of_data_without_any(small):
+    spec = ModelSpec(likelihood="beta-binomial")
+    with pytest.raises(SpecError, match=r"^likelihood 'beta-binomial' .*: student, normal\."):
+        build_design_for(small, spec=spec)
+
+
 def test_identity_link_makes_lower_brier_scores_better(small):
     outcomes = build_outcomes(small)
     b = small.benchmarks["benchmark"].tolist().index("proofs")
@@ -456,3 +525,133 @@ def test_unknown_decision(bundled):
         SpecError, match=r"'atention' is not known. Did you mean 'attention'\? Allowed: position_em"
     ):
         build_design(bundled, decisions=("atention",))
+
+
+LAW = {"size_exponent": 0.35, "data_exponent": 0.37, "size_fraction": 0.67}
+
+
+def test_law_is_the_reducible_loss_of_the_published_form(bundled):
+    # E + A / N^a + B / D^b with coefficients that give size its share of the loss at 7B and 1T.
+    n, d = (bundled.lms[name].to_numpy(float) for name in ("n_params", "n_tokens"))
+    loss = 0.67 * 7e9**0.35 / n**0.35 + 0.33 * 1e12**0.37 / d**0.37
+    found = law_skill(build_design(bundled, scale_terms=(), law=True).log_scale, **LAW)
+    np.testing.assert_allclose(found, -np.log(loss), rtol=1e-9)
+
+
+def test_linear_law_is_the_tangent_of_the_law():
+    h = 1e-4
+    steps = np.array([[h, 0], [-h, 0], [0, h], [0, -h], [h, h], [-h, -h], [h, -h], [-h, h]])
+    up, down, right, left, *corners = law_skill(steps, **LAW)
+    mixed = (corners[0] + corners[1] - corners[2] - corners[3]) / (4 * h**2)
+    units = np.array([1.6, 1.3, 1.6 * 1.3])
+    slopes = np.array([(up - down) / (2 * h), (right - left) / (2 * h), mixed]) * units
+    np.testing.assert_allclose(law_slopes(Priors()), slopes, rtol=1e-5)
+
+
+@pytest.mark.parametrize("exponent", [0.25, 0.35, 0.45])
+def test_projection_under_the_law_takes_all_but_a_trace_of_it(bundled, exponent):
+    design = build_design(bundled, scale_terms=("released",), law=True)
+    law = law_skill(design.log_scale, **(LAW | {"size_exponent": exponent}))
+    law = law[np.isin(design.lms, bundled.scores["lm"])]
+    basis = design.scale_basis[np.isin(design.lms, bundled.scores["lm"])]
+    left = law - basis @ (basis.T @ law)
+    assert left.var() < 0.01 * law.var()
+
+
+def test_projection_is_the_same_under_the_law(bundled, design):
+    other = build_design(bundled, scale_terms=("released",), law=True)
+    assert other.scale.shape == (92, 1)
+    np.testing.assert_allclose(
+        other.scale_basis @ other.scale_basis.T, design.scale_basis @ design.scale_basis.T,
+        atol=1e-10,
+    )  # fmt: skip
+
+
+def changed(small, **columns):
+    return replace(small, lms=small.lms.assign(**columns))
+
+
+def test_bundled_decisions_vary_apart_from_each_other(design):
+    assert find_overlaps(design, decisions=tuple(DECISIONS)) == ()
+
+
+@pytest.mark.parametrize("version", ["as-published", "corrected"])
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_any_decision_of_the_bundled_data_may_be_named(version, decision):
+    design = build_design_for(load_dataset(version=version), spec=ModelSpec(decisions=(decision,)))
+    assert design.terms
+
+
+def test_named_constant_decision_is_refused(small):
+    with pytest.raises(
+        SpecError,
+        match=r"^Decision 'norm' does not vary over the lms .* Allowed: decisions that .* Leave "
+        r"out norm, or add lms that differ\.$",
+    ):
+        build_design_for(small, spec=ModelSpec(decisions=("norm", "attention")))
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_named_constant_part_of_the_mix_is_refused(small, value):
+    books = small.lms["books_share"]
+    data = changed(small, books_share=books.where(books.isna(), value))
+    with pytest.raises(
+        SpecError, match=r"^Decision 'books_share' does not vary over .*, or none discl"
+    ):
+        build_design_for(data, spec=ModelSpec(decisions=("books_share", "code_share")))
+
+
+def test_named_copy_of_a_decision_is_refused(small):
+    norm = small.lms["attention"].map({"mha": "layernorm", "gqa": "rmsnorm"})
+    spec = ModelSpec(decisions=("position_embedding", "norm", "attention"))
+    with pytest.raises(
+        SpecError,
+        match=r"^Decision 'norm' is an exact linear combination of attention over the lms .* Leave "
+        r"out norm, or attention, or add lms that differ\.$",
+    ):
+        build_design_for(changed(small, norm=norm), spec=spec)
+
+
+def test_named_sum_of_two_decisions_is_refused(small):
+    # Twice the context and twice the ratio: log2 of the one is a sum over both others' logs.
+    rng = np.random.default_rng(1)
+    ratio = 2.0 ** rng.integers(1, 4, 12)
+    attention = np.array(["mha", "gqa"] * 6)
+    context = ratio * 512 * np.where(attention == "gqa", 4, 1)
+    data = changed(small, mlp_ratio=ratio, attention=attention, context_length=context)
+    spec = ModelSpec(decisions=("position_embedding", "attention", "context_length", "mlp_ratio"))
+    with pytest.raises(
+        SpecError, match=r"'attention' is an exact linear combination of context_length, mlp_ratio "
+    ):
+        build_design_for(data, spec=spec)
+
+
+def test_named_merged_levels_are_refused_and_the_finer_decision_is_not(small):
+    block = ["serial", "parallel"] * 6
+    activation = np.where(
+        np.arange(12) % 2 == 0, np.where(np.arange(12) < 6, "gelu", "relu"), "swiglu"
+    )
+    data = changed(small, block=block, activation=activation)
+    design = build_design(data)
+    (overlap,) = find_overlaps(design, decisions=("block", "activation"))
+    assert (overlap.decision, overlap.others) == ("block", ("activation",))
+
+
+def test_one_lm_that_differs_makes_a_combination_inexact(small):
+    norm = small.lms["attention"].map({"mha": "layernorm", "gqa": "rmsnorm"})
+    norm.iloc[0] = "rmsnorm"
+    spec = ModelSpec(decisions=("norm", "attention"))
+    assert build_design_for(changed(small, norm=norm), spec=spec).decisions == spec.decisions
+
+
+def test_decisions_that_tell_every_lm_from_every_other_are_not_called_combinations(small):
+    few = replace(small, lms=small.lms.iloc[[0, 2, 3]].reset_index(drop=True), scores=small.scores[
+        small.scores["lm"].isin(["ant-1", "ant-3", "bee-1"])].reset_index(drop=True))  # fmt: skip
+    spec = ModelSpec(decisions=("position_embedding", "attention"))
+    assert build_design_for(few, spec=spec).decisions == spec.decisions
+
+
+def test_default_decisions_are_kept_though_they_overlap(small):
+    norm = small.lms["attention"].map({"mha": "layernorm", "gqa": "rmsnorm"})
+    design = build_design_for(changed(small, norm=norm), spec=ModelSpec())
+    assert {"norm", "attention"} <= set(design.decisions)

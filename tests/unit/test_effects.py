@@ -19,8 +19,8 @@ from bayesmeta.effects import (
     prob_helps,
     query,
 )
-from bayesmeta.effects.contrasts import mean_score_at
 from bayesmeta.effects.estimands import default_contrasts
+from bayesmeta.effects.scores import mean_score_at
 from bayesmeta.errors import QueryError
 from bayesmeta.model import ModelSpec
 
@@ -59,6 +59,9 @@ class Slow:
                     + value["sigma"][b] * np.sqrt(value["rho_lm"]) * value["v"][i]
                 )
         columns = np.column_stack([np.ones(len(raw)), design.scale])
+        if self.fit.spec.scaling == "chinchilla":
+            n, d = (np.log(self.lms[name].astype(float)) for name in ("n_params", "n_tokens"))
+            columns = np.column_stack([columns, n, d, (n - np.log(7e9)) * (d - np.log(1e12))])
         return raw - columns @ np.linalg.lstsq(columns, raw, rcond=None)[0]
 
     def mix_of(self, i):
@@ -108,6 +111,8 @@ class Slow:
         for k, name in enumerate(design.scale_terms):
             assert design.scale_terms[k] == name
             eta += value["kappa"][b, k] * (design.scale[i, k] - design.scale_center[b, k])
+        if self.fit.spec.scaling == "chinchilla":
+            eta += value["kappa_law"][b] * (self.law(i) - self.law_center(b))
         for k, x in enumerate(row):
             eta += value["beta"][k, b] * (x - design.X_center[b, k])
         if design.code_basis is not None:
@@ -119,6 +124,15 @@ class Slow:
         if outcomes.is_logistic[b]:
             return outcomes.floor[b] + (1 - outcomes.floor[b]) * expit(eta)
         return outcomes.location[b] + outcomes.spread[b] * eta
+
+    def law(self, i):
+        value, lm = self.value, self.lms.loc[i]
+        f, a, e = (value[f"law_{k}"] for k in ("size_fraction", "size_exponent", "data_exponent"))
+        return -np.log(f * (7e9 / lm["n_params"]) ** a + (1 - f) * (1e12 / lm["n_tokens"]) ** e)
+
+    def law_center(self, b):
+        weight = self.design.outcomes.information(n_lms=len(self.lms))[:, b]
+        return sum(weight[i] * self.law(i) for i in range(len(self.lms)))
 
     def effect(self, decision, level, reference):
         """Difference in points and in the good direction, one number per benchmark."""
@@ -142,6 +156,16 @@ CONTRASTS = [
     Contrast("code_share", 30.0, 5.0),
     Contrast("web_share", 0.0, 60.0),
 ]
+
+
+@pytest.mark.parametrize("contrast", [CONTRASTS[0], CONTRASTS[5]], ids=lambda c: c.label)
+@pytest.mark.parametrize("pooling", ["none", "complete"])
+def test_effect_under_the_law_equals_the_slow_loop(small, build_fake_fit, contrast, pooling):
+    fit = build_fake_fit(small, spec=ModelSpec(scaling="chinchilla", pooling=pooling))
+    found = contrast_draws(fit, contrast=contrast, by="benchmark").values[0, 3]
+    slow = Slow(fit, 0, 3)
+    expected = slow.effect(contrast.decision, contrast.level, contrast.reference)
+    np.testing.assert_allclose(found, expected, atol=EXACT)
 
 
 @pytest.mark.parametrize("contrast", CONTRASTS, ids=lambda contrast: contrast.label)
@@ -463,10 +487,12 @@ def certain_fit(fake_bundled_fit, build_fake_fit):
     return build_fake_fit(fake_bundled_fit.dataset, draws=20, override=override)
 
 
-@pytest.fixture(scope="module")
-def prior_fit(small, build_fake_fit):
+@pytest.fixture(scope="module", params=["partial", "none", "complete"])
+def prior_fit(small, build_fake_fit, request):
     """A posterior that is the prior of the decisions, given their scales."""
-    spec = ModelSpec(decisions=("attention", "position_embedding", "context_length"))
+    spec = ModelSpec(
+        decisions=("attention", "position_embedding", "context_length"), pooling=request.param
+    )
     tau = 0.2
     fit = build_fake_fit(small, spec=spec, draws=MANY // 2, override={"tau_beta": tau})
     design, ratio = fit.design, spec.priors.beta_ratio
@@ -474,6 +500,10 @@ def prior_fit(small, build_fake_fit):
     lead = (2, MANY // 2, design.loading.shape[1])
     z = rng.normal(size=(*lead, 1)) + ratio * rng.normal(size=(*lead, 4))
     z = z + ratio * rng.normal(size=(*lead, 2))[..., design.task_family_index]
+    if spec.pooling == "complete":
+        z = rng.normal(size=(*lead, 1)).repeat(4, axis=-1)
+    if spec.pooling == "none":
+        z = spec.priors.beta_sd / tau * rng.normal(size=(*lead, 4))
     beta = tau * design.loading @ z
     return build_fake_fit(
         small, spec=spec, draws=MANY // 2, override={"tau_beta": tau, "beta": beta}

@@ -1,8 +1,10 @@
 """A spec goes to a file and back, has a checksum of its values, and refuses what is not known."""
 
 import dataclasses
+import itertools
 import json
 
+import numpy as np
 import pytest
 
 from bayesmeta.design import DECISIONS, SCALE_TERMS
@@ -85,7 +87,7 @@ def test_checksum_changes_with_every_option(option):
 @pytest.mark.parametrize("name", NUMBERS)
 def test_checksum_changes_with_every_prior(name):
     value = getattr(Priors(), name)
-    other = tuple(2 * v for v in value) if isinstance(value, tuple) else 2 * value
+    other = tuple(v / 2 for v in value) if isinstance(value, tuple) else value / 2
     assert ModelSpec(priors=Priors(**{name: other})).checksum != ModelSpec().checksum
 
 
@@ -103,12 +105,54 @@ def test_spec_cannot_be_changed():
     [
         ("loglinear", "linear", SCALE_TERMS),
         ("loglinear", "none", SCALE_TERMS[:3]),
+        ("chinchilla", "linear", ("released",)),
+        ("chinchilla", "none", ()),
         ("none", "linear", ("released",)),
         ("none", "none", ()),
     ],
 )
 def test_scale_terms(scaling, release_date, expected):
     assert ModelSpec(scaling=scaling, release_date=release_date).scale_terms == expected
+
+
+def test_fixed_scale_of_an_effect_has_the_variance_of_a_pooled_one():
+    priors, rng, n = Priors(), np.random.default_rng(1), 400_000
+    tau = priors.beta_tau * np.exp(priors.beta_tau_log_sd * rng.normal(size=n))
+    mean, task, own = rng.normal(size=(3, n))
+    pooled = tau * (mean + priors.beta_ratio * (task + own))
+    # Tails of the scale: the Monte Carlo error of this standard deviation is 0.4 percent.
+    assert pooled.std() == pytest.approx(priors.beta_sd, rel=0.02)
+
+
+def test_fixed_scale_of_a_curve_has_the_variance_of_a_pooled_one():
+    priors, rng, n = Priors(curve_task=0.4), np.random.default_rng(2), 400_000
+    shared, own = (
+        median * np.exp(priors.curve_log_sd * rng.normal(size=n)) * rng.normal(size=n)
+        for median in (priors.curve_shared, priors.curve_task)
+    )
+    assert (shared + own).std() == pytest.approx(priors.curve_sd, rel=0.01)
+
+
+@pytest.mark.parametrize("decisions", [(), ("norm",)])
+def test_options_combine_freely(decisions):
+    grid = [
+        dict(zip(OPTIONS, values, strict=True)) for values in itertools.product(*OPTIONS.values())
+    ]
+    counts_of_unknowns = {"likelihood": "beta-binomial", "unknown_categories": "summed"}
+    grid = [options for options in grid if not counts_of_unknowns.items() <= options.items()]
+    specs = {ModelSpec(decisions=decisions, **options) for options in grid}
+    n_contradictions = np.prod([len(OPTIONS[k]) for k in OPTIONS if k not in counts_of_unknowns])
+    total = np.prod([len(allowed) for allowed in OPTIONS.values()])
+    assert len(specs) == total - n_contradictions
+
+
+def test_counts_do_not_go_with_choices_that_are_summed_out():
+    with pytest.raises(
+        SpecError,
+        match=r"^likelihood 'beta-binomial' does not go with unknown_categories 'summed': .* Set "
+        r"unknown_categories to 'level', or likelihood to 'student' or 'normal'\.$",
+    ):
+        ModelSpec(likelihood="beta-binomial", unknown_categories="summed")
 
 
 def test_unknown_key():
@@ -189,6 +233,14 @@ def test_prior_that_needs_a_number_for_every_scale_term(value):
         ModelSpec.from_dict({"priors": {"kappa_tau_task": value}})
 
 
+@pytest.mark.parametrize("value", [1, 1.2, 0])
+def test_prior_that_is_no_fraction(value):
+    with pytest.raises(
+        SpecError, match=r"^prior law_size_fraction is .* Allowed: a positive number below 1\."
+    ):
+        ModelSpec(priors={"law_size_fraction": value})
+
+
 def test_location_on_the_log_scale_may_be_negative():
     assert ModelSpec(priors=Priors(tau_family_log=-2.0)).priors.tau_family_log == -2.0
 
@@ -232,3 +284,20 @@ def test_json_file_without_keys(write):
 def test_error_in_a_file_names_the_file(write):
     with pytest.raises(SpecError, match=r"spec\.toml: likelihood 'normall' is not known. Did you"):
         read_spec(write('likelihood = "normall"'))
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ('poling = "none"', r"spec\.toml: key 'poling' is not known\. Did you mean 'pooling'\? Al"),
+        ("[priors]\nbeta_taw = 1", r"spec\.toml: prior 'beta_taw' is not known\. Did you mean 'b"),
+        (
+            "beta_tau = 1",
+            r"spec\.toml: key 'beta_tau' is not known\. It is a prior: write it under",
+        ),
+        ('[priors]\npooling = "none"', r"prior 'pooling' is not known\. It is a key of the spec: "),
+    ],
+)
+def test_misplaced_or_misspelt_key_in_a_file(write, text, expected):
+    with pytest.raises(SpecError, match=expected):
+        read_spec(write(text))
