@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from bayesmeta.design.composition import (
     build_code_basis,
     build_mix,
 )
-from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
+from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.generations import ENGLISH, Generations, build_generations
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
 from bayesmeta.design.scale import (
@@ -27,7 +27,14 @@ from bayesmeta.design.scale import (
     orthonormal_basis,
     scale_covariates,
 )
-from bayesmeta.design.terms import MIX_UNIT, MissingNumbers, Term, list_missing_numbers, transform
+from bayesmeta.design.surface import Surface, build_surface
+from bayesmeta.design.terms import (
+    MIX_UNIT,
+    MissingNumbers,
+    Term,
+    encode,
+    list_missing_numbers,
+)
 from bayesmeta.design.unknown import UnknownChoices, build_unknown_choices
 from bayesmeta.errors import SpecError, listing, suggest
 
@@ -81,6 +88,9 @@ class Design:
         What the lms write, where that measures an undisclosed share, or None.
     unknown
         Undisclosed choices that are summed out of the likelihood, or None.
+    surface, surface_center
+        Functions of scale, date and mix together (None without); centre, shape (benchmark,
+        function).
     """
 
     lms: tuple[str, ...]
@@ -108,6 +118,8 @@ class Design:
     basis_center: NDArray[np.float64]
     generations: Generations | None
     unknown: UnknownChoices | None
+    surface: Surface | None
+    surface_center: NDArray[np.float64]
 
     @property
     def coords(self) -> dict[str, Sequence[str]]:
@@ -129,6 +141,8 @@ class Design:
             ),
             "written": self.generations.names if self.generations is not None else (),
             "basis": tuple(str(k) for k in range(self.basis_center.shape[1])),
+            "level": ("shared", "task_family", "benchmark"),
+            "function": tuple(str(k) for k in range(self.surface_center.shape[1])),
         }
 
     @property
@@ -180,6 +194,7 @@ def build_design(
     code_curve: bool = True,
     generations: bool = False,
     sum_unknown: bool = False,
+    surface_lengths: Mapping[str, float] | None = None,
     train: NDArray[np.bool_] | None = None,
     counts: bool = False,
 ) -> Design:
@@ -204,6 +219,9 @@ def build_design(
         Whether what the lms write measures undisclosed shares.
     sum_unknown
         Whether undisclosed choices are unknown, and not a level of their own.
+    surface_lengths
+        Length scales of a smooth function of scale, date and mix together, by the names
+        `n_params`, `n_tokens`, `released`, `mix` and `english_share`; left out, there is none.
     train
         Which scores the model learns from, shape (obs,); all if left out. The facts of held-out
         lms count as known.
@@ -232,9 +250,7 @@ def build_design(
     wanted = [DECISIONS[name] for name in DECISIONS if name in decisions]
     mix = build_mix(lms) if any(decision.in_mix for decision in wanted) else None
     blocks = [
-        _encode(lms, decision, sum_unknown=sum_unknown)
-        for decision in wanted
-        if not decision.in_mix
+        encode(lms, decision, sum_unknown=sum_unknown) for decision in wanted if not decision.in_mix
     ]
     if mix is not None:
         parts = tuple(Term("mix", domain, unit=MIX_UNIT) for domain in mix.domains)
@@ -251,6 +267,11 @@ def build_design(
     has_code = mix is not None and "code_share" in mix.domains
     basis = build_code_basis() if code_curve and has_code else None
     missing = list_missing_numbers(lms, terms, X)
+    surface = (
+        _build_surface(lms, covariates, mix, terms, X, lengths=surface_lengths)
+        if surface_lengths
+        else None
+    )
     families = tuple(dict.fromkeys(lms["lm_family"]))
     benchmarks = dataset.benchmarks
     task_families = tuple(dict.fromkeys(benchmarks["task_family"]))
@@ -289,7 +310,34 @@ def build_design(
         unknown=build_unknown_choices(
             lms, columns=[(term.decision, term.level) for term in terms]
         ) if sum_unknown else None,
+        surface=surface,
+        surface_center=_weighted_mean(surface.evaluate(), weight)
+        if surface is not None
+        else np.empty((len(benchmarks), 0)),
     )  # fmt: skip
+
+
+def _build_surface(
+    lms: pd.DataFrame,
+    covariates: pd.DataFrame,
+    mix: Mix | None,
+    terms: tuple[Term, ...],
+    X: NDArray[np.float64],
+    *,
+    lengths: Mapping[str, float],
+) -> Surface | None:
+    """Choose the facts of the surface: scale covariates with a length scale, what else varies."""
+    names = [name for name in SCALE_TERMS if name in lengths]
+    english = [k for k, term in enumerate(terms) if term.decision == "english_share"]
+    return build_surface(
+        covariates[names].to_numpy(),
+        scale_lengths=[lengths[name] for name in names],
+        mix=mix,
+        mix_length=lengths["mix"] * MIX_UNIT,
+        english=X[:, english[0]] if english else None,
+        english_length=lengths["english_share"],
+        first_of_family=np.flatnonzero(~lms["lm_family"].duplicated().to_numpy()),
+    )
 
 
 def _check_names(decisions: Sequence[str]) -> None:
@@ -299,30 +347,6 @@ def _check_names(decisions: Sequence[str]) -> None:
                 f"decision '{name}' is not known.{suggest(name, DECISIONS)} Allowed: "
                 f"{listing(DECISIONS)}. Correct the name or leave it out."
             )
-
-
-def _encode(
-    lms: pd.DataFrame, decision: Decision, *, sum_unknown: bool
-) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
-    """Encode one decision; no terms where it does not vary."""
-    nothing: tuple[tuple[Term, ...], NDArray[np.float64]] = ((), np.empty((len(lms), 0)))
-    if decision.kind == "categorical":
-        words = lms[decision.name].astype(object)
-        level = words.map(lambda word: UNDISCLOSED if pd.isna(word) else decision.level_of(word))
-        levels = sorted(set(level), key=lambda name: (name == UNDISCLOSED, name))
-        if len(set(levels) - {UNDISCLOSED}) < 2:
-            return nothing
-        if sum_unknown:
-            levels = [name for name in levels if name != UNDISCLOSED]
-        columns = np.column_stack([level == name for name in levels]).astype(np.float64)
-        if sum_unknown:
-            columns[level == UNDISCLOSED] = np.nan
-        return tuple(Term(decision.name, name) for name in levels), columns
-    raw = transform(lms[decision.name].to_numpy(float), kind=decision.kind)
-    if np.isnan(raw).all() or np.nanstd(raw) == 0:
-        return nothing
-    term = Term(decision.name, center=float(np.nanmean(raw)), unit=float(np.nanstd(raw)))
-    return (term,), ((raw - term.center) / term.unit)[:, None]
 
 
 def _weighted_mean(

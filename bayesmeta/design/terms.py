@@ -8,9 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.design.decisions import DECISIONS
+from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
 
-__all__ = ["MIX_UNIT", "MissingNumbers", "Term", "list_missing_numbers", "standardise", "transform"]
+__all__ = [
+    "MIX_UNIT",
+    "MissingNumbers",
+    "Term",
+    "encode",
+    "list_missing_numbers",
+    "standardise",
+    "transform",
+]
 
 MIX_UNIT = 0.25
 """A quarter of the training mix is one unit, so that its coefficient compares with a switch."""
@@ -78,6 +86,45 @@ def transform(value: NDArray[np.float64], *, kind: str) -> NDArray[np.float64]:
 def standardise(value: float, *, term: Term, kind: str) -> float:
     """Turn a value in the units of the table into the units of a numeric column."""
     return (float(transform(np.array(value), kind=kind)) - term.center) / term.unit
+
+
+def encode(
+    lms: pd.DataFrame, decision: Decision, *, sum_unknown: bool
+) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
+    """Encode one decision as columns of the matrix.
+
+    Parameters
+    ----------
+    lms
+        The table of lms.
+    decision
+        What to encode; no part of the mix.
+    sum_unknown
+        Whether an undisclosed choice is NaN in the columns of all levels, and no level.
+
+    Returns
+    -------
+    tuple
+        Terms, and columns of shape (lm, term); none where the decision does not vary.
+    """
+    nothing: tuple[tuple[Term, ...], NDArray[np.float64]] = ((), np.empty((len(lms), 0)))
+    if decision.kind == "categorical":
+        words = lms[decision.name].astype(object)
+        level = words.map(lambda word: UNDISCLOSED if pd.isna(word) else decision.level_of(word))
+        levels = sorted(set(level), key=lambda name: (name == UNDISCLOSED, name))
+        if len(set(levels) - {UNDISCLOSED}) < 2:
+            return nothing
+        if sum_unknown:
+            levels = [name for name in levels if name != UNDISCLOSED]
+        columns = np.column_stack([level == name for name in levels]).astype(np.float64)
+        if sum_unknown:
+            columns[level == UNDISCLOSED] = np.nan
+        return tuple(Term(decision.name, name) for name in levels), columns
+    raw = transform(lms[decision.name].to_numpy(float), kind=decision.kind)
+    if np.isnan(raw).all() or np.nanstd(raw) == 0:
+        return nothing
+    term = Term(decision.name, center=float(np.nanmean(raw)), unit=float(np.nanstd(raw)))
+    return (term,), ((raw - term.center) / term.unit)[:, None]
 
 
 def list_missing_numbers(

@@ -73,6 +73,7 @@ def build_design_for(
         code_curve=spec.code_curve == "smooth",
         generations=spec.generations == "measured",
         sum_unknown=spec.unknown_categories == "summed",
+        surface_lengths=spec.surface_lengths,
         train=train,
         counts=counts,
     )

@@ -66,6 +66,7 @@ def training_data(design: Design) -> dict[str, np.ndarray]:
     names += ["scale_center"] if design.scale_terms else []
     names += ["X_center"] if design.terms else []
     names += ["basis_center"] if design.code_basis is not None else []
+    names += ["surface_center"] if design.surface is not None else []
     arrays = {**rows, **links, **{name: getattr(design, name) for name in names}}
     if design.log_scale is not None:
         arrays["information"] = outcomes.information(n_lms=len(design.lms))

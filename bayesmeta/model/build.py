@@ -13,6 +13,7 @@ from bayesmeta.model.generations import generation_block
 from bayesmeta.model.likelihood import likelihood_block
 from bayesmeta.model.scaling import law_block
 from bayesmeta.model.spec import ModelSpec
+from bayesmeta.model.surface import surface_block
 
 __all__ = ["build_fact_model", "build_model"]
 
@@ -61,6 +62,8 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
             eta = eta + blocks.decision_block(design, spec, data, X)
             if design.code_basis is not None and mix is not None:
                 eta = eta + blocks.curve_block(design, spec, data, mix)
+        if design.surface is not None:
+            eta = eta + surface_block(design, spec, data)
         effect, residual = blocks.family_block(design, spec, data)
         likelihood_block(design, spec, data, eta + effect, residual)
     return model

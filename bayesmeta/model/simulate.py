@@ -140,6 +140,9 @@ def linear_predictor(
             weights = np.asarray(parameters["curve"], float)[..., task]
             phi = design.code_basis.evaluate(design.mix.code_of(mix))
             eta = eta + _centered(phi, design.basis_center, weights)
+    if design.surface is not None:
+        weights = np.asarray(parameters["surface"], float)
+        eta = eta + _centered(design.surface.evaluate(), design.surface_center, weights)
     return eta + family_effects(parameters, design=design, spec=spec)
 
 

@@ -23,6 +23,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "family_effects": ("orthogonal", "random", "none"),
     "pooling": ("partial", "none", "complete"),
     "code_curve": ("smooth", "linear"),
+    "interactions": ("smooth", "none"),
     "release_date": ("linear", "none"),
     "likelihood": ("student", "normal", "beta-binomial"),
     "generations": ("ignored", "measured"),
@@ -34,6 +35,10 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 SMALLEST_SHARE = 1e-6
 """Expected share of solved items, at least and short of all: a count cannot do with 0 or 1, which
 a logistic reaches by rounding."""
+
+
+SURFACE_FACTS = ("n_params", "n_tokens", "released", "mix", "english_share")
+"""The facts of which a surface is a smooth function, in the order of their length scales."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,9 @@ class Priors:
     beta_tau: float = 0.1
     beta_tau_log_sd: float = 0.7
     beta_ratio: float = 0.5
+    surface_length: tuple[float, ...] = (2.0, 1.5, 3.0, 1.2, 2.5)
+    surface_tau: tuple[float, ...] = (0.35, 0.35, 0.35)
+    surface_tau_log_sd: float = 0.5
     curve_shared: float = 0.15
     curve_task: float = 0.2
     curve_log_sd: float = 0.5
@@ -186,6 +194,9 @@ class ModelSpec:
         task family.
     code_curve
         `smooth`: the code share has a curve by task family; `linear`.
+    interactions
+        `smooth`: a Gaussian process says how size, data, release date and training mix work
+        together, bends included; `none`: their effects add up.
     likelihood
         `student` or `normal`, both with known sampling error; `beta-binomial`: solved items out
         of all where accuracies are exact counts, and `student` for the other scores.
@@ -213,7 +224,8 @@ class ModelSpec:
     release_date: str = "linear"
     family_effects: str = "orthogonal"
     pooling: str = "partial"
-    code_curve: str = "smooth"
+    code_curve: str = "linear"
+    interactions: str = "smooth"
     likelihood: str = "student"
     generations: str = "ignored"
     unknown_categories: str = "level"
@@ -245,6 +257,16 @@ class ModelSpec:
         """Scale covariates that enter, in the order of the design."""
         slopes = SCALE_TERMS[:3] if self.scaling == "loglinear" else ()
         return (*slopes, *(SCALE_TERMS[3:] if self.release_date == "linear" else ()))
+
+    @property
+    def surface_lengths(self) -> dict[str, float] | None:
+        """Length scales of the facts that work together; None without interactions."""
+        if self.interactions == "none":
+            return None
+        lengths = dict(zip(SURFACE_FACTS, self.priors.surface_length, strict=True))
+        absent = [] if self.scaling != "none" else ["n_params", "n_tokens"]
+        absent += [] if self.release_date == "linear" else ["released"]
+        return {name: length for name, length in lengths.items() if name not in absent}
 
     @property
     def checksum(self) -> str:
@@ -347,8 +369,9 @@ def _check_priors(priors: Priors) -> None:
         good = good and (item.name == "tau_family_log" or all(v > 0 for v in numbers))
         is_fraction = item.name == "law_size_fraction"
         good = good and not (is_fraction and numbers[0] >= 1)
-        if not good or (wide and len(numbers) != len(SCALE_TERMS)):
-            wanted = f"{len(SCALE_TERMS)} positive numbers" if wide else "a positive number"
+        n = len(item.default) if isinstance(item.default, tuple) else 1
+        if not good or len(numbers) != n:
+            wanted = f"{n} positive numbers" if wide else "a positive number"
             wanted += " below 1" if is_fraction else ""
             raise SpecError(f"prior {item.name} is {value!r}. Allowed: {wanted}.")
 
