@@ -149,6 +149,8 @@ def dims_of(design, spec):
         scales = {"partial": ("tau_curve", "tau_curve_shared"), "complete": ("tau_curve_shared",)}
         dims |= dict.fromkeys(scales.get(spec.pooling, ()), ())
         dims["curve"] = ("basis", "task_family")
+    if design.surface is not None:
+        dims |= {"surface": ("function", "benchmark"), "tau_surface": ("level",)}
     if spec.family_effects != "none":
         dims |= {
             "log_tau_family": (),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,9 +155,8 @@ def build_generations(
     )
 
 
-def _rotate(families: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _rotate(families: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Helmert contrasts of the lms of every family, the scaled mean first."""
-    families = np.asarray(families)
     rotation = np.zeros((len(families), len(families)))
     n_siblings = np.zeros(len(families), dtype=np.int64)
     for family in dict.fromkeys(families):

@@ -130,7 +130,7 @@ def _configurations(
     counts = pd.Series([choice for choice, _ in made]).value_counts()
     found = sorted(counts.index)
     weights = np.array([counts[choice] + _SMOOTHING for choice in found])
-    return [dict(zip(where, choice, strict=True)) for choice in found], weights
+    return [dict(zip(where.tolist(), choice, strict=True)) for choice in found], weights
 
 
 def _independent(
@@ -146,4 +146,4 @@ def _independent(
         np.prod([count[level] + _SMOOTHING for count, level in zip(counts, choice, strict=True)])
         for choice in found
     ]
-    return [dict(zip(where, choice, strict=True)) for choice in found], np.array(weights)
+    return [dict(zip(where.tolist(), choice, strict=True)) for choice in found], np.array(weights)

@@ -104,7 +104,7 @@ def _add_hidden(design: Design, spec: ModelSpec, data: Data, eta: Tensor, residu
     kind, law = _score_law(spec, *_moments(design, data, latent, b, residual), se=se)
     belongs = pt.eq(record[:, None], np.arange(len(unknown.names)))
     joint = unknown.log_weight + pt.dot(pm.logp(kind.dist(**law), y), belongs).T
-    total = pt.logsumexp(joint, axis=1, keepdims=True)
+    total: Tensor = pm.math.logsumexp(joint, axis=1, keepdims=True)
     pm.Potential("y_unknown", total[:, 0], dims="record")
     pm.Deterministic(
         "configuration_weight", pt.exp(joint - total), dims=("record", "configuration")
