@@ -37,6 +37,21 @@ puzzles,Puzzles,logic,accuracy,higher,0.5,400
 """
 UNSCORED = ("dog-2", "recall")
 
+# What eight of the lms write; nobody looked at ant-2 closely enough, nor at the others at all.
+GENERATION = """\
+lm,generated_web_share,generated_code_share,generated_books_share,generated_reference_share,\
+generated_academic_share,generated_specific_share,generated_english_share
+ant-1,50,20,10,12,7,1,98
+ant-2,55,,10,12,7,1,98
+ant-3,60,10,12,12,5,1,97
+bee-1,40,40,5,10,4,1,90
+bee-3,30,50,6,10,3,1,88
+cat-1,70,5,5,12,6,2,70
+cat-2,65,8,6,14,5,2,75
+dog-1,20,60,4,10,5,1,85
+elk-1,80,1,4,10,5,0,99
+"""
+
 
 def write_scores(seed=3):
     """Scores that rise with size; one accuracy without its standard error, one cell missing."""
@@ -68,6 +83,16 @@ def small_folder(tmp_path_factory):
 def small(small_folder):
     """Twelve lms of five families on four benchmarks of two task families."""
     return read_dataset(small_folder)
+
+
+@pytest.fixture(scope="session")
+def small_written(small_folder, tmp_path_factory):
+    """The small dataset with a table of what eight of its lms write."""
+    folder = tmp_path_factory.mktemp("written")
+    for file in small_folder.iterdir():
+        (folder / file.name).write_text(file.read_text())
+    (folder / "generation.csv").write_text(GENERATION)
+    return read_dataset(folder)
 
 
 @pytest.fixture(scope="session")
@@ -114,10 +139,18 @@ def dims_of(design, spec):
         dims["x_unknown"] = ("unknown",)
     if design.mix is not None and len(design.mix.rows):
         dims["mix_unknown"] = ("mix_group", "domain")
+    if design.generations is not None:
+        for name in ("generation_intercept", "generation_slope"):
+            dims[name] = ("written",)
+        dims |= {"tau_generation": ("written",), "sigma_generation": ("written",)}
+    if design.unknown is not None:
+        dims["configuration_weight"] = ("record", "configuration")
     if design.code_basis is not None:
         scales = {"partial": ("tau_curve", "tau_curve_shared"), "complete": ("tau_curve_shared",)}
         dims |= dict.fromkeys(scales.get(spec.pooling, ()), ())
         dims["curve"] = ("basis", "task_family")
+    if design.surface is not None:
+        dims |= {"surface": ("function", "benchmark"), "tau_surface": ("level",)}
     if spec.family_effects != "none":
         dims |= {
             "log_tau_family": (),
@@ -142,7 +175,7 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
     design = build_design_for(dataset, spec=spec)
     rng = np.random.default_rng(seed)
     coords = {name: list(labels) for name, labels in design.coords.items()}
-    positive = ("sigma", "sigma_score", "tau_", "law_", "nu_")
+    positive = ("sigma", "sigma_score", "tau_", "law_", "nu_", "generation_slope")
     variables = {}
     for name, dims in dims_of(design, spec).items():
         shape = (chains, draws, *(len(coords[dim]) for dim in dims))
@@ -151,6 +184,10 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
             values = design.loading @ free
         elif name == "mix_unknown":
             values = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
+        elif name == "configuration_weight":
+            values = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
+            values = values * (design.unknown.prior > 0)
+            values = values / values.sum(axis=-1, keepdims=True)
         elif name.startswith("rho_") or name == "law_size_fraction":
             values = rng.uniform(0.2, 0.8, shape)
         elif name.startswith(positive) and name != "tau_spread":

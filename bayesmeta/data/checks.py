@@ -10,6 +10,7 @@ import pandas as pd
 from bayesmeta.data.schema import (
     ALIASES,
     FRACTION_LIMIT,
+    GENERATED_COLUMNS,
     METRIC_RANGE,
     MIX_COLUMNS,
     MIX_LIMIT,
@@ -20,7 +21,7 @@ from bayesmeta.data.schema import (
 from bayesmeta.data.tables import build_cell_error
 from bayesmeta.errors import DataError, listing, suggest
 
-__all__ = ["validate_lms", "validate_tables"]
+__all__ = ["validate_generations", "validate_lms", "validate_tables"]
 
 
 def validate_tables(
@@ -107,6 +108,45 @@ def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
             "percent, as if they were fractions.",
             mend="Allowed: percent of the training tokens, such as 5 for a twentieth. Multiply "
             "the shares by 100.",
+        )  # fmt: skip
+
+
+def validate_generations(
+    generations: pd.DataFrame, *, lms: pd.DataFrame, file: str = "generation.csv"
+) -> None:
+    """Check what lms write: cell by cell, and against the table of lms.
+
+    Parameters
+    ----------
+    generations
+        The table. An index named `line` holds line numbers; otherwise row 0 is line 2.
+    lms
+        The table of lms.
+    file
+        The name of the file with its folder, for error messages.
+
+    Raises
+    ------
+    DataError
+        At the first problem, naming file, line and column.
+
+    Examples
+    --------
+    >>> from bayesmeta.data import load_dataset
+    >>> data = load_dataset()
+    >>> validate_generations(data.generations, lms=data.lms)
+    """
+    _check_cells(generations, table="generation", file=file)
+    _check_unique(generations, ("lm",), file=file)
+    _check_partner(generations, "lm", lms["lm"], file=file, partner="lms.csv")
+    parts = [name for name in GENERATED_COLUMNS if name in generations.columns]
+    total = generations[parts].sum(axis="columns")
+    for position in _positions(total > MIX_LIMIT):
+        raise build_cell_error(
+            file, line=_line(generations, position), column=parts[0],
+            said=f"the generated shares of '{generations['lm'].iloc[position]}' sum to "
+            f"{total.iloc[position]:g} percent.",
+            mend=f"Allowed: a sum of {', '.join(parts)} of at most {MIX_LIMIT:g}. Rescale them.",
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The object that everything else starts from: three tables that belong together."""
+"""The object that everything else starts from: tables that belong together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERSIONS = ("as-published", "corrected")
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dataset:
-    """Three tables that belong together, and where they came from.
+    """Tables that belong together, and where they came from.
 
     Parameters
     ----------
@@ -31,6 +31,9 @@ class Dataset:
         The version of the facts, `as-published` or `corrected`.
     source
         `bundled`, or the folder that the tables were read from.
+    generations
+        One row per lm whose free generations were looked at: their domain shares in percent.
+        None where nobody looked.
 
     Examples
     --------
@@ -44,14 +47,34 @@ class Dataset:
     benchmarks: pd.DataFrame
     version: str = "corrected"
     source: str = "memory"
+    generations: pd.DataFrame | None = None
 
     @property
     def checksum(self) -> str:
-        """The SHA-256 of the content of the three tables, the same on every platform."""
+        """The SHA-256 of the content of the tables, the same on every platform."""
         digest = hashlib.sha256()
-        for table in ("lms", "scores", "benchmarks"):
-            digest.update(format_table(getattr(self, table), table=table).encode())
+        for text in self.format_tables().values():
+            digest.update(text.encode())
         return digest.hexdigest()
+
+    def format_tables(self) -> dict[str, str]:
+        """Write every table that there is as CSV text, by the name of its file.
+
+        Returns
+        -------
+        dict of str
+            Texts of lms, scores, benchmarks and, where there is one, generation.
+
+        Examples
+        --------
+        >>> from bayesmeta.data import load_dataset
+        >>> list(load_dataset().format_tables())
+        ['lms', 'scores', 'benchmarks', 'generation']
+        """
+        tables = {"lms": self.lms, "scores": self.scores, "benchmarks": self.benchmarks}
+        if self.generations is not None:
+            tables["generation"] = self.generations
+        return {name: format_table(frame, table=name) for name, frame in tables.items()}
 
     def counts(self) -> pd.Series:
         """Count the available scores of every benchmark.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayesmeta.data.checks import validate_lms, validate_tables
+from bayesmeta.data.checks import validate_generations, validate_lms, validate_tables
 from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.dataset import VERSIONS, Dataset
 from bayesmeta.data.schema import BENCHMARK_VOCABULARY
@@ -80,7 +80,9 @@ def load_dataset(*, version: str = "corrected") -> Dataset:
     _check_version(version)
     folder = bundled_folder()
     lms, scores = _tables(folder, version=version)
-    return _finish(lms, scores, _bundled_benchmarks(), version=version, source="bundled")
+    return _finish(
+        lms, scores, _bundled_benchmarks(), load_generation(), version=version, source="bundled"
+    )
 
 
 def load_generation() -> pd.DataFrame:
@@ -124,8 +126,9 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
     Parameters
     ----------
     folder
-        Holds lms.csv and scores.csv; benchmarks.csv unless all benchmarks are bundled ones; and
-        corrections.csv where there are two versions of the facts.
+        Holds lms.csv and scores.csv; benchmarks.csv unless all benchmarks are bundled ones;
+        corrections.csv where there are two versions of the facts; and generation.csv where
+        somebody looked at what the lms write.
     version
         `corrected` applies corrections.csv where there is one; `as-published` leaves it out.
 
@@ -158,9 +161,10 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
     lms, scores = _tables(folder, version="corrected")
     benchmarks = _own_benchmarks(folder, scores)
     validate_tables(lms, scores, benchmarks, where=str(folder))
+    generations = _own_generations(folder, lms)
     if version == "as-published":
         lms, scores = _tables(folder, version=version)
-    return _finish(lms, scores, benchmarks, version=version, source=str(folder))
+    return _finish(lms, scores, benchmarks, generations, version=version, source=str(folder))
 
 
 def read_lms(path: str | PathLike[str]) -> pd.DataFrame:
@@ -213,6 +217,16 @@ def _tables(folder: Path, *, version: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     return lms, scores
 
 
+def _own_generations(folder: Path, lms: pd.DataFrame) -> pd.DataFrame | None:
+    """Read and check a folder's table of generations, where there is one."""
+    path = folder / "generation.csv"
+    if not path.is_file():
+        return None
+    generations = read_table(path, table="generation")
+    validate_generations(generations, lms=lms, file=str(path))
+    return generations
+
+
 @cache
 def _bundled_benchmarks() -> pd.DataFrame:
     return read_table(bundled_folder() / "benchmarks.csv", table="benchmarks")
@@ -246,6 +260,7 @@ def _finish(
     lms: pd.DataFrame,
     scores: pd.DataFrame,
     benchmarks: pd.DataFrame,
+    generations: pd.DataFrame | None,
     *,
     version: str,
     source: str,
@@ -262,4 +277,5 @@ def _finish(
         benchmarks=benchmarks.reset_index(drop=True),
         version=version,
         source=source,
+        generations=None if generations is None else generations.reset_index(drop=True),
     )

@@ -16,6 +16,7 @@ __all__ = [
     "BENCHMARK_VOCABULARY",
     "COLUMNS",
     "FRACTION_LIMIT",
+    "GENERATED_COLUMNS",
     "LM_VOCABULARY",
     "METRIC_RANGE",
     "MIX_COLUMNS",
@@ -61,6 +62,9 @@ MIX_COLUMNS = ("web_share", "code_share", "books_share", "reference_share", "aca
 
 SHARE_COLUMNS = (*MIX_COLUMNS, "english_share")
 """Every column measured in percent of the training tokens."""
+
+GENERATED_COLUMNS = (*(f"generated_{name}" for name in MIX_COLUMNS), "generated_specific_share")
+"""The domains of what an lm writes, in percent of its free generations."""
 
 MIX_LIMIT = 100.5
 """Largest allowed sum of the five domain shares: 100 percent and room for rounding."""

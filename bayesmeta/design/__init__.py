@@ -2,16 +2,11 @@
 
 from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, shift_part, swap_parts
 from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS, UNDISCLOSED, Decision
-from bayesmeta.design.matrix import (
-    MIX_UNIT,
-    Design,
-    Term,
-    build_design,
-    standardise,
-)
+from bayesmeta.design.matrix import Design, build_design
 from bayesmeta.design.outcomes import Outcomes
 from bayesmeta.design.overlap import Overlap, describe_overlaps, find_overlaps
 from bayesmeta.design.scale import SCALE_TERMS
+from bayesmeta.design.terms import MIX_UNIT, Term, standardise
 
 __all__ = [
     "DECISIONS",

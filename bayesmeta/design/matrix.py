@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,8 @@ from bayesmeta.design.composition import (
     build_code_basis,
     build_mix,
 )
-from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
+from bayesmeta.design.decisions import DECISIONS
+from bayesmeta.design.generations import ENGLISH, Generations, build_generations
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
 from bayesmeta.design.scale import (
     LOG_D_UNIT,
@@ -26,73 +28,20 @@ from bayesmeta.design.scale import (
     scale_covariates,
 )
 from bayesmeta.design.surface import Surface, build_surface
+from bayesmeta.design.terms import (
+    MIX_UNIT,
+    MissingNumbers,
+    Term,
+    encode,
+    list_missing_numbers,
+)
+from bayesmeta.design.unknown import UnknownChoices, build_unknown_choices
 from bayesmeta.errors import SpecError, listing, suggest
 
 __all__ = [
-    "MIX_UNIT",
     "Design",
-    "MissingNumbers",
-    "Term",
     "build_design",
-    "standardise",
 ]
-
-MIX_UNIT = 0.25
-"""A quarter of the training mix is one unit, so that its coefficient compares with a switch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One column of the matrix of decisions.
-
-    Parameters
-    ----------
-    decision
-        The decision it belongs to, or `mix` for the parts of the composition.
-    level
-        Level of a categorical decision or part of the mix; empty for a numeric one.
-    center, unit
-        A numeric column holds (transformed value - center) / unit.
-    """
-
-    decision: str
-    level: str = ""
-    center: float = 0.0
-    unit: float = 1.0
-
-    @property
-    def label(self) -> str:
-        """Name of the column, such as `norm[rmsnorm]`."""
-        return f"{self.decision}[{self.level}]" if self.level else self.decision
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MissingNumbers:
-    """Unknown cells of numeric columns; the lms of a family share the unknown value.
-
-    Parameters
-    ----------
-    row, term, slot
-        Position in the matrix, and which unknown stands there, shape (cell,).
-    location, spread
-        Prior of every unknown: of the value, or of its logit where `is_share`, shape (slot,).
-    is_share
-        Whether the unknown is a percentage, shape (slot,).
-    center, unit
-        Standardisation of the column of every unknown, shape (slot,).
-    names
-        Column and family of every unknown, shape (slot,).
-    """
-
-    row: NDArray[np.int64]
-    term: NDArray[np.int64]
-    slot: NDArray[np.int64]
-    location: NDArray[np.float64]
-    spread: NDArray[np.float64]
-    is_share: NDArray[np.bool_]
-    center: NDArray[np.float64]
-    unit: NDArray[np.float64]
-    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,6 +84,10 @@ class Design:
         The composition of the training data, or None.
     code_basis, basis_center
         Functions of the code share (None without a curve); centre, shape (benchmark, basis).
+    generations
+        What the lms write, where that measures an undisclosed share, or None.
+    unknown
+        Undisclosed choices that are summed out of the likelihood, or None.
     surface, surface_center
         Functions of scale, date and mix together (None without); centre, shape (benchmark,
         function).
@@ -163,6 +116,8 @@ class Design:
     mix: Mix | None
     code_basis: CodeBasis | None
     basis_center: NDArray[np.float64]
+    generations: Generations | None
+    unknown: UnknownChoices | None
     surface: Surface | None
     surface_center: NDArray[np.float64]
 
@@ -178,8 +133,13 @@ class Design:
             "term": tuple(term.label for term in self.terms),
             "decision": self.decisions,
             "domain": self.mix.domains if self.mix is not None else (),
-            "mix_group": tuple(f"{n}:{k}" for k, n in enumerate(self.mix_groups)),
+            "mix_group": _numbered(self.mix_groups),
             "unknown": self.missing.names,
+            "record": _numbered(self.unknown.names if self.unknown is not None else ()),
+            "configuration": tuple(
+                str(k) for k in range(self.unknown.shift.shape[1] if self.unknown else 0)
+            ),
+            "written": self.generations.names if self.generations is not None else (),
             "basis": tuple(str(k) for k in range(self.basis_center.shape[1])),
             "level": ("shared", "task_family", "benchmark"),
             "function": tuple(str(k) for k in range(self.surface_center.shape[1])),
@@ -197,9 +157,32 @@ class Design:
         start = labels.index("mix") if "mix" in labels else len(labels)
         return slice(start, start + labels.count("mix"))
 
+    @property
+    def record_of_scores(self) -> NDArray[np.int64]:
+        """Undisclosed record behind every score, -1 where no choice is summed out, shape (obs,)."""
+        if self.unknown is None:
+            return np.full(len(self.outcomes.y), -1)
+        return self.unknown.record_of(self.outcomes.lm_index, n_lms=len(self.lms))
+
+    @property
+    def english_column(self) -> int | None:
+        """Where the share of English stands in the matrix, if what the lms write measures it."""
+        if self.generations is None or ENGLISH not in self.generations.names:
+            return None
+        return self.columns_of(ENGLISH)[0]
+
+    def fraction_of(self, column_values: Any, *, column: int) -> Any:
+        """Turn standardised values of a share's column, an array or a tensor, into fractions."""
+        term = self.terms[column]
+        return column_values * term.unit + term.center
+
     def columns_of(self, decision: str) -> list[int]:
         """Positions of the columns of one decision."""
         return [k for k, term in enumerate(self.terms) if term.decision == decision]
+
+
+def _numbered(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{name}:{k}" for k, name in enumerate(names))
 
 
 def build_design(
@@ -209,6 +192,8 @@ def build_design(
     scale_terms: Sequence[str] = SCALE_TERMS,
     law: bool = False,
     code_curve: bool = True,
+    generations: bool = False,
+    sum_unknown: bool = False,
     surface_lengths: Mapping[str, float] | None = None,
     train: NDArray[np.bool_] | None = None,
     counts: bool = False,
@@ -230,6 +215,10 @@ def build_design(
         effects mean the same under both forms.
     code_curve
         Whether the code share has a smooth effect by task family besides its linear one.
+    generations
+        Whether what the lms write measures undisclosed shares.
+    sum_unknown
+        Whether undisclosed choices are unknown, and not a level of their own.
     surface_lengths
         Length scales of a smooth function of scale, date and mix together, by the names
         `n_params`, `n_tokens`, `released`, `mix` and `english_share`; left out, there is none.
@@ -260,7 +249,9 @@ def build_design(
     lms, outcomes = dataset.lms, build_outcomes(dataset, train=train, counts=counts)
     wanted = [DECISIONS[name] for name in DECISIONS if name in decisions]
     mix = build_mix(lms) if any(decision.in_mix for decision in wanted) else None
-    blocks = [_encode(lms, decision) for decision in wanted if not decision.in_mix]
+    blocks = [
+        encode(lms, decision, sum_unknown=sum_unknown) for decision in wanted if not decision.in_mix
+    ]
     if mix is not None:
         parts = tuple(Term("mix", domain, unit=MIX_UNIT) for domain in mix.domains)
         blocks.append((parts, mix.known / MIX_UNIT))
@@ -275,6 +266,7 @@ def build_design(
     loading, free_decision, names = _loading(terms)
     has_code = mix is not None and "code_share" in mix.domains
     basis = build_code_basis() if code_curve and has_code else None
+    missing = list_missing_numbers(lms, terms, X)
     surface = (
         _build_surface(lms, covariates, mix, terms, X, lengths=surface_lengths)
         if surface_lengths
@@ -303,12 +295,21 @@ def build_design(
         X_center=_weighted_mean(X, weight),
         loading=loading,
         free_decision=free_decision,
-        missing=_missing_numbers(lms, terms, X),
+        missing=missing,
         mix=mix,
         code_basis=basis,
         basis_center=_weighted_mean(
             basis.evaluate(mix.code_of(mix.known)), weight
         ) if basis is not None and mix is not None else np.empty((len(benchmarks), 0)),
+        generations=build_generations(
+            dataset.generations if generations else None,
+            lms=lms,
+            mix=mix if mix is not None and len(mix.rows) else None,
+            with_english=any(name.startswith(f"{ENGLISH}:") for name in missing.names),
+        ),
+        unknown=build_unknown_choices(
+            lms, columns=[(term.decision, term.level) for term in terms]
+        ) if sum_unknown else None,
         surface=surface,
         surface_center=_weighted_mean(surface.evaluate(), weight)
         if surface is not None
@@ -348,34 +349,6 @@ def _check_names(decisions: Sequence[str]) -> None:
             )
 
 
-def _encode(lms: pd.DataFrame, decision: Decision) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
-    """Encode one decision; no terms where it does not vary."""
-    nothing: tuple[tuple[Term, ...], NDArray[np.float64]] = ((), np.empty((len(lms), 0)))
-    if decision.kind == "categorical":
-        words = lms[decision.name].astype(object)
-        level = words.map(lambda word: UNDISCLOSED if pd.isna(word) else decision.level_of(word))
-        levels = sorted(set(level), key=lambda name: (name == UNDISCLOSED, name))
-        if len(set(levels) - {UNDISCLOSED}) < 2:
-            return nothing
-        terms = tuple(Term(decision.name, name) for name in levels)
-        return terms, np.column_stack([level == name for name in levels]).astype(np.float64)
-    raw = _transform(lms[decision.name].to_numpy(float), kind=decision.kind)
-    if np.isnan(raw).all() or np.nanstd(raw) == 0:
-        return nothing
-    term = Term(decision.name, center=float(np.nanmean(raw)), unit=float(np.nanstd(raw)))
-    return (term,), ((raw - term.center) / term.unit)[:, None]
-
-
-def _transform(value: NDArray[np.float64], *, kind: str) -> NDArray[np.float64]:
-    """Numeric decisions enter as their base-2 logarithm, shares as fractions."""
-    return np.log2(value) if kind == "numeric" else value / 100
-
-
-def standardise(value: float, *, term: Term, kind: str) -> float:
-    """Turn a value in the units of the table into the units of a numeric column."""
-    return (float(_transform(np.array(value), kind=kind)) - term.center) / term.unit
-
-
 def _weighted_mean(
     columns: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -405,40 +378,3 @@ def _zero_sum_basis(n: int) -> NDArray[np.float64]:
     """Orthonormal contrasts of n levels, shape (n, n - 1); any rotation gives the same prior."""
     steps = np.tril(np.ones((n, n - 1)), k=-1)
     return np.linalg.qr(steps - steps.mean(axis=0))[0].astype(np.float64)
-
-
-def _missing_numbers(
-    lms: pd.DataFrame, terms: tuple[Term, ...], X: NDArray[np.float64]
-) -> MissingNumbers:
-    """List the unknown numeric cells, one unknown per column and family."""
-    numeric = np.array([not term.level for term in terms], dtype=bool)
-    rows, columns = np.nonzero(np.isnan(X) & numeric)
-    families = lms["lm_family"].to_numpy()
-    keys = [(int(k), str(families[row])) for row, k in zip(rows, columns, strict=True)]
-    slots = list(dict.fromkeys(keys))
-    owners = [terms[k] for k, _ in slots]
-    shares = np.array([DECISIONS[term.decision].kind == "share" for term in owners], dtype=bool)
-    prior = [_unknown_prior(lms, term) for term in owners]
-    return MissingNumbers(
-        row=rows,
-        term=columns,
-        slot=np.array([slots.index(key) for key in keys], dtype=np.int64),
-        location=np.array([location for location, _ in prior]),
-        spread=np.array([spread for _, spread in prior]),
-        is_share=shares,
-        center=np.array([term.center for term in owners]),
-        unit=np.array([term.unit for term in owners]),
-        names=tuple(f"{terms[k].decision}:{family}" for k, family in slots),
-    )
-
-
-def _unknown_prior(lms: pd.DataFrame, term: Term) -> tuple[float, float]:
-    """Centre an unknown on the known values of the other families, each counted once."""
-    kind = DECISIONS[term.decision].kind
-    known = _transform(lms[term.decision].to_numpy(float), kind=kind)
-    by_family = pd.Series(known).groupby(lms["lm_family"].to_numpy()).mean().dropna().to_numpy()
-    if kind == "share":
-        clipped = np.clip(by_family, 0.02, 0.98)
-        by_family = np.log(clipped / (1 - clipped))
-    spread = float(by_family.std(ddof=1)) if len(by_family) > 1 else 1.0
-    return float(by_family.mean()), max(spread, 0.1)

@@ -176,9 +176,9 @@ def _pin_down(
     whiten = direction[:, solid] / np.sqrt(size[solid])
     at_lms, at_anchors = (_kernel(points, anchors) @ whiten for points in (lms, anchors))
     spread = at_lms.T @ at_lms / len(lms)
-    rotation = np.linalg.eigh(
-        spread + _IMAGINED_WEIGHT * at_anchors.T @ at_anchors / len(anchors)
-    )[1][:, ::-1]
+    rotation = np.linalg.eigh(spread + _IMAGINED_WEIGHT * at_anchors.T @ at_anchors / len(anchors))[
+        1
+    ][:, ::-1]
     held = np.einsum("kf,kl,lf->f", rotation, spread, rotation).cumsum() / np.trace(spread)
     kept = min(int((held < _KEPT_VARIANCE).sum()) + 1, rotation.shape[1])
     return dataclasses.replace(surface, anchors=anchors, mixing=whiten @ rotation[:, :kept])

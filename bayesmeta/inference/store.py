@@ -17,7 +17,7 @@ import xarray as xr
 from bayesmeta import defaults
 from bayesmeta.data import Dataset, load_dataset
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.data.tables import format_table, parse_text
+from bayesmeta.data.tables import parse_text
 from bayesmeta.errors import BayesmetaError, StoreError
 from bayesmeta.inference.diagnostics import Diagnostics
 from bayesmeta.inference.fit import Fit
@@ -28,7 +28,6 @@ __all__ = ["load_fit", "load_reference_fit", "save_fit", "thin_fit"]
 
 FORMAT = 1
 _ENGINE = "h5netcdf"
-_TABLES = ("lms", "scores", "benchmarks")
 _COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
 
 
@@ -48,7 +47,7 @@ def save_fit(fit: Fit, *, path: str | PathLike[str]) -> None:
         If the folder does not exist or cannot be written.
     """
     path = Path(path)
-    tables = {name: format_table(getattr(fit.dataset, name), table=name) for name in _TABLES}
+    tables = fit.dataset.format_tables()
     tree = xr.DataTree.from_dict(
         {
             "posterior": fit.draws.astype(np.float32),
@@ -167,9 +166,14 @@ def _assemble(tree: xr.DataTree) -> Fit:
 
 def _read_dataset(tree: xr.DataTree) -> Dataset:
     stored = tree["dataset"].to_dataset()
-    tables = {name: parse_text(str(stored[name].item()), table=name) for name in _TABLES}
+    tables = {
+        str(name): parse_text(str(text.item()), table=str(name)) for name, text in stored.items()
+    }
     return Dataset(
-        **tables,
+        lms=tables["lms"],
+        scores=tables["scores"],
+        benchmarks=tables["benchmarks"],
+        generations=tables.get("generation"),
         version=str(tree.attrs["data_version"]),
         source=str(tree.attrs["data_source"]),
     )

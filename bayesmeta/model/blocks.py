@@ -22,7 +22,7 @@ import pytensor.tensor as pt
 
 from bayesmeta.design import MIX_UNIT, SCALE_TERMS, Design
 from bayesmeta.model.law import law_slopes
-from bayesmeta.model.spec import SMALLEST_SHARE, ModelSpec, Priors
+from bayesmeta.model.spec import ModelSpec, Priors
 
 Tensor = Any
 """A PyTensor variable."""
@@ -34,23 +34,33 @@ N_CENTERED = 2
 
 
 def observed_rows(design: Design) -> dict[str, np.ndarray]:
-    """Mark the scores that each observed variable holds, by its dim; each of shape (score,)."""
-    outcomes = design.outcomes
-    rows = {"obs": outcomes.train & ~outcomes.is_count}
+    """Mark the scores that each part of the likelihood holds, by its dim; each of shape (score,).
+
+    Scores are `hidden` where an undisclosed choice of their lm is summed out.
+    """
+    outcomes, is_hidden = design.outcomes, design.record_of_scores >= 0
+    rows = {"obs": outcomes.train & ~outcomes.is_count & ~is_hidden}
     if outcomes.is_count.any():
         rows["count"] = outcomes.train & outcomes.is_count
+    if design.unknown is not None:
+        rows["hidden"] = outcomes.train & is_hidden
     return rows
 
 
 def training_data(design: Design) -> dict[str, np.ndarray]:
     """List the arrays that change with the scores learned from; the others stay constants."""
     outcomes, observed = design.outcomes, observed_rows(design)
-    wanted = [("obs", name, name) for name in ("y", "se", "lm_index", "benchmark_index")]
+    names = ("y", "se", "lm_index", "benchmark_index")
+    wanted = [("obs", name, name) for name in names]
     if "count" in observed:
         wanted += [("count", "n_solved", "n_solved"), ("count", "n_items", "n_items"),
                    ("count", "count_lm_index", "lm_index"),
                    ("count", "count_benchmark_index", "benchmark_index")]  # fmt: skip
+    if "hidden" in observed:
+        wanted += [("hidden", f"hidden_{name}", name) for name in names]
     rows = {name: getattr(outcomes, source)[observed[dim]] for dim, name, source in wanted}
+    if "hidden" in observed:
+        rows["hidden_record"] = design.record_of_scores[observed["hidden"]]
     links = {name: getattr(outcomes, name) for name in ("floor", "location", "spread")}
     names = ["scale_basis"]
     names += ["scale_center"] if design.scale_terms else []
@@ -208,47 +218,6 @@ def family_block(design: Design, spec: ModelSpec, data: Data) -> tuple[Tensor, T
     if spec.family_effects != "orthogonal":
         basis = basis[:, :1]
     return effect - pt.dot(basis, pt.dot(basis.T, effect)), sigma * pt.sqrt(1 - rho_lm)
-
-
-def likelihood_block(
-    design: Design, spec: ModelSpec, data: Data, eta: Tensor, residual: Tensor
-) -> None:
-    """Add scores given latent values: known error, latent and score-scale residual, heavy tails.
-
-    Exact counts are beta-binomial: binomial given an accuracy that scatters about the expected one
-    in a beta distribution. Its concentration is m (1 - m) / v for mean m and variance v of the
-    residuals, so that the scales mean the same as in the other likelihoods. The variance comes
-    out as v / (1 + v / (m (1 - m))): that of a beta distribution is bounded.
-    """
-    priors = spec.priors
-    on_score = _scale("sigma_score", priors.sigma_score, priors.sigma_score_log_sd)
-    mu, variance = _moments(design, data, eta, residual, on_score)
-    sd = pt.sqrt(data["data_se"] ** 2 + variance)
-    if spec.likelihood == "normal":
-        pm.Normal("y", mu, sd, observed=data["data_y"], dims="obs")
-    else:
-        beyond = pm.Gamma("nu_beyond_one", priors.nu_shape, priors.nu_rate)
-        pm.StudentT("y", nu=beyond + 1, mu=mu, sigma=sd, observed=data["data_y"], dims="obs")
-    if spec.likelihood == "beta-binomial":
-        mu, variance = _moments(design, data, eta, residual, on_score, prefix="count_")
-        mu = pt.clip(mu, SMALLEST_SHARE, 1 - SMALLEST_SHARE)
-        phi = mu * (1 - mu) / variance
-        pm.BetaBinomial("k", n=data["data_n_items"], alpha=mu * phi, beta=(1 - mu) * phi,
-                        observed=data["data_n_solved"], dims="count")  # fmt: skip
-
-
-def _moments(
-    design: Design, data: Data, eta: Tensor, residual: Tensor, on_score: Tensor, *, prefix: str = ""
-) -> tuple[Tensor, Tensor]:
-    """Compute the expected score and the variance of its residuals, by the delta method."""
-    b = data[f"data_{prefix}benchmark_index"]
-    latent = eta[data[f"data_{prefix}lm_index"], b]
-    p = pm.math.sigmoid(latent)
-    floor, spread = data["data_floor"][b], data["data_spread"][b]
-    logistic = pt.as_tensor(design.outcomes.is_logistic)[b]
-    mu = pt.switch(logistic, floor + (1 - floor) * p, data["data_location"][b] + spread * latent)
-    slope = pt.switch(logistic, (1 - floor) * p * (1 - p), pt.abs(spread))
-    return mu, pt.switch(logistic, on_score**2, 0.0) + (residual[b] * slope) ** 2
 
 
 def _scale(

@@ -9,11 +9,13 @@ import pymc as pm
 
 from bayesmeta.design import Design, describe_overlaps, find_overlaps
 from bayesmeta.model import blocks
+from bayesmeta.model.generations import generation_block
+from bayesmeta.model.likelihood import likelihood_block
 from bayesmeta.model.scaling import law_block
 from bayesmeta.model.spec import ModelSpec
 from bayesmeta.model.surface import surface_block
 
-__all__ = ["build_model"]
+__all__ = ["build_fact_model", "build_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +33,10 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     Returns
     -------
     pymc.Model
-        Observed variable `y` with dim obs, and `k` with dim count where scores are counts (both
-        dims number the scores of the dataset); named variables as in `model.simulate`.
+        Observed variable `y` with dim obs, `k` with dim count where scores are counts (both dims
+        number the scores of the dataset), and `generated` where what lms write is measured;
+        scores whose lms have an undisclosed choice that is summed out are in the potential
+        `y_unknown`; named variables as in `model.simulate`.
 
     Examples
     --------
@@ -54,12 +58,48 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
         if spec.scaling == "chinchilla":
             eta = eta + law_block(design, spec, data)
         if design.terms:
-            X, mix = blocks.missing_block(design, spec.priors)
+            X, mix = _facts(design, spec)
             eta = eta + blocks.decision_block(design, spec, data, X)
             if design.code_basis is not None and mix is not None:
                 eta = eta + blocks.curve_block(design, spec, data, mix)
         if design.surface is not None:
             eta = eta + surface_block(design, spec, data)
         effect, residual = blocks.family_block(design, spec, data)
-        blocks.likelihood_block(design, spec, data, eta + effect, residual)
+        likelihood_block(design, spec, data, eta + effect, residual)
     return model
+
+
+def build_fact_model(design: Design, *, spec: ModelSpec) -> pm.Model:
+    """Build the part of the model that holds the undisclosed facts, without any score.
+
+    Parameters
+    ----------
+    design
+        Arrays and coordinates.
+    spec
+        Under which priors, and whether what lms write measures the facts.
+
+    Returns
+    -------
+    pymc.Model
+        The prior of the facts, or their posterior given what the lms write.
+
+    Examples
+    --------
+    >>> from bayesmeta.data import load_dataset
+    >>> from bayesmeta.model import ModelSpec, build_design_for
+    >>> design = build_design_for(load_dataset(), spec=ModelSpec())
+    >>> build_fact_model(design, spec=ModelSpec())["mix_unknown"].eval().shape
+    (13, 6)
+    """
+    with pm.Model(coords={name: list(labels) for name, labels in design.coords.items()}) as model:
+        _facts(design, spec)
+    return model
+
+
+def _facts(design: Design, spec: ModelSpec) -> tuple[blocks.Tensor, blocks.Tensor | None]:
+    """Add undisclosed facts and their measurements; return matrix of decisions and mix."""
+    X, mix = blocks.missing_block(design, spec.priors)
+    if design.generations is not None:
+        generation_block(design, spec, X, mix)
+    return X, mix

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from bayesmeta.design import MIX_UNIT, Design
 from bayesmeta.model.counts import Counts
 from bayesmeta.model.law import law_skill
+from bayesmeta.model.mixture import Mixture, choose_configurations, expected_choices
 from bayesmeta.model.spec import ModelSpec
+from bayesmeta.model.student import StudentScores
 
 __all__ = [
     "Parameters",
     "complete_matrix",
     "expected_score",
+    "generation_distribution",
     "linear_predictor",
     "pointwise_log_likelihood",
     "pointwise_probability",
@@ -39,7 +42,9 @@ def complete_matrix(
     Parameters
     ----------
     parameters
-        Holds `x_unknown` (..., unknown) and `mix_unknown` (..., mix_group, domain) where needed.
+        Holds `x_unknown` (..., unknown), `mix_unknown` (..., mix_group, domain) and
+        `configuration_weight` (..., record, configuration) where needed. An undisclosed choice
+        that is summed out is entered by the probabilities of its levels.
     design
         Arrays and coordinates.
 
@@ -49,21 +54,57 @@ def complete_matrix(
         Matrix (..., lm, term) and composition (..., lm, domain), or None without a mix.
     """
     shapes: list[tuple[int, ...]] = [()]
-    unknown, mix = np.empty(0), None
+    unknown, mix, weight = np.empty(0), None, np.empty((0, 0))
     if design.missing.names:
         unknown = np.asarray(parameters["x_unknown"], float)
         shapes.append(unknown.shape[:-1])
     if design.mix is not None:
         mix = design.mix.complete(parameters.get("mix_unknown", np.empty((0, 0))))
         shapes.append(mix.shape[:-2])
+    if design.unknown is not None:
+        weight = np.asarray(parameters["configuration_weight"], float)
+        shapes.append(weight.shape[:-2])
     X = np.broadcast_to(
         np.nan_to_num(design.X), (*np.broadcast_shapes(*shapes), *design.X.shape)
     ).copy()
     if design.missing.names:
         X[..., design.missing.row, design.missing.term] = unknown[..., design.missing.slot]
+    if design.unknown is not None:
+        X[..., design.unknown.rows, :] += expected_choices(weight, design=design)
     if mix is not None:
         X[..., design.mix_columns] = mix / MIX_UNIT
     return X, mix
+
+
+def generation_distribution(
+    parameters: Parameters, *, design: Design
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute location and scale of the rotated log-ratios of what the lms write.
+
+    Parameters
+    ----------
+    parameters
+        Named values with the same leading axes.
+    design
+        Arrays and coordinates, with generations.
+
+    Returns
+    -------
+    tuple of ndarray
+        Both of shape (..., measured lm, written); the law is Student-t with `generation_nu`.
+    """
+    written, column = design.generations, design.english_column
+    assert written is not None
+    X, mix = complete_matrix(parameters, design=design)
+    english = None if column is None else design.fraction_of(X[..., column], column=column)
+    read = np.concatenate(written.read_parts(mix, english), axis=-1)
+    intercept, slope, tau, sigma = (
+        np.asarray(parameters[name], float)[..., None, :]
+        for name in ("generation_intercept", "generation_slope", "tau_generation",
+                     "sigma_generation")
+    )  # fmt: skip
+    mu = written.rotation @ (intercept + slope * read)
+    return mu, np.sqrt(sigma**2 + written.n_siblings[:, None] * tau**2)
 
 
 def linear_predictor(
@@ -159,29 +200,76 @@ def score_distribution(
     """Compute location and scale of every observed score, both of shape (..., obs).
 
     Of a score that is a count they are the mean and, by its known error, about the standard
-    deviation.
+    deviation. Of an lm with an undisclosed choice that is summed out they are mean and standard
+    deviation over its configurations, weighted by `configuration_weight`.
     """
-    mu, variance = _moments(parameters, design=design, spec=spec)
-    return mu, np.sqrt(design.outcomes.se**2 + variance)
+    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
+    sd = np.sqrt(design.outcomes.se**2 + variance)
+    if design.unknown is not None:
+        hidden, law = _by_configuration(parameters, design=design, spec=spec)
+        weight = hidden.weight_of_scores(parameters["configuration_weight"])
+        mean = (weight * law.mu).sum(axis=0)
+        mu[..., hidden.rows] = mean
+        sd[..., hidden.rows] = np.sqrt((weight * (law.sd**2 + (law.mu - mean) ** 2)).sum(axis=0))
+    return mu, sd
+
+
+def _moments_of_all(
+    parameters: Parameters, *, design: Design, spec: ModelSpec
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute moments of all scores, (..., obs), with summed-out choices at their averages."""
+    outcomes = design.outcomes
+    eta = linear_predictor(parameters, design=design, spec=spec)
+    latent = eta[..., outcomes.lm_index, outcomes.benchmark_index]
+    return _moments(parameters, latent, b=outcomes.benchmark_index, design=design)
 
 
 def _moments(
-    parameters: Parameters, *, design: Design, spec: ModelSpec
+    parameters: Parameters, latent: NDArray[np.float64], *, b: NDArray[np.int64], design: Design
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute expected scores and the variance of their residuals, both of shape (..., obs)."""
+    """Compute expected scores and variance of residuals by latent values on benchmarks `b`."""
     outcomes = design.outcomes
-    i, b = outcomes.lm_index, outcomes.benchmark_index
-    eta = linear_predictor(parameters, design=design, spec=spec)
-    mu = expected_score(eta, design=design)[..., i, b]
+    logistic, floor, spread = outcomes.is_logistic[b], outcomes.floor[b], outcomes.spread[b]
     with np.errstate(over="ignore"):
-        p = 1 / (1 + np.exp(-eta[..., i, b]))
-    slope = np.where(
-        outcomes.is_logistic[b], (1 - outcomes.floor[b]) * p * (1 - p), np.abs(outcomes.spread[b])
-    )
+        p = 1 / (1 + np.exp(-latent))
+    mu = np.where(logistic, floor + (1 - floor) * p, outcomes.location[b] + spread * latent)
+    slope = np.where(logistic, (1 - floor) * p * (1 - p), np.abs(spread))
     rho_lm = np.asarray(parameters["rho_lm"], float)[..., None]
     residual = (np.asarray(parameters["sigma"], float) * np.sqrt(1 - rho_lm))[..., b]
-    on_score = np.asarray(parameters["sigma_score"], float)[..., None] * outcomes.is_logistic[b]
+    on_score = np.asarray(parameters["sigma_score"], float)[..., None] * logistic
     return mu, on_score**2 + (residual * slope) ** 2
+
+
+def _by_configuration(
+    parameters: Parameters, *, design: Design, spec: ModelSpec
+) -> tuple[Mixture, StudentScores]:
+    """Scores behind summed-out choices, and their law, shape (configuration, ..., hidden)."""
+    hidden = Mixture.of(design)
+    i, b = design.outcomes.lm_index[hidden.rows], design.outcomes.benchmark_index[hidden.rows]
+    nothing = {"configuration_weight": np.zeros(hidden.log_weight.shape)}
+    eta = linear_predictor({**parameters, **nothing}, design=design, spec=spec)
+    latent = eta[..., i, b] + hidden.change(parameters["beta"], b=b)
+    mu, variance = _moments(parameters, latent, b=b, design=design)
+    return hidden, _student(mu, variance, parameters, rows=hidden.rows, design=design, spec=spec)
+
+
+def _student(
+    mu: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    parameters: Parameters,
+    *,
+    rows: NDArray[np.int64] | slice = slice(None),
+    design: Design,
+    spec: ModelSpec,
+) -> StudentScores:
+    """Scores with known errors, about their expected values, of some rows or all."""
+    is_normal = spec.likelihood == "normal"
+    return StudentScores(
+        y=design.outcomes.y[rows],
+        mu=mu,
+        sd=np.sqrt(design.outcomes.se[rows] ** 2 + variance),
+        nu=None if is_normal else 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None],
+    )
 
 
 def pointwise_log_likelihood(
@@ -191,12 +279,20 @@ def pointwise_log_likelihood(
 
     Of a score that is a count it is the log of its probability times the number of items: a
     probability spread over the step between two counts, in the units of the other densities.
+
+    Of an lm with an undisclosed choice that is summed out, it is the density given the other
+    scores of its record that the model learns from: a mixture over the configurations, weighted
+    by their probabilities given those scores. That is what leaving one score out needs.
     """
-    mu, variance = _moments(parameters, design=design, spec=spec)
-    z, nu, sd = _standardise(mu, variance, parameters, design=design, spec=spec)
-    out = _log_density(z, nu) - np.log(sd)
+    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
+    out = _student(mu, variance, parameters, design=design, spec=spec).log_density()
     counts = Counts.of(mu, variance, design=design)
     out[..., design.outcomes.is_count] = counts.log_probability() + np.log(counts.n)
+    if design.unknown is not None:
+        hidden, law = _by_configuration(parameters, design=design, spec=spec)
+        density = law.log_density()
+        joint = hidden.log_weight_by_others(density) + density
+        out[..., hidden.rows] = np.logaddexp.reduce(joint, axis=0)
     return out
 
 
@@ -207,40 +303,17 @@ def pointwise_probability(
 
     Of a score that is a count half the probability of the same count is added (mid-P: Lancaster
     1961, https://doi.org/10.1080/01621459.1961.10482105), so that its mean is one half.
+    Undisclosed choices that are summed out are weighted by `configuration_weight`.
     """
-    from scipy import special
-
-    mu, variance = _moments(parameters, design=design, spec=spec)
-    z, nu, _ = _standardise(mu, variance, parameters, design=design, spec=spec)
-    out = special.ndtr(z) if nu is None else special.stdtr(nu, z)
+    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
+    out = _student(mu, variance, parameters, design=design, spec=spec).probability_below()
     counts = Counts.of(mu, variance, design=design)
     out[..., design.outcomes.is_count] = counts.probability_below()
+    if design.unknown is not None:
+        hidden, law = _by_configuration(parameters, design=design, spec=spec)
+        weight = hidden.weight_of_scores(parameters["configuration_weight"])
+        out[..., hidden.rows] = (weight * law.probability_below()).sum(axis=0)
     return out
-
-
-def _standardise(
-    mu: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    parameters: Parameters,
-    *,
-    design: Design,
-    spec: ModelSpec,
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64]]:
-    """Compute standardised scores, degrees of freedom (None: normal), and scales."""
-    sd = np.sqrt(design.outcomes.se**2 + variance)
-    z = (design.outcomes.y - mu) / sd
-    if spec.likelihood == "normal":
-        return z, None, sd
-    return z, 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None], sd
-
-
-def _log_density(z: NDArray[np.float64], nu: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    from scipy import special
-
-    if nu is None:
-        return -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
-    constant = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
-    return constant - (nu + 1) / 2 * np.log1p(z**2 / nu)
 
 
 def simulate_scores(
@@ -262,17 +335,15 @@ def simulate_scores(
     Returns
     -------
     ndarray
-        Scores in native units, shape (..., obs); not clipped to the possible range.
+        Scores in native units, shape (..., obs); not clipped to the possible range. Each record
+        whose choice is summed out gets one of its configurations.
     """
     rng = np.random.default_rng(seed)
-    mu, variance = _moments(parameters, design=design, spec=spec)
-    _, nu, sd = _standardise(mu, variance, parameters, design=design, spec=spec)
-    noise = (
-        rng.standard_normal(mu.shape)
-        if nu is None
-        else rng.standard_t(np.broadcast_to(nu, mu.shape))
-    )
-    out = mu + sd * noise
+    if design.unknown is not None:
+        chosen = choose_configurations(parameters["configuration_weight"], rng=rng)
+        parameters = {**parameters, "configuration_weight": chosen}
+    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
+    out = _student(mu, variance, parameters, design=design, spec=spec).draw(rng)
     counts = Counts.of(mu, variance, design=design)
     out[..., design.outcomes.is_count] = counts.draw(rng) / counts.n
     return out

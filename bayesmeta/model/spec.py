@@ -26,6 +26,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "interactions": ("smooth", "none"),
     "release_date": ("linear", "none"),
     "likelihood": ("student", "normal", "beta-binomial"),
+    "generations": ("ignored", "measured"),
+    "unknown_categories": ("level", "summed"),
 }
 """The switches of a spec and what each may be."""
 
@@ -96,6 +98,15 @@ class Priors:
         Undisclosed mixes: spread of their log fractions about the mean of the disclosed ones,
         which themselves spread by 1.0 to 1.3 between families. A tighter prior would pass off a
         guess as a fact and narrow every effect.
+    generation_intercept, generation_slope
+        What lms write, as log-ratios: domains are written more or less than read by an unknown
+        factor; an lm that reads more of a domain does not write less of it, and at most about as
+        much more.
+    generation_tau, generation_sigma, generation_log_sd
+        Errors of families and of lms in what they write, in the same unit: medians and their
+        log standard deviation. Families differ by a factor of two to three.
+    generation_nu
+        Degrees of freedom of those errors.
     """
 
     alpha_sd: float = 1.5
@@ -132,6 +143,12 @@ class Priors:
     nu_shape: float = 2.0
     nu_rate: float = 0.1
     mix_sd: float = 1.0
+    generation_intercept: float = 1.5
+    generation_slope: float = 0.7
+    generation_tau: float = 0.7
+    generation_sigma: float = 0.4
+    generation_log_sd: float = 0.5
+    generation_nu: float = 4.0
 
     @property
     def beta_sd(self) -> float:
@@ -153,9 +170,9 @@ class Priors:
 class ModelSpec:
     """The model: which blocks, in which form, under which priors.
 
-    Options may be combined freely, so that a grid of specs needs no exceptions. The option of a
-    block that is left out has no effect: `code_curve` and `pooling` without decisions, or
-    `orthogonal`, which is `random` where there are no scale covariates to be orthogonal to.
+    Options may be combined freely, but for `beta-binomial` with `summed`. The option of a block
+    that is left out has no effect: `code_curve` and `pooling` without decisions, or `orthogonal`,
+    which is `random` where there are no scale covariates to be orthogonal to.
 
     Parameters
     ----------
@@ -183,13 +200,18 @@ class ModelSpec:
     likelihood
         `student` or `normal`, both with known sampling error; `beta-binomial`: solved items out
         of all where accuracies are exact counts, and `student` for the other scores.
+    generations
+        `ignored`; `measured`: what an lm writes is a noisy measurement of undisclosed shares.
+    unknown_categories
+        `level`: an undisclosed choice is a level of its own, with an effect that is reported;
+        `summed`: it is one of the choices that others made, and summed out of the likelihood.
     priors
         Every prior's numbers.
 
     Raises
     ------
     SpecError
-        If an option or a decision is not known.
+        If an option or a decision is not known, or two options contradict each other.
 
     Examples
     --------
@@ -205,6 +227,8 @@ class ModelSpec:
     code_curve: str = "linear"
     interactions: str = "smooth"
     likelihood: str = "student"
+    generations: str = "ignored"
+    unknown_categories: str = "level"
     priors: Priors = field(default_factory=Priors)
 
     def __post_init__(self) -> None:
@@ -220,6 +244,12 @@ class ModelSpec:
         for option, allowed in OPTIONS.items():
             if getattr(self, option) not in allowed:
                 raise SpecError(_unknown(option, getattr(self, option), allowed))
+        if (self.likelihood, self.unknown_categories) == ("beta-binomial", "summed"):
+            raise SpecError(
+                "likelihood 'beta-binomial' does not go with unknown_categories 'summed': choices "
+                "are summed out of scores with a density. Allowed with it: level. Set "
+                "unknown_categories to 'level', or likelihood to 'student' or 'normal'."
+            )
         _check_priors(self.priors)
 
     @property

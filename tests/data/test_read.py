@@ -140,3 +140,28 @@ def test_shares_written_as_fractions_are_refused(tmp_path):
         DataError, match=r"line 2, column 'web_share': .* as if they were fractions"
     ):
         read_dataset(tmp_path)
+
+
+GENERATION = "lm,generated_web_share,generated_code_share\nsmall,60,30\n"
+
+
+def test_generations_are_read_and_are_part_of_the_content(texts, write_folder):
+    plain = read_dataset(write_folder(texts))
+    data = read_dataset(write_folder({**texts, "generation": GENERATION}))
+    assert plain.generations is None
+    assert data.generations["generated_code_share"].tolist() == [30.0]
+    assert data.checksum != plain.checksum
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("small,", "smal,", r"generation.csv, line 2, column 'lm': 'smal' has no row in lms.csv"),
+        ("60", "160", r"generation.csv, line 2, column 'generated_web_share': 160 is outside"),
+        ("60", "80", r"column 'generated_web_share': the generated shares of 'small' sum to 110"),
+    ],
+)
+def test_wrong_generations(old, new, message, texts, write_folder):
+    folder = write_folder({**texts, "generation": GENERATION.replace(old, new)})
+    with pytest.raises(DataError, match=message):
+        read_dataset(folder)

@@ -138,8 +138,21 @@ def test_options_combine_freely(decisions):
     grid = [
         dict(zip(OPTIONS, values, strict=True)) for values in itertools.product(*OPTIONS.values())
     ]
+    counts_of_unknowns = {"likelihood": "beta-binomial", "unknown_categories": "summed"}
+    grid = [options for options in grid if not counts_of_unknowns.items() <= options.items()]
     specs = {ModelSpec(decisions=decisions, **options) for options in grid}
-    assert len(specs) == np.prod([len(allowed) for allowed in OPTIONS.values()])
+    n_contradictions = np.prod([len(OPTIONS[k]) for k in OPTIONS if k not in counts_of_unknowns])
+    total = np.prod([len(allowed) for allowed in OPTIONS.values()])
+    assert len(specs) == total - n_contradictions
+
+
+def test_counts_do_not_go_with_choices_that_are_summed_out():
+    with pytest.raises(
+        SpecError,
+        match=r"^likelihood 'beta-binomial' does not go with unknown_categories 'summed': .* Set "
+        r"unknown_categories to 'level', or likelihood to 'student' or 'normal'\.$",
+    ):
+        ModelSpec(likelihood="beta-binomial", unknown_categories="summed")
 
 
 def test_unknown_key():

@@ -1,0 +1,164 @@
+"""Columns of the matrix of decisions: their units, and the unknown cells of numeric ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
+
+__all__ = [
+    "MIX_UNIT",
+    "MissingNumbers",
+    "Term",
+    "encode",
+    "list_missing_numbers",
+    "standardise",
+    "transform",
+]
+
+MIX_UNIT = 0.25
+"""A quarter of the training mix is one unit, so that its coefficient compares with a switch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One column of the matrix of decisions.
+
+    Parameters
+    ----------
+    decision
+        The decision it belongs to, or `mix` for the parts of the composition.
+    level
+        Level of a categorical decision or part of the mix; empty for a numeric one.
+    center, unit
+        A numeric column holds (transformed value - center) / unit.
+    """
+
+    decision: str
+    level: str = ""
+    center: float = 0.0
+    unit: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """Name of the column, such as `norm[rmsnorm]`."""
+        return f"{self.decision}[{self.level}]" if self.level else self.decision
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MissingNumbers:
+    """Unknown cells of numeric columns; the lms of a family share the unknown value.
+
+    Parameters
+    ----------
+    row, term, slot
+        Position in the matrix, and which unknown stands there, shape (cell,).
+    location, spread
+        Prior of every unknown: of the value, or of its logit where `is_share`, shape (slot,).
+    is_share
+        Whether the unknown is a percentage, shape (slot,).
+    center, unit
+        Standardisation of the column of every unknown, shape (slot,).
+    names
+        Column and family of every unknown, shape (slot,).
+    """
+
+    row: NDArray[np.int64]
+    term: NDArray[np.int64]
+    slot: NDArray[np.int64]
+    location: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    is_share: NDArray[np.bool_]
+    center: NDArray[np.float64]
+    unit: NDArray[np.float64]
+    names: tuple[str, ...]
+
+
+def transform(value: NDArray[np.float64], *, kind: str) -> NDArray[np.float64]:
+    """Numeric decisions enter as their base-2 logarithm, shares as fractions."""
+    return np.log2(value) if kind == "numeric" else value / 100
+
+
+def standardise(value: float, *, term: Term, kind: str) -> float:
+    """Turn a value in the units of the table into the units of a numeric column."""
+    return (float(transform(np.array(value), kind=kind)) - term.center) / term.unit
+
+
+def encode(
+    lms: pd.DataFrame, decision: Decision, *, sum_unknown: bool
+) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
+    """Encode one decision as columns of the matrix.
+
+    Parameters
+    ----------
+    lms
+        The table of lms.
+    decision
+        What to encode; no part of the mix.
+    sum_unknown
+        Whether an undisclosed choice is NaN in the columns of all levels, and no level.
+
+    Returns
+    -------
+    tuple
+        Terms, and columns of shape (lm, term); none where the decision does not vary.
+    """
+    nothing: tuple[tuple[Term, ...], NDArray[np.float64]] = ((), np.empty((len(lms), 0)))
+    if decision.kind == "categorical":
+        words = lms[decision.name].astype(object)
+        level = words.map(lambda word: UNDISCLOSED if pd.isna(word) else decision.level_of(word))
+        levels = sorted(set(level), key=lambda name: (name == UNDISCLOSED, name))
+        if len(set(levels) - {UNDISCLOSED}) < 2:
+            return nothing
+        if sum_unknown:
+            levels = [name for name in levels if name != UNDISCLOSED]
+        columns = np.column_stack([level == name for name in levels]).astype(np.float64)
+        if sum_unknown:
+            columns[level == UNDISCLOSED] = np.nan
+        return tuple(Term(decision.name, name) for name in levels), columns
+    raw = transform(lms[decision.name].to_numpy(float), kind=decision.kind)
+    if np.isnan(raw).all() or np.nanstd(raw) == 0:
+        return nothing
+    term = Term(decision.name, center=float(np.nanmean(raw)), unit=float(np.nanstd(raw)))
+    return (term,), ((raw - term.center) / term.unit)[:, None]
+
+
+def list_missing_numbers(
+    lms: pd.DataFrame, terms: tuple[Term, ...], X: NDArray[np.float64]
+) -> MissingNumbers:
+    """List the unknown numeric cells, one unknown per column and family."""
+    numeric = np.array([not term.level for term in terms], dtype=bool)
+    rows, columns = np.nonzero(np.isnan(X) & numeric)
+    families = lms["lm_family"].to_numpy()
+    keys = [(int(k), str(families[row])) for row, k in zip(rows, columns, strict=True)]
+    slots = list(dict.fromkeys(keys))
+    owners = [terms[k] for k, _ in slots]
+    shares = np.array([DECISIONS[term.decision].kind == "share" for term in owners], dtype=bool)
+    prior = [_unknown_prior(lms, term) for term in owners]
+    return MissingNumbers(
+        row=rows,
+        term=columns,
+        slot=np.array([slots.index(key) for key in keys], dtype=np.int64),
+        location=np.array([location for location, _ in prior]),
+        spread=np.array([spread for _, spread in prior]),
+        is_share=shares,
+        center=np.array([term.center for term in owners]),
+        unit=np.array([term.unit for term in owners]),
+        names=tuple(f"{terms[k].decision}:{family}" for k, family in slots),
+    )
+
+
+def _unknown_prior(lms: pd.DataFrame, term: Term) -> tuple[float, float]:
+    """Centre an unknown on the known values of the other families, each counted once."""
+    kind = DECISIONS[term.decision].kind
+    known = transform(lms[term.decision].to_numpy(float), kind=kind)
+    by_family = pd.Series(known).groupby(lms["lm_family"].to_numpy()).mean().dropna().to_numpy()
+    if kind == "share":
+        clipped = np.clip(by_family, 0.02, 0.98)
+        by_family = np.log(clipped / (1 - clipped))
+    spread = float(by_family.std(ddof=1)) if len(by_family) > 1 else 1.0
+    return float(by_family.mean()), max(spread, 0.1)
