@@ -151,6 +151,8 @@ def dims_of(design, spec):
         dims["curve"] = ("basis", "task_family")
     if design.surface is not None:
         dims |= {"surface": ("function", "benchmark"), "tau_surface": ("level",)}
+    if spec.family_effects == "within-between" and design.between_terms:
+        dims["kappa_between"] = ("benchmark", "between_term")
     if spec.family_effects != "none":
         dims |= {
             "log_tau_family": (),

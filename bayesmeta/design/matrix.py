@@ -66,6 +66,9 @@ class Design:
         Orthonormal basis of the intercept and the scale covariates over the lms with a score to
         learn from, zero for the others, shape (lm, 1 + scale_term). Family and lm effects are made
         orthogonal to it, so that those of held-out lms stay free.
+    between, between_terms
+        Scale covariates averaged over the lms of every family, shape (lm, between_term), and
+        their names.
     log_scale
         Natural logs of size and data over those of the reference lm, shape (lm, 2), for a scaling
         law with parameters; None without one. The basis then spans the logs and their product
@@ -105,6 +108,8 @@ class Design:
     scale: NDArray[np.float64]
     scale_center: NDArray[np.float64]
     scale_basis: NDArray[np.float64]
+    between: NDArray[np.float64]
+    between_terms: tuple[str, ...]
     log_scale: NDArray[np.float64] | None
     terms: tuple[Term, ...]
     decisions: tuple[str, ...]
@@ -142,6 +147,7 @@ class Design:
             "written": self.generations.names if self.generations is not None else (),
             "basis": tuple(str(k) for k in range(self.basis_center.shape[1])),
             "level": ("shared", "task_family", "benchmark"),
+            "between_term": self.between_terms,
             "function": tuple(str(k) for k in range(self.surface_center.shape[1])),
         }
 
@@ -262,7 +268,8 @@ def build_design(
     learned_from = np.bincount(outcomes.lm_index[outcomes.train], minlength=len(lms)) > 0
     covariates = pd.DataFrame(scale_covariates(lms), columns=list(SCALE_TERMS))
     scale = covariates[list(scale_terms)].to_numpy()
-    projected = covariates[[*(SCALE_TERMS[:3] if law else ()), *scale_terms]].to_numpy()
+    projected_names = [*(SCALE_TERMS[:3] if law else ()), *scale_terms]
+    projected = covariates[projected_names].to_numpy()
     loading, free_decision, names = _loading(terms)
     has_code = mix is not None and "code_share" in mix.domains
     basis = build_code_basis() if code_curve and has_code else None
@@ -288,6 +295,8 @@ def build_design(
         scale=scale,
         scale_center=_weighted_mean(scale, weight),
         scale_basis=orthonormal_basis(projected, rows=learned_from),
+        between=_family_means(projected, families=lms["lm_family"]),
+        between_terms=tuple(projected_names),
         log_scale=covariates.to_numpy()[:, :2] * (LOG_N_UNIT, LOG_D_UNIT) if law else None,
         terms=terms,
         decisions=names,
@@ -347,6 +356,12 @@ def _check_names(decisions: Sequence[str]) -> None:
                 f"decision '{name}' is not known.{suggest(name, DECISIONS)} Allowed: "
                 f"{listing(DECISIONS)}. Correct the name or leave it out."
             )
+
+
+def _family_means(columns: NDArray[np.float64], *, families: pd.Series) -> NDArray[np.float64]:
+    """Give every lm the means of its family, less their mean over families; (lm, column)."""
+    means = pd.DataFrame(columns).groupby(families.to_numpy()).transform("mean").to_numpy()
+    return (means - means[~families.duplicated().to_numpy()].mean(axis=0)).astype(np.float64)
 
 
 def _weighted_mean(

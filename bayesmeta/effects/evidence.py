@@ -14,6 +14,7 @@ from bayesmeta import defaults
 from bayesmeta.design import DECISIONS, MIX_UNIT, UNDISCLOSED, Decision, standardise
 from bayesmeta.effects.estimands import format_level
 from bayesmeta.effects.mix_swaps import ROUNDING, Asked, Swap, can_give, known_part
+from bayesmeta.effects.scores import surface_change, surface_swap
 from bayesmeta.inference.fit import Fit
 
 __all__ = ["Evidence", "Judgement", "build_evidence", "judge"]
@@ -215,7 +216,12 @@ def judge(fit: Fit, *, contrast: Asked, weights: NDArray[np.float64]) -> Judgeme
     """
     direction = contrast_direction(fit, contrast=contrast)
     draws = np.einsum("k,cdkb,b->cd", direction, fit.parameters["beta"], weights)
-    contraction = 1 - draws.var() / _prior_variance(fit, direction=direction, weights=weights)
+    prior = _prior_variance(fit, direction=direction, weights=weights)
+    bend = _surface_direction(fit, contrast=contrast)
+    if bend is not None:
+        draws = draws + np.einsum("k,cdkb,b->cd", bend, fit.parameters["surface"], weights)
+        prior += float(np.square(bend).sum() * _surface_variance(fit, weights=weights))
+    contraction = 1 - draws.var() / prior
     support = count_support(fit, contrast=contrast)
     sides = support["lm_families"]
     recorded = sides.get("averaged_over", sides.get("recorded"))
@@ -284,6 +290,26 @@ def contrast_direction(fit: Fit, *, contrast: Asked) -> NDArray[np.float64]:
             )
             change[k] = high - low
     return change
+
+
+def _surface_direction(fit: Fit, *, contrast: Asked) -> NDArray[np.float64] | None:
+    """Mean change of the surface's functions that a contrast makes, shape (function,)."""
+    if isinstance(contrast, Swap):
+        rows = can_give(fit, swap=contrast)
+        change = surface_swap(fit.design, swap=contrast, rows=rows)
+        return None if change is None else change.mean(axis=0)
+    at = [
+        surface_change(fit.design, decision=contrast.decision, value=value)
+        for value in (contrast.level, contrast.reference)
+    ]
+    return None if at[0] is None or at[1] is None else (at[0] - at[1]).mean(axis=0)
+
+
+def _surface_variance(fit: Fit, *, weights: NDArray[np.float64]) -> float:
+    """Prior variance of the weight of a function averaged over benchmarks; scales as learned."""
+    shared, task, own = np.square(fit.parameters["tau_surface"]).mean(axis=(0, 1))
+    by_task = np.square(np.bincount(fit.design.task_family_index, weights=weights)).sum()
+    return float(shared + task * by_task + own * np.square(weights).sum())
 
 
 def _prior_variance(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -23,7 +24,15 @@ from bayesmeta.errors import QueryError, listing, suggest
 from bayesmeta.inference.fit import Fit
 from bayesmeta.model.simulate import complete_matrix, expected_score, linear_predictor
 
-__all__ = ["average_benchmarks", "check_by", "contrast_draws", "mean_score_at", "target_weights"]
+__all__ = [
+    "average_benchmarks",
+    "check_by",
+    "contrast_draws",
+    "mean_score_at",
+    "surface_change",
+    "surface_swap",
+    "target_weights",
+]
 
 _POINTS = 100.0
 
@@ -79,20 +88,75 @@ def _latent_change(
     """Latent change of every lm, shape (chain, draw, lm, benchmark)."""
     design, found = fit.design, DECISIONS[decision]
     beta = fit.parameters["beta"]
+    bend = _bend(fit, surface_change(design, decision=decision, value=value))
     if found.in_mix:
-        assert design.mix is not None
         assert base.mix is not None
-        typical, domains = np.exp(design.mix.log_mean), design.mix.domains
-        share = float(value) / 100
-        new = shift_part(base.mix, domain=decision, share=share, typical=typical, domains=domains)
-        return _mix_change(fit, base.mix, new)
+        return bend + _mix_change(fit, base.mix, _set_part(design, base.mix, decision, value))
     columns = design.columns_of(decision)
     if found.kind == "categorical":
         target = np.array([design.terms[k].level == value for k in columns], float)
     else:
         term = design.terms[columns[0]]
         target = np.array([standardise(float(value), term=term, kind=found.kind)])
-    return (target - base.X[..., columns]) @ beta[..., columns, :]
+    return bend + (target - base.X[..., columns]) @ beta[..., columns, :]
+
+
+def _set_part(
+    design: Design, mix: NDArray[np.float64], decision: str, value: str | float
+) -> NDArray[np.float64]:
+    """Set one part of compositions (..., lm, domain) and scale the others in proportion."""
+    assert design.mix is not None
+    return shift_part(
+        mix, domain=decision, share=float(value) / 100, typical=np.exp(design.mix.log_mean),
+        domains=design.mix.domains,
+    )  # fmt: skip
+
+
+def _swap(swap: Swap, design: Design, mix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move points from one part of compositions (..., lm, domain) to another."""
+    assert design.mix is not None
+    return swap_parts(
+        mix, receiver=swap.decision, donor=swap.donor, amount=swap.points / 100,
+        domains=design.mix.domains,
+    )  # fmt: skip
+
+
+def surface_change(
+    design: Design, *, decision: str, value: str | float
+) -> NDArray[np.float64] | None:
+    """Change of the surface's functions when every lm is given a value, shape (lm, function).
+
+    Undisclosed facts stand at their typical values there, whatever the draw. None where the
+    decision is no part of the surface.
+    """
+    surface, found = design.surface, DECISIONS[decision]
+    if surface is None:
+        return None
+    if found.in_mix:
+        return surface.evaluate(mix=_set_part(design, surface.mix, decision, value)) - (
+            surface.evaluate()
+        )
+    if decision != "english_share":
+        return None
+    term = design.terms[design.columns_of(decision)[0]]
+    english = np.full(len(design.lms), standardise(float(value), term=term, kind=found.kind))
+    return surface.evaluate(english=english) - surface.evaluate()
+
+
+def surface_swap(
+    design: Design, *, swap: Swap, rows: NDArray[np.bool_]
+) -> NDArray[np.float64] | None:
+    """Change of the surface's functions when some lms swap, shape (lm that swaps, function)."""
+    surface = design.surface
+    if surface is None:
+        return None
+    moved = _swap(swap, design, surface.mix[rows])
+    return surface.evaluate(mix=moved, rows=rows) - surface.evaluate(rows=rows)
+
+
+def _bend(fit: Fit, change: NDArray[np.float64] | None) -> Any:
+    """Latent change by a change of the surface's functions; nothing where there is none."""
+    return 0.0 if change is None else change @ fit.parameters["surface"]
 
 
 def _mix_change(
@@ -111,12 +175,10 @@ def _mix_change(
 def _swap_gain(fit: Fit, swap: Swap) -> NDArray[np.float64]:
     """Points gained by a swap over the lms that can give, shape (chain, draw, benchmark)."""
     base, design, rows = build_baseline(fit), fit.design, can_give(fit, swap=swap)
-    assert design.mix is not None
     assert base.mix is not None
     eta, mix = base.eta[..., rows, :], base.mix[..., rows, :]
-    new = swap_parts(mix, receiver=swap.decision, donor=swap.donor, amount=swap.points / 100,
-                     domains=design.mix.domains)  # fmt: skip
-    changed = eta + _mix_change(fit, mix, new)
+    bend = _bend(fit, surface_swap(design, swap=swap, rows=rows))
+    changed = eta + bend + _mix_change(fit, mix, _swap(swap, design, mix))
     return _mean_points(changed, design=design) - _mean_points(eta, design=design)
 
 

@@ -191,6 +191,18 @@ def _curve_weights(design: Design, spec: ModelSpec) -> Tensor:
     return pm.Normal("curve", shared * z, own, dims=dims)
 
 
+def _between_slopes(design: Design, priors: Priors) -> Tensor:
+    """How slopes between families differ from those inside; (benchmark, between_term)."""
+    n = len(design.benchmarks), len(design.between_terms)
+    shared = pm.Normal("z_between_shared", shape=(1, n[1]))
+    own = pm.Normal("z_between", shape=n)
+    return pm.Deterministic(
+        "kappa_between",
+        priors.between_sd * (shared + priors.beta_ratio * own),
+        dims=("benchmark", "between_term"),
+    )
+
+
 def family_block(design: Design, spec: ModelSpec, data: Data) -> tuple[Tensor, Tensor]:
     """Add family and lm effects, dims (lm, benchmark), and the residual scale, dims (benchmark,).
 
@@ -200,6 +212,9 @@ def family_block(design: Design, spec: ModelSpec, data: Data) -> tuple[Tensor, T
     that predict new families. Decisions are left out of the projection on purpose: with a flat
     prior on the slopes their posterior is then exactly that of plain random effects, so that
     siblings are never counted as independent evidence for a decision.
+
+    `within-between` keeps plain random effects, and gives the family means of the scale covariates
+    slopes of their own (Mundlak 1978, https://doi.org/10.2307/1913646).
     """
     priors, n = spec.priors, len(design.benchmarks)
     sigma = _scale("sigma", np.full(n, priors.sigma), priors.sigma_log_sd, dims="benchmark")
@@ -214,6 +229,8 @@ def family_block(design: Design, spec: ModelSpec, data: Data) -> tuple[Tensor, T
         w = pm.Normal("w", dims=("lm_family", "task_family"))
         w = w[design.lm_family_index][:, design.task_family_index]
         effect = effect + tau * (pt.sqrt(rho) * u[:, None] + pt.sqrt(1 - rho) * w)
+    if spec.family_effects == "within-between" and design.between_terms:
+        effect = effect + pt.dot(design.between, _between_slopes(design, priors).T)
     basis = data["data_scale_basis"]
     if spec.family_effects != "orthogonal":
         basis = basis[:, :1]

@@ -181,6 +181,10 @@ def family_effects(
         w = np.asarray(parameters["w"], float)[..., family, :][..., task]
         tau = np.asarray(parameters["tau_family"], float)[..., None, :]
         effect = effect + tau * (np.sqrt(rho) * u + np.sqrt(1 - rho) * w)
+    if spec.family_effects == "within-between" and design.between_terms:
+        effect = effect + design.between @ np.swapaxes(
+            np.asarray(parameters["kappa_between"], float), -1, -2
+        )
     full = spec.family_effects == "orthogonal"
     basis = design.scale_basis if full else design.scale_basis[:, :1]
     return effect - basis @ (basis.T @ effect)

@@ -20,7 +20,7 @@ __all__ = ["ModelSpec", "Priors", "read_spec"]
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "scaling": ("loglinear", "chinchilla", "none"),
-    "family_effects": ("orthogonal", "random", "none"),
+    "family_effects": ("orthogonal", "random", "within-between", "none"),
     "pooling": ("partial", "none", "complete"),
     "code_curve": ("smooth", "linear"),
     "interactions": ("smooth", "none"),
@@ -78,11 +78,18 @@ class Priors:
         three points, which keeps nearly all prior effects within 15 points.
     beta_ratio
         Deviation of a task family, and of a benchmark in it, as a fraction of that scale.
+    surface_length, surface_tau, surface_tau_log_sd
+        Surface: length scales in size and data (units of the design), release date (years), mix
+        (quarters) and share of English (standard deviations), and amplitudes of the part shared by
+        all benchmarks, of a task family's own and of a benchmark's own. Taken from where a
+        Gaussian approximation of the model has its highest marginal likelihood, and rounded.
     curve_shared, curve_task, curve_log_sd
         Code-share curve: amplitude of the shared part and of a task family's own.
     tau_family_log, tau_family_log_sd, tau_family_spread, tau_family_spread_log_sd
         Family effects: mean over benchmarks of the log scale, its uncertainty, and the spread of
         log scales between benchmarks.
+    between_sd
+        Slopes of family means of the scale covariates, beyond those inside families.
     rho_shape
         Share of the family (and of the lm) variance that is common to all tasks: symmetric about
         one half, with neither part negligible.
@@ -135,6 +142,7 @@ class Priors:
     tau_family_log_sd: float = 0.7
     tau_family_spread: float = 0.8
     tau_family_spread_log_sd: float = 0.3
+    between_sd: float = 0.3
     rho_shape: float = 5.0
     sigma: float = 0.2
     sigma_log_sd: float = 0.7
@@ -186,7 +194,8 @@ class ModelSpec:
         `linear`: a confounder with a slope of its own; `none`.
     family_effects
         `orthogonal`: lm-family effects without their least-squares projection on the scale
-        covariates; `random`: plain family effects; `none`.
+        covariates; `random`: plain family effects; `within-between`: these, and slopes of their
+        own for the family means of the scale covariates; `none`.
     pooling
         Of the decisions' effects over benchmarks. `partial`: a mean, deviations of task families,
         and of benchmarks, with a learned scale; `none`: independent effects whose fixed prior has

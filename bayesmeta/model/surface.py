@@ -1,9 +1,10 @@
 """The block of how scale and the training mix work together."""
 
-# PyTensor types its results as unions without arithmetic, so this rule says nothing here.
-# pyright: reportOperatorIssue=false
+# PyTensor types its results as unions without arithmetic, so these two rules say nothing here.
+# pyright: reportOperatorIssue=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
+import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
@@ -36,7 +37,8 @@ def surface_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
     """
     assert design.surface is not None
     priors, n = spec.priors, design.surface.n_functions
-    tau = _scale("tau_surface", priors.surface_tau, priors.surface_tau_log_sd, dims="level")
+    medians = np.array(priors.surface_tau)
+    tau = _scale("tau_surface", medians, priors.surface_tau_log_sd, dims="level")
     z_task = pm.Normal("z_surface_task", shape=(n, len(design.task_families)))
     weights = pm.Deterministic(
         "surface",

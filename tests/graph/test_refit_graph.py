@@ -23,6 +23,8 @@ SPECS = {
     "no decisions": ModelSpec(decisions=()),
     "random families": ModelSpec(family_effects="random"),
     "no families": ModelSpec(family_effects="none"),
+    "within-between": ModelSpec(family_effects="within-between"),
+    "smooth code": ModelSpec(code_curve="smooth", interactions="none"),
     "normal": ModelSpec(likelihood="normal"),
     "beta-binomial": ModelSpec(likelihood="beta-binomial"),
     "no covariates": ModelSpec(scaling="none", release_date="none"),

@@ -1,0 +1,103 @@
+"""Functions of scale, date and mix together: the kernel they stand for, and what moves them."""
+
+import numpy as np
+import pytest
+
+from bayesmeta.design.composition import shift_part
+from bayesmeta.effects import contrast_draws
+from bayesmeta.effects.estimands import build_contrast
+from bayesmeta.effects.scores import surface_change
+from bayesmeta.model import ModelSpec, Priors, build_design_for
+from tests.conftest import make_posterior
+
+KEPT_ERROR = 0.2
+"""Largest error of a covariance: the functions drop three percent of the variance on average, and
+more of it where an lm stands alone. On average the error is a tenth of that."""
+
+EXACT = 1e-10
+"""Rounding error of sums of doubles near one."""
+
+
+def kernel_of(design, lengths):
+    """The kernel, pair by pair, from the table's facts."""
+    english = design.X[:, design.columns_of("english_share")[0]]
+    known = ~np.isnan(design.mix.known).any(axis=1) & ~np.isnan(english)
+    facts = np.column_stack([design.scale[:, [0, 1, 3]], english])[known] / [
+        *lengths[:3],
+        lengths[4],
+    ]
+    mix = design.mix.known[known] / (0.25 * lengths[3])
+    total = np.zeros((known.sum(), known.sum()))
+    for column in (*facts.T, *mix.T):
+        total += (column[:, None] - column[None, :]) ** 2
+    return known, np.exp(-total / 2)
+
+
+def test_functions_stand_for_the_kernel_of_the_facts(bundled):
+    spec = ModelSpec()
+    design = build_design_for(bundled, spec=spec)
+    known, kernel = kernel_of(design, spec.priors.surface_length)
+    values = design.surface.evaluate()[known]
+    np.testing.assert_allclose(values @ values.T, kernel, atol=KEPT_ERROR)
+    assert np.sqrt(np.square(values @ values.T - kernel).mean()) < KEPT_ERROR / 10
+
+
+def test_lms_with_the_same_facts_have_the_same_values(bundled):
+    design = build_design_for(bundled, spec=ModelSpec())
+    values = design.surface.evaluate()
+    again = design.surface.evaluate(mix=design.surface.mix, english=design.surface.english)
+    np.testing.assert_array_equal(values, again)
+    row = np.arange(len(values)) == 3
+    np.testing.assert_allclose(design.surface.evaluate(rows=row), values[row], atol=EXACT)
+
+
+def test_far_from_all_lms_the_prior_comes_back_with_its_variance(bundled):
+    """Pure code at every size: no large lm is near, and the functions still vary there."""
+    design = build_design_for(bundled, spec=ModelSpec())
+    surface = design.surface
+    code = shift_part(surface.mix, domain="code_share", share=1.0,
+                      typical=np.exp(design.mix.log_mean), domains=design.mix.domains)  # fmt: skip
+    assert np.square(surface.evaluate(mix=code)).sum(axis=1).mean() > 0.7
+
+
+def test_shorter_length_scales_need_more_functions(bundled):
+    wide, narrow = (
+        build_design_for(bundled, spec=ModelSpec(priors=Priors(surface_length=lengths)))
+        for lengths in ((4.0, 3.0, 6.0, 2.4, 5.0), (1.0, 0.75, 1.5, 0.6, 1.25))
+    )
+    assert wide.surface.n_functions < narrow.surface.n_functions
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"interactions": "none"}, {"scaling": "none", "release_date": "none", "decisions": ()}],
+)
+def test_without_interactions_or_facts_there_is_no_surface(bundled, options):
+    assert build_design_for(bundled, spec=ModelSpec(**options)).surface is None
+
+
+def test_a_surface_has_only_facts_that_the_model_knows(bundled):
+    design = build_design_for(bundled, spec=ModelSpec(decisions=(), release_date="none"))
+    assert design.surface.scale.shape[1] == 2
+    assert design.surface.mix.shape[1] == 0
+    assert not design.surface.english.any()
+
+
+@pytest.mark.parametrize("decision, value", [("code_share", 40.0), ("english_share", 60.0)])
+def test_effects_follow_the_surface(small, decision, value):
+    """On identity-link benchmarks the effect is the change of the functions times their weights."""
+    design = build_design_for(small, spec=ModelSpec())
+    n = design.surface.n_functions
+    weights = np.linspace(-1, 1, n * len(design.benchmarks)).reshape(n, -1)
+    fit = make_posterior(small, override={"surface": weights, "beta": 0.0})
+    low, high = (surface_change(design, decision=decision, value=x) for x in (value - 10, value))
+    b = design.benchmarks.index("proofs")
+    points = 100 * abs(design.outcomes.spread[b]) * ((high - low) @ weights)[:, b].mean()
+    contrast = build_contrast(fit, decision=decision, level=value, reference=value - 10)
+    draws = contrast_draws(fit, contrast=contrast, by="benchmark").sel(target="proofs")
+    np.testing.assert_allclose(draws, points, atol=1e-8)
+
+
+def test_a_decision_outside_the_surface_does_not_move_it(small):
+    design = build_design_for(small, spec=ModelSpec())
+    assert surface_change(design, decision="context_length", value=4096) is None
