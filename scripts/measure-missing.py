@@ -32,7 +32,9 @@ CI_PROB = 0.9
 
 def list_families(data):
     """List the families that disclose all their mixes and whose generations are known."""
-    design = build_design_for(data, spec=bm.ModelSpec(generations="measured"))
+    design = build_design_for(
+        data, spec=bm.ModelSpec(unknown_numbers="estimated", generations="measured")
+    )
     hidden = {data.lms["lm_family"][row] for row in design.mix.rows}
     measured = dict.fromkeys(data.lms["lm_family"][row] for row in design.generations.rows)
     return [family for family in measured if family not in hidden]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,17 @@ class Mix:
             parts = unknown[..., self.group, :] * missing
             out[..., self.rows, :] += parts / parts.sum(-1, keepdims=True) * rest[:, None]
         return out
+
+    @property
+    def typical(self) -> NDArray[np.float64]:
+        """Typical fractions of the disclosed mixes, shape (domain,)."""
+        return np.exp(self.log_mean) / np.exp(self.log_mean).sum()
+
+    def at_typical(self) -> Mix:
+        """Give undisclosed parts their typical proportions, so that nothing is unknown."""
+        parts = self.complete(np.tile(self.typical, (len(self.group_names), 1)))
+        nobody = np.empty(0, dtype=np.int64)
+        return dataclasses.replace(self, known=parts, rows=nobody, group=nobody, group_names=())
 
     def code_of(self, mix: Any) -> Any:
         """Take the code part out of compositions, shape (..., domain) to (...)."""

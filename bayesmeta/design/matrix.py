@@ -198,6 +198,7 @@ def build_design(
     scale_terms: Sequence[str] = SCALE_TERMS,
     law: bool = False,
     code_curve: bool = True,
+    estimate_unknown: bool = True,
     generations: bool = False,
     sum_unknown: bool = False,
     surface_lengths: Mapping[str, float] | None = None,
@@ -221,6 +222,8 @@ def build_design(
         effects mean the same under both forms.
     code_curve
         Whether the code share has a smooth effect by task family besides its linear one.
+    estimate_unknown
+        Whether undisclosed numbers and mixes are unknowns, or stand at their typical values.
     generations
         Whether what the lms write measures undisclosed shares.
     sum_unknown
@@ -259,6 +262,7 @@ def build_design(
         encode(lms, decision, sum_unknown=sum_unknown) for decision in wanted if not decision.in_mix
     ]
     if mix is not None:
+        mix = mix if estimate_unknown else mix.at_typical()
         parts = tuple(Term("mix", domain, unit=MIX_UNIT) for domain in mix.domains)
         blocks.append((parts, mix.known / MIX_UNIT))
     blocks = [block for block in blocks if block[0]]
@@ -274,6 +278,9 @@ def build_design(
     has_code = mix is not None and "code_share" in mix.domains
     basis = build_code_basis() if code_curve and has_code else None
     missing = list_missing_numbers(lms, terms, X)
+    if not estimate_unknown:
+        X = missing.fill(X)
+        missing = list_missing_numbers(lms, terms, X)
     surface = (
         _build_surface(lms, covariates, mix, terms, X, lengths=surface_lengths)
         if surface_lengths

@@ -137,8 +137,7 @@ def build_surface(
     n = len(scale)
     parts, typical = np.empty((n, 0)), np.empty(0)
     if mix is not None:
-        typical = np.exp(mix.log_mean) / np.exp(mix.log_mean).sum()
-        parts = mix.complete(np.tile(typical, (len(mix.group_names), 1)))
+        typical, parts = mix.typical, mix.at_typical().known
     surface = Surface(
         scale=scale / np.asarray(scale_lengths),
         mix=parts,

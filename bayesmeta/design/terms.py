@@ -77,6 +77,13 @@ class MissingNumbers:
     unit: NDArray[np.float64]
     names: tuple[str, ...]
 
+    def fill(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give every unknown cell the typical value of its column, shape (lm, term)."""
+        value = np.where(self.is_share, 1 / (1 + np.exp(-self.location)), self.location)
+        out = X.copy()
+        out[self.row, self.term] = ((value - self.center) / self.unit)[self.slot]
+        return out
+
 
 def transform(value: NDArray[np.float64], *, kind: str) -> NDArray[np.float64]:
     """Numeric decisions enter as their base-2 logarithm, shares as fractions."""

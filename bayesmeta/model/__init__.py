@@ -71,6 +71,7 @@ def build_design_for(
         scale_terms=spec.scale_terms,
         law=spec.scaling == "chinchilla",
         code_curve=spec.code_curve == "smooth",
+        estimate_unknown=spec.unknown_numbers == "estimated",
         generations=spec.generations == "measured",
         sum_unknown=spec.unknown_categories == "summed",
         surface_lengths=spec.surface_lengths,

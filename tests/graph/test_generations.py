@@ -14,7 +14,7 @@ from bayesmeta.model.simulate import complete_matrix, generation_distribution
 ROUNDING = 1e-8
 """Two orders of summation of the same terms in double precision."""
 
-MEASURED = ModelSpec(generations="measured")
+MEASURED = ModelSpec(unknown_numbers="estimated", generations="measured")
 
 QUICK_COMPILE = "FAST_COMPILE"
 """A graph that is evaluated a few times is not worth machine code."""

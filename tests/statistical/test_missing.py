@@ -18,7 +18,9 @@ from bayesmeta.model import ModelSpec, build_design_for
 from bayesmeta.model.build import build_fact_model
 from bayesmeta.model.simulate import generation_distribution
 
-SPEC = ModelSpec(decisions=("web_share", "code_share"), generations="measured")
+SPEC = ModelSpec(
+    decisions=("web_share", "code_share"), unknown_numbers="estimated", generations="measured"
+)
 INTERVAL, COVERED = 0.9, 0.75
 """Of about 50 intervals of 90 % at least 75 % hold their truth. Shares of one mix depend on each
 other, so that the standard error of the coverage is that of the families, 0.3 / sqrt(10)."""
