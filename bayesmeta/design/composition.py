@@ -41,8 +41,10 @@ class Mix:
     ----------
     domains
         The parts: every domain that some lm records, and what they leave.
-    known
+    recorded
         Fractions, NaN where undisclosed, shape (lm, domain).
+    known
+        What the model takes as known: the same, or with typical values where undisclosed.
     rows
         Rows of the lms with an undisclosed part, shape (undisclosed lm,).
     group
@@ -54,6 +56,7 @@ class Mix:
     """
 
     domains: tuple[str, ...]
+    recorded: NDArray[np.float64]
     known: NDArray[np.float64]
     rows: NDArray[np.int64]
     group: NDArray[np.int64]
@@ -87,7 +90,8 @@ class Mix:
     @property
     def typical(self) -> NDArray[np.float64]:
         """Typical fractions of the disclosed mixes, shape (domain,)."""
-        return np.exp(self.log_mean) / np.exp(self.log_mean).sum()
+        parts = np.exp(self.log_mean) * (np.nansum(self.recorded, axis=0) > 0)
+        return parts / parts.sum()
 
     def at_typical(self) -> Mix:
         """Give undisclosed parts their typical proportions, so that nothing is unknown."""
@@ -138,6 +142,7 @@ def build_mix(lms: pd.DataFrame) -> Mix | None:
     distinct = list(dict.fromkeys(records))
     return Mix(
         domains=(*recorded, DOMAINS[-1]),
+        recorded=known,
         known=known,
         rows=rows,
         group=np.array([distinct.index(record) for record in records], dtype=np.int64),

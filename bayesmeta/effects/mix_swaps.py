@@ -147,7 +147,7 @@ def read_points(points: str | float) -> float:
 def known_part(fit: Fit, *, name: str) -> NDArray[np.float64]:
     """List recorded fractions of one part of the mix, NaN where undisclosed, shape (lm,)."""
     mix = _mix_of(fit)
-    return mix.known[:, mix.domains.index(name)]
+    return mix.recorded[:, mix.domains.index(name)]
 
 
 def can_give(fit: Fit, *, swap: Swap) -> NDArray[np.bool_]:

@@ -88,8 +88,9 @@ def build_fact_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     --------
     >>> from bayesmeta.data import load_dataset
     >>> from bayesmeta.model import ModelSpec, build_design_for
-    >>> design = build_design_for(load_dataset(), spec=ModelSpec())
-    >>> build_fact_model(design, spec=ModelSpec())["mix_unknown"].eval().shape
+    >>> spec = ModelSpec(unknown_numbers="estimated")
+    >>> design = build_design_for(load_dataset(), spec=spec)
+    >>> build_fact_model(design, spec=spec)["mix_unknown"].eval().shape
     (13, 6)
     """
     with pm.Model(coords={name: list(labels) for name, labels in design.coords.items()}) as model:

@@ -78,9 +78,18 @@ def test_equal_specs_have_one_checksum():
     assert hash(copy) == hash(UNUSUAL)
 
 
+CONTRADICTIONS = (
+    {"likelihood": "beta-binomial", "unknown_categories": "summed"},
+    {"generations": "measured", "unknown_numbers": "typical"},
+)
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_checksum_changes_with_every_option(option):
-    sums = {ModelSpec(**{option: value}).checksum for value in OPTIONS[option]}
+    sums = {
+        ModelSpec(**{"unknown_numbers": "estimated", option: value}).checksum
+        for value in OPTIONS[option]
+    }
     assert len(sums) == len(OPTIONS[option])
 
 
@@ -138,12 +147,22 @@ def test_options_combine_freely(decisions):
     grid = [
         dict(zip(OPTIONS, values, strict=True)) for values in itertools.product(*OPTIONS.values())
     ]
-    counts_of_unknowns = {"likelihood": "beta-binomial", "unknown_categories": "summed"}
-    grid = [options for options in grid if not counts_of_unknowns.items() <= options.items()]
+    grid = [
+        options
+        for options in grid
+        if not any(pair.items() <= options.items() for pair in CONTRADICTIONS)
+    ]
     specs = {ModelSpec(decisions=decisions, **options) for options in grid}
-    n_contradictions = np.prod([len(OPTIONS[k]) for k in OPTIONS if k not in counts_of_unknowns])
-    total = np.prod([len(allowed) for allowed in OPTIONS.values()])
-    assert len(specs) == total - n_contradictions
+    assert len(specs) == len(grid)
+
+
+@pytest.mark.parametrize("pair", CONTRADICTIONS, ids=" ".join)
+def test_contradictions_name_both_options(pair):
+    with pytest.raises(SpecError) as caught:
+        ModelSpec(**pair)
+    for name, value in pair.items():
+        assert name in str(caught.value)
+        assert f"'{value}'" in str(caught.value)
 
 
 def test_counts_do_not_go_with_choices_that_are_summed_out():
