@@ -69,15 +69,18 @@ class Slow:
         shares = [self.lms.loc[i, domain] / 100 for domain in DOMAINS[:-1]]
         if not np.isnan(shares).any():
             return np.array([*shares, 1 - sum(shares)])
-        group = self.design.mix.group_names.index(self.lms.loc[i, "lm_family"])
-        unknown = self.value["mix_unknown"][group]
+        if self.fit.spec.unknown_numbers == "typical":
+            unknown = self.design.mix.typical
+        else:
+            group = self.design.mix.group_names.index(self.lms.loc[i, "lm_family"])
+            unknown = self.value["mix_unknown"][group]
         blank = np.isnan([*shares, np.nan])
         known = np.nansum(shares)
         filled = unknown / unknown[blank].sum() * (1 - known)
         return np.where(blank, filled, [*shares, 0])
 
     def row_of(self, i, settings):
-        """Columns of the matrix of one lm and its code share, some decisions set."""
+        """Columns of the matrix of one lm and its mix, some decisions set."""
         mix = self.mix_of(i)
         for domain, percent in settings.items():
             if domain in DOMAINS:
@@ -95,6 +98,8 @@ class Slow:
             if decision.kind == "categorical":
                 word = "undisclosed" if pd.isna(word) else decision.level_of(word)
                 row.append(float(word == term.level))
+            elif pd.isna(word) and self.fit.spec.unknown_numbers == "typical":
+                row.append(self.design.X[i, self.design.terms.index(term)])
             elif pd.isna(word):
                 family = self.lms.loc[i, "lm_family"]
                 name = f"{term.decision}:{family}"
@@ -102,11 +107,22 @@ class Slow:
             else:
                 x = np.log2(word) if decision.kind == "numeric" else word / 100
                 row.append((x - term.center) / term.unit)
-        return row, mix[DOMAINS.index("code_share")]
+        return row, mix
+
+    def bend(self, i, b, row, mix):
+        """What the surface adds, from the functions at one lm."""
+        design = self.design
+        english = row[[term.decision for term in design.terms].index("english_share")]
+        here = np.arange(len(design.lms)) == i
+        values = design.surface.evaluate(mix=mix[None], english=np.array([english]), rows=here)[0]
+        weights = self.value["surface"][:, b]
+        return sum(
+            weights[k] * (values[k] - design.surface_center[b, k]) for k in range(len(values))
+        )
 
     def score(self, i, b, settings):
         design, value = self.design, self.value
-        row, code = self.row_of(i, settings)
+        row, mix = self.row_of(i, settings)
         eta = value["alpha"][b] + self.family_part[i, b]
         for k, name in enumerate(design.scale_terms):
             assert design.scale_terms[k] == name
@@ -116,10 +132,12 @@ class Slow:
         for k, x in enumerate(row):
             eta += value["beta"][k, b] * (x - design.X_center[b, k])
         if design.code_basis is not None:
-            phi = design.code_basis.evaluate(np.array([code]))[0]
+            phi = design.code_basis.evaluate(mix[[DOMAINS.index("code_share")]])[0]
             t = design.task_family_index[b]
             for j in range(len(phi)):
                 eta += value["curve"][j, t] * (phi[j] - design.basis_center[b, j])
+        if design.surface is not None:
+            eta += self.bend(i, b, row, mix)
         outcomes = design.outcomes
         if outcomes.is_logistic[b]:
             return outcomes.floor[b] + (1 - outcomes.floor[b]) * expit(eta)
@@ -160,8 +178,11 @@ CONTRASTS = [
 
 @pytest.mark.parametrize("contrast", [CONTRASTS[0], CONTRASTS[5]], ids=lambda c: c.label)
 @pytest.mark.parametrize("pooling", ["none", "complete"])
-def test_effect_under_the_law_equals_the_slow_loop(small, build_fake_fit, contrast, pooling):
-    fit = build_fake_fit(small, spec=ModelSpec(scaling="chinchilla", pooling=pooling))
+def test_effect_under_the_law_equals_the_slow_loop(
+    small, build_fake_fit, additive, contrast, pooling
+):
+    spec = ModelSpec(**additive, scaling="chinchilla", pooling=pooling)
+    fit = build_fake_fit(small, spec=spec)
     found = contrast_draws(fit, contrast=contrast, by="benchmark").values[0, 3]
     slow = Slow(fit, 0, 3)
     expected = slow.effect(contrast.decision, contrast.level, contrast.reference)
@@ -177,8 +198,16 @@ def test_effect_equals_the_slow_loop(fake_fit, contrast, draw):
     np.testing.assert_allclose(found, expected, atol=EXACT)
 
 
-def test_effect_without_a_curve_equals_the_slow_loop(small, build_fake_fit):
-    fit = build_fake_fit(small, spec=ModelSpec(code_curve="linear"))
+@pytest.mark.parametrize("contrast", CONTRASTS, ids=lambda contrast: contrast.label)
+def test_effect_with_a_surface_equals_the_slow_loop(default_fit, contrast):
+    found = contrast_draws(default_fit, contrast=contrast, by="benchmark").values[1, 41]
+    slow = Slow(default_fit, 1, 41)
+    expected = slow.effect(contrast.decision, contrast.level, contrast.reference)
+    np.testing.assert_allclose(found, expected, atol=EXACT)
+
+
+def test_effect_without_a_curve_equals_the_slow_loop(small, build_fake_fit, additive):
+    fit = build_fake_fit(small, spec=ModelSpec(**{**additive, "code_curve": "linear"}))
     contrast = Contrast("code_share", 40.0, 10.0)
     found = contrast_draws(fit, contrast=contrast, by="benchmark").values[0, 3]
     expected = Slow(fit, 0, 3).effect("code_share", 40.0, 10.0)
@@ -483,8 +512,10 @@ def jitter(fit, size=0.01, seed=1):
 @pytest.fixture(scope="module")
 def certain_fit(fake_bundled_fit, build_fake_fit):
     """Nearly all prior variance removed, so that only the data's layout decides a verdict."""
-    override = {"beta": jitter(fake_bundled_fit), "tau_beta": 0.2}
-    return build_fake_fit(fake_bundled_fit.dataset, draws=20, override=override)
+    override = {"beta": jitter(fake_bundled_fit), "tau_beta": 0.2, "surface": 0.0}
+    return build_fake_fit(
+        fake_bundled_fit.dataset, spec=fake_bundled_fit.spec, draws=20, override=override
+    )
 
 
 @pytest.fixture(scope="module", params=["partial", "none", "complete"])

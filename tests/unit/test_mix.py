@@ -33,9 +33,9 @@ GIVES = {
 
 
 @pytest.fixture(scope="module")
-def linear_fit(small, build_fake_fit):
+def linear_fit(small, build_fake_fit, additive):
     """A fit whose mix acts through a straight line only."""
-    return build_fake_fit(small, spec=ModelSpec(code_curve="linear"))
+    return build_fake_fit(small, spec=ModelSpec(**{**additive, "code_curve": "linear"}))
 
 
 def latent_step(fit, receiver, donor):
