@@ -34,6 +34,7 @@ SPECS = {
     "within-between": ModelSpec(family_effects="within-between"),
     "within-between law": ModelSpec(family_effects="within-between", scaling="chinchilla"),
     "additive": ModelSpec(interactions="none"),
+    "estimated": ModelSpec(unknown_numbers="estimated"),
     "smooth code": ModelSpec(code_curve="smooth", interactions="none"),
     "no scaling": ModelSpec(scaling="none"),
     "no date": ModelSpec(release_date="none"),
@@ -131,10 +132,11 @@ def test_log_density_is_that_of_numpy(counted, spec):
 
 def test_log_density_with_fewer_domains_is_that_of_numpy(small):
     fewer = replace(small, lms=small.lms.assign(books_share=np.nan))
-    design = build_design_for(fewer, spec=ModelSpec())
-    for density, values in evaluate(build_model(design, spec=ModelSpec()), n_points=1):
+    spec = ModelSpec(unknown_numbers="estimated")
+    design = build_design_for(fewer, spec=spec)
+    for density, values in evaluate(build_model(design, spec=spec), n_points=1):
         assert values["mix_unknown"].shape == (2, 5)
-        expected = pointwise_log_likelihood(values, design=design, spec=ModelSpec())
+        expected = pointwise_log_likelihood(values, design=design, spec=spec)
         np.testing.assert_allclose(density, expected, rtol=ROUNDING)
 
 
@@ -253,14 +255,15 @@ def draw_prior(small):
 
 
 def test_complete_pooling_has_one_effect_and_one_curve(draw_prior):
-    beta, curve = draw_prior(ModelSpec(pooling="complete"), ["beta", "curve"], 3)
+    spec = ModelSpec(pooling="complete", code_curve="smooth")
+    beta, curve = draw_prior(spec, ["beta", "curve"], 3)
     np.testing.assert_array_equal(beta, np.broadcast_to(beta[..., :1], beta.shape))
     np.testing.assert_array_equal(curve, np.broadcast_to(curve[..., :1], curve.shape))
     assert len(np.unique(beta[:, 0, 0])) == len(np.unique(curve[:, 0, 0])) == 3
 
 
 def test_without_pooling_effects_and_curves_are_independent_with_a_fixed_scale(small, draw_prior):
-    n, spec = 2000, ModelSpec(pooling="none")
+    n, spec = 2000, ModelSpec(pooling="none", code_curve="smooth")
     beta, curve = draw_prior(spec, ["beta", "curve"], n)
     beta = np.einsum("tf,dtb->dfb", build_design_for(small, spec=spec).loading, beta)
     for values, sd in ((beta, spec.priors.beta_sd), (curve, spec.priors.curve_sd)):

@@ -25,6 +25,7 @@ SPECS = {
     "no families": ModelSpec(family_effects="none"),
     "within-between": ModelSpec(family_effects="within-between"),
     "smooth code": ModelSpec(code_curve="smooth", interactions="none"),
+    "estimated": ModelSpec(unknown_numbers="estimated"),
     "normal": ModelSpec(likelihood="normal"),
     "beta-binomial": ModelSpec(likelihood="beta-binomial"),
     "no covariates": ModelSpec(scaling="none", release_date="none"),
