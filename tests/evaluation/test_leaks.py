@@ -108,7 +108,7 @@ def test_without_a_fold_the_same_change_is_seen(bundled):
     moved = {name for name, values in one.items() if (values != other[name]).any()}
     assert moved >= {
         "data_y", "data_floor", "data_location", "data_spread", "data_scale_center",
-        "data_X_center", "data_basis_center",
+        "data_X_center", "data_surface_center",
     }  # fmt: skip
 
 
