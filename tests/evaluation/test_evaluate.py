@@ -471,8 +471,14 @@ def test_bayesian_model_is_scored_with_its_intervals(small, bayesian_board):
     assert np.isfinite(scored).all(axis=None)
     assert (table["coverage50"] <= table["coverage90"]).all()
     assert (table["crps"] < table["mae"]).all()  # a sensible distribution beats its own median
-    means = bayesian_board.means().set_index("model")
-    assert means.loc["scale", "mae"] < means.loc["median", "mae"]
+
+
+def test_slopes_of_scale_beat_the_median(small):
+    """The scores rise along a straight line: twelve lms tell no surface beyond it."""
+    specs = {"slopes": replace(SCALE, interactions="none")}
+    board = evaluate(small, ["slopes", "median"], specs=specs, seeds=1, progress=False)
+    means = board.means().set_index("model")
+    assert means.loc["slopes", "mae"] < means.loc["median", "mae"]
 
 
 def test_bayesian_model_gives_the_same_in_threads_and_from_a_folder(
