@@ -180,7 +180,10 @@ def _pin_down(
     ][:, ::-1]
     held = np.einsum("kf,kl,lf->f", rotation, spread, rotation).cumsum() / np.trace(spread)
     kept = min(int((held < _KEPT_VARIANCE).sum()) + 1, rotation.shape[1])
-    return dataclasses.replace(surface, anchors=anchors, mixing=whiten @ rotation[:, :kept])
+    # Eigenvectors have no sign of their own, and saved weights must mean the same everywhere: each
+    # function is skewed upwards over the lms.
+    sign = np.where(np.power(at_lms @ rotation[:, :kept], 3).sum(axis=0) < 0, -1.0, 1.0)
+    return dataclasses.replace(surface, anchors=anchors, mixing=whiten @ rotation[:, :kept] * sign)
 
 
 def _facts(
