@@ -35,6 +35,10 @@ SPECS = {
     "within-between law": ModelSpec(family_effects="within-between", scaling="chinchilla"),
     "additive": ModelSpec(interactions="none"),
     "smooth code": ModelSpec(code_curve="smooth", interactions="none"),
+    "estimated": ModelSpec(unknown_numbers="estimated"),
+    "estimated with a curve": ModelSpec(
+        code_curve="smooth", interactions="none", unknown_numbers="estimated"
+    ),
     "no scaling": ModelSpec(scaling="none"),
     "no date": ModelSpec(release_date="none"),
     "no covariates": ModelSpec(scaling="none", release_date="none"),
@@ -131,10 +135,11 @@ def test_log_density_is_that_of_numpy(counted, spec):
 
 def test_log_density_with_fewer_domains_is_that_of_numpy(small):
     fewer = replace(small, lms=small.lms.assign(books_share=np.nan))
-    design = build_design_for(fewer, spec=ModelSpec())
-    for density, values in evaluate(build_model(design, spec=ModelSpec()), n_points=1):
+    spec = ModelSpec(unknown_numbers="estimated")
+    design = build_design_for(fewer, spec=spec)
+    for density, values in evaluate(build_model(design, spec=spec), n_points=1):
         assert values["mix_unknown"].shape == (2, 5)
-        expected = pointwise_log_likelihood(values, design=design, spec=ModelSpec())
+        expected = pointwise_log_likelihood(values, design=design, spec=spec)
         np.testing.assert_allclose(density, expected, rtol=ROUNDING)
 
 
@@ -253,14 +258,15 @@ def draw_prior(small):
 
 
 def test_complete_pooling_has_one_effect_and_one_curve(draw_prior):
-    beta, curve = draw_prior(ModelSpec(pooling="complete"), ["beta", "curve"], 3)
+    spec = ModelSpec(pooling="complete", code_curve="smooth")
+    beta, curve = draw_prior(spec, ["beta", "curve"], 3)
     np.testing.assert_array_equal(beta, np.broadcast_to(beta[..., :1], beta.shape))
     np.testing.assert_array_equal(curve, np.broadcast_to(curve[..., :1], curve.shape))
     assert len(np.unique(beta[:, 0, 0])) == len(np.unique(curve[:, 0, 0])) == 3
 
 
 def test_without_pooling_effects_and_curves_are_independent_with_a_fixed_scale(small, draw_prior):
-    n, spec = 2000, ModelSpec(pooling="none")
+    n, spec = 2000, ModelSpec(pooling="none", code_curve="smooth")
     beta, curve = draw_prior(spec, ["beta", "curve"], n)
     beta = np.einsum("tf,dtb->dfb", build_design_for(small, spec=spec).loading, beta)
     for values, sd in ((beta, spec.priors.beta_sd), (curve, spec.priors.curve_sd)):
@@ -284,9 +290,14 @@ def test_prior_of_the_law(draw_prior):
     assert slope.min() > 0
 
 
-def test_law_is_centred_on_the_information_of_every_benchmark(small, build_fake_fit):
+@pytest.mark.parametrize("interactions", ["none", "smooth"])
+def test_law_and_surface_are_centred_on_the_information_of_every_benchmark(
+    small, build_fake_fit, interactions
+):
     # All else being zero, the intercept is the weighted mean of the latent values.
-    spec = ModelSpec(scaling="chinchilla", decisions=(), release_date="none")
+    spec = ModelSpec(
+        scaling="chinchilla", decisions=(), release_date="none", interactions=interactions
+    )
     zero = dict.fromkeys(("u", "w", "v"), 0.0)
     override = {**zero, "kappa_law": [1.5, 1.0, 0.5, -0.5]}
     fit = build_fake_fit(small, spec=spec, chains=1, draws=5, override=override)
