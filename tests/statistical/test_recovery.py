@@ -2,13 +2,13 @@
 
 Scores are drawn in numpy from chosen parameters, with the lms, the families and the missing facts
 of the bundled data. `attention` varies inside families, `position_embedding` between them only.
+The code share acts by its slope and by a random surface over scale, date and mix.
 """
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import softmax
 
 from bayesmeta import ModelSpec
 from bayesmeta.effects import Contrast, contrast_draws, effects
@@ -46,13 +46,16 @@ LATENT = {"gqa": 0.7, "rotary": 0.6}
 CODE = 1.0
 """Latent gain of one unit (25 points of the mix) of code."""
 
+SURFACE = (0.3, 0.2, 0.2)
+"""Amplitudes of the surface: shared by all, of a task family and of a benchmark."""
+
 
 def true_parameters(dataset):
     """Choose all parameters by hand or at random, without any look at a posterior."""
     design = build_design_for(dataset, spec=SPEC)
     rng = np.random.default_rng(11)
     n_benchmarks, n_tasks = len(design.benchmarks), len(design.task_families)
-    n_mixes = len(design.mix_groups)
+    n_functions = design.surface.n_functions
     by_task = rng.normal(0, 0.35, (3, n_tasks))[:, design.task_family_index]
     strength = 1 + by_task + rng.normal(0, 0.3, (3, n_benchmarks))
     gain = {"gqa": strength[0] * LATENT["gqa"], "rotary": strength[1] * LATENT["rotary"]}
@@ -65,6 +68,10 @@ def true_parameters(dataset):
     for name in design.decisions:
         columns = design.columns_of(name)
         beta[columns] -= beta[columns].mean(axis=0)
+    shared, of_task, own = (
+        tau * rng.normal(size=(n_functions, n))
+        for tau, n in zip(SURFACE, (1, n_tasks, n_benchmarks), strict=True)
+    )
     y, b = design.outcomes.y, design.outcomes.benchmark_index
     mean = np.bincount(b, weights=y) / np.bincount(b)
     p = np.clip((mean - design.outcomes.floor) / (1 - design.outcomes.floor), 0.1, 0.9)
@@ -72,9 +79,7 @@ def true_parameters(dataset):
         "alpha": np.where(design.outcomes.is_logistic, np.log(p / (1 - p)), 0.0),
         "kappa": np.array([0.6, 0.35, 0.05, 0.1]) + rng.normal(0, 0.05, (n_benchmarks, 4)),
         "beta": beta,
-        "curve": np.array([[0.15], [0.05]]) * rng.choice([-1, 1], (2, n_tasks)),
-        "x_unknown": np.zeros(len(design.missing.names)),
-        "mix_unknown": softmax(design.mix.log_mean + 0.4 * rng.normal(size=(n_mixes, 6)), axis=1),
+        "surface": shared + of_task[:, design.task_family_index] + own,
         "sigma": np.full(n_benchmarks, 0.15),
         "rho_lm": 0.5,
         "v": rng.normal(size=len(design.lms)),
