@@ -72,7 +72,8 @@ def measure(data, family):
     lms.loc[members, list(MIX_COLUMNS)] = np.nan
     rows = {share: {"family": family, "share": share} for share in SHARES}
     for name in ("measured", "ignored"):
-        mix, draws = infer_mixes(replace(data, lms=lms), spec=bm.ModelSpec(generations=name))
+        spec = bm.ModelSpec(unknown_numbers="estimated", generations=name)
+        mix, draws = infer_mixes(replace(data, lms=lms), spec=spec)
         for share, row in rows.items():
             known = truth.known[members, truth.domains.index(share)].mean()
             found = draws[:, members, mix.domains.index(share)].mean(axis=1)

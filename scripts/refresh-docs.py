@@ -25,7 +25,7 @@ BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 STEP = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 # All are answered from the shipped posterior or the tables: within seconds, without sampling.
-QUICK = ("query", "effects", "check", "curve", "scoreboard", "data")
+QUICK = ("query", "effects", "check", "curve", "tradeoff", "swaps", "scoreboard", "data")
 
 
 def run(command: str) -> str:

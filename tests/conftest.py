@@ -110,6 +110,11 @@ def bundled():
     return load_dataset()
 
 
+ADDITIVE = {"code_curve": "smooth", "interactions": "none", "unknown_numbers": "estimated"}
+"""Options of a model whose effects add up, with a bend of the code share and unknown numbers: what
+effects are in it can be worked out by hand."""
+
+
 def dims_of(design, spec):
     """Dims of every variable that a fit keeps, by name."""
     dims = {
@@ -173,7 +178,7 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
     Effects of levels sum to zero, scales are positive, shares lie between 0 and 1. `override`
     replaces variables: values are broadcast to chains and draws.
     """
-    spec = spec if spec is not None else ModelSpec()
+    spec = spec if spec is not None else ModelSpec(**ADDITIVE)
     design = build_design_for(dataset, spec=spec)
     rng = np.random.default_rng(seed)
     coords = {name: list(labels) for name, labels in design.coords.items()}
@@ -237,6 +242,12 @@ def build_fake_fit():
 
 
 @pytest.fixture(scope="session")
+def additive():
+    """Options of a model in which effects add up."""
+    return ADDITIVE
+
+
+@pytest.fixture(scope="session")
 def list_dims():
     """Dims of every variable that a fit keeps: `list_dims(design, spec)`."""
     return dims_of
@@ -244,11 +255,17 @@ def list_dims():
 
 @pytest.fixture(scope="session")
 def fake_fit(small):
-    """A fit of the small dataset with random draws."""
+    """A fit of an additive model to the small dataset, with random draws."""
     return make_posterior(small)
 
 
 @pytest.fixture(scope="session")
+def default_fit(small):
+    """A fit of the default model to the small dataset, with random draws."""
+    return make_posterior(small, spec=ModelSpec())
+
+
+@pytest.fixture(scope="session")
 def fake_bundled_fit(bundled):
-    """A fit of the bundled data with random draws."""
-    return make_posterior(bundled, draws=20)
+    """A fit of the default model to the bundled data, with random draws."""
+    return make_posterior(bundled, spec=ModelSpec(), draws=20)

@@ -13,7 +13,12 @@ from bayesmeta.data import Dataset
 __all__ = ["Outcomes", "build_outcomes"]
 
 _FLOOR_MARGIN = 2.0
-"""Standard errors between the lowest score and a floor that scores below chance push down."""
+"""Standard errors between the lowest score and a floor that it pushes down.
+
+A score of 0 pushes the floor of a benchmark without chance below 0, by a point or two. With a floor
+at 0 the logit of a score near 0 has no bottom: failed runs and small lms then make families look
+utterly unlike each other where they differ by two points.
+"""
 
 _COUNT_TOLERANCE = 1e-6
 """How far a score may lie from a whole number of items over their number: a digit below the step of
@@ -127,7 +132,7 @@ def build_outcomes(
     every = range(len(benchmarks))
     lowest = pd.Series(y - _FLOOR_MARGIN * se)[train].groupby(b[train]).min().reindex(every)
     chance = benchmarks["chance"].fillna(0.0).to_numpy(float)
-    floor = np.where(is_logistic, np.clip(np.fmin(chance, lowest), 0.0, None), 0.0)
+    floor = np.where(is_logistic, np.fmin(chance, lowest), 0.0)
     groups = pd.Series(y)[train].groupby(b[train])
     spread = groups.std(ddof=1).reindex(every).fillna(0.0).to_numpy()
     return Outcomes(

@@ -34,8 +34,8 @@ SPECS = {
     "within-between": ModelSpec(family_effects="within-between"),
     "within-between law": ModelSpec(family_effects="within-between", scaling="chinchilla"),
     "additive": ModelSpec(interactions="none"),
-    "smooth code": ModelSpec(code_curve="smooth", interactions="none"),
     "estimated": ModelSpec(unknown_numbers="estimated"),
+    "smooth code": ModelSpec(code_curve="smooth", interactions="none"),
     "estimated with a curve": ModelSpec(
         code_curve="smooth", interactions="none", unknown_numbers="estimated"
     ),

@@ -10,7 +10,7 @@ from bayesmeta.inference import fit
 from bayesmeta.model import build_design_for, simulate_scores
 
 SPEC = ModelSpec(
-    decisions=(), family_effects="none", likelihood="beta-binomial",
+    decisions=(), interactions="none", family_effects="none", likelihood="beta-binomial",
     priors=Priors(sigma_score_log_sd=1.0),
 )  # fmt: skip
 SETTINGS = {"draws": 300, "tune": 300, "chains": 2, "cores": 1, "seed": 5, "progress": False}

@@ -2,13 +2,13 @@
 
 Scores are drawn in numpy from chosen parameters, with the lms, the families and the missing facts
 of the bundled data. `attention` varies inside families, `position_embedding` between them only.
-The code share acts by its slope and by a random surface over scale, date and mix.
 """
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from bayesmeta import ModelSpec
 from bayesmeta.effects import Contrast, contrast_draws, effects
@@ -16,7 +16,15 @@ from bayesmeta.inference import check, fit
 from bayesmeta.model import build_design_for, simulate_scores
 
 DECISIONS = ("position_embedding", "attention", "code_share")
-SPEC = ModelSpec(decisions=DECISIONS)
+TRUTH = ModelSpec(
+    decisions=DECISIONS, code_curve="smooth", interactions="none", unknown_numbers="estimated"
+)
+"""The model that the scores are drawn from: undisclosed mixes are unlike the typical one."""
+
+SPECS = {"the same model": TRUTH, "the default": ModelSpec(decisions=DECISIONS)}
+"""The models that are fitted. The default takes undisclosed mixes for typical ones, and has to find
+that nothing interacts."""
+
 SETTINGS = {"draws": 400, "tune": 400, "chains": 2, "seed": 7, "progress": False}
 
 CONTRASTS = (
@@ -46,16 +54,13 @@ LATENT = {"gqa": 0.7, "rotary": 0.6}
 CODE = 1.0
 """Latent gain of one unit (25 points of the mix) of code."""
 
-SURFACE = (0.3, 0.2, 0.2)
-"""Amplitudes of the surface: shared by all, of a task family and of a benchmark."""
-
 
 def true_parameters(dataset):
     """Choose all parameters by hand or at random, without any look at a posterior."""
-    design = build_design_for(dataset, spec=SPEC)
+    design = build_design_for(dataset, spec=TRUTH)
     rng = np.random.default_rng(11)
     n_benchmarks, n_tasks = len(design.benchmarks), len(design.task_families)
-    n_functions = design.surface.n_functions
+    n_mixes = len(design.mix_groups)
     by_task = rng.normal(0, 0.35, (3, n_tasks))[:, design.task_family_index]
     strength = 1 + by_task + rng.normal(0, 0.3, (3, n_benchmarks))
     gain = {"gqa": strength[0] * LATENT["gqa"], "rotary": strength[1] * LATENT["rotary"]}
@@ -68,10 +73,6 @@ def true_parameters(dataset):
     for name in design.decisions:
         columns = design.columns_of(name)
         beta[columns] -= beta[columns].mean(axis=0)
-    shared, of_task, own = (
-        tau * rng.normal(size=(n_functions, n))
-        for tau, n in zip(SURFACE, (1, n_tasks, n_benchmarks), strict=True)
-    )
     y, b = design.outcomes.y, design.outcomes.benchmark_index
     mean = np.bincount(b, weights=y) / np.bincount(b)
     p = np.clip((mean - design.outcomes.floor) / (1 - design.outcomes.floor), 0.1, 0.9)
@@ -79,7 +80,9 @@ def true_parameters(dataset):
         "alpha": np.where(design.outcomes.is_logistic, np.log(p / (1 - p)), 0.0),
         "kappa": np.array([0.6, 0.35, 0.05, 0.1]) + rng.normal(0, 0.05, (n_benchmarks, 4)),
         "beta": beta,
-        "surface": shared + of_task[:, design.task_family_index] + own,
+        "curve": np.array([[0.15], [0.05]]) * rng.choice([-1, 1], (2, n_tasks)),
+        "x_unknown": np.zeros(len(design.missing.names)),
+        "mix_unknown": softmax(design.mix.log_mean + 0.4 * rng.normal(size=(n_mixes, 6)), axis=1),
         "sigma": np.full(n_benchmarks, 0.15),
         "rho_lm": 0.5,
         "v": rng.normal(size=len(design.lms)),
@@ -94,9 +97,9 @@ def true_parameters(dataset):
 
 def with_scores(dataset, parameters):
     """The dataset with scores drawn from the model, within the range of their metric."""
-    design = build_design_for(dataset, spec=SPEC)
+    design = build_design_for(dataset, spec=TRUTH)
     lead = {name: np.asarray(value, float) for name, value in parameters.items()}
-    drawn = simulate_scores(lead, design=design, spec=SPEC, seed=12)
+    drawn = simulate_scores(lead, design=design, spec=TRUTH, seed=12)
     metric = dataset.benchmarks.set_index("benchmark")["metric"]
     top = np.where(dataset.scores["benchmark"].map(metric) == "accuracy", 1.0, 2.0)
     return replace(dataset, scores=dataset.scores.assign(score=np.clip(drawn, 0.0, top)))
@@ -127,7 +130,7 @@ def parameters(bundled):
 @pytest.fixture(scope="module")
 def truth_fit(bundled, parameters, build_fake_fit):
     """A posterior that holds nothing but the truth."""
-    return build_fake_fit(bundled, spec=SPEC, chains=1, draws=1, override=parameters)
+    return build_fake_fit(bundled, spec=TRUTH, chains=1, draws=1, override=parameters)
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +138,14 @@ def truth(truth_fit):
     return effect_draws(truth_fit, by="benchmark")[0]
 
 
+@pytest.fixture(scope="module", params=SPECS.values(), ids=SPECS.keys())
+def spec(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def fitted(bundled, parameters):
-    return fit(with_scores(bundled, parameters), SPEC, **SETTINGS)
+def fitted(bundled, parameters, spec):
+    return fit(with_scores(bundled, parameters), spec, **SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -190,17 +198,17 @@ def test_large_effects_are_told_from_zero(fitted):
     assert table.loc["gqa", "prob_helps"] > 0.95
 
 
-def test_same_scores_and_seed_give_a_fit_of_the_given_data(fitted):
+def test_same_scores_and_seed_give_a_fit_of_the_given_data(fitted, spec):
     record = fitted.provenance
     assert record["data_checksum"] == fitted.dataset.checksum
-    assert record["spec_checksum"] == SPEC.checksum
+    assert record["spec_checksum"] == spec.checksum
     assert (record["draws"], record["chains"], record["seed"]) == (400, 2, 7)
     assert set(record["seconds"]) == {"compile", "sample", "total"}
 
 
-def test_kept_variables_are_those_of_the_model(fitted, list_dims):
+def test_kept_variables_are_those_of_the_model(fitted, spec, list_dims):
     found = {name: v.dims[2:] for name, v in fitted.draws.items()}
-    assert found == list_dims(fitted.design, SPEC)
+    assert found == list_dims(fitted.design, spec)
 
 
 def test_fitted_draws_survive_a_file(fitted, tmp_path):

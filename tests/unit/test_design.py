@@ -407,8 +407,9 @@ def test_floor_is_two_standard_errors_below_the_lowest_score(small):
     assert floor_of(one_benchmark(small, score=score, se=0.02)) == pytest.approx(0.41)
 
 
-def test_floor_is_never_negative(small):
-    assert floor_of(one_benchmark(small, score=np.linspace(0.01, 0.9, 12), se=0.02)) == 0
+def test_floor_may_be_below_zero(small):
+    score = np.linspace(0.01, 0.9, 12)
+    assert floor_of(one_benchmark(small, score=score, se=0.02)) == pytest.approx(-0.03)
 
 
 def test_missing_error_of_an_accuracy_comes_from_its_items(small):

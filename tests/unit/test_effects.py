@@ -249,11 +249,11 @@ def test_effect_without_curve_and_surface_equals_the_slow_loop(small, build_fake
     np.testing.assert_allclose(found, expected, atol=EXACT)
 
 
-def test_the_surface_moves_the_effect_of_a_part_of_the_mix(small, fake_fit, build_fake_fit):
+def test_the_surface_moves_the_effect_of_a_part_of_the_mix(small, default_fit, build_fake_fit):
     # The probe works: without the surface's weights the same draws tell another effect.
-    flat = build_fake_fit(small, override={"surface": 0.0})
+    flat = build_fake_fit(small, spec=ModelSpec(), override={"surface": 0.0})
     one, other = (
-        contrast_draws(fit, contrast=CONTRASTS[5], by="benchmark") for fit in (fake_fit, flat)
+        contrast_draws(fit, contrast=CONTRASTS[5], by="benchmark") for fit in (default_fit, flat)
     )
     assert np.abs(one - other).max() > 1
 
@@ -535,7 +535,7 @@ def test_family_that_sets_an_effect_alone_is_the_most_influential(small, build_f
     design = fit.design
     # All latent skill beyond scale comes from `bee`: without it nothing speaks of rotary.
     u = np.where(np.array(design.lm_families) == "bee", 5.0, 0.0)
-    zero = dict.fromkeys(("beta", "w", "v", "surface"), 0.0)
+    zero = dict.fromkeys(("beta", "w", "v", "curve"), 0.0)
     fit = build_fake_fit(small, override={**zero, "u": u, "tau_family": 1.0, "rho_family": 0.9})
     fit = build_fake_fit(
         small,
@@ -556,8 +556,10 @@ def jitter(fit, size=0.01, seed=1):
 @pytest.fixture(scope="module")
 def certain_fit(fake_bundled_fit, build_fake_fit):
     """Nearly all prior variance removed, so that only the data's layout decides a verdict."""
-    override = {"beta": jitter(fake_bundled_fit), "tau_beta": 0.2}
-    return build_fake_fit(fake_bundled_fit.dataset, draws=20, override=override)
+    override = {"beta": jitter(fake_bundled_fit), "tau_beta": 0.2, "surface": 0.0}
+    return build_fake_fit(
+        fake_bundled_fit.dataset, spec=fake_bundled_fit.spec, draws=20, override=override
+    )
 
 
 @pytest.fixture(scope="module", params=["partial", "none", "complete"])

@@ -32,20 +32,10 @@ GIVES = {
 }
 
 
-BENT = ModelSpec(code_curve="smooth", interactions="none", unknown_numbers="estimated")
-"""Effects that add up, with a bend of the code share."""
-
-
 @pytest.fixture(scope="module")
-def linear_fit(small, build_fake_fit):
+def linear_fit(small, build_fake_fit, additive):
     """A fit whose mix acts through a straight line only."""
-    return build_fake_fit(small, spec=ModelSpec(code_curve="linear", interactions="none"))
-
-
-@pytest.fixture(scope="module")
-def bent_fit(small, build_fake_fit):
-    """A fit whose code share acts through a bend by task family as well."""
-    return build_fake_fit(small, spec=BENT)
+    return build_fake_fit(small, spec=ModelSpec(**{**additive, "code_curve": "linear"}))
 
 
 def latent_step(fit, receiver, donor):
@@ -77,23 +67,23 @@ def test_swap_on_a_linear_score_is_the_difference_of_two_effects(
 @pytest.mark.parametrize("receiver, donor, sign", [("code_share", "web_share", 1),
                                                    ("web_share", "code_share", -1)])  # fmt: skip
 def test_bend_of_a_swap_is_averaged_over_the_lms_that_can_give(
-    small, bent_fit, receiver, donor, sign
+    small, fake_fit, receiver, donor, sign
 ):
     code = small.lms.set_index("lm").loc[GIVES[donor], "code_share"].to_numpy(float) / 100
-    evaluate = bent_fit.design.code_basis.evaluate
+    evaluate = fake_fit.design.code_basis.evaluate
     bend = (evaluate(code + sign * POINTS / 100) - evaluate(code)).mean(axis=0)
-    weights = bent_fit.draws["curve"].sel(task_family="logic").values
-    b = bent_fit.design.benchmarks.index("proofs")
-    latent = latent_step(bent_fit, receiver, donor)[..., b] + weights @ bend
+    weights = fake_fit.draws["curve"].sel(task_family="logic").values
+    b = fake_fit.design.benchmarks.index("proofs")
+    latent = latent_step(fake_fit, receiver, donor)[..., b] + weights @ bend
     swap = Swap(receiver, donor=donor, points=POINTS)
-    found = contrast_draws(bent_fit, contrast=swap, by="benchmark").sel(target="proofs")
+    found = contrast_draws(fake_fit, contrast=swap, by="benchmark").sel(target="proofs")
     np.testing.assert_allclose(found, brier_points(small) * latent, atol=EXACT)
 
 
 @pytest.mark.parametrize("receiver, donor", [("code_share", "web_share"),
                                              ("web_share", "books_share")])  # fmt: skip
-def test_swap_follows_the_surface_at_the_lms_that_can_give(small, fake_fit, receiver, donor):
-    design, lms = fake_fit.design, small.lms.set_index("lm")
+def test_swap_follows_the_surface_at_the_lms_that_can_give(small, default_fit, receiver, donor):
+    design, lms = default_fit.design, small.lms.set_index("lm")
     b, surface = design.benchmarks.index("proofs"), design.surface
     bend = np.zeros(surface.n_functions)
     for lm in GIVES[donor]:
@@ -105,10 +95,10 @@ def test_swap_follows_the_surface_at_the_lms_that_can_give(small, fake_fit, rece
         row = np.array(design.lms) == lm
         high, low = (surface.evaluate(mix=part[None], rows=row)[0] for part in (moved, mix))
         bend += (high - low) / len(GIVES[donor])
-    weights = fake_fit.draws["surface"].values[..., b]
-    latent = latent_step(fake_fit, receiver, donor)[..., b] + weights @ bend
+    weights = default_fit.draws["surface"].values[..., b]
+    latent = latent_step(default_fit, receiver, donor)[..., b] + weights @ bend
     swap = Swap(receiver, donor=donor, points=POINTS)
-    found = contrast_draws(fake_fit, contrast=swap, by="benchmark").sel(target="proofs")
+    found = contrast_draws(default_fit, contrast=swap, by="benchmark").sel(target="proofs")
     np.testing.assert_allclose(found, brier_points(small) * latent, atol=EXACT)
     assert np.abs(weights @ bend).max() > 0.01
 
@@ -330,14 +320,14 @@ def test_loss_without_any_change_never_starts(quadratic):
     assert (level.tradeoff().loss_starts == 100).all()
 
 
-def test_loss_of_a_fit_starts_at_the_peak_of_its_bend(small, bent_fit, build_fake_fit):
-    evaluate = bent_fit.design.code_basis.evaluate
+def test_loss_of_a_fit_starts_at_the_peak_of_its_bend(small, fake_fit, build_fake_fit):
+    evaluate = fake_fit.design.code_basis.evaluate
     fine = np.linspace(0, 1, 10_001)
     phi = evaluate(fine)[:, 0]
     up = np.sign(phi[5000] - phi[0])
     # `language` peaks inside, `logic` is lowest where `language` is highest.
     override = {"beta": 0.0, "curve": np.array([[up, -up], [0.0, 0.0]])}
-    fit = build_fake_fit(small, spec=BENT, override=override)
+    fit = build_fake_fit(small, override=override)
     found = curve(fit).tradeoff(gain="logic", loss="language").table().loc["loss_starts"]
     peak = 100 * fine[np.argmax(up * phi)]
     assert 0 < peak < 100

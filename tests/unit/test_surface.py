@@ -8,7 +8,6 @@ from bayesmeta.effects import contrast_draws
 from bayesmeta.effects.estimands import build_contrast
 from bayesmeta.effects.scores import surface_change
 from bayesmeta.model import ModelSpec, Priors, build_design_for
-from tests.conftest import make_posterior
 
 KEPT_ERROR = 0.2
 """Largest error of a covariance: the functions drop three percent of the variance on average, and
@@ -84,12 +83,12 @@ def test_a_surface_has_only_facts_that_the_model_knows(bundled):
 
 
 @pytest.mark.parametrize("decision, value", [("code_share", 40.0), ("english_share", 60.0)])
-def test_effects_follow_the_surface(small, decision, value):
+def test_effects_follow_the_surface(small, build_fake_fit, decision, value):
     """On identity-link benchmarks the effect is the change of the functions times their weights."""
     design = build_design_for(small, spec=ModelSpec())
     n = design.surface.n_functions
     weights = np.linspace(-1, 1, n * len(design.benchmarks)).reshape(n, -1)
-    fit = make_posterior(small, override={"surface": weights, "beta": 0.0})
+    fit = build_fake_fit(small, spec=ModelSpec(), override={"surface": weights, "beta": 0.0})
     low, high = (surface_change(design, decision=decision, value=x) for x in (value - 10, value))
     b = design.benchmarks.index("proofs")
     points = 100 * abs(design.outcomes.spread[b]) * ((high - low) @ weights)[:, b].mean()
