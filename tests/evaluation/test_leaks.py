@@ -22,7 +22,10 @@ SPECS = {
     "normal": ModelSpec(likelihood="normal"),
     "beta-binomial": ModelSpec(likelihood="beta-binomial"),
     "random families": ModelSpec(family_effects="random"),
-    "linear code": ModelSpec(code_curve="linear"),
+    "additive": ModelSpec(interactions="none"),
+    "smooth code": ModelSpec(code_curve="smooth", interactions="none"),
+    "estimated": ModelSpec(unknown_numbers="estimated"),
+    "within-between": ModelSpec(family_effects="within-between"),
     "no decisions": ModelSpec(decisions=()),
     "no scaling": ModelSpec(scaling="none"),
     "law": ModelSpec(scaling="chinchilla"),
@@ -82,13 +85,15 @@ def test_training_data_know_no_held_out_score(bundled, scheme, spec):
 
 
 @ANY_SCHEME
+@pytest.mark.parametrize("options", [{}, {"unknown_numbers": "estimated"}], ids=str)
 @pytest.mark.parametrize("name", ["bundled", "small"])
-def test_design_knows_no_held_out_score(request, name, scheme):
+def test_design_knows_no_held_out_score(request, name, scheme, options):
+    spec = ModelSpec(**options)
     dataset = request.getfixturevalue(name)
     for fold in first_folds(dataset, scheme):
         changed = change_held_out(dataset, fold.test, seed=fold.index)
         one, other = (
-            dict(arrays_of(build_design_for(data, spec=ModelSpec(), train=fold.train)))
+            dict(arrays_of(build_design_for(data, spec=spec, train=fold.train)))
             for data in (dataset, changed)
         )
         for path in OWN:
@@ -102,13 +107,12 @@ def test_without_a_fold_the_same_change_is_seen(bundled):
     # The probe works: learned from, the same scores move floors, centres and training data.
     (fold,) = first_folds(bundled, "largest")
     changed = change_held_out(bundled, fold.test, seed=0)
-    one, other = (
-        training_data(build_design_for(data, spec=ModelSpec())) for data in (bundled, changed)
-    )
+    spec = ModelSpec(code_curve="smooth")
+    one, other = (training_data(build_design_for(data, spec=spec)) for data in (bundled, changed))
     moved = {name for name, values in one.items() if (values != other[name]).any()}
     assert moved >= {
         "data_y", "data_floor", "data_location", "data_spread", "data_scale_center",
-        "data_X_center", "data_surface_center",
+        "data_X_center", "data_basis_center", "data_surface_center",
     }  # fmt: skip
 
 

@@ -36,6 +36,9 @@ SPECS = {
     "additive": ModelSpec(interactions="none"),
     "estimated": ModelSpec(unknown_numbers="estimated"),
     "smooth code": ModelSpec(code_curve="smooth", interactions="none"),
+    "estimated with a curve": ModelSpec(
+        code_curve="smooth", interactions="none", unknown_numbers="estimated"
+    ),
     "no scaling": ModelSpec(scaling="none"),
     "no date": ModelSpec(release_date="none"),
     "no covariates": ModelSpec(scaling="none", release_date="none"),
@@ -287,9 +290,14 @@ def test_prior_of_the_law(draw_prior):
     assert slope.min() > 0
 
 
-def test_law_is_centred_on_the_information_of_every_benchmark(small, build_fake_fit):
+@pytest.mark.parametrize("interactions", ["none", "smooth"])
+def test_law_and_surface_are_centred_on_the_information_of_every_benchmark(
+    small, build_fake_fit, interactions
+):
     # All else being zero, the intercept is the weighted mean of the latent values.
-    spec = ModelSpec(scaling="chinchilla", decisions=(), release_date="none")
+    spec = ModelSpec(
+        scaling="chinchilla", decisions=(), release_date="none", interactions=interactions
+    )
     zero = dict.fromkeys(("u", "w", "v"), 0.0)
     override = {**zero, "kappa_law": [1.5, 1.0, 0.5, -0.5]}
     fit = build_fake_fit(small, spec=spec, chains=1, draws=5, override=override)

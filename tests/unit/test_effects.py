@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from bayesmeta import defaults
 from bayesmeta.design import DECISIONS, DOMAINS
@@ -34,6 +34,16 @@ MANY = 4000
 """Draws that put the Monte Carlo error of a share of variance below 0.05 (twice 0.022)."""
 
 DRAWS = [(0, 3), (1, 41)]
+
+ADDITIVE = ModelSpec(code_curve="smooth", interactions="none", unknown_numbers="estimated")
+"""Effects that add up, a bend of the code share, and undisclosed facts that are parameters."""
+
+SPECS = {
+    "default": ModelSpec(),
+    "additive": ADDITIVE,
+    "surface beside unknowns": ModelSpec(unknown_numbers="estimated"),
+    "curve beside surface": ModelSpec(code_curve="smooth"),
+}
 
 
 class Slow:
@@ -64,14 +74,30 @@ class Slow:
             columns = np.column_stack([columns, n, d, (n - np.log(7e9)) * (d - np.log(1e12))])
         return raw - columns @ np.linalg.lstsq(columns, raw, rcond=None)[0]
 
-    def mix_of(self, i):
-        """Recorded shares, the rest in the proportions of the family's unknown mix."""
+    def typical_mix(self):
+        """Mean of the families' mean mixes; no part is rarer than one percent."""
+        full = self.lms.dropna(subset=list(DOMAINS[:-1]))
+        mixes = full[list(DOMAINS[:-1])].astype(float) / 100
+        mixes[DOMAINS[-1]] = 1 - mixes.sum(axis=1)
+        typical = mixes.groupby(full["lm_family"]).mean().mean().clip(lower=0.01).to_numpy()
+        return typical / typical.sum()
+
+    def typical_number(self, decision):
+        """Mean of the families' means on the scale of the prior, standardised."""
+        (term,) = (term for term in self.design.terms if term.decision == decision)
+        known = self.lms[decision].astype(float)
+        is_share = DECISIONS[decision].kind == "share"
+        means = (known / 100 if is_share else np.log2(known)).groupby(self.lms["lm_family"]).mean()
+        typical = expit(logit(means.clip(0.02, 0.98)).mean()) if is_share else means.mean()
+        return (typical - term.center) / term.unit
+
+    def mix_of(self, i, *, typical=False):
+        """Recorded shares, the rest as in the family's unknown mix, or in a typical one."""
         shares = [self.lms.loc[i, domain] / 100 for domain in DOMAINS[:-1]]
         if not np.isnan(shares).any():
             return np.array([*shares, 1 - sum(shares)])
-        if self.fit.spec.unknown_numbers == "typical":
-            unknown = self.design.mix.typical
-        else:
+        unknown = self.typical_mix()
+        if not typical and "mix_unknown" in self.value:
             group = self.design.mix.group_names.index(self.lms.loc[i, "lm_family"])
             unknown = self.value["mix_unknown"][group]
         blank = np.isnan([*shares, np.nan])
@@ -79,15 +105,36 @@ class Slow:
         filled = unknown / unknown[blank].sum() * (1 - known)
         return np.where(blank, filled, [*shares, 0])
 
-    def row_of(self, i, settings):
-        """Columns of the matrix of one lm and its mix, some decisions set."""
-        mix = self.mix_of(i)
+    def changed_mix(self, i, settings, *, typical=False):
+        """The mix of one lm with some parts set, the others in proportion."""
+        mix = self.mix_of(i, typical=typical)
         for domain, percent in settings.items():
             if domain in DOMAINS:
                 k = DOMAINS.index(domain)
                 rest = mix.sum() - mix[k]
                 mix = mix * (1 - percent / 100) / rest
                 mix[k] = percent / 100
+        return mix
+
+    def surface_part(self, i, b, settings):
+        """Every function of the surface at one lm, times its weight."""
+        design, surface = self.design, self.design.surface
+        (k,) = design.columns_of("english_share")
+        english = self.row_of(i, settings)[0][k]
+        if "x_unknown" in self.value and "english_share" not in settings:
+            # The surface knows no draw of an undisclosed fact: it stands at the mean.
+            english = 0.0 if pd.isna(self.lms.loc[i, "english_share"]) else english
+        mix = self.changed_mix(i, settings, typical=True)
+        row = np.arange(len(self.lms)) == i
+        phi = surface.evaluate(mix=mix[None], english=np.array([english]), rows=row)[0]
+        return sum(
+            self.value["surface"][j, b] * (phi[j] - design.surface_center[b, j])
+            for j in range(len(phi))
+        )
+
+    def row_of(self, i, settings):
+        """Columns of the matrix of one lm and its code share, some decisions set."""
+        mix = self.changed_mix(i, settings)
         row = []
         for term in self.design.terms:
             if term.decision == "mix":
@@ -98,31 +145,23 @@ class Slow:
             if decision.kind == "categorical":
                 word = "undisclosed" if pd.isna(word) else decision.level_of(word)
                 row.append(float(word == term.level))
-            elif pd.isna(word) and self.fit.spec.unknown_numbers == "typical":
-                row.append(self.design.X[i, self.design.terms.index(term)])
             elif pd.isna(word):
                 family = self.lms.loc[i, "lm_family"]
                 name = f"{term.decision}:{family}"
-                row.append(self.value["x_unknown"][self.design.missing.names.index(name)])
+                names = self.design.missing.names
+                row.append(
+                    self.value["x_unknown"][names.index(name)]
+                    if "x_unknown" in self.value
+                    else self.typical_number(term.decision)
+                )
             else:
                 x = np.log2(word) if decision.kind == "numeric" else word / 100
                 row.append((x - term.center) / term.unit)
-        return row, mix
-
-    def bend(self, i, b, row, mix):
-        """What the surface adds, from the functions at one lm."""
-        design = self.design
-        english = row[[term.decision for term in design.terms].index("english_share")]
-        here = np.arange(len(design.lms)) == i
-        values = design.surface.evaluate(mix=mix[None], english=np.array([english]), rows=here)[0]
-        weights = self.value["surface"][:, b]
-        return sum(
-            weights[k] * (values[k] - design.surface_center[b, k]) for k in range(len(values))
-        )
+        return row, mix[DOMAINS.index("code_share")]
 
     def score(self, i, b, settings):
         design, value = self.design, self.value
-        row, mix = self.row_of(i, settings)
+        row, code = self.row_of(i, settings)
         eta = value["alpha"][b] + self.family_part[i, b]
         for k, name in enumerate(design.scale_terms):
             assert design.scale_terms[k] == name
@@ -132,12 +171,12 @@ class Slow:
         for k, x in enumerate(row):
             eta += value["beta"][k, b] * (x - design.X_center[b, k])
         if design.code_basis is not None:
-            phi = design.code_basis.evaluate(mix[[DOMAINS.index("code_share")]])[0]
+            phi = design.code_basis.evaluate(np.array([code]))[0]
             t = design.task_family_index[b]
             for j in range(len(phi)):
                 eta += value["curve"][j, t] * (phi[j] - design.basis_center[b, j])
         if design.surface is not None:
-            eta += self.bend(i, b, row, mix)
+            eta += self.surface_part(i, b, settings)
         outcomes = design.outcomes
         if outcomes.is_logistic[b]:
             return outcomes.floor[b] + (1 - outcomes.floor[b]) * expit(eta)
@@ -178,45 +217,50 @@ CONTRASTS = [
 
 @pytest.mark.parametrize("contrast", [CONTRASTS[0], CONTRASTS[5]], ids=lambda c: c.label)
 @pytest.mark.parametrize("pooling", ["none", "complete"])
-def test_effect_under_the_law_equals_the_slow_loop(
-    small, build_fake_fit, additive, contrast, pooling
-):
-    spec = ModelSpec(**additive, scaling="chinchilla", pooling=pooling)
-    fit = build_fake_fit(small, spec=spec)
+@pytest.mark.parametrize("base", [ModelSpec(), ADDITIVE], ids=["default", "additive"])
+def test_effect_under_the_law_equals_the_slow_loop(small, build_fake_fit, contrast, pooling, base):
+    fit = build_fake_fit(small, spec=replace(base, scaling="chinchilla", pooling=pooling))
     found = contrast_draws(fit, contrast=contrast, by="benchmark").values[0, 3]
     slow = Slow(fit, 0, 3)
     expected = slow.effect(contrast.decision, contrast.level, contrast.reference)
     np.testing.assert_allclose(found, expected, atol=EXACT)
 
 
+@pytest.fixture(scope="module", params=SPECS.values(), ids=SPECS.keys())
+def fit_of_any_form(request, small, build_fake_fit):
+    """A fit for every way in which the mix may act and its gaps be filled."""
+    return build_fake_fit(small, spec=request.param)
+
+
 @pytest.mark.parametrize("contrast", CONTRASTS, ids=lambda contrast: contrast.label)
 @pytest.mark.parametrize("draw", DRAWS)
-def test_effect_equals_the_slow_loop(fake_fit, contrast, draw):
-    found = contrast_draws(fake_fit, contrast=contrast, by="benchmark").values[draw]
-    slow = Slow(fake_fit, *draw)
+def test_effect_equals_the_slow_loop(fit_of_any_form, contrast, draw):
+    found = contrast_draws(fit_of_any_form, contrast=contrast, by="benchmark").values[draw]
+    slow = Slow(fit_of_any_form, *draw)
     expected = slow.effect(contrast.decision, contrast.level, contrast.reference)
     np.testing.assert_allclose(found, expected, atol=EXACT)
 
 
-@pytest.mark.parametrize("contrast", CONTRASTS, ids=lambda contrast: contrast.label)
-def test_effect_with_a_surface_equals_the_slow_loop(default_fit, contrast):
-    found = contrast_draws(default_fit, contrast=contrast, by="benchmark").values[1, 41]
-    slow = Slow(default_fit, 1, 41)
-    expected = slow.effect(contrast.decision, contrast.level, contrast.reference)
-    np.testing.assert_allclose(found, expected, atol=EXACT)
-
-
-def test_effect_without_a_curve_equals_the_slow_loop(small, build_fake_fit, additive):
-    fit = build_fake_fit(small, spec=ModelSpec(**{**additive, "code_curve": "linear"}))
+def test_effect_without_curve_and_surface_equals_the_slow_loop(small, build_fake_fit):
+    fit = build_fake_fit(small, spec=ModelSpec(code_curve="linear", interactions="none"))
     contrast = Contrast("code_share", 40.0, 10.0)
     found = contrast_draws(fit, contrast=contrast, by="benchmark").values[0, 3]
     expected = Slow(fit, 0, 3).effect("code_share", 40.0, 10.0)
     np.testing.assert_allclose(found, expected, atol=EXACT)
 
 
-def test_mean_score_is_the_average_over_all_lms(fake_fit):
-    found = mean_score_at(fake_fit, decision="attention", value="gqa")[1, 7]
-    slow = Slow(fake_fit, 1, 7)
+def test_the_surface_moves_the_effect_of_a_part_of_the_mix(small, default_fit, build_fake_fit):
+    # The probe works: without the surface's weights the same draws tell another effect.
+    flat = build_fake_fit(small, spec=ModelSpec(), override={"surface": 0.0})
+    one, other = (
+        contrast_draws(fit, contrast=CONTRASTS[5], by="benchmark") for fit in (default_fit, flat)
+    )
+    assert np.abs(one - other).max() > 1
+
+
+def test_mean_score_is_the_average_over_all_lms(fit_of_any_form):
+    found = mean_score_at(fit_of_any_form, decision="attention", value="gqa")[1, 7]
+    slow = Slow(fit_of_any_form, 1, 7)
     for b, sign in enumerate((1, 1, -1, 1)):
         scores = [slow.score(i, b, {"attention": "gqa"}) for i in range(12)]
         assert found[b] == pytest.approx(100 * sign * np.mean(scores), abs=EXACT)
@@ -638,11 +682,11 @@ def test_curve_table_summarises_every_point(fake_fit):
 @pytest.fixture(scope="module")
 def peaked_fit(small, build_fake_fit):
     """The code share acts only through one bend by task family: `language` peaks, `logic` dips."""
-    fit = build_fake_fit(small)
+    fit = build_fake_fit(small, spec=ADDITIVE)
     phi = fit.design.code_basis.evaluate(np.array([0.0, 0.5, 1.0]))[:, 0]
     up = np.sign(phi[1] - phi[0])
     weights = np.array([[up, -up], [0.0, 0.0]])
-    return build_fake_fit(small, override={"beta": 0.0, "curve": weights})
+    return build_fake_fit(small, spec=ADDITIVE, override={"beta": 0.0, "curve": weights})
 
 
 def test_optimum_is_where_the_bend_is_highest(peaked_fit):

@@ -80,6 +80,29 @@ def test_bend_of_a_swap_is_averaged_over_the_lms_that_can_give(
     np.testing.assert_allclose(found, brier_points(small) * latent, atol=EXACT)
 
 
+@pytest.mark.parametrize("receiver, donor", [("code_share", "web_share"),
+                                             ("web_share", "books_share")])  # fmt: skip
+def test_swap_follows_the_surface_at_the_lms_that_can_give(small, default_fit, receiver, donor):
+    design, lms = default_fit.design, small.lms.set_index("lm")
+    b, surface = design.benchmarks.index("proofs"), design.surface
+    bend = np.zeros(surface.n_functions)
+    for lm in GIVES[donor]:
+        mix = lms.loc[lm, list(DOMAINS[:-1])].to_numpy(float) / 100
+        mix = np.append(mix, 1 - mix.sum())
+        moved = mix.copy()
+        moved[DOMAINS.index(receiver)] += POINTS / 100
+        moved[DOMAINS.index(donor)] -= POINTS / 100
+        row = np.array(design.lms) == lm
+        high, low = (surface.evaluate(mix=part[None], rows=row)[0] for part in (moved, mix))
+        bend += (high - low) / len(GIVES[donor])
+    weights = default_fit.draws["surface"].values[..., b]
+    latent = latent_step(default_fit, receiver, donor)[..., b] + weights @ bend
+    swap = Swap(receiver, donor=donor, points=POINTS)
+    found = contrast_draws(default_fit, contrast=swap, by="benchmark").sel(target="proofs")
+    np.testing.assert_allclose(found, brier_points(small) * latent, atol=EXACT)
+    assert np.abs(weights @ bend).max() > 0.01
+
+
 def test_swap_on_an_accuracy_moves_every_lm_from_where_it_is(linear_fit):
     design = linear_fit.design
     b = design.benchmarks.index("recall")
