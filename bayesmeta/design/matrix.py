@@ -24,6 +24,7 @@ from bayesmeta.design.scale import (
     LOG_D_UNIT,
     LOG_N_UNIT,
     SCALE_TERMS,
+    family_means,
     orthonormal_basis,
     scale_covariates,
 )
@@ -32,7 +33,7 @@ from bayesmeta.design.terms import (
     MIX_UNIT,
     MissingNumbers,
     Term,
-    encode,
+    encode_decisions,
     list_missing_numbers,
 )
 from bayesmeta.design.unknown import UnknownChoices, build_unknown_choices
@@ -258,16 +259,13 @@ def build_design(
     lms, outcomes = dataset.lms, build_outcomes(dataset, train=train, counts=counts)
     wanted = [DECISIONS[name] for name in DECISIONS if name in decisions]
     mix = build_mix(lms) if any(decision.in_mix for decision in wanted) else None
-    blocks = [
-        encode(lms, decision, sum_unknown=sum_unknown) for decision in wanted if not decision.in_mix
-    ]
-    if mix is not None:
-        mix = mix if estimate_unknown else mix.at_typical()
-        parts = tuple(Term("mix", domain, unit=MIX_UNIT) for domain in mix.domains)
-        blocks.append((parts, mix.known / MIX_UNIT))
-    blocks = [block for block in blocks if block[0]]
-    terms = tuple(term for block, _ in blocks for term in block)
-    X = np.column_stack([np.empty((len(lms), 0)), *(columns for _, columns in blocks)])
+    if mix is not None and not estimate_unknown:
+        mix = mix.at_typical()
+    terms, X = encode_decisions(lms, wanted, mix, sum_unknown=sum_unknown)
+    missing = list_missing_numbers(lms, terms, X)
+    if not estimate_unknown:
+        X = missing.fill(X)
+        missing = list_missing_numbers(lms, terms, X)
     weight = outcomes.information(n_lms=len(lms))
     learned_from = np.bincount(outcomes.lm_index[outcomes.train], minlength=len(lms)) > 0
     covariates = pd.DataFrame(scale_covariates(lms), columns=list(SCALE_TERMS))
@@ -277,10 +275,6 @@ def build_design(
     loading, free_decision, names = _loading(terms)
     has_code = mix is not None and "code_share" in mix.domains
     basis = build_code_basis() if code_curve and has_code else None
-    missing = list_missing_numbers(lms, terms, X)
-    if not estimate_unknown:
-        X = missing.fill(X)
-        missing = list_missing_numbers(lms, terms, X)
     surface = (
         _build_surface(lms, covariates, mix, terms, X, lengths=surface_lengths)
         if surface_lengths
@@ -302,7 +296,7 @@ def build_design(
         scale=scale,
         scale_center=_weighted_mean(scale, weight),
         scale_basis=orthonormal_basis(projected, rows=learned_from),
-        between=_family_means(projected, families=lms["lm_family"]),
+        between=family_means(projected, families=lms["lm_family"]),
         between_terms=tuple(projected_names),
         log_scale=covariates.to_numpy()[:, :2] * (LOG_N_UNIT, LOG_D_UNIT) if law else None,
         terms=terms,
@@ -363,12 +357,6 @@ def _check_names(decisions: Sequence[str]) -> None:
                 f"decision '{name}' is not known.{suggest(name, DECISIONS)} Allowed: "
                 f"{listing(DECISIONS)}. Correct the name or leave it out."
             )
-
-
-def _family_means(columns: NDArray[np.float64], *, families: pd.Series) -> NDArray[np.float64]:
-    """Give every lm the means of its family, less their mean over families; (lm, column)."""
-    means = pd.DataFrame(columns).groupby(families.to_numpy()).transform("mean").to_numpy()
-    return (means - means[~families.duplicated().to_numpy()].mean(axis=0)).astype(np.float64)
 
 
 def _weighted_mean(

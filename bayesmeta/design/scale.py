@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["LOG_D_UNIT", "LOG_N_UNIT", "SCALE_TERMS", "orthonormal_basis", "scale_covariates"]
+__all__ = [
+    "LOG_D_UNIT",
+    "LOG_N_UNIT",
+    "SCALE_TERMS",
+    "family_means",
+    "orthonormal_basis",
+    "scale_covariates",
+]
 
 SCALE_TERMS: tuple[str, ...] = ("n_params", "n_tokens", "n_params_x_n_tokens", "released")
 """Logarithms of size and data, their product, and the release date, in this order."""
@@ -30,6 +37,12 @@ def scale_covariates(lms: pd.DataFrame) -> NDArray[np.float64]:
     mean = np.nanmean(years) if not np.isnan(years).all() else 0.0
     columns = [size, data, size * data, np.nan_to_num(years - mean)]
     return np.column_stack(columns).astype(np.float64)
+
+
+def family_means(columns: NDArray[np.float64], *, families: pd.Series) -> NDArray[np.float64]:
+    """Give every lm the means of its family, less their mean over families; (lm, column)."""
+    means = pd.DataFrame(columns).groupby(families.to_numpy()).transform("mean").to_numpy()
+    return (means - means[~families.duplicated().to_numpy()].mean(axis=0)).astype(np.float64)
 
 
 def orthonormal_basis(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayesmeta.design.composition import Mix
 from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
 
 __all__ = [
     "MIX_UNIT",
     "MissingNumbers",
     "Term",
-    "encode",
+    "encode_decisions",
     "list_missing_numbers",
     "standardise",
     "transform",
@@ -95,7 +97,7 @@ def standardise(value: float, *, term: Term, kind: str) -> float:
     return (float(transform(np.array(value), kind=kind)) - term.center) / term.unit
 
 
-def encode(
+def _encode(
     lms: pd.DataFrame, decision: Decision, *, sum_unknown: bool
 ) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
     """Encode one decision as columns of the matrix.
@@ -132,6 +134,23 @@ def encode(
         return nothing
     term = Term(decision.name, center=float(np.nanmean(raw)), unit=float(np.nanstd(raw)))
     return (term,), ((raw - term.center) / term.unit)[:, None]
+
+
+def encode_decisions(
+    lms: pd.DataFrame, decisions: Sequence[Decision], mix: Mix | None, *, sum_unknown: bool
+) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
+    """Put the columns of all decisions side by side, the parts of the mix last; (lm, term)."""
+    blocks = [
+        _encode(lms, decision, sum_unknown=sum_unknown)
+        for decision in decisions
+        if not decision.in_mix
+    ]
+    if mix is not None:
+        parts = tuple(Term("mix", domain, unit=MIX_UNIT) for domain in mix.domains)
+        blocks.append((parts, mix.known / MIX_UNIT))
+    terms = tuple(term for block, _ in blocks for term in block)
+    columns = [columns for _, columns in blocks]
+    return terms, np.column_stack([np.empty((len(lms), 0)), *columns])
 
 
 def list_missing_numbers(
