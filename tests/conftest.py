@@ -139,7 +139,9 @@ def dims_of(design, spec):
         dims["released_slope"] = ()
     if design.terms:
         dims["beta"] = ("term", "benchmark")
-        dims |= {} if spec.pooling == "none" else {"tau_beta": ("decision",)}
+        if spec.pooling != "none":
+            extra = {"horseshoe": "tau_beta_overall", "r2d2": "r2_beta"}.get(spec.shrinkage)
+            dims |= {"tau_beta": ("decision",)} | ({extra: ()} if extra else {})
     if design.missing.names:
         dims["x_unknown"] = ("unknown",)
     if design.mix is not None and len(design.mix.rows):

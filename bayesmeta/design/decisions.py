@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from bayesmeta.data.schema import MIX_COLUMNS
 
 __all__ = ["DECISIONS", "DEFAULT_DECISIONS", "UNDISCLOSED", "Decision"]
+
+DISCLOSURE = "disclosure"
+"""Whether anything is said of the training mix. It follows from the shares and has no column."""
 
 UNDISCLOSED = "undisclosed"
 """The level of an lm whose choice is not recorded; its effect is reported, never absorbed."""
@@ -19,7 +24,7 @@ class Decision:
     Parameters
     ----------
     name
-        Column of the table of lms.
+        Column of the table of lms, or `disclosure`, which follows from the shares.
     kind
         `categorical`; `numeric`, which enters as its base-2 logarithm; or `share`, in percent of
         the training tokens.
@@ -43,6 +48,30 @@ class Decision:
     def in_mix(self) -> bool:
         """Whether it is a part of the composition of the training data."""
         return self.name in MIX_COLUMNS
+
+    def read(self, lms: pd.DataFrame) -> pd.Series:
+        """Read what is recorded of every lm: words, or numbers in the units of the table.
+
+        Parameters
+        ----------
+        lms
+            The table of lms.
+
+        Returns
+        -------
+        pandas.Series
+            With the index of the table; missing where nothing is recorded.
+
+        Examples
+        --------
+        >>> from bayesmeta.data import load_dataset
+        >>> DECISIONS["disclosure"].read(load_dataset().lms).value_counts().to_dict()
+        {'disclosed': 75, 'withheld': 17}
+        """
+        if self.name != DISCLOSURE:
+            return lms[self.name]
+        some = lms[list(MIX_COLUMNS)].notna().any(axis=1)
+        return some.map({True: "disclosed", False: "withheld"})
 
     def level_of(self, word: str) -> str:
         """Translate a recorded word into the level that the model uses."""
@@ -69,6 +98,7 @@ DECISIONS: dict[str, Decision] = {
         Decision("reference_share", "share", step=10.0),
         Decision("academic_share", "share", step=10.0),
         Decision("english_share", "share", step=10.0),
+        Decision(DISCLOSURE, "categorical"),
         Decision("context_length", "numeric", step=2.0),
         Decision("mlp_ratio", "numeric", step=2.0),
     )

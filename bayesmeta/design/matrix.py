@@ -26,6 +26,7 @@ from bayesmeta.design.scale import (
     SCALE_TERMS,
     family_means,
     orthonormal_basis,
+    scale_bends,
     scale_covariates,
 )
 from bayesmeta.design.surface import Surface, build_surface
@@ -64,9 +65,10 @@ class Design:
     scale, scale_center
         Covariates, shape (lm, scale_term), and their centre, shape (benchmark, scale_term).
     scale_basis
-        Orthonormal basis of the intercept and the scale covariates over the lms with a score to
-        learn from, zero for the others, shape (lm, 1 + scale_term). Family and lm effects are made
-        orthogonal to it, so that those of held-out lms stay free.
+        Orthonormal basis of the intercept, the scale covariates and, with a surface, their squares
+        and products over the lms with a score to learn from, zero for the others, shape (lm,
+        column). Family and lm effects are made orthogonal to it, so that those of held-out lms stay
+        free.
     between, between_terms
         Scale covariates averaged over the lms of every family, shape (lm, between_term), and
         their names.
@@ -280,6 +282,10 @@ def build_design(
         if surface_lengths
         else None
     )
+    spanned = projected
+    if surface is not None:
+        bends = scale_bends(covariates[projected_names], rows=learned_from)
+        spanned = np.column_stack([projected, bends])
     families = tuple(dict.fromkeys(lms["lm_family"]))
     benchmarks = dataset.benchmarks
     task_families = tuple(dict.fromkeys(benchmarks["task_family"]))
@@ -295,7 +301,7 @@ def build_design(
         scale_terms=tuple(scale_terms),
         scale=scale,
         scale_center=_weighted_mean(scale, weight),
-        scale_basis=orthonormal_basis(projected, rows=learned_from),
+        scale_basis=orthonormal_basis(spanned, rows=learned_from),
         between=family_means(projected, families=lms["lm_family"]),
         between_terms=tuple(projected_names),
         log_scale=covariates.to_numpy()[:, :2] * (LOG_N_UNIT, LOG_D_UNIT) if law else None,

@@ -12,6 +12,7 @@ __all__ = [
     "SCALE_TERMS",
     "family_means",
     "orthonormal_basis",
+    "scale_bends",
     "scale_covariates",
 ]
 
@@ -23,6 +24,10 @@ N_REFERENCE, D_REFERENCE = 7e9, 1e12
 
 LOG_N_UNIT, LOG_D_UNIT = 1.6, 1.3
 """Units of the log scale covariates: about their standard deviations over public lms."""
+
+LMS_PER_COLUMN = 5
+"""Fewest lms for each column of a basis with bends: one that spans nearly all lms leaves nothing of
+their family effects."""
 
 
 def scale_covariates(lms: pd.DataFrame) -> NDArray[np.float64]:
@@ -37,6 +42,30 @@ def scale_covariates(lms: pd.DataFrame) -> NDArray[np.float64]:
     mean = np.nanmean(years) if not np.isnan(years).all() else 0.0
     columns = [size, data, size * data, np.nan_to_num(years - mean)]
     return np.column_stack(columns).astype(np.float64)
+
+
+def scale_bends(covariates: pd.DataFrame, *, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Build squares of size, data and date, and products of the date with the other two.
+
+    Parameters
+    ----------
+    covariates
+        Covariates that enter, by name, shape (lm, covariate).
+    rows
+        Lms with a score to learn from, shape (lm,).
+
+    Returns
+    -------
+    ndarray
+        Columns, shape (lm, bend); zeros where the lms are too few for all of them.
+    """
+    names = [name for name in ("n_params", "n_tokens", "released") if name in covariates]
+    pairs = [(a, b) for k, a in enumerate(names) for b in names[k:]]
+    size_by_data = ("n_params", "n_tokens")  # a covariate already
+    bends = [covariates[a] * covariates[b] for a, b in pairs if (a, b) != size_by_data]
+    out = np.column_stack([np.empty((len(covariates), 0)), *bends])
+    enough = rows.sum() >= LMS_PER_COLUMN * (1 + covariates.shape[1] + out.shape[1])
+    return out if enough else np.zeros(out.shape)
 
 
 def family_means(columns: NDArray[np.float64], *, families: pd.Series) -> NDArray[np.float64]:

@@ -118,7 +118,7 @@ def _encode(
     """
     nothing: tuple[tuple[Term, ...], NDArray[np.float64]] = ((), np.empty((len(lms), 0)))
     if decision.kind == "categorical":
-        words = lms[decision.name].astype(object)
+        words = decision.read(lms).astype(object)
         level = words.map(lambda word: UNDISCLOSED if pd.isna(word) else decision.level_of(word))
         levels = sorted(set(level), key=lambda name: (name == UNDISCLOSED, name))
         if len(set(levels) - {UNDISCLOSED}) < 2:
@@ -129,7 +129,7 @@ def _encode(
         if sum_unknown:
             columns[level == UNDISCLOSED] = np.nan
         return tuple(Term(decision.name, name) for name in levels), columns
-    raw = transform(lms[decision.name].to_numpy(float), kind=decision.kind)
+    raw = transform(decision.read(lms).to_numpy(float), kind=decision.kind)
     if np.isnan(raw).all() or np.nanstd(raw) == 0:
         return nothing
     term = Term(decision.name, center=float(np.nanmean(raw)), unit=float(np.nanstd(raw)))
@@ -181,7 +181,7 @@ def list_missing_numbers(
 def _unknown_prior(lms: pd.DataFrame, term: Term) -> tuple[float, float]:
     """Centre an unknown on the known values of the other families, each counted once."""
     kind = DECISIONS[term.decision].kind
-    known = transform(lms[term.decision].to_numpy(float), kind=kind)
+    known = transform(DECISIONS[term.decision].read(lms).to_numpy(float), kind=kind)
     by_family = pd.Series(known).groupby(lms["lm_family"].to_numpy()).mean().dropna().to_numpy()
     if kind == "share":
         clipped = np.clip(by_family, 0.02, 0.98)

@@ -84,7 +84,10 @@ def build_unknown_choices(
     names = list(dict.fromkeys(d for d, level in columns if level and d in DECISIONS))
     table = pd.DataFrame(
         {
-            name: ["" if pd.isna(word) else DECISIONS[name].level_of(word) for word in lms[name]]
+            name: [
+                "" if pd.isna(word) else DECISIONS[name].level_of(word)
+                for word in DECISIONS[name].read(lms)
+            ]
             for name in names
         },
         dtype=object,

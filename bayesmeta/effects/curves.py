@@ -207,7 +207,7 @@ def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") ->
             f"{listing(numeric)}."
         )
     check_by(by)
-    recorded = fit.dataset.lms[decision].dropna().to_numpy(float)
+    recorded = found.read(fit.dataset.lms).dropna().to_numpy(float)
     grid = _SHARE_GRID if found.kind == "share" else np.geomspace(
         recorded.min(), recorded.max(), _N_GRID
     )  # fmt: skip

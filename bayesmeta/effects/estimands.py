@@ -195,7 +195,7 @@ def default_contrasts(fit: Fit, *, decision: str) -> tuple[Contrast, ...]:
         In the order of the levels.
     """
     found = find_decision(fit, name=decision)
-    column = fit.dataset.lms[decision]
+    column = found.read(fit.dataset.lms)
     if found.kind == "categorical":
         words = column.map(lambda word: UNDISCLOSED if pd.isna(word) else found.level_of(word))
         counts = words[words != UNDISCLOSED].value_counts()

@@ -122,7 +122,7 @@ def count_support(fit: Fit, *, contrast: Asked) -> dict[str, Any]:
     decision = DECISIONS[contrast.decision]
     lms = fit.dataset.lms
     lms = lms[lms["lm"].isin(fit.dataset.scores["lm"])]
-    value, family = lms[contrast.decision], lms["lm_family"]
+    value, family = decision.read(lms), lms["lm_family"]
     if decision.kind == "categorical":
         level = value.map(lambda word: UNDISCLOSED if pd.isna(word) else decision.level_of(word))
         sides = {format_level(side): level == side for side in (contrast.level, contrast.reference)}
@@ -253,7 +253,7 @@ def _is_extrapolation(fit: Fit, *, contrast: Asked) -> bool:
         return len(np.unique(families)) < defaults.FAMILIES_WEAK
     if DECISIONS[contrast.decision].kind == "categorical":
         return False
-    recorded = fit.dataset.lms[contrast.decision].astype(float)
+    recorded = DECISIONS[contrast.decision].read(fit.dataset.lms).astype(float)
     values = float(contrast.level), float(contrast.reference)
     return min(values) < recorded.min() or max(values) > recorded.max()
 

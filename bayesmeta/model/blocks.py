@@ -29,6 +29,9 @@ Tensor = Any
 
 Data = Mapping[str, Tensor]
 
+_HALF_NORMAL_MEDIAN = 0.6745
+"""Median of a standard half-normal distribution."""
+
 N_CENTERED = 2
 """Slopes of size and data are centred; the product and the date, weakly informed, are not."""
 
@@ -154,7 +157,7 @@ def _free_effects(design: Design, spec: ModelSpec) -> Tensor:
     priors, shape = spec.priors, (design.loading.shape[1], len(design.benchmarks))
     if spec.pooling == "none":
         return priors.beta_sd * pm.Normal("z_beta", shape=shape)
-    tau = _scale("tau_beta", priors.beta_tau, priors.beta_tau_log_sd, dims="decision")
+    tau = _decision_scales(spec, n_decisions=len(design.decisions))
     tau = tau[design.free_decision][:, None]
     if spec.pooling == "complete":
         return tau * pm.Normal("z_beta_mean", shape=(shape[0], 1)) * np.ones(shape[1])
@@ -164,6 +167,25 @@ def _free_effects(design: Design, spec: ModelSpec) -> Tensor:
         + priors.beta_ratio * z_task[:, design.task_family_index]
         + priors.beta_ratio * pm.Normal("z_beta", shape=shape)
     )
+
+
+def _decision_scales(spec: ModelSpec, *, n_decisions: int) -> Tensor:
+    """Scale of every decision's effects, under one of several regularising priors; (decision,)."""
+    priors, dims = spec.priors, "decision"
+    if spec.shrinkage == "log-normal":
+        return _scale("tau_beta", priors.beta_tau, priors.beta_tau_log_sd, dims=dims)
+    if spec.shrinkage == "half-normal":
+        return pm.HalfNormal("tau_beta", priors.beta_tau / _HALF_NORMAL_MEDIAN, dims=dims)
+    if spec.shrinkage == "horseshoe":
+        overall = pm.HalfCauchy("tau_beta_overall", priors.beta_tau)
+        wanted = overall * pm.HalfCauchy("z_tau_beta", 1.0, shape=n_decisions)
+        tau = wanted / pt.sqrt(1 + (wanted / priors.beta_slab) ** 2)
+        return pm.Deterministic("tau_beta", tau, dims=dims)
+    count = priors.beta_r2_count
+    r2 = pm.Beta("r2_beta", priors.beta_r2 * count, (1 - priors.beta_r2) * count)
+    parts = pm.Dirichlet("z_tau_beta", np.ones(n_decisions))
+    variance = priors.unexplained_variance * r2 / (1 - r2) * parts
+    return pm.Deterministic("tau_beta", pt.sqrt(variance), dims=dims)
 
 
 def curve_block(design: Design, spec: ModelSpec, data: Data, mix: Tensor) -> Tensor:

@@ -46,6 +46,10 @@ class Priors:
     beta_tau, beta_tau_log_sd
         Decisions: scale of each decision's effects. The median moves a mid-range score by two to
         three points, which keeps nearly all prior effects within 15 points.
+    beta_slab, beta_r2, beta_r2_count
+        Decisions under the other forms of `shrinkage`: largest scale of a regularised horseshoe;
+        mean and count of the beta prior of the share of the latent variance, beyond scale, that
+        the decisions explain.
     beta_ratio
         Deviation of a task family, and of a benchmark in it, as a fraction of that scale.
     surface_length, surface_tau, surface_tau_log_sd
@@ -101,6 +105,9 @@ class Priors:
     kappa_tau_log_sd: float = 0.5
     beta_tau: float = 0.1
     beta_tau_log_sd: float = 0.7
+    beta_slab: float = 0.5
+    beta_r2: float = 0.33
+    beta_r2_count: float = 3.0
     beta_ratio: float = 0.5
     surface_length: tuple[float, ...] = (2.0, 1.5, 3.0, 1.2, 2.5)
     surface_tau: tuple[float, ...] = (0.35, 0.35, 0.35)
@@ -136,6 +143,11 @@ class Priors:
         """
         spread = math.sqrt(1 + 2 * self.beta_ratio**2)
         return self.beta_tau * math.exp(self.beta_tau_log_sd**2) * spread
+
+    @property
+    def unexplained_variance(self) -> float:
+        """Typical latent variance between lms of the same scale, that of families included."""
+        return math.exp(2 * self.tau_family_log) + self.sigma**2
 
     @property
     def curve_sd(self) -> float:

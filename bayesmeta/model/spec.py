@@ -23,6 +23,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "scaling": ("loglinear", "chinchilla", "none"),
     "family_effects": ("orthogonal", "random", "within-between", "none"),
     "pooling": ("partial", "none", "complete"),
+    "shrinkage": ("log-normal", "half-normal", "horseshoe", "r2d2"),
     "code_curve": ("smooth", "linear"),
     "interactions": ("smooth", "none"),
     "release_date": ("linear", "none"),
@@ -66,6 +67,12 @@ class ModelSpec:
         and of benchmarks, with a learned scale; `none`: independent effects whose fixed prior has
         the same variance; `complete`: one effect for all benchmarks. The code curve follows, by
         task family.
+    shrinkage
+        Prior of the scales of the decisions' effects, learned unless `pooling` is `none`.
+        `log-normal`; `half-normal` with the same median; `horseshoe`: the regularised one
+        (Piironen & Vehtari 2017, https://doi.org/10.1214/17-EJS1337SI); `r2d2`: a prior of the
+        variance that all decisions explain together, divided among them (Aguilar & Buerkner 2023,
+        https://doi.org/10.1214/23-EJS2136).
     code_curve
         `smooth`: the code share has a curve by task family; `linear`.
     interactions
@@ -104,6 +111,7 @@ class ModelSpec:
     release_date: str = "linear"
     family_effects: str = "orthogonal"
     pooling: str = "partial"
+    shrinkage: str = "log-normal"
     code_curve: str = "linear"
     interactions: str = "smooth"
     likelihood: str = "student"
@@ -263,7 +271,7 @@ def _check_priors(priors: Priors) -> None:
             for v in numbers
         )
         good = good and (item.name == "tau_family_log" or all(v > 0 for v in numbers))
-        is_fraction = item.name == "law_size_fraction"
+        is_fraction = item.name in ("law_size_fraction", "beta_r2")
         good = good and not (is_fraction and numbers[0] >= 1)
         n = len(item.default) if isinstance(item.default, tuple) else 1
         if not good or len(numbers) != n:

@@ -49,6 +49,9 @@ SPECS = {
     "law without date": ModelSpec(scaling="chinchilla", release_date="none", decisions=()),
     "complete pooling": ModelSpec(pooling="complete"),
     "no pooling": ModelSpec(pooling="none", scaling="chinchilla"),
+    "half-normal": ModelSpec(shrinkage="half-normal"),
+    "horseshoe": ModelSpec(shrinkage="horseshoe", pooling="complete"),
+    "r2d2": ModelSpec(shrinkage="r2d2"),
 }
 OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 
@@ -276,6 +279,30 @@ def test_without_pooling_effects_and_curves_are_independent_with_a_fixed_scale(s
             np.cov(flat.T), np.eye(flat.shape[1]), atol=4.5 * np.sqrt(2 / n)
         )  # fmt: skip
         assert stats.kurtosis(flat.ravel()) == pytest.approx(0, abs=0.25)  # four Monte Carlo errors
+
+
+@pytest.mark.parametrize("shrinkage", ["log-normal", "half-normal", "horseshoe"])
+def test_priors_of_a_scale_have_the_median_that_is_stated(draw_prior, shrinkage):
+    n, spec = 4000, ModelSpec(shrinkage=shrinkage)
+    (tau,) = draw_prior(spec, ["tau_beta"], n)
+    # Of a product of two half-Cauchy variables with median one the median is one as well; the slab
+    # takes little of it. Scales of one draw depend on each other under the horseshoe alone.
+    expected = spec.priors.beta_tau
+    if shrinkage == "horseshoe":
+        expected /= np.sqrt(1 + (expected / spec.priors.beta_slab) ** 2)
+        assert tau.max() < spec.priors.beta_slab
+    assert np.median(tau) == pytest.approx(expected, rel=0.1)  # three Monte Carlo errors and more
+
+
+def test_decisions_share_the_variance_that_they_explain(draw_prior):
+    spec = ModelSpec(shrinkage="r2d2")
+    tau, r2 = draw_prior(spec, ["tau_beta", "r2_beta"], 2000)
+    explained = (tau**2).sum(axis=1)
+    unexplained = spec.priors.unexplained_variance
+    np.testing.assert_allclose(explained / (explained + unexplained), r2, rtol=ROUNDING)
+    assert r2.mean() == pytest.approx(spec.priors.beta_r2, abs=4 * r2.std() / np.sqrt(2000))
+    np.testing.assert_allclose((tau**2 / explained[:, None]).mean(axis=0), 1 / tau.shape[1],
+                               atol=0.02)  # fmt: skip
 
 
 def test_prior_of_the_law(draw_prior):

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import ortho_group
 
 from bayesmeta.data import load_dataset
+from bayesmeta.data.schema import MIX_COLUMNS
 from bayesmeta.design import (
     DECISIONS,
     DOMAINS,
@@ -343,7 +344,7 @@ def test_undisclosed_words_make_a_level_of_their_own():
         if decision.kind != "categorical" or name not in design.decisions:
             continue
         levels = [design.terms[k].level for k in design.columns_of(name)]
-        blank = published.lms[name].isna().to_numpy()
+        blank = decision.read(published.lms).isna().to_numpy()
         assert ("undisclosed" in levels) == blank.any()
         if blank.any():
             column = design.X[:, design.columns_of(name)[levels.index("undisclosed")]]
@@ -498,8 +499,26 @@ def test_identity_link_makes_lower_brier_scores_better(small):
 def test_decision_that_does_not_vary_is_left_out(small_design):
     assert "norm" not in small_design.decisions
     assert set(small_design.decisions) == {
-        "position_embedding", "attention", "context_length", "english_share", "mix"
+        "position_embedding", "attention", "context_length", "english_share", "mix", "disclosure"
     }  # fmt: skip
+
+
+def test_disclosure_follows_from_the_shares(small):
+    lms = small.lms.assign(**dict.fromkeys(MIX_COLUMNS, np.nan), english_share=50.0)
+    lms.loc[0, "code_share"] = 0.0
+    words = DECISIONS["disclosure"].read(lms).tolist()
+    assert words == ["disclosed"] + ["withheld"] * (len(lms) - 1)
+    design = build_design(replace(small, lms=lms))
+    columns = design.X[:, design.columns_of("disclosure")]
+    assert [design.terms[k].level for k in design.columns_of("disclosure")] == [
+        "disclosed", "withheld"
+    ]  # fmt: skip
+    np.testing.assert_array_equal(columns[:, 1], [0.0] + [1.0] * (len(lms) - 1))
+
+
+def test_disclosure_is_switched_off_with_its_decision(small):
+    others = [name for name in DECISIONS if name != "disclosure"]
+    assert "disclosure" not in build_design(small, decisions=others).decisions
 
 
 def test_only_wanted_decisions_enter(bundled):

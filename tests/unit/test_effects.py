@@ -52,7 +52,9 @@ class Slow:
     def __init__(self, fit, chain, draw):
         self.fit, self.design = fit, fit.design
         self.value = {name: v.values[chain, draw] for name, v in fit.draws.items()}
-        self.lms = fit.dataset.lms.reset_index(drop=True)
+        lms = fit.dataset.lms.reset_index(drop=True)
+        hidden = lms[list(DOMAINS[:-1])].isna().all(axis=1)
+        self.lms = lms.assign(disclosure=np.where(hidden, "withheld", "disclosed"))
         self.family_part = self.project_families()
 
     def project_families(self):
