@@ -14,7 +14,8 @@ CI_KIND: Final = "eti"
 """Equal-tailed: unlike highest density, it stays the same interval under the back-transform."""
 
 DRAWS: Final = 1000
-TUNE: Final = 1000
+TUNE: Final = 500
+"""Twice as much raised the least effective sample size by less than a tenth."""
 CHAINS: Final = 4
 SEED: Final = 1
 LARGEST_SETTING: Final = 2**31 - 1

@@ -161,12 +161,28 @@ def _free_effects(design: Design, spec: ModelSpec) -> Tensor:
     tau = tau[design.free_decision][:, None]
     if spec.pooling == "complete":
         return tau * pm.Normal("z_beta_mean", shape=(shape[0], 1)) * np.ones(shape[1])
-    z_task = pm.Normal("z_beta_task", shape=(shape[0], len(design.task_families)))
+    ratio = pt.as_tensor(priors.beta_ratio)
     return tau * (
         pm.Normal("z_beta_mean", shape=(shape[0], 1))
-        + priors.beta_ratio * z_task[:, design.task_family_index]
-        + priors.beta_ratio * pm.Normal("z_beta", shape=shape)
+        + _deviations("beta", design, n=shape[0], of_task=ratio, own=ratio)
     )
+
+
+def _deviations(name: str, design: Design, *, n: int, of_task: Tensor, own: Tensor) -> Tensor:
+    """Add deviations of task families, and of benchmarks in them, of given scales; (n, benchmark).
+
+    The only benchmark of a task family has one deviation with the variance of both: nothing tells
+    two of them apart, and the posterior would be a ridge.
+    """
+    task = design.task_family_index
+    is_alone = np.bincount(task, minlength=len(design.task_families)) == 1
+    scale = pt.switch(is_alone[task], pt.sqrt(of_task**2 + own**2), own)
+    deviations = scale * pm.Normal(f"z_{name}", shape=(n, len(design.benchmarks)))
+    if is_alone.all():
+        return deviations
+    shared = np.eye(len(is_alone))[~is_alone][:, task]
+    z_task = pm.Normal(f"z_{name}_task", shape=(n, len(shared)))
+    return deviations + of_task * pt.dot(z_task, shared)
 
 
 def _decision_scales(spec: ModelSpec, *, n_decisions: int) -> Tensor:
@@ -231,7 +247,8 @@ def family_block(design: Design, spec: ModelSpec, data: Data) -> tuple[Tensor, T
     The effects are made orthogonal to the intercept and, by default, to the scale covariates:
     restricted regression (Hodges & Reich 2010, https://doi.org/10.1198/tast.2010.10052). Families
     with more tokens are also newer and better, so that plain random effects flatten the slopes
-    that predict new families. Decisions are left out of the projection on purpose: with a flat
+    that predict new families. With a surface the same holds of the bends, the squares and products
+    of the covariates. Decisions are left out of the projection on purpose: with a flat
     prior on the slopes their posterior is then exactly that of plain random effects, so that
     siblings are never counted as independent evidence for a decision.
 

@@ -9,7 +9,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayesmeta.design import Design
-from bayesmeta.model.blocks import Data, Tensor, _scale
+from bayesmeta.model.blocks import Data, Tensor, _deviations, _scale
 from bayesmeta.model.spec import ModelSpec
 
 __all__ = ["surface_block"]
@@ -39,12 +39,10 @@ def surface_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
     priors, n = spec.priors, design.surface.n_functions
     medians = np.array(priors.surface_tau)
     tau = _scale("tau_surface", medians, priors.surface_tau_log_sd, dims="level")
-    z_task = pm.Normal("z_surface_task", shape=(n, len(design.task_families)))
     weights = pm.Deterministic(
         "surface",
         tau[0] * pm.Normal("z_surface_shared", shape=(n, 1))
-        + tau[1] * z_task[:, design.task_family_index]
-        + tau[2] * pm.Normal("z_surface", shape=(n, len(design.benchmarks))),
+        + _deviations("surface", design, n=n, of_task=tau[1], own=tau[2]),
         dims=("function", "benchmark"),
     )
     values = design.surface.evaluate()

@@ -136,8 +136,12 @@ def test_scale_basis_is_orthonormal_over_the_lms_learned_from(bundled, scheme):
         known = np.isin(design.lms, bundled.scores.loc[fold.train, "lm"])
         assert 0 < known.sum() < len(known)
         assert not design.scale_basis[~known].any()
-        np.testing.assert_allclose(design.scale_basis.T @ design.scale_basis, np.eye(5), atol=EXACT)
-        columns = np.column_stack([np.ones(known.sum()), design.scale[known]])
+        gram = design.scale_basis.T @ design.scale_basis
+        np.testing.assert_allclose(gram, np.eye(10), atol=EXACT)
+        n, d, _, t = design.scale[known].T
+        columns = np.column_stack(
+            [np.ones(known.sum()), design.scale[known], n**2, d**2, t**2, n * t, d * t]
+        )
         basis = design.scale_basis[known]
         np.testing.assert_allclose(basis @ (basis.T @ columns), columns, atol=EXACT)
 
@@ -145,8 +149,8 @@ def test_scale_basis_is_orthonormal_over_the_lms_learned_from(bundled, scheme):
 def test_scale_basis_of_two_lms_has_two_columns(small):
     train = small.scores["lm"].isin(["ant-1", "bee-1"]).to_numpy()
     basis = build_design_for(small, spec=ModelSpec(), train=train).scale_basis
-    assert basis.shape == (12, 5)
-    np.testing.assert_allclose(basis.T @ basis, np.diag([1, 1, 0, 0, 0]), atol=EXACT)
+    assert basis.shape == (12, 10)
+    np.testing.assert_allclose(basis.T @ basis, np.diag([1, 1, *[0] * 8]), atol=EXACT)
 
 
 def test_benchmark_without_a_score_to_learn_from_makes_no_gaps(small):

@@ -578,6 +578,24 @@ def test_projection_under_the_law_takes_all_but_a_trace_of_it(bundled, exponent)
     assert left.var() < 0.01 * law.var()
 
 
+@pytest.mark.parametrize(
+    "options, n",
+    [({}, 10), ({"scaling": "chinchilla"}, 10), ({"release_date": "none"}, 6),
+     ({"scaling": "none"}, 3), ({"interactions": "none"}, 5)],
+)  # fmt: skip
+def test_bends_are_projected_off_where_there_is_a_surface(bundled, options, n):
+    basis = build_design_for(bundled, spec=ModelSpec(**options)).scale_basis
+    np.testing.assert_allclose(basis.T @ basis, np.eye(n), atol=1e-10)
+
+
+@pytest.mark.parametrize("n, is_kept", [(49, False), (50, True)])
+def test_few_lms_keep_the_bends_of_their_families(bundled, n, is_kept):
+    lms = bundled.scores["lm"].unique()[:n]
+    train = bundled.scores["lm"].isin(lms).to_numpy()
+    basis = build_design_for(bundled, spec=ModelSpec(), train=train).scale_basis
+    assert basis.any(axis=0).sum() == (10 if is_kept else 5)
+
+
 def test_projection_is_the_same_under_the_law(bundled, design):
     other = build_design(bundled, scale_terms=("released",), law=True)
     assert other.scale.shape == (92, 1)
