@@ -35,6 +35,12 @@ TRANSCENDENTAL = (
 )  # fmt: skip
 """Scalar functions that a processor has no instruction for."""
 
+PRODUCTS = {
+    "Dot": (0, 1), "Dot22": (0, 1), "Dot22Scalar": (0, 1), "Gemm": (2, 3), "Gemv": (2, 3),
+    "CGemv": (2, 3),
+}  # fmt: skip
+"""Operations that multiply matrices, and where their two factors stand."""
+
 N_TIMED = 4096
 """Values of the loop that one transcendental function is timed with."""
 
@@ -207,25 +213,25 @@ def profile(model, *, rates):
 
 
 def count_work(graph):
-    """Count operations of a compiled graph, whose shapes are all known."""
-    products, elements, n_nodes = [], 0, 0
+    """Count operations of a compiled graph, matrix products and transcendental functions."""
+    products, elements = [], 0
     for node in graph.toposort():
-        n_nodes += 1
         kind = type(node.op).__name__
-        if kind in ("Dot", "Dot22", "Dot22Scalar", "Gemm", "Gemv", "CGemv", "BatchedDot"):
-            a, b = matrices_of(node, kind)
-            products.append((a[0], a[1], b[1] if len(b) > 1 else 1))
+        if kind in PRODUCTS:
+            a, b = (node.inputs[k].type.shape for k in PRODUCTS[kind])
+            products.append((a[0] if len(a) > 1 else 1, a[-1], b[1] if len(b) > 1 else 1))
+        elif hasattr(node.op, "fgraph"):  # a loop that gathers, computes and sums
+            inner = count_work(node.op.fgraph)
+            products += inner["products"]
+            elements += inner["transcendentals"]
         elif hasattr(node.op, "scalar_op"):
             size = int(np.prod(node.outputs[0].type.shape))
             elements += size * count_transcendental(node.op.scalar_op)
-    return {"products": products, "operations": n_nodes, "transcendentals": elements}
-
-
-def matrices_of(node, kind):
-    """Shapes of the two factors of a product, the first of which is made a matrix."""
-    first, second = {"Gemm": (2, 3), "Gemv": (2, 3), "CGemv": (2, 3)}.get(kind, (0, 1))
-    a, b = (node.inputs[k].type.shape for k in (first, second))
-    return (a if len(a) > 1 else (1, *a)), b
+    return {
+        "products": products,
+        "operations": len(graph.apply_nodes),
+        "transcendentals": elements,
+    }
 
 
 def count_transcendental(operation):
