@@ -128,7 +128,8 @@ def draw_scores(data, *, times, rng):
     y = simulate_scores(parameters, design=design, spec=spec, seed=int(rng.integers(2**31)))
     b = design.outcomes.benchmark_index
     # Below the floor there is nothing to score; one stray score would lower the floor of all.
-    y = np.clip(y, design.outcomes.floor[b], np.where(design.outcomes.is_logistic[b], 1.0, 2.0))
+    low, high = design.outcomes.floor.clip(min=0), np.where(design.outcomes.is_logistic, 1.0, 2.0)
+    y = np.clip(y, low[b], high[b])
     n_items = data.benchmarks["n_items"].to_numpy(float)[b]
     smooth = (y * n_items + 2) / (n_items + 4)  # Agresti and Coull, as in the bundled table
     known = data.scores["se"].notna().to_numpy()
