@@ -4,7 +4,7 @@ Usage: measure-growth.py [--out FILE.json] [--draws N] [--tune N] [--only lms-10
 
 Every case is a simulated dataset, sampled by nutpie in a process of its own, on the same cores:
 
-- The bundled lms, or 3 and 10 times as many: whole families are copied, with their decisions and
+- The bundled lms that have scores, or 3 and 10 times as many: whole families are copied, with their decisions and
   with the benchmarks that each lm has. A copy has its own name, and a size, data and mix that
   scatter about those of the original.
 - The bundled benchmarks, or 3 and 10 times as many, copied into the same task families.
@@ -104,9 +104,10 @@ def copy_benchmarks(benchmarks, *, times):
 def simulate(*, n_lms, n_benchmarks, seed):
     """Build a larger dataset and draw its scores from the model; read as a user's tables are."""
     data, rng = bm.load_dataset(), np.random.default_rng(seed)
+    scored = data.lms[data.lms["lm"].isin(data.scores["lm"])]
     copied = replace(
         data,
-        lms=copy_lms(data.lms, times=n_lms, rng=rng),
+        lms=copy_lms(scored.reset_index(drop=True), times=n_lms, rng=rng),
         scores=copy_scores(data, n_lms=n_lms, n_benchmarks=n_benchmarks),
         benchmarks=copy_benchmarks(data.benchmarks, times=n_benchmarks),
         generations=None,
@@ -211,7 +212,7 @@ def measure(case, *, arguments):
         "scores": len(data.scores),
         "surface_functions": design.surface.n_functions,
         "surface_anchors": len(design.surface.anchors),
-        "values": compiled.n_dim,
+        "values": int(compiled.n_dim),
         "design_seconds": round(design_seconds, 3),
         "model_seconds": round(model_seconds, 3),
         "compile_seconds": round(compile_seconds, 2),

@@ -203,7 +203,7 @@ def profile(model, *, rates):
     products = work.pop("products")
     return {
         "us": measuring.time_nutpie_gradient(compiled),
-        "values": compiled.n_dim,
+        "values": int(compiled.n_dim),
         "matrix_products": len(products),
         "mflop": round(2e-6 * sum(np.prod(shape) for shape in products), 3),
         "matrix_products_us": round(sum(time_product(*shape) for shape in products), 2),
