@@ -4,9 +4,9 @@ Usage: measure-growth.py [--out FILE.json] [--draws N] [--tune N] [--only lms-10
 
 Every case is a simulated dataset, sampled by nutpie in a process of its own, on the same cores:
 
-- The bundled lms that have scores, or 3 and 10 times as many: whole families are copied, with their decisions and
-  with the benchmarks that each lm has. A copy has its own name, and a size, data and mix that
-  scatter about those of the original.
+- The bundled lms that have scores, or 3 and 10 times as many: whole families are copied, with
+  their decisions and with the benchmarks that each lm has. A copy has its own name, and a size,
+  data and mix that scatter about those of the original.
 - The bundled benchmarks, or 3 and 10 times as many, copied into the same task families.
 - Scores are drawn from the default model: scales and averages are those of the shipped posterior,
   effects of families, lms and the surface are drawn anew, and a copied benchmark's parameters
