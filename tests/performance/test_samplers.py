@@ -14,7 +14,7 @@ GAIN = 3.0
 """nutpie is the default sampler, and a dependency, because its draws are much cheaper. Two runs of
 the same chains with other seeds may differ by a third in their least effective sample size."""
 
-TOLERANCE = 0.4
+TOLERANCE = 0.25
 """Blocks timed on their own share no work, and each pays for its own call; together they come to
 the whole gradient within this share of it."""
 
