@@ -16,7 +16,8 @@ USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help fit test lint scoreboard figures notebooks clean
+.PHONY: help fit test lint scoreboard figures notebooks benchmark \
+    clean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS=...] [PYTHON=...]'
@@ -52,6 +53,10 @@ figures: $(RUN_READY) ## draw every figure anew into figures/
 
 notebooks: $(DEV_READY) ## execute the notebooks in place
 	@$(BIN)/python scripts/run-notebooks.py $(ARGS) notebooks/*.ipynb
+
+benchmark: $(DEV_READY) ## measure samplers, gradient and growth; on an idle machine
+	@$(BIN)/python scripts/measure-samplers.py $(ARGS)
+	@$(BIN)/python scripts/measure-growth.py $(ARGS)
 
 clean: ## remove .venv, out/ and all caches
 	@rm -rf $(VENV) out build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache

@@ -1,0 +1,264 @@
+"""Measure how the cost of an effective draw grows with the number of lms and of benchmarks.
+
+Usage: measure-growth.py [--out FILE.json] [--draws N] [--tune N] [--only lms-10,...]
+
+Every case is a simulated dataset, sampled by nutpie in a process of its own, on the same cores:
+
+- The bundled lms that have scores, or 3 and 10 times as many: whole families are copied, with
+  their decisions and with the benchmarks that each lm has. A copy has its own name, and a size,
+  data and mix that scatter about those of the original.
+- The bundled benchmarks, or 3 and 10 times as many, copied into the same task families.
+- Scores are drawn from the default model: scales and averages are those of the shipped posterior,
+  effects of families, lms and the surface are drawn anew, and a copied benchmark's parameters
+  scatter about those of the original.
+
+`seconds_per_effective_draw` is the sampling time over the least effective sample size of all that
+a fit keeps: with more lms it is the least of more numbers. Ratios are to the case `base`.
+"""
+
+import json
+import logging
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import measuring
+import numpy as np
+import pandas as pd
+
+import bayesmeta as bm
+from bayesmeta import defaults
+from bayesmeta.data.schema import MIX_COLUMNS
+
+CASES = {
+    "base": (1, 1), "lms-3": (3, 1), "lms-10": (10, 1), "benchmarks-3": (1, 3),
+    "benchmarks-10": (1, 10),
+}  # fmt: skip
+"""How many times the bundled lms and benchmarks."""
+
+COMPARED = (
+    "design_seconds", "model_seconds", "compile_seconds", "gradient_us", "steps_per_draw",
+    "seconds_per_draw", "ess_min", "seconds_per_effective_draw", "peak_mb",
+)  # fmt: skip
+FAMILY_SD, LM_SD, MIX_SD = 0.4, 0.1, 0.3
+"""Scatter of log size and log data of a copied family and lm, and of the log shares of its mix."""
+
+BENCHMARK_SD = 0.5
+"""Scatter of a copied benchmark about the original, in standard deviations over benchmarks."""
+
+SCALE_SD = 0.2
+"""The same of the logs of its scales."""
+
+BENCHMARK_SCALES = ("sigma", "tau_family")
+SHARED = (
+    "rho_lm", "rho_family", "sigma_score", "nu_beyond_one", "log_tau_family", "tau_spread",
+)  # fmt: skip
+
+
+def copy_lms(lms, *, times, rng):
+    """Copy whole families, with their own names and facts that scatter; all lms, all copies."""
+    tables = [lms]
+    for copy in range(1, times):
+        table = lms.assign(
+            lm=lms["lm"] + f" copy {copy}",
+            lm_family=lms["lm_family"] + f" copy {copy}",
+            derived_from=None,
+        )
+        code, families = pd.factorize(lms["lm_family"])
+        for column in ("n_params", "n_tokens"):
+            shift = rng.normal(0, FAMILY_SD, len(families))[code] + rng.normal(0, LM_SD, len(lms))
+            table[column] = (lms[column] * np.exp(shift)).round().astype(lms[column].dtype)
+        shares = lms[list(MIX_COLUMNS)]
+        known = shares.notna().all(axis=1).to_numpy()
+        parts = np.column_stack([shares, 100 - shares.sum(axis=1)]).clip(min=0)[known]
+        scatter = rng.normal(0, MIX_SD, (len(families), parts.shape[1]))[code[known]]
+        parts = parts * np.exp(scatter)
+        parts = 100 * parts / parts.sum(axis=1, keepdims=True)
+        table.loc[known, list(MIX_COLUMNS)] = parts[:, :-1].round(2)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def copy_scores(data, *, n_lms, n_benchmarks):
+    """Copy every score to the copies of its lm and of its benchmark."""
+    tables = []
+    for i in range(n_lms):
+        for j in range(n_benchmarks):
+            table = data.scores.copy()
+            table["lm"] += f" copy {i}" if i else ""
+            table["benchmark"] += f" copy {j}" if j else ""
+            tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def copy_benchmarks(benchmarks, *, times):
+    """Copy benchmarks within their task families."""
+    tables = [benchmarks]
+    for copy in range(1, times):
+        name, label = (benchmarks[column] + f" copy {copy}" for column in ("benchmark", "label"))
+        tables.append(benchmarks.assign(benchmark=name, label=label))
+    return pd.concat(tables, ignore_index=True)
+
+
+def simulate(*, n_lms, n_benchmarks, seed):
+    """Build a larger dataset and draw its scores from the model; read as a user's tables are."""
+    data, rng = bm.load_dataset(), np.random.default_rng(seed)
+    scored = data.lms[data.lms["lm"].isin(data.scores["lm"])]
+    copied = replace(
+        data,
+        lms=copy_lms(scored.reset_index(drop=True), times=n_lms, rng=rng),
+        scores=copy_scores(data, n_lms=n_lms, n_benchmarks=n_benchmarks),
+        benchmarks=copy_benchmarks(data.benchmarks, times=n_benchmarks),
+        generations=None,
+    )
+    scores = draw_scores(copied, times=n_benchmarks, rng=rng)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in replace(copied, scores=scores).format_tables().items():
+            Path(folder, f"{name}.csv").write_text(text, encoding="utf-8")
+        return bm.read_dataset(folder)
+
+
+def draw_scores(data, *, times, rng):
+    """Draw scores from the default model, with standard errors that go with them."""
+    from bayesmeta.model import build_design_for, simulate_scores
+
+    spec = bm.ModelSpec()
+    design = build_design_for(data, spec=spec)
+    parameters = choose_parameters(design, times=times, rng=rng)
+    y = simulate_scores(parameters, design=design, spec=spec, seed=int(rng.integers(2**31)))
+    b = design.outcomes.benchmark_index
+    # Below the floor there is nothing to score; one stray score would lower the floor of all.
+    low, high = design.outcomes.floor.clip(min=0), np.where(design.outcomes.is_logistic, 1.0, 2.0)
+    y = np.clip(y, low[b], high[b])
+    n_items = data.benchmarks["n_items"].to_numpy(float)[b]
+    smooth = (y * n_items + 2) / (n_items + 4)  # Agresti and Coull, as in the bundled table
+    known = data.scores["se"].notna().to_numpy()
+    se = np.where(known, np.sqrt(smooth * (1 - smooth).clip(min=0) / (n_items + 4)), np.nan)
+    return data.scores.assign(score=y.round(6), se=se.round(6))
+
+
+def choose_parameters(design, *, times, rng):
+    """Choose the parameters that scores are drawn from: averages of the shipped posterior."""
+    mean = {
+        name: values.mean(axis=(0, 1))
+        for name, values in bm.load_reference_fit().parameters.items()
+    }
+    parameters = {name: mean[name] for name in SHARED}
+    for name, axis in (("alpha", 0), ("kappa", 0), ("beta", 1)):
+        first = mean[name]
+        spread = BENCHMARK_SD * first.std(axis=axis, keepdims=True)
+        copies = [first + spread * rng.normal(size=first.shape) for _ in range(times - 1)]
+        parameters[name] = np.concatenate([first, *copies], axis=axis)
+    for name in BENCHMARK_SCALES:
+        first = mean[name]
+        copies = [first * np.exp(rng.normal(0, SCALE_SD, len(first))) for _ in range(times - 1)]
+        parameters[name] = np.concatenate([first, *copies])
+    n_tasks, n_functions = len(design.task_families), design.surface.n_functions
+    shape = (n_functions, len(design.benchmarks))
+    tau = mean["tau_surface"]
+    by_task = rng.normal(size=(n_functions, n_tasks))[:, design.task_family_index]
+    shared = rng.normal(size=(n_functions, 1))
+    parameters["surface"] = tau[0] * shared + tau[1] * by_task + tau[2] * rng.normal(size=shape)
+    parameters["u"] = rng.normal(size=len(design.lm_families))
+    parameters["w"] = rng.normal(size=(len(design.lm_families), n_tasks))
+    parameters["v"] = rng.normal(size=len(design.lms))
+    return parameters
+
+
+def measure(case, *, arguments):
+    """Simulate, build, compile and sample one case."""
+    import nutpie
+
+    from bayesmeta.inference.sample import list_kept
+    from bayesmeta.model import build_design_for
+    from bayesmeta.model.build import build_model
+
+    n_lms, n_benchmarks = CASES[case]
+    spec = bm.ModelSpec()
+    data = simulate(n_lms=n_lms, n_benchmarks=n_benchmarks, seed=arguments.seed)
+    clock = [time.perf_counter()]
+    design = build_design_for(data, spec=spec)
+    clock.append(time.perf_counter())
+    model = build_model(design, spec=spec)
+    clock.append(time.perf_counter())
+    names = list_kept(model)
+    compiled = nutpie.compile_pymc_model(model, var_names=names, freeze_model=True)
+    clock.append(time.perf_counter())
+    gradient_us = measuring.time_nutpie_gradient(compiled)
+    started = time.perf_counter()
+    tree = nutpie.sample(
+        compiled,
+        draws=arguments.draws,
+        tune=arguments.tune,
+        chains=arguments.chains,
+        cores=arguments.cores,
+        seed=arguments.seed,
+        save_warmup=False,
+        progress_bar=False,
+        target_accept=defaults.TARGET_ACCEPT,
+        adaptation="draw_diag",
+    )
+    seconds = time.perf_counter() - started
+    memory = measuring.read_peak_memory()
+    found = measuring.summarise_draws(tree, names, seconds=seconds)
+    n_draws = arguments.chains * (arguments.draws + arguments.tune)
+    per_effective = seconds / (found["ess_min"] or np.nan)
+    design_seconds, model_seconds, compile_seconds = np.diff(clock)
+    return {
+        "lms": len(data.lms),
+        "lm_families": len(design.lm_families),
+        "benchmarks": len(data.benchmarks),
+        "scores": len(data.scores),
+        "surface_functions": design.surface.n_functions,
+        "surface_anchors": len(design.surface.anchors),
+        "values": int(compiled.n_dim),
+        "design_seconds": round(design_seconds, 3),
+        "model_seconds": round(model_seconds, 3),
+        "compile_seconds": round(compile_seconds, 2),
+        "gradient_us": gradient_us,
+        **found,
+        "seconds_per_draw": round(seconds / n_draws, 5),
+        "seconds_per_effective_draw": measuring.round_off(per_effective, 5),
+        "peak_mb": memory["peak_mb"],
+    }
+
+
+def compare(cases):
+    """Divide every case's numbers by those of the bundled size."""
+    base = cases["base"]
+    return {
+        case: {
+            name: round(found[name] / base[name], 3) if found[name] and base[name] else None
+            for name in COMPARED
+        }
+        for case, found in cases.items()
+    }
+
+
+def main():
+    """Measure and write the record."""
+    parser = measuring.build_parser(__doc__.splitlines()[0], out="growth.json")
+    parser.add_argument("--draws", type=int, default=defaults.DRAWS // 2)
+    parser.add_argument("--tune", type=int, default=defaults.TUNE // 2)
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    if arguments.part:
+        measuring.hold_to_cores(arguments.cores)
+        print(json.dumps(measure(arguments.part, arguments=arguments)))
+        return
+    names = measuring.choose_parts(CASES, only=arguments.only)
+    cases = {name: measuring.run_fresh(Path(__file__), name, arguments=arguments) for name in names}
+    record = {
+        **measuring.build_header(bm.load_dataset(), bm.ModelSpec(), arguments=arguments),
+        "tune": arguments.tune,
+        "draws": arguments.draws,
+        "cases": cases,
+        "ratios": compare(cases) if "base" in cases else {},
+    }
+    measuring.write_record(arguments.out, record)
+    print(json.dumps(record, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,303 @@
+"""Measure what effective draws cost under each sampler, and where the gradient spends its time.
+
+Usage: measure-samplers.py [--out FILE.json] [--draws N] [--tune N] [--only nutpie,pymc,...]
+
+The default model of the bundled data. Each part runs in a process of its own, on the same cores:
+
+- nutpie, pymc, numpyro: same graph, target acceptance, chains, warm-up and draws, as `fit` runs
+  them. `compile_seconds` is what comes before the first step (numpyro: all that JAX traces and
+  compiles), `sample_seconds` the rest, warm-up included. Effective draws are the least over all
+  that a fit keeps, bulk or tail. `gradient_us` is one call of the sampler's own compiled log
+  density and gradient, on an otherwise idle machine.
+- gradient: the function that nutpie calls, of the whole model and of each block as a model of its
+  own, with a weighted sum of squares of its output as density; and of the block's priors alone.
+  Beside it stands what the same matrix products cost on their own, and as many transcendental
+  functions (exp and its like); what remains is elementwise arithmetic, gathers, sums and memory.
+
+`peak_mb` is the memory of the process; PyMC's chains are processes of their own, the largest of
+which is `peak_worker_mb`.
+"""
+
+import json
+import logging
+import time
+from pathlib import Path
+
+import measuring
+import numpy as np
+
+import bayesmeta as bm
+from bayesmeta import defaults
+
+GRADIENT = "gradient"
+PARTS = (*defaults.SAMPLERS, GRADIENT)
+BLOCKS = ("scale", "decisions", "surface", "families", "likelihood")
+TRANSCENDENTAL = (
+    "Exp", "Expm1", "Log", "Log1p", "Log1mexp", "Sigmoid", "Softplus", "Pow", "GammaLn", "Psi",
+    "Tanh", "Sin", "Cos",
+)  # fmt: skip
+"""Scalar functions that a processor has no instruction for."""
+
+PRODUCTS = {
+    "Dot": (0, 1), "Dot22": (0, 1), "Dot22Scalar": (0, 1), "Gemm": (2, 3), "Gemv": (2, 3),
+    "CGemv": (2, 3),
+}  # fmt: skip
+"""Operations that multiply matrices, and where their two factors stand."""
+
+N_TIMED = 4096
+"""Values of the loop that one transcendental function is timed with."""
+
+
+def build(data, spec):
+    """Build the model, with the names that a fit keeps of it."""
+    from bayesmeta.inference.sample import list_kept
+    from bayesmeta.model import build_design_for
+    from bayesmeta.model.build import build_model
+
+    model = build_model(build_design_for(data, spec=spec), spec=spec)
+    return model, list_kept(model)
+
+
+def measure_sampler(sampler, *, arguments):
+    """Sample through the door of `fit`, which also keeps the number of steps here."""
+    from bayesmeta.inference.sample import _sample_nutpie, _sample_pymc
+
+    model, names = build(bm.load_dataset(), bm.ModelSpec())
+    sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
+    intervals = watch_jax() if sampler == "numpyro" else []
+    settings = {name: getattr(arguments, name) for name in ("draws", "tune", "chains", "cores")}
+    started = time.perf_counter()
+    tree, compiling = sample(
+        model, names, seed=arguments.seed, progress=False, sampler=sampler, **settings
+    )
+    total = time.perf_counter() - started
+    if sampler == "pymc":
+        compiling = total - float(tree["posterior"].attrs["sampling_time"])
+    elif sampler == "numpyro":
+        compiling = cover(intervals)
+    memory = measuring.read_peak_memory()
+    found = measuring.summarise_draws(tree, names, seconds=total - compiling)
+    with_compile = (found["ess_min"] or np.nan) / total
+    return {
+        "tune": arguments.tune,
+        "draws": arguments.draws,
+        "compile_seconds": round(compiling, 2),
+        "gradient_us": time_gradient(model, names, sampler=sampler),
+        **found,
+        "ess_per_second_with_compile": measuring.round_off(with_compile, 4),
+        "peak_mb": memory["peak_mb"],
+        "peak_worker_mb": memory["peak_worker_mb"] if sampler == "pymc" else None,
+    }
+
+
+def watch_jax():
+    """List, from now on, when JAX traces or compiles: starts and ends in seconds."""
+    import jax
+
+    intervals = []
+
+    def note(event, duration, **_):
+        if event.startswith("/jax/core/compile/"):
+            now = time.perf_counter()
+            intervals.append((now - duration, now))
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    return intervals
+
+
+def cover(intervals):
+    """Total length of intervals that may overlap: what is traced within a trace counts once."""
+    total, reached = 0.0, -np.inf
+    for start, end in sorted(intervals):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+def time_gradient(model, names, *, sampler):
+    """Median microseconds of the log density and gradient that a sampler calls."""
+    if sampler == "nutpie":
+        return measuring.time_nutpie_gradient(compile_frozen(model, names))
+    if sampler == "pymc":
+        function = model.logp_dlogp_function(ravel_inputs=True)
+        point = np.zeros(sum(np.size(v) for v in model.initial_point(0).values()))
+        return measuring.time_calls(lambda: function(point), repeats=200, batch=10)
+    import jax
+    from pymc.sampling.jax import get_jaxified_logp
+
+    function = jax.jit(jax.value_and_grad(get_jaxified_logp(model, negative_logp=False)))
+    start = model.initial_point(0)
+    point = [jax.numpy.asarray(start[variable.name]) for variable in model.value_vars]
+    jax.block_until_ready(function(point))
+    return measuring.time_calls(
+        lambda: jax.block_until_ready(function(point)), repeats=200, batch=10
+    )
+
+
+def compile_frozen(model, names):
+    """Compile as `fit` does."""
+    import nutpie
+
+    return nutpie.compile_pymc_model(model, var_names=names, freeze_model=True)
+
+
+def measure_gradient():
+    """Time the whole gradient and those of its blocks."""
+    from bayesmeta.model import build_design_for
+
+    data, spec = bm.load_dataset(), bm.ModelSpec()
+    design = build_design_for(data, spec=spec)
+    model, _ = build(data, spec)
+    rates = measure_rates()
+    whole = profile(model, rates=rates)
+    parts = {}
+    for name in BLOCKS:
+        measuring.say(f"{GRADIENT}: {name}")
+        parts[name] = profile(build_block(name, design, spec), rates=rates)
+        if name != "likelihood":  # its priors are those of two scalars
+            priors = build_block(name, design, spec, connected=False)
+            parts[name]["priors_us"] = profile(priors, rates=rates)["us"]
+    return {
+        "backend": "numba, the compiled function that nutpie calls",
+        "rates": rates,
+        "whole": whole,
+        "blocks": parts,
+        "sum_of_blocks_us": round(sum(part["us"] for part in parts.values()), 2),
+    }
+
+
+def build_block(name, design, spec, *, connected=True):
+    """Build a model of one block; unless it is connected, only the block's priors count."""
+    import pymc as pm
+
+    from bayesmeta.model import blocks
+    from bayesmeta.model.likelihood import likelihood_block
+    from bayesmeta.model.surface import surface_block
+
+    coords = {key: list(labels) for key, labels in design.coords.items()}
+    rows = {key: np.flatnonzero(mask) for key, mask in blocks.observed_rows(design).items()}
+    with pm.Model(coords={**coords, **rows}) as model:
+        data = {key: pm.Data(key, value) for key, value in blocks.training_data(design).items()}
+        if name == "likelihood":
+            eta = pm.Flat("eta", dims=("lm", "benchmark"))
+            residual = pm.HalfFlat("residual", dims="benchmark")
+            likelihood_block(design, spec, data, eta, residual)
+            return model
+        if name == "scale":
+            outputs = [blocks.scale_block(design, spec, data)]
+        elif name == "decisions":
+            X, _ = blocks.missing_block(design, spec.priors)
+            outputs = [blocks.decision_block(design, spec, data, X)]
+        elif name == "surface":
+            outputs = [surface_block(design, spec, data)]
+        else:
+            outputs = list(blocks.family_block(design, spec, data))
+        if connected:
+            rng = np.random.default_rng(1)
+            shapes = [(len(design.lms), len(design.benchmarks)), (len(design.benchmarks),)]
+            ties = [
+                (rng.uniform(size=shape) * output**2).sum()
+                for shape, output in zip(shapes, outputs, strict=False)
+            ]
+            pm.Potential("tie", sum(ties))
+    return model
+
+
+def profile(model, *, rates):
+    """Time a model's gradient and count what it consists of."""
+    compiled = compile_frozen(model, [str(model.free_RVs[0].name)])
+    work = count_work(compiled.logp_func.maker.fgraph)
+    products = work.pop("products")
+    return {
+        "us": measuring.time_nutpie_gradient(compiled),
+        "values": int(compiled.n_dim),
+        "matrix_products": len(products),
+        "mflop": round(2e-6 * sum(np.prod(shape) for shape in products), 3),
+        "matrix_products_us": round(sum(time_product(*shape) for shape in products), 2),
+        **work,
+        "transcendentals_us": round(1e-3 * work["transcendentals"] * rates["ns_per_exp"], 2),
+    }
+
+
+def count_work(graph):
+    """Count operations of a compiled graph, matrix products and transcendental functions."""
+    products, elements = [], 0
+    for node in graph.toposort():
+        kind = type(node.op).__name__
+        if kind in PRODUCTS:
+            a, b = (node.inputs[k].type.shape for k in PRODUCTS[kind])
+            products.append((a[0] if len(a) > 1 else 1, a[-1], b[1] if len(b) > 1 else 1))
+        elif hasattr(node.op, "fgraph"):  # a loop that gathers, computes and sums
+            inner = count_work(node.op.fgraph)
+            products += inner["products"]
+            elements += inner["transcendentals"]
+        elif hasattr(node.op, "scalar_op"):
+            size = int(np.prod(node.outputs[0].type.shape))
+            elements += size * count_transcendental(node.op.scalar_op)
+    return {
+        "products": products,
+        "operations": len(graph.apply_nodes),
+        "transcendentals": elements,
+    }
+
+
+def count_transcendental(operation):
+    """Count transcendental functions in a scalar operation, which may be composed of others."""
+    inner = getattr(operation, "fgraph", None)
+    if inner is None:
+        return int(type(operation).__name__ in TRANSCENDENTAL)
+    return sum(count_transcendental(node.op) for node in inner.toposort())
+
+
+def measure_rates():
+    """Nanoseconds of one exp in a loop that numba compiles, as in the gradient."""
+    import numba
+
+    @numba.njit
+    def fill(out, values):
+        for k in range(len(values)):
+            out[k] = np.exp(values[k])
+
+    values = np.random.default_rng(0).normal(size=N_TIMED)
+    out = np.empty_like(values)
+    fill(out, values)
+    us = measuring.time_calls(lambda: fill(out, values), repeats=200)
+    return {"ns_per_exp": round(1e3 * us / N_TIMED, 2)}
+
+
+def time_product(n, k, m):
+    """Median microseconds of one matrix product of this shape."""
+    a, b, out = np.ones((n, k)), np.ones((k, m)), np.empty((n, m))
+    return measuring.time_calls(lambda: np.dot(a, b, out=out), repeats=100, batch=20)
+
+
+def main():
+    """Measure and write the record."""
+    parser = measuring.build_parser(__doc__.splitlines()[0], out="samplers.json")
+    parser.add_argument("--draws", type=int, default=defaults.DRAWS)
+    parser.add_argument("--tune", type=int, default=defaults.TUNE)
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    if arguments.part:
+        measuring.hold_to_cores(arguments.cores)
+        found = (
+            measure_gradient()
+            if arguments.part == GRADIENT
+            else measure_sampler(arguments.part, arguments=arguments)
+        )
+        print(json.dumps(found))
+        return
+    parts = measuring.choose_parts(PARTS, only=arguments.only)
+    found = {part: measuring.run_fresh(Path(__file__), part, arguments=arguments) for part in parts}
+    record = {
+        **measuring.build_header(bm.load_dataset(), bm.ModelSpec(), arguments=arguments),
+        "samplers": {part: found[part] for part in parts if part != GRADIENT},
+    }
+    if GRADIENT in found:
+        record[GRADIENT] = found[GRADIENT]
+    measuring.write_record(arguments.out, record)
+    print(json.dumps(record, indent=2))
+
+
+if __name__ == "__main__":
+    main()

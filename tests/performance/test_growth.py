@@ -1,0 +1,100 @@
+"""More lms cost little more than they must: the record, and the data that it was measured on."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import bayesmeta as bm
+from bayesmeta.data.load import bundled_folder
+from bayesmeta.data.schema import MIX_COLUMNS
+
+SCRIPTS = bundled_folder().parent / "scripts"
+
+MOST = 12.0
+"""Ten times the lms may cost at most twelve times as much for an effective draw: work in proportion
+to the scores, and a fifth for everything else."""
+
+TIMES = {"base": (1, 1), "lms-3": (3, 1), "lms-10": (10, 1), "benchmarks-3": (1, 3),
+         "benchmarks-10": (1, 10)}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def record():
+    return json.loads((bundled_folder() / "growth.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def script():
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        spec = importlib.util.spec_from_file_location(
+            "measure_growth", SCRIPTS / "measure-growth.py"
+        )
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(SCRIPTS))
+    return module
+
+
+def test_record_is_of_the_default_model_and_every_size(record, bundled):
+    assert record["spec_checksum"] == bm.ModelSpec().checksum
+    assert record["data_checksum"] == bundled.checksum
+    assert record["cases"].keys() == record["ratios"].keys() == TIMES.keys()
+    lms = bundled.lms[bundled.lms["lm"].isin(bundled.scores["lm"])]
+    for case, (n_lms, n_benchmarks) in TIMES.items():
+        found = record["cases"][case]
+        assert found["lms"] == n_lms * len(lms)
+        assert found["lm_families"] == n_lms * lms["lm_family"].nunique()
+        assert found["benchmarks"] == n_benchmarks * len(bundled.benchmarks)
+        assert found["scores"] == n_lms * n_benchmarks * len(bundled.scores)
+
+
+def test_ratios_are_to_the_bundled_size(record, script):
+    assert record["ratios"] == script.compare(record["cases"])
+
+
+def test_ten_times_the_lms_cost_at_most_twelve_times_as_much(record):
+    assert record["ratios"]["lms-10"]["seconds_per_effective_draw"] <= MOST
+
+
+def test_copied_families_are_like_the_originals_and_have_facts_of_their_own(script, bundled):
+    data = script.simulate(n_lms=2, n_benchmarks=2, seed=3)
+    lms = bundled.lms[bundled.lms["lm"].isin(bundled.scores["lm"])].reset_index(drop=True)
+    n = len(lms)
+    first, copy = data.lms.iloc[:n], data.lms.iloc[n:].reset_index(drop=True)
+    for column in ("norm", "attention", "context_length"):
+        assert copy[column].equals(lms[column])
+        assert first[column].equals(lms[column])
+    assert not set(copy["lm_family"]) & set(first["lm_family"])
+    sizes = copy.groupby("lm_family")["n_params"].apply(np.sort).tolist()
+    originals = first.groupby("lm_family")["n_params"].apply(np.sort).tolist()
+    assert not any(np.array_equal(a, b) for a, b in zip(sizes, originals, strict=True))
+    blank = lms[list(MIX_COLUMNS)].isna()
+    assert copy[list(MIX_COLUMNS)].isna().equals(blank)
+    assert data.counts().to_numpy().tolist() == 2 * (2 * bundled.counts()).tolist()
+
+
+def test_simulated_scores_are_as_far_apart_as_the_real_ones(script, bundled):
+    data = script.simulate(n_lms=1, n_benchmarks=1, seed=3)
+    real, simulated = (table.groupby("benchmark")["score"].std() for table in
+                       (bundled.scores, data.scores))  # fmt: skip
+    ratio = simulated / real.reindex(simulated.index)
+    assert 0.5 < ratio.median() < 2
+    assert data.scores["se"].isna().equals(bundled.scores["se"].isna())
+
+
+@pytest.mark.slow
+def test_script_measures_the_sizes_that_are_asked_for(tmp_path):
+    out = tmp_path / "growth.json"
+    settings = ["--draws", "20", "--tune", "20", "--chains", "2", "--only", "base,lms-3"]
+    command = [sys.executable, SCRIPTS / "measure-growth.py", "--out", out, *settings]
+    subprocess.run(command, check=True)
+    record = json.loads(out.read_text(encoding="utf-8"))
+    assert record["ratios"].keys() == {"base", "lms-3"}
+    assert record["ratios"]["lms-3"]["gradient_us"] > 1
+    assert record["cases"]["lms-3"]["steps_per_draw"] >= 1
