@@ -60,8 +60,9 @@ class ModelSpec:
         `linear`: a confounder with a slope of its own; `none`.
     family_effects
         `orthogonal`: lm-family effects without their least-squares projection on the scale
-        covariates and, with `interactions`, their squares and products; `random`: plain family effects; `within-between`: these, and slopes of their
-        own for the family means of the scale covariates; `none`.
+        covariates and, with `interactions`, their squares and products; `random`: plain family
+        effects; `within-between`: these, and slopes of their own for the family means of the scale
+        covariates; `none`.
     pooling
         Of the decisions' effects over benchmarks. `partial`: a mean, deviations of task families,
         and of benchmarks, with a learned scale; `none`: independent effects whose fixed prior has
