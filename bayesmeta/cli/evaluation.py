@@ -170,7 +170,11 @@ def _list_parts(board: Scoreboard) -> dict[str, tuple[str, pd.DataFrame]]:
     first = str(board.cells["model"].iloc[0])
     models = set(board.cells["model"])
     ci = f"{defaults.CI_PROB:.0%} intervals over lm families"
-    pairs = [("full", "scale"), ("xgboost-all", "xgboost-scale")]
+    pairs = [
+        ("full", "scale"),
+        ("xgboost-all", "xgboost-scale"),
+        ("scale+family-dummies", "xgboost-scale"),
+    ]
     gains = [board.gains(model, over=over) for model, over in pairs if {model, over} <= models]
     parts = {
         "benchmarks": (f"Errors by benchmark ({_POINTS}; coverage in percent)", board.table()),

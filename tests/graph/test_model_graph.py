@@ -294,6 +294,30 @@ def test_priors_of_a_scale_have_the_median_that_is_stated(draw_prior, shrinkage)
     assert np.median(tau) == pytest.approx(expected, rel=0.1)  # three Monte Carlo errors and more
 
 
+def test_deviations_have_the_variances_that_are_stated(bundled):
+    spec = ModelSpec()
+    design = build_design_for(bundled, spec=spec)
+    task = design.task_family_index
+    assert {1, 2} <= set(np.bincount(task).tolist())  # with a lone benchmark, and with a pair
+    same_task, ratio = task[:, None] == task, spec.priors.beta_ratio
+    model = build_model(design, spec=spec)
+    names = ["beta", "tau_beta", "surface", "tau_surface"]
+    beta, tau, surface, tau_surface = pm.draw(
+        [model[name] for name in names], draws=2000, random_seed=1, mode=QUICK_COMPILE
+    )
+    free = np.einsum("tf,dtb->dfb", design.loading, beta) / tau[:, design.free_decision, None]
+    surface, ratios = (x / tau_surface[:, :1, None] for x in (surface, tau_surface[:, :, None]))
+    shared, of_task, own = (ratios[..., 0] ** 2).mean(axis=0)
+    for found, expected in (
+        (free, 1 + ratio**2 * (same_task + np.eye(len(task)))),
+        (surface, shared + of_task * same_task + own * np.eye(len(task))),
+    ):
+        covariance = np.einsum("dfb,dfc->bc", found, found) / np.prod(found.shape[:2])
+        # Ratios of scales have tails: Monte Carlo errors reach 0.13. A missing part would be 0.25
+        # of one effect and more than one of one function.
+        np.testing.assert_allclose(covariance, expected, atol=0.2)
+
+
 def test_decisions_share_the_variance_that_they_explain(draw_prior):
     spec = ModelSpec(shrinkage="r2d2")
     tau, r2 = draw_prior(spec, ["tau_beta", "r2_beta"], 2000)
