@@ -351,7 +351,8 @@ def test_table_has_the_columns_of_the_command_line(fake_fit):
 def test_all_decisions_are_tabled_if_none_is_named(fake_fit):
     assert effects(fake_fit).table()["decision"].unique().tolist() == [
         "position_embedding", "attention", "code_share", "web_share", "books_share",
-        "reference_share", "academic_share", "english_share", "context_length",
+        "reference_share", "academic_share", "english_share", "disclosure",
+        "context_length",
     ]  # fmt: skip
 
 
