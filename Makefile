@@ -16,8 +16,7 @@ USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help fit test lint scoreboard figures notebooks benchmark \
-    clean
+.PHONY: help fit test lint scoreboard figures notebooks benchmark clean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS=...] [PYTHON=...]'

@@ -240,7 +240,7 @@ def main():
     """Measure and write the record."""
     parser = measuring.build_parser(__doc__.splitlines()[0], out="growth.json")
     parser.add_argument("--draws", type=int, default=defaults.DRAWS // 2)
-    parser.add_argument("--tune", type=int, default=defaults.TUNE // 2)
+    parser.add_argument("--tune", type=int, default=defaults.TUNE)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     if arguments.part:

@@ -10,13 +10,13 @@ import platform
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
 from bayesmeta import defaults
+from bayesmeta.data.tables import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 CORES = 2
@@ -168,16 +168,7 @@ def read_processor():
 
 def write_record(path, record):
     """Write a record whole or not at all."""
-    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+    write_text(path, text=json.dumps(record, indent=2, allow_nan=False) + "\n")
 
 
 def say(text):

@@ -77,6 +77,29 @@ class Decision:
         """Translate a recorded word into the level that the model uses."""
         return dict(self.merge).get(word, word)
 
+    def read_levels(self, lms: pd.DataFrame) -> pd.Series:
+        """Read the level of every lm, `undisclosed` where nothing is recorded.
+
+        Parameters
+        ----------
+        lms
+            The table of lms.
+
+        Returns
+        -------
+        pandas.Series
+            With the index of the table.
+
+        Examples
+        --------
+        >>> from bayesmeta.data import load_dataset
+        >>> lms = load_dataset(version="as-published").lms
+        >>> int((DECISIONS["position_embedding"].read_levels(lms) == UNDISCLOSED).sum())
+        37
+        """
+        words = self.read(lms).astype(object)
+        return words.map(lambda word: UNDISCLOSED if pd.isna(word) else self.level_of(word))
+
 
 _PARTIAL = ("qkv_only", "no_qkv", "no_attn", "ln_only", "attn_only", "some")
 _SAME_ACTIVATION = (("gelu_new", "gelu"), ("gelu_fast", "gelu"), ("silu", "swiglu"))

@@ -118,8 +118,7 @@ def _encode(
     """
     nothing: tuple[tuple[Term, ...], NDArray[np.float64]] = ((), np.empty((len(lms), 0)))
     if decision.kind == "categorical":
-        words = decision.read(lms).astype(object)
-        level = words.map(lambda word: UNDISCLOSED if pd.isna(word) else decision.level_of(word))
+        level = decision.read_levels(lms)
         levels = sorted(set(level), key=lambda name: (name == UNDISCLOSED, name))
         if len(set(levels) - {UNDISCLOSED}) < 2:
             return nothing

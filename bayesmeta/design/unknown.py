@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.design.decisions import DECISIONS
+from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED
 
 __all__ = ["UnknownChoices", "build_unknown_choices"]
 
@@ -84,10 +84,7 @@ def build_unknown_choices(
     names = list(dict.fromkeys(d for d, level in columns if level and d in DECISIONS))
     table = pd.DataFrame(
         {
-            name: [
-                "" if pd.isna(word) else DECISIONS[name].level_of(word)
-                for word in DECISIONS[name].read(lms)
-            ]
+            name: DECISIONS[name].read_levels(lms).replace(UNDISCLOSED, "").to_numpy()
             for name in names
         },
         dtype=object,

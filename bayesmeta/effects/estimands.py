@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from bayesmeta.design import DECISIONS, UNDISCLOSED, Decision, Design
 from bayesmeta.errors import QueryError, listing, suggest
@@ -195,13 +194,13 @@ def default_contrasts(fit: Fit, *, decision: str) -> tuple[Contrast, ...]:
         In the order of the levels.
     """
     found = find_decision(fit, name=decision)
-    column = found.read(fit.dataset.lms)
     if found.kind == "categorical":
-        words = column.map(lambda word: UNDISCLOSED if pd.isna(word) else found.level_of(word))
-        counts = words[words != UNDISCLOSED].value_counts()
+        recorded = found.read_levels(fit.dataset.lms)
+        counts = recorded[recorded != UNDISCLOSED].value_counts()
         common = str(counts.index[0])
         levels = [level for level in list_levels(fit, decision=found) if level != common]
         return tuple(Contrast(decision, level=level, reference=common) for level in levels)
+    column = found.read(fit.dataset.lms)
     median, top = float(np.nanmedian(column.to_numpy(float))), float(column.max())
     if found.kind == "share":
         low = float(max(0.0, min(round(median), top - found.step)))

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design import DECISIONS, MIX_UNIT, UNDISCLOSED, Decision, standardise
+from bayesmeta.design import DECISIONS, MIX_UNIT, Decision, standardise
 from bayesmeta.effects.estimands import format_level
 from bayesmeta.effects.mix_swaps import ROUNDING, Asked, Swap, can_give, known_part
 from bayesmeta.effects.scores import surface_change, surface_swap
@@ -124,7 +124,7 @@ def count_support(fit: Fit, *, contrast: Asked) -> dict[str, Any]:
     lms = lms[lms["lm"].isin(fit.dataset.scores["lm"])]
     value, family = decision.read(lms), lms["lm_family"]
     if decision.kind == "categorical":
-        level = value.map(lambda word: UNDISCLOSED if pd.isna(word) else decision.level_of(word))
+        level = decision.read_levels(lms)
         sides = {format_level(side): level == side for side in (contrast.level, contrast.reference)}
         kept = (level == contrast.level) | (level == contrast.reference)
         x = (level == contrast.level).astype(float)[kept]

@@ -26,7 +26,9 @@ from bayesmeta.model.spec import hash_values
 
 __all__ = ["load_fit", "load_reference_fit", "save_fit", "thin_fit"]
 
-FORMAT = 1
+FORMAT = 2
+"""Raised where draws of the same spec mean something else: family effects, since bends of scale are
+projected off them."""
 _ENGINE = "h5netcdf"
 _COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
 

@@ -23,11 +23,8 @@ TIMES = {"base": (1, 1), "lms-3": (3, 1), "lms-10": (10, 1), "benchmarks-3": (1,
 
 
 @pytest.fixture(scope="module")
-def record():
-    path = bundled_folder() / "growth.json"
-    if not path.exists():
-        pytest.skip("nothing is recorded for this model yet: `make benchmark` does it")
-    return json.loads(path.read_text(encoding="utf-8"))
+def record(read_record):
+    return read_record("growth")
 
 
 @pytest.fixture(scope="module")

@@ -27,11 +27,8 @@ MEASURED = {
 
 
 @pytest.fixture(scope="module")
-def record():
-    path = bundled_folder() / "samplers.json"
-    if not path.exists():
-        pytest.skip("nothing is recorded for this model yet: `make benchmark` does it")
-    return json.loads(path.read_text(encoding="utf-8"))
+def record(read_record):
+    return read_record("samplers")
 
 
 def test_record_is_of_the_default_model_and_the_bundled_data(record, bundled):
