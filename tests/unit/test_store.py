@@ -186,7 +186,7 @@ def test_text_file(path):
 def test_foreign_netcdf(path):
     xr.Dataset({"temperature": ("day", [1.0, 2.0])}).to_netcdf(path, engine="h5netcdf")
     with pytest.raises(
-        StoreError, match=r"fit\.nc is netCDF but not a fit .*\(format none; allowed: 1\)\. Make it"
+        StoreError, match=r"fit\.nc is netCDF but not a fit .*\(format none; allowed: 2\)\. Make it"
     ):
         load_fit(path)
 
@@ -197,11 +197,12 @@ def test_foreign_posterior(fake_fit, path):
         load_fit(path)
 
 
-def test_format_of_another_version(saved):
+@pytest.mark.parametrize("number", [1, 99])  # family effects meant something else before format 2
+def test_format_of_another_version(saved, number):
     with h5py.File(saved, "r+") as file:
-        file.attrs["bayesmeta_format"] = 99
+        file.attrs["bayesmeta_format"] = number
     with pytest.raises(
-        StoreError, match=r"\(format 99; allowed: 1\)\. Make it anew: bayesmeta fit"
+        StoreError, match=rf"\(format {number}; allowed: 2\)\. Make it anew: bayesmeta fit"
     ):
         load_fit(saved)
 
