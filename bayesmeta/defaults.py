@@ -15,15 +15,15 @@ CI_KIND: Final = "eti"
 
 DRAWS: Final = 1000
 TUNE: Final = 700
-"""With 500 the default fit reached R-hats of 1.007 to 1.011 on several seeds, with 800 of 1.005 to
-1.008; more takes longer and brings little."""
+"""With 500 the default fit reached R-hats of up to 1.009 on three seeds, with 700 of up to 1.006."""
 CHAINS: Final = 4
 SEED: Final = 1
 LARGEST_SETTING: Final = 2**31 - 1
 """What every sampler can hold."""
 
 SAMPLERS: Final = ("nutpie", "pymc", "numpyro")
-TARGET_ACCEPT: Final = 0.8
+TARGET_ACCEPT: Final = 0.85
+"""At 0.8 a seed in two ends with an R-hat above 1.01 or half as many effective draws."""
 
 QUICK_DRAWS: Final = 150
 QUICK_CHAINS: Final = 2
@@ -66,10 +66,11 @@ REFERENCE_DRAWS: Final = 1000
 """Draws of the shipped posterior: a probability near one half has an MCSE of 0.016."""
 
 REFIT_CHAINS: Final = 2
-REFIT_TUNE: Final = 75
-REFIT_DRAWS: Final = 150
+REFIT_TUNE: Final = 100
+REFIT_DRAWS: Final = 300
 """Warm-started refits of a cross-validation: enough for a Monte Carlo error of a fold's mean
-absolute error below 0.05 points."""
+absolute error below 0.05 points. Predictions of unseen families are wide, and noise adds to errors:
+with half as many draws their error was 0.1 points larger."""
 
 PILOT_TUNE: Final = 300
 PILOT_DRAWS: Final = 100

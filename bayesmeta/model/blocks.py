@@ -146,10 +146,10 @@ def missing_block(design: Design, priors: Priors) -> tuple[Tensor, Tensor | None
 
 def decision_block(design: Design, spec: ModelSpec, data: Data, X: Tensor) -> Tensor:
     """Add effects of the decisions by benchmark, pooled as the spec says; dims (lm, benchmark)."""
-    beta = pm.Deterministic(
-        "beta", pt.dot(design.loading, _free_effects(design, spec)), dims=("term", "benchmark")
-    )
-    return pt.dot(X, beta) - (beta.T * data["data_X_center"]).sum(axis=1)
+    free, loading = _free_effects(design, spec), design.loading
+    pm.Deterministic("beta", pt.dot(loading, free), dims=("term", "benchmark"))
+    center = pt.dot(data["data_X_center"], loading)
+    return pt.dot(pt.dot(X, loading), free) - (free.T * center).sum(axis=1)
 
 
 def _free_effects(design: Design, spec: ModelSpec) -> Tensor:

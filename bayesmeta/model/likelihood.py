@@ -4,6 +4,8 @@
 # pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportIndexIssue=false
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
@@ -35,43 +37,70 @@ def likelihood_block(
     _scale("sigma_score", priors.sigma_score, priors.sigma_score_log_sd)
     if spec.likelihood != "normal":
         pm.Gamma("nu_beyond_one", priors.nu_shape, priors.nu_rate)
-    b = data["data_benchmark_index"]
-    moments = _moments(design, data, eta[data["data_lm_index"], b], b, residual)
-    kind, law = _score_law(spec, *moments, se=data["data_se"])
-    kind("y", **law, observed=data["data_y"], dims="obs")
+    moments = _moments(design, data, eta, residual)
+    mu, variance = _take(design, data, moments, kind="")
+    kind, law, how = _score_law(spec, mu, variance + data["data_se"] ** 2)
+    kind("y", *law, **how, observed=data["data_y"], dims="obs")
     if spec.likelihood == "beta-binomial":
-        _add_counts(design, data, eta, residual)
+        _add_counts(design, data, moments)
     if design.unknown is not None:
         _add_hidden(design, spec, data, eta, residual)
 
 
 def _moments(
-    design: Design, data: Data, latent: Tensor, b: Tensor, residual: Tensor
+    design: Design, data: Data, latent: Tensor, residual: Tensor, b: Tensor | slice = slice(None)
 ) -> tuple[Tensor, Tensor]:
     """Compute the expected score and the variance of its residuals, by the delta method.
 
-    `latent` holds latent values on the benchmarks `b`, dims (..., score).
+    `latent` holds latent values on the benchmarks `b`, dims (..., benchmark).
     """
-    p = pm.math.sigmoid(latent)
+    is_logistic = pt.as_tensor(design.outcomes.is_logistic.astype(float))[b]
     floor, spread = data["data_floor"][b], data["data_spread"][b]
-    logistic = pt.as_tensor(design.outcomes.is_logistic)[b]
-    mu = pt.switch(logistic, floor + (1 - floor) * p, data["data_location"][b] + spread * latent)
-    slope = pt.switch(logistic, (1 - floor) * p * (1 - p), pt.abs(spread))
-    on_score = pt.switch(logistic, pm.modelcontext(None)["sigma_score"] ** 2, 0.0)
+    height, straight = is_logistic * (1 - floor), (1 - is_logistic) * spread
+    p = pm.math.sigmoid(latent)
+    mu = pt.switch(is_logistic, floor, data["data_location"][b]) + height * p + straight * latent
+    slope = height * p * (1 - p) + straight
+    on_score = is_logistic * pm.modelcontext(None)["sigma_score"] ** 2
     return mu, on_score + (residual[b] * slope) ** 2
 
 
+def _take(
+    design: Design, data: Data, moments: tuple[Tensor, Tensor], *, kind: str
+) -> tuple[Tensor, Tensor]:
+    """Take the moments of all lms on all benchmarks, dims (lm, benchmark), where scores stand.
+
+    To compute them for every cell and take them from flat tables is faster than to take latent
+    values by lm and benchmark first: few cells have no score.
+    """
+    cell = data[f"data_{kind}lm_index"] * len(design.benchmarks)
+    cell = cell + data[f"data_{kind}benchmark_index"]
+    mu, variance = moments
+    return mu.ravel()[cell], variance.ravel()[cell]
+
+
 def _score_law(
-    spec: ModelSpec, mu: Tensor, variance: Tensor, *, se: Tensor
-) -> tuple[type[pm.Normal] | type[pm.StudentT], dict[str, Tensor]]:
-    """Distribution of scores with known errors, and its parameters."""
-    law = {"mu": mu, "sigma": pt.sqrt(se**2 + variance)}
+    spec: ModelSpec, mu: Tensor, variance: Tensor
+) -> tuple[Any, tuple[Tensor, ...], dict[str, Any]]:
+    """Distribution of scores with known errors, its parameters, and how it is computed."""
     if spec.likelihood == "normal":
-        return pm.Normal, law
-    return pm.StudentT, {**law, "nu": pm.modelcontext(None)["nu_beyond_one"] + 1}
+        return pm.Normal, (mu, pt.sqrt(variance)), {}
+    nu = pm.modelcontext(None)["nu_beyond_one"] + 1
+    return pm.CustomDist, (mu, variance, nu), {"dist": _student, "logp": _student_log_density}
 
 
-def _add_counts(design: Design, data: Data, eta: Tensor, residual: Tensor) -> None:
+def _student(mu: Tensor, variance: Tensor, nu: Tensor, size: Any) -> Tensor:
+    return pm.StudentT.dist(nu=nu, mu=mu, sigma=pt.sqrt(variance), size=size)
+
+
+def _student_log_density(y: Tensor, mu: Tensor, variance: Tensor, nu: Tensor) -> Tensor:
+    """Log density of Student-t in the squared scale: two logarithms, no root and no power."""
+    half = (nu + 1) / 2
+    constant = pt.gammaln(half) - pt.gammaln(nu / 2) - 0.5 * pt.log(nu * np.pi)
+    heavy = half * pt.log(variance + (y - mu) ** 2 / nu)
+    return constant + 0.5 * nu * pt.log(variance) - heavy
+
+
+def _add_counts(design: Design, data: Data, moments: tuple[Tensor, Tensor]) -> None:
     """Add exact counts, beta-binomial.
 
     They are binomial given an accuracy that scatters about the expected one in a beta
@@ -79,8 +108,7 @@ def _add_counts(design: Design, data: Data, eta: Tensor, residual: Tensor) -> No
     that the scales mean the same as in the other likelihoods. The variance comes out as
     v / (1 + v / (m (1 - m))): that of a beta distribution is bounded.
     """
-    b = data["data_count_benchmark_index"]
-    mu, variance = _moments(design, data, eta[data["data_count_lm_index"], b], b, residual)
+    mu, variance = _take(design, data, moments, kind="count_")
     mu = pt.clip(mu, SMALLEST_SHARE, 1 - SMALLEST_SHARE)
     phi = mu * (1 - mu) / variance
     pm.BetaBinomial("k", n=data["data_n_items"], alpha=mu * phi, beta=(1 - mu) * phi,
@@ -101,9 +129,11 @@ def _add_hidden(design: Design, spec: ModelSpec, data: Data, eta: Tensor, residu
     )
     change = pt.tensordot(unknown.shift, beta, axes=1)
     latent = eta[i, b] + change[record, :, b].T
-    kind, law = _score_law(spec, *_moments(design, data, latent, b, residual), se=se)
+    mu, variance = _moments(design, data, latent, residual, b)
+    kind, law, how = _score_law(spec, mu, variance + se**2)
+    density = pm.logp(kind.dist(*law, **how), y)
     belongs = pt.eq(record[:, None], np.arange(len(unknown.names)))
-    joint = unknown.log_weight + pt.dot(pm.logp(kind.dist(**law), y), belongs).T
+    joint = unknown.log_weight + pt.dot(density, belongs).T
     total: Tensor = pm.math.logsumexp(joint, axis=1, keepdims=True)
     pm.Potential("y_unknown", total[:, 0], dims="record")
     pm.Deterministic(
