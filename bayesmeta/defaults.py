@@ -15,7 +15,7 @@ CI_KIND: Final = "eti"
 
 DRAWS: Final = 1000
 TUNE: Final = 700
-"""With 500 the default fit reached R-hats of up to 1.009 on three seeds, with 700 of up to 1.006."""
+"""With 500 the default fit reached an R-hat of 1.009 on three seeds, with 700 of 1.006."""
 CHAINS: Final = 4
 SEED: Final = 1
 LARGEST_SETTING: Final = 2**31 - 1

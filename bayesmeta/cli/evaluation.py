@@ -110,6 +110,9 @@ def scoreboard_command(
             "out.",
         ),
     ] = "all",
+    scheme: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only of this scheme; of all if left out.")
+    ] = None,
     version: Version = "corrected",
     fmt: Format = "table",
 ) -> None:
@@ -120,10 +123,15 @@ def scoreboard_command(
     board = load_scoreboard(version)
     parts = _list_parts(board)
     if part not in (*parts, "all"):
-        allowed = [*parts, "all"]
-        raise QueryError(
-            f"--show '{part}' is not known.{suggest(part, allowed)} Allowed: {listing(allowed)}."
-        )
+        raise _unknown("--show", part, [*parts, "all"])
+    if scheme is not None:
+        schemes = list(board.cells["scheme"].unique())
+        if scheme not in schemes:
+            raise _unknown("--scheme", scheme, schemes)
+        parts = {
+            name: (title, table[table["scheme"] == scheme] if "scheme" in table else table)
+            for name, (title, table) in parts.items()
+        }
     if fmt == "table":
         _show_parts(parts if part == "all" else {part: parts[part]})
     else:
@@ -145,6 +153,12 @@ def _executor(address: str | None, *, workers: int | None) -> Iterator[Executor]
         yield executor
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _unknown(option: str, value: str, allowed: list[str]) -> QueryError:
+    return QueryError(
+        f"{option} '{value}' is not known.{suggest(value, allowed)} Allowed: {listing(allowed)}."
+    )
 
 
 def _split(names: str) -> list[str]:

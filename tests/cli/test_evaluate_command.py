@@ -217,9 +217,22 @@ def test_recorded_scoreboard_is_printed(tmp_path):
     assert all(list(row) == KEYS for row in json.loads(result.stdout))
 
 
+def test_recorded_scoreboard_is_printed_of_one_scheme():
+    whole, one = (
+        json.loads(run("scoreboard", "--show", "gains", "--format", "json", *words).stdout)
+        for words in ([], ["--scheme", "largest"])
+    )
+    assert one == [row for row in whole if row["scheme"] == "largest"]
+    assert len(whole) > len(one) > 0
+
+
 @pytest.mark.parametrize(
     "words, allowed",
-    [(["--show", "mean"], "means"), (["--data-version", "raw"], "as-published")],
+    [
+        (["--show", "mean"], "means"),
+        (["--scheme", "leave-family"], "Did you mean 'leave-family-out'?"),
+        (["--data-version", "raw"], "as-published"),
+    ],
 )
 def test_scoreboard_refuses_what_it_does_not_hold(monkeypatch, capsys, words, allowed):
     assert allowed in refuse_command(monkeypatch, capsys, "scoreboard", *words)
