@@ -4,7 +4,7 @@ The public names, in the order in which data flow:
 
 - data: `load_dataset`, `read_dataset`, `Dataset`
 - model: `ModelSpec`, `Priors`, `read_spec`
-- inference: `fit`, `Fit`, `load_fit`, `load_reference_fit`, `check`
+- inference: `fit`, `Fit`, `load_fit`, `load_reference_fit`, `check`, `loo`, `compare`
 - effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`
 - reporting: `plot`
@@ -19,7 +19,7 @@ from bayesmeta.data import Dataset, load_dataset, read_dataset
 from bayesmeta.effects import curve, effects, evidence, prob_helps, query, swaps
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.evaluation import Scoreboard, evaluate, load_scoreboard
-from bayesmeta.inference import Fit, check, fit, load_fit, load_reference_fit
+from bayesmeta.inference import Fit, check, compare, fit, load_fit, load_reference_fit, loo
 from bayesmeta.model import ModelSpec, Priors, read_spec
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "Priors",
     "Scoreboard",
     "check",
+    "compare",
     "curve",
     "effects",
     "evaluate",
@@ -42,6 +43,7 @@ __all__ = [
     "load_fit",
     "load_reference_fit",
     "load_scoreboard",
+    "loo",
     "plot",
     "prob_helps",
     "query",

@@ -20,10 +20,8 @@ import argparse
 import dataclasses
 import json
 import sys
-import warnings
 from pathlib import Path
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import pymc as pm
@@ -33,7 +31,7 @@ from bayesmeta import defaults
 from bayesmeta.data.tables import write_text
 from bayesmeta.evaluation.folds import Candidate, run_fold
 from bayesmeta.evaluation.schemes import build_folds
-from bayesmeta.model import build_design_for, pointwise_log_likelihood, pointwise_probability
+from bayesmeta.model import build_design_for, pointwise_probability
 from bayesmeta.model.build import build_model
 from bayesmeta.model.spec import OPTIONS
 
@@ -77,27 +75,6 @@ def find_folds(spec, *, folder):
     return pd.read_csv(keep(folder / name, make))
 
 
-def leave_one_out(fit):
-    """Of every score: log density, Pareto k, and PIT, left out and in sample; each (obs,)."""
-    arguments = {"design": fit.design, "spec": fit.spec}
-    density = pointwise_log_likelihood(fit.parameters, **arguments)
-    tree = az.from_dict(
-        {"posterior": {"alpha": fit.parameters["alpha"]}, "log_likelihood": {"y": density}}
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # high k is recorded
-        loo = az.loo(tree, var_name="y", pointwise=True)
-    below = pointwise_probability(fit.parameters, **arguments)
-    log_weight = loo.log_weights.transpose("chain", "draw", ...).values
-    weight = np.exp(log_weight - log_weight.max(axis=(0, 1)))
-    return {
-        "density": np.asarray(loo.elpd_i),
-        "k": np.asarray(loo.pareto_k),
-        "pit": (weight * below).sum(axis=(0, 1)) / weight.sum(axis=(0, 1)),
-        "pit_in_sample": below.mean(axis=(0, 1)),
-    }
-
-
 def coverage(pit):
     """Share of outcomes inside central predictive intervals."""
     return {
@@ -120,23 +97,24 @@ def total(values):
 
 def summarise_fit(fit, default):
     """Diagnostics of a fit, and its leave-one-out figures against those of the default spec."""
-    checks, found = bm.check(fit).values, leave_one_out(fit)
+    checks, found = bm.check(fit).values, bm.loo(fit).table
     outcomes = fit.design.outcomes
     accuracy = outcomes.is_logistic[outcomes.benchmark_index]
-    gain = found["density"] - leave_one_out(default)["density"]
+    gain = (found["log_density"] - bm.loo(default).table["log_density"]).to_numpy()
+    in_sample = pointwise_probability(fit.parameters, design=fit.design, spec=fit.spec)
     return {
         "seconds": fit.provenance["seconds"]["sample"],
         "rhat_max": round(checks["rhat_max"], 3),
         "ess_bulk_min": round(checks["ess_bulk_min"]),
         "divergences": checks["divergences"],
-        "elpd": total(found["density"]),
+        "elpd": total(found["log_density"].to_numpy()),
         "gain": total(gain),
         "gain_accuracy": total(gain[accuracy]),
         "gain_brier": total(gain[~accuracy]),
-        "pareto_k_bad": int((found["k"] > defaults.PARETO_K_MAX).sum()),
-        "pit_kolmogorov": round(kolmogorov(found["pit"]), 3),
-        "pit_coverage": coverage(found["pit"]),
-        "in_sample_coverage": coverage(found["pit_in_sample"]),
+        "pareto_k_bad": checks["pareto_k_bad"],
+        "pit_kolmogorov": round(kolmogorov(found["pit"].to_numpy()), 3),
+        "pit_coverage": coverage(found["pit"].to_numpy()),
+        "in_sample_coverage": coverage(in_sample.mean(axis=(0, 1))),
     }
 
 

@@ -2,15 +2,19 @@
 
 from bayesmeta.inference.diagnostics import Diagnostics, check
 from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.leave_one_out import LeaveOneOut, compare, loo
 from bayesmeta.inference.sample import fit
 from bayesmeta.inference.store import load_fit, load_reference_fit, thin_fit
 
 __all__ = [
     "Diagnostics",
     "Fit",
+    "LeaveOneOut",
     "check",
+    "compare",
     "fit",
     "load_fit",
     "load_reference_fit",
+    "loo",
     "thin_fit",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.inference.fit import Fit
-from bayesmeta.model import pointwise_log_likelihood
+from bayesmeta.inference.leave_one_out import pareto_k
 
 __all__ = ["Diagnostics", "check"]
 
@@ -106,7 +105,7 @@ def check(fit: Fit) -> Diagnostics:
         "ess_tail_min": float(np.min(table["ess_tail"].to_numpy())),
         "divergences": int(stats["diverging"].sum()),
         "bfmi_min": float(_bfmi(stats["energy"]).min()),
-        "pareto_k_bad": int((_pareto_k(fit) > defaults.PARETO_K_MAX).sum()),
+        "pareto_k_bad": int((pareto_k(fit) > defaults.PARETO_K_MAX).sum()),
     }
     return _judge(table, values)
 
@@ -150,19 +149,6 @@ def _bfmi(energy: xr.DataArray) -> np.ndarray:
     return np.square(np.diff(values, axis=1)).sum(axis=1) / np.square(
         values - values.mean(axis=1, keepdims=True)
     ).sum(axis=1)
-
-
-def _pareto_k(fit: Fit) -> np.ndarray:
-    import arviz as az
-
-    log_likelihood = pointwise_log_likelihood(fit.parameters, design=fit.design, spec=fit.spec)
-    tree = az.from_dict(
-        {"posterior": {"alpha": fit.parameters["alpha"]}, "log_likelihood": {"y": log_likelihood}}
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # high k is reported by the caller
-        loo: Any = az.loo(tree, var_name="y")
-    return np.asarray(loo.pareto_k)
 
 
 def _judge(table: pd.DataFrame, values: Mapping[str, float]) -> Diagnostics:

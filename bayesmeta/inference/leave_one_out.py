@@ -1,0 +1,270 @@
+"""Leave-one-out scores: by importance sampling, by refits where that fails, and fits compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.errors import EvaluationError, listing
+from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.progress import progress_bar
+from bayesmeta.model import pointwise_log_likelihood, pointwise_probability
+
+__all__ = ["LeaveOneOut", "compare", "loo"]
+
+_GROUPS = ("benchmark", "task_family", "lm", "lm_family")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LeaveOneOut:
+    """How well a fit predicts each score from all the others.
+
+    Parameters
+    ----------
+    table
+        One row per score: `lm`, `lm_family`, `benchmark`, `task_family`; `log_density` of the score
+        on its own scale, left out; `pit`, the probability of a lower score; `pareto_k`; and whether
+        it was `refitted`.
+    elpd_data
+        The same as ArviZ's object, for `az.compare` and plots.
+    checksum
+        Of the data.
+    """
+
+    table: pd.DataFrame
+    elpd_data: Any
+    checksum: str
+
+    @property
+    def n_bad(self) -> int:
+        """Number of scores with importance weights that cannot be trusted, and not refitted."""
+        bad = ~(self.table["pareto_k"] <= defaults.PARETO_K_MAX) & ~self.table["refitted"]
+        return int(bad.sum())
+
+    def by(self, group: str) -> pd.DataFrame:
+        """Sum log densities over the scores of a benchmark, a family or an lm.
+
+        Parameters
+        ----------
+        group
+            benchmark, task_family, lm or lm_family.
+
+        Returns
+        -------
+        DataFrame
+            One row per group: `elpd`, its standard error `se` over scores, number `n` of scores.
+
+        Raises
+        ------
+        EvaluationError
+            If there is no such grouping.
+        """
+        if group not in _GROUPS:
+            raise EvaluationError(
+                f"group '{group}' is not known. Allowed: {listing(_GROUPS)}. Correct the name."
+            )
+        densities = self.table.groupby(group, sort=False)["log_density"]
+        return pd.DataFrame(
+            {
+                "elpd": densities.sum(),
+                "se": np.sqrt(densities.count() * densities.var(ddof=0)),
+                "n": densities.count(),
+            }
+        ).reset_index()
+
+    def __repr__(self) -> str:
+        total = self.elpd_data
+        line = (
+            f"elpd {total.elpd:.1f} (standard error {total.se:.1f}) over {len(self.table)} scores"
+        )
+        if not self.n_bad:
+            return f"{line}; every Pareto k at most {defaults.PARETO_K_MAX}, or refitted."
+        return (
+            f"{line}; {self.n_bad} scores with Pareto k above {defaults.PARETO_K_MAX}: "
+            "refit=True computes them anew."
+        )
+
+
+def loo(fit: Fit, *, refit: bool = False, progress: bool = True) -> LeaveOneOut:
+    """Predict every score from all the others, without sampling for each of them anew.
+
+    Importance sampling with smoothed weights (Vehtari et al. 2017,
+    https://doi.org/10.1007/s11222-016-9696-4). The siblings of an lm, and its other scores, stay
+    in: this is no prediction of a new lm or a new family, which `evaluate` asks for.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    refit
+        Whether scores that are too influential for importance sampling (Pareto k above 0.7) are
+        left out of a fit of their own each. It compiles the model once and takes some seconds
+        for each of them.
+    progress
+        Whether to show a progress bar for the refits.
+
+    Returns
+    -------
+    LeaveOneOut
+        Log density and PIT of every score, on the scores' scale (accuracy as a fraction).
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> found = bm.loo(bm.load_reference_fit())
+    >>> len(found.table)
+    1105
+    """
+    design, found = fit.design, _importance_sample(fit)
+    outcomes = design.outcomes
+    lms, benchmarks = np.array(design.lms), np.array(design.benchmarks)
+    table = pd.DataFrame(
+        {
+            "lm": lms[outcomes.lm_index],
+            "lm_family": np.array(design.lm_families)[design.lm_family_index[outcomes.lm_index]],
+            "benchmark": benchmarks[outcomes.benchmark_index],
+            "task_family": np.array(design.task_families)[
+                design.task_family_index[outcomes.benchmark_index]
+            ],
+            "log_density": np.asarray(found.elpd_i),
+            "pit": _weigh(found, fit),
+            "pareto_k": np.asarray(found.pareto_k),
+            "refitted": False,
+        }
+    )
+    if refit:
+        _refit(table, fit, progress=progress)
+        found = _replace_densities(found, table["log_density"].to_numpy())
+    return LeaveOneOut(table=table, elpd_data=found, checksum=fit.dataset.checksum)
+
+
+def pareto_k(fit: Fit) -> NDArray[np.float64]:
+    """Compute how influential each score is, shape (obs,)."""
+    return np.asarray(_importance_sample(fit).pareto_k)
+
+
+def _importance_sample(fit: Fit) -> Any:
+    import arviz as az
+
+    density = pointwise_log_likelihood(fit.parameters, design=fit.design, spec=fit.spec)
+    tree = az.from_dict(
+        {"posterior": {"alpha": fit.parameters["alpha"]}, "log_likelihood": {"y": density}}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # high k is reported by the caller
+        return az.loo(tree, var_name="y", pointwise=True)
+
+
+def _weigh(found: Any, fit: Fit) -> NDArray[np.float64]:
+    """Probabilities of a lower score with the weights that leave the score out, shape (obs,)."""
+    below = pointwise_probability(fit.parameters, design=fit.design, spec=fit.spec)
+    log_weight = found.log_weights.transpose("chain", "draw", ...).values
+    weight = np.exp(log_weight - log_weight.max(axis=(0, 1)))
+    return (weight * below).sum(axis=(0, 1)) / weight.sum(axis=(0, 1))
+
+
+def _refit(table: pd.DataFrame, fit: Fit, *, progress: bool) -> None:
+    """Put scores of refits into the rows of scores that are too influential."""
+    from bayesmeta.inference.refit import Refitter
+
+    rows = np.flatnonzero(~(table["pareto_k"] <= defaults.PARETO_K_MAX))
+    if not len(rows):
+        return
+    refitter = Refitter(fit.dataset, spec=fit.spec)
+    with progress_bar("refitting", total=len(rows), unit="scores", shown=progress) as report:
+        for done, row in enumerate(rows, start=1):
+            left = refitter.refit(np.arange(len(table)) != row, seed=defaults.SEED + int(row))
+            draws, design = left.parameters, left.design
+            density = pointwise_log_likelihood(draws, design=design, spec=fit.spec)[:, row]
+            below = pointwise_probability(draws, design=design, spec=fit.spec)[:, row]
+            table.loc[row, "log_density"] = np.logaddexp.reduce(density) - np.log(len(density))
+            table.loc[row, "pit"], table.loc[row, "refitted"] = below.mean(), True
+            report(done, "")
+
+
+def _replace_densities(found: Any, density: NDArray[np.float64]) -> Any:
+    """Sum up again, the effective number of parameters included."""
+    n, in_sample = len(density), found.p + found.elpd
+    return dataclasses.replace(
+        found,
+        elpd=float(density.sum()),
+        se=float(np.sqrt(n * density.var())),
+        p=float(in_sample - density.sum()),
+        elpd_i=found.elpd_i.copy(data=density),
+    )
+
+
+def compare(models: Mapping[str, Fit | LeaveOneOut], *, method: str = "stacking") -> pd.DataFrame:
+    """Compare fits to the same scores by what they say of scores left out.
+
+    Parameters
+    ----------
+    models
+        Fits, or what `loo` made of them, by name.
+    method
+        How weights are computed: stacking (Yao et al. 2018, https://doi.org/10.1214/17-BA1091),
+        pseudo-BMA, or BB-pseudo-BMA.
+
+    Returns
+    -------
+    DataFrame
+        One row per model, the best first: `model`, `rank`, `elpd`, `se`, `p` (effective number
+        of parameters), `elpd_diff` from the best and its standard error `dse`, `weight`, and
+        `pareto_k_bad`, the scores for which none of this can be trusted.
+
+    Raises
+    ------
+    EvaluationError
+        If there are fewer than two models, they are of different data, or the method is unknown.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> found = bm.loo(bm.load_reference_fit())
+    >>> list(bm.compare({"one": found, "same": found})["elpd_diff"])
+    [0.0, 0.0]
+    """
+    import arviz as az
+
+    methods = {"stacking": "stacking", "pseudo-BMA": "pseudo-bma", "BB-pseudo-BMA": "bb-pseudo-bma"}
+    if method not in methods:
+        raise EvaluationError(
+            f"method '{method}' is not known. Allowed: {listing(methods)}. Correct the name."
+        )
+    if len(models) < 2:
+        raise EvaluationError(
+            f"{len(models)} model to compare: {listing(models) or 'none'}. Allowed: two or more, "
+            'by name, such as bm.compare({"full": fit, "scale": other}). Add another fit.'
+        )
+    checksums = {
+        name: (one.checksum if isinstance(one, LeaveOneOut) else one.dataset.checksum)[:12]
+        for name, one in models.items()
+    }
+    if len(set(checksums.values())) > 1:
+        shown = listing(f"{name} ({checksum})" for name, checksum in checksums.items())
+        raise EvaluationError(
+            f"the models were fitted to different data, by checksum: {shown}. Allowed: fits to the "
+            "same data. Fit them anew to one dataset."
+        )
+    found = {
+        name: one if isinstance(one, LeaveOneOut) else loo(one) for name, one in models.items()
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # said by `pareto_k_bad`
+        table = az.compare(
+            {name: one.elpd_data for name, one in found.items()},
+            method=methods[method],
+            round_to="none",
+        )
+    table = table.rename_axis("model").reset_index()
+    table["pareto_k_bad"] = [found[name].n_bad for name in table["model"]]
+    columns = ["model", "rank", "elpd", "se", "p", "elpd_diff", "dse", "weight", "pareto_k_bad"]
+    return table[columns]

@@ -1,0 +1,93 @@
+"""Leave-one-out scores: importance sampling and refits agree, and fits are compared by them."""
+
+import arviz as az
+import numpy as np
+import pytest
+
+import bayesmeta as bm
+from bayesmeta import defaults
+from bayesmeta.errors import EvaluationError
+from bayesmeta.model import pointwise_log_likelihood, pointwise_probability
+
+SPEC = bm.ModelSpec(decisions=(), family_effects="none", interactions="none")
+FLAT = bm.ModelSpec(decisions=(), family_effects="none", interactions="none", scaling="none")
+SETTINGS = {"draws": 1000, "tune": 500, "chains": 2, "cores": 1, "seed": 3, "progress": False}
+
+N_REFITTED = 5
+TOLERANCE = 0.25
+"""The Monte Carlo error of a log density from the 600 draws of a refit is about 0.05; where the
+score is the most influential of all, importance sampling itself is off by more."""
+
+
+@pytest.fixture(scope="module")
+def fitted(small):
+    return bm.fit(small, SPEC, **SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def found(fitted):
+    return bm.loo(fitted)
+
+
+@pytest.fixture(scope="module")
+def flat(small):
+    return bm.loo(bm.fit(small, FLAT, **SETTINGS))
+
+
+def test_scores_left_out_are_less_likely_than_scores_known(fitted, found):
+    density = pointwise_log_likelihood(fitted.parameters, design=fitted.design, spec=SPEC)
+    known = np.logaddexp.reduce(density, axis=(0, 1)) - np.log(density[..., 0].size)
+    assert (found.table["log_density"] < known).all()
+    below = pointwise_probability(fitted.parameters, design=fitted.design, spec=SPEC)
+    near = np.abs(below.mean(axis=(0, 1)) - 0.5)
+    assert (np.abs(found.table["pit"] - 0.5) >= near - 0.01).all()
+
+
+def test_refits_agree_with_importance_sampling(fitted, found, monkeypatch):
+    ordered = np.sort(found.table["pareto_k"])[::-1]
+    monkeypatch.setattr(defaults, "PARETO_K_MAX", ordered[N_REFITTED])
+    again = bm.loo(fitted, refit=True, progress=False)
+    is_new = again.table["refitted"].to_numpy(bool)
+    assert is_new.sum() == N_REFITTED
+    assert again.n_bad == 0
+    assert found.n_bad == (found.table["pareto_k"] > defaults.PARETO_K_MAX).sum()
+    change = (again.table["log_density"] - found.table["log_density"]).to_numpy()
+    assert (change[~is_new] == 0).all()
+    assert np.abs(change[is_new]).max() < TOLERANCE
+    assert (change[is_new] != 0).all()
+    assert np.abs(again.table["pit"] - found.table["pit"]).max() < TOLERANCE / 2
+    total = again.elpd_data
+    assert total.elpd == pytest.approx(again.table["log_density"].sum())
+    assert total.elpd + total.p == pytest.approx(found.elpd_data.elpd + found.elpd_data.p)
+
+
+def test_groups_add_up(small, found):
+    for group in ("benchmark", "task_family", "lm", "lm_family"):
+        table = found.by(group)
+        assert table["elpd"].sum() == pytest.approx(found.elpd_data.elpd)
+        assert table["n"].sum() == len(small.scores)
+    assert found.by("benchmark").set_index("benchmark")["n"].to_dict() == small.counts().to_dict()
+    assert found.table["lm"].tolist() == small.scores["lm"].tolist()
+
+
+def test_comparison_is_that_of_arviz_and_prefers_the_better_model(found, flat):
+    table = bm.compare({"flat": flat, "scale": found}).set_index("model")
+    assert table.index[0] == "scale"
+    assert table.loc["scale", "weight"] > 0.5
+    difference = (flat.table["log_density"] - found.table["log_density"]).to_numpy()
+    assert table.loc["flat", "elpd_diff"] == pytest.approx(difference.sum())
+    assert table.loc["flat", "dse"] == pytest.approx(np.sqrt(len(difference)) * difference.std())
+    theirs = az.compare({"flat": flat.elpd_data, "scale": found.elpd_data}, round_to="none")
+    np.testing.assert_allclose(table["weight"], theirs.loc[table.index, "weight"])
+
+
+def test_bad_comparisons_are_refused(found, flat, fake_bundled_fit):
+    with pytest.raises(EvaluationError, match="1 model to compare: one"):
+        bm.compare({"one": found})
+    with pytest.raises(EvaluationError, match=r"'waic' is not known. Allowed: stacking"):
+        bm.compare({"one": found, "two": flat}, method="waic")
+    with pytest.raises(EvaluationError, match="different data, by checksum: one"):
+        bm.compare({"one": found, "two": fake_bundled_fit})
+    with pytest.raises(EvaluationError, match="group 'task' is not known"):
+        found.by("task")
+    assert "refit=True" in repr(found) or "refitted" in repr(found)
