@@ -36,7 +36,11 @@ _ENDINGS = (".pdf", ".png")
 @app.command("plot")
 def plot_command(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="forest, curve, tradeoff, scoreboard or all.")
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="forest, curve, tradeoff, scoreboard, calibration, ppc or all.",
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="A .pdf, .png or .svg; for all: a folder.")
@@ -53,7 +57,7 @@ def plot_command(
     from bayesmeta.reporting import plots
 
     check_format(fmt)
-    kinds = ("forest", "curve", "tradeoff", "scoreboard")
+    kinds = ("forest", "curve", "tradeoff", "scoreboard", "calibration", "ppc")
     if kind not in (*kinds, "all"):
         raise QueryError(
             f"figure '{kind}' is not known.{suggest(kind, [*kinds, 'all'])} Allowed: "
@@ -86,10 +90,11 @@ def plot_command(
 
 def _kinds_of(fit: Fit) -> list[str]:
     """List the figures of a posterior that its benchmarks allow."""
-    if "code" in fit.design.task_families:
-        return ["forest", "curve", "tradeoff"]
-    say("tradeoff is left out: no benchmark of this fit has the task family 'code'")
-    return ["forest", "curve"]
+    names = ["forest", "curve", "tradeoff", "calibration", "ppc"]
+    if "code" not in fit.design.task_families:
+        say("tradeoff is left out: no benchmark of this fit has the task family 'code'")
+        names.remove("tradeoff")
+    return names
 
 
 def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob: float) -> Drawn:
@@ -98,5 +103,8 @@ def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob:
 
     if name == "forest":
         return plots.forest(effects(fit, decision, by=by or "overall"), ci_prob=ci_prob)
+    if name in ("calibration", "ppc"):
+        check = plots.calibration if name == "calibration" else plots.ppc
+        return check(fit, ci_prob=ci_prob)
     draw = plots.curve if name == "curve" else plots.tradeoff
     return draw(curve(fit, decision or "code_share", by=by or "task_family"), ci_prob=ci_prob)

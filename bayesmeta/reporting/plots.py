@@ -23,6 +23,7 @@ from bayesmeta.effects.estimands import format_level
 from bayesmeta.effects.mix_swaps import Asked, Swap
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.evaluation import Scoreboard
+from bayesmeta.reporting.calibration import calibration, ppc
 from bayesmeta.reporting.style import (
     COLUMN_WIDTH,
     FAINT,
@@ -36,7 +37,17 @@ from bayesmeta.reporting.style import (
 )
 from bayesmeta.reporting.tradeoffs import tradeoff
 
-__all__ = ["COLUMN_WIDTH", "Drawn", "curve", "forest", "save_figure", "scoreboard", "tradeoff"]
+__all__ = [
+    "COLUMN_WIDTH",
+    "Drawn",
+    "calibration",
+    "curve",
+    "forest",
+    "ppc",
+    "save_figure",
+    "scoreboard",
+    "tradeoff",
+]
 
 _VERDICT_STYLE: dict[str, dict[str, Any]] = {
     "identified": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},

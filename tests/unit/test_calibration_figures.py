@@ -1,0 +1,80 @@
+"""Figures of calibration show what they are given, and leave their band where a model is wrong."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayesmeta.inference import LeaveOneOut
+from bayesmeta.model import simulate_scores
+from bayesmeta.reporting import plots
+
+
+def give_pit(fit, pit):
+    """What `loo` returns, with these probabilities."""
+    design = fit.design
+    benchmarks = np.array(design.benchmarks)[design.outcomes.benchmark_index]
+    table = pd.DataFrame({"benchmark": benchmarks, "pit": pit, "pareto_k": 0.0, "refitted": False})
+    return LeaveOneOut(table=table, elpd_data=None, checksum="")
+
+
+def outside(drawn):
+    """Benchmarks whose line leaves the band."""
+    table = drawn.table
+    leaves = (table["difference"] < table["lower"]) | (table["difference"] > table["upper"])
+    return set(table.loc[leaves, "benchmark"])
+
+
+@pytest.fixture(scope="module")
+def uniform(fake_bundled_fit):
+    """Equally spaced values for every benchmark: as uniform as can be."""
+    index = fake_bundled_fit.design.outcomes.benchmark_index
+    pit = np.empty(len(index))
+    for b in np.unique(index):
+        n = (index == b).sum()
+        pit[index == b] = np.random.default_rng(b).permutation((np.arange(n) + 0.5) / n)
+    return pit
+
+
+def test_uniform_values_stay_inside_the_band(fake_bundled_fit, uniform):
+    drawn = plots.calibration(fake_bundled_fit, found=give_pit(fake_bundled_fit, uniform))
+    assert outside(drawn) == set()
+    assert set(drawn.table["benchmark"]) == set(fake_bundled_fit.design.benchmarks)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [lambda pit: 0.5 + (pit - 0.5) / 2, lambda pit: np.where(pit < 0.5, pit**3, 1 - (1 - pit) ** 3),
+     lambda pit: pit**2],
+    ids=["too wide", "too narrow", "biased"],
+)  # fmt: skip
+def test_faults_leave_the_band(fake_bundled_fit, uniform, fault):
+    drawn = plots.calibration(fake_bundled_fit, found=give_pit(fake_bundled_fit, fault(uniform)))
+    assert outside(drawn) == set(fake_bundled_fit.design.benchmarks)
+
+
+def test_titles_tell_the_coverage(fake_bundled_fit, uniform):
+    found = give_pit(fake_bundled_fit, 0.5 + (uniform - 0.5) / 2)
+    drawn = plots.calibration(fake_bundled_fit, found=found)
+    titles = [axes.get_title("left") for axes in drawn.figure.axes if axes.get_visible()]
+    assert len(titles) == len(fake_bundled_fit.design.benchmarks)
+    assert all(title.endswith(", 100%") for title in titles)
+
+
+def test_predictive_check_shows_recorded_and_simulated_scores(fake_bundled_fit):
+    fit, outcomes = fake_bundled_fit, fake_bundled_fit.design.outcomes
+    drawn = plots.ppc(fit, draws=40, seed=4)
+    flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in fit.parameters.items()}
+    n = len(next(iter(flat.values())))
+    chosen = np.unique(np.linspace(0, n - 1, 40).round().astype(int))
+    again = simulate_scores(
+        {k: v[chosen] for k, v in flat.items()}, design=fit.design, spec=fit.spec, seed=4
+    )
+    for b, (benchmark, points) in enumerate(drawn.table.groupby("benchmark", sort=False)):
+        assert benchmark == fit.design.benchmarks[b]
+        rows = outcomes.benchmark_index == b
+        middle = points.iloc[len(points) // 2]
+        assert middle["recorded"] == np.mean(outcomes.y[rows] <= middle["score"])
+        shares = [np.mean(one[rows] <= middle["score"]) for one in again]
+        assert middle["lower"] == pytest.approx(np.quantile(shares, 0.05))
+        assert middle["upper"] == pytest.approx(np.quantile(shares, 0.95))
+        assert points["recorded"].is_monotonic_increasing
