@@ -16,7 +16,7 @@ USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help fit test lint scoreboard figures notebooks benchmark clean
+.PHONY: help fit test lint scoreboard figures notebooks benchmark sbc clean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS=...] [PYTHON=...]'
@@ -56,6 +56,9 @@ notebooks: $(DEV_READY) ## execute the notebooks in place
 benchmark: $(DEV_READY) ## measure samplers, gradient and growth; on an idle machine
 	@$(BIN)/python scripts/measure-samplers.py $(ARGS)
 	@$(BIN)/python scripts/measure-growth.py $(ARGS)
+
+sbc: $(DEV_READY) ## fit data sets that the model makes itself; goes on where it stopped
+	@$(BIN)/python scripts/calibrate.py $(ARGS)
 
 clean: ## remove .venv, out/ and all caches
 	@rm -rf $(VENV) out build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache

@@ -76,6 +76,13 @@ PILOT_TUNE: Final = 300
 PILOT_DRAWS: Final = 100
 """The run given all scores whose draws refits start from."""
 
+CALIBRATION_CHAINS: Final = 2
+CALIBRATION_TUNE: Final = 300
+CALIBRATION_DRAWS: Final = 500
+CALIBRATION_THIN: Final = 10
+"""Fits of simulation-based calibration, from the prior: 100 draws to rank a truth among, far enough
+apart that the slowest scales are nearly independent."""
+
 SCORED_PROBS: Final = (0.5, 0.9)
 """Predictive intervals whose coverage is reported: a narrow one and a wide one."""
 

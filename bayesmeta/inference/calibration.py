@@ -1,0 +1,233 @@
+"""Simulation-based calibration: do posteriors hold the truth as often as they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.data import Dataset
+from bayesmeta.inference.sample import list_kept
+from bayesmeta.model import (
+    ModelSpec,
+    Parameters,
+    build_design_for,
+    pointwise_log_likelihood,
+    simulate_scores,
+)
+
+__all__ = ["JOINT", "Calibrator", "Ranks", "uniformity"]
+
+JOINT = "log_likelihood"
+"""What is ranked beside the parameters: the joint log density of the scores, which sees what no
+single parameter does (Modrák et al. 2023, https://doi.org/10.1214/23-BA1404)."""
+
+
+_CHUNK = 10_000
+"""Simulated sets of ranks that are held in memory at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranks:
+    """Ranks of one truth among the draws of the posterior given the scores that it made.
+
+    Parameters
+    ----------
+    ranks
+        By the name of the parameter, in its own shape; each from 0 to `n_draws`.
+    n_draws
+        Number of thinned draws.
+    n_divergences
+        Divergent transitions.
+    """
+
+    ranks: dict[str, NDArray[np.int64]]
+    n_draws: int
+    n_divergences: int
+
+
+class Calibrator:
+    """A model compiled once, to be fitted to data sets that it makes itself.
+
+    Truths come from the prior, scores from the numpy model given them, with the real lms,
+    benchmarks, standard errors and gaps; the rank of a truth among draws given its scores is
+    uniform if sampler, graph and numpy model agree (Talts et al. 2018,
+    https://doi.org/10.48550/arXiv.1804.06788). What a design reads off recorded scores, such as
+    floors and centres, stays as it is: otherwise the prior would depend on the data.
+
+    Parameters
+    ----------
+    dataset
+        Validated tables; only the scores' values are replaced.
+    spec
+        The model.
+    n
+        Number of truths to draw from the prior.
+    seed
+        Seed of the truths, and with the number of a truth of all that follows from it.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> spec = bm.ModelSpec(decisions=(), family_effects="none", interactions="none")
+    >>> calibrator = Calibrator(bm.load_dataset(), spec=spec, n=2, seed=1)
+    >>> found = calibrator.rank(0, tune=20, draws=20, thin=2)
+    >>> found.n_draws, found.ranks["alpha"].shape
+    (20, (13,))
+    """
+
+    def __init__(self, dataset: Dataset, *, spec: ModelSpec, n: int, seed: int) -> None:
+        import nutpie
+        import pymc as pm
+
+        from bayesmeta.model.blocks import observed_rows, training_data
+        from bayesmeta.model.build import build_model
+
+        self.spec, self.seed = spec, seed
+        self.design = build_design_for(dataset, spec=spec)
+        model = build_model(self.design, spec=spec)
+        self._names = list_kept(model)
+        with model:
+            tree = pm.sample_prior_predictive(n, var_names=self._names, random_seed=seed)
+        prior = tree["prior"].to_dataset().transpose("chain", "draw", ...)
+        self.truths: Parameters = {name: np.asarray(prior[name], float)[0] for name in self._names}
+        self._rows, self._data = observed_rows(self.design), training_data(self.design)
+        self._compiled: Any = nutpie.compile_pymc_model(model, var_names=self._names)
+
+    def simulate(self, k: int) -> NDArray[np.float64]:
+        """Simulate the scores of a truth, shape (obs,)."""
+        truth = {name: values[k] for name, values in self.truths.items()}
+        state = int(np.random.SeedSequence((self.seed, k)).generate_state(1)[0])
+        return simulate_scores(truth, design=self.design, spec=self.spec, seed=state)
+
+    def rank(
+        self,
+        k: int,
+        *,
+        chains: int = defaults.CALIBRATION_CHAINS,
+        tune: int = defaults.CALIBRATION_TUNE,
+        draws: int = defaults.CALIBRATION_DRAWS,
+        thin: int = defaults.CALIBRATION_THIN,
+    ) -> Ranks:
+        """Fit the scores of a truth, on one core, and rank the truth.
+
+        Parameters
+        ----------
+        k
+            Number of the truth.
+        chains, tune, draws
+            Chains, and warm-up and kept draws of each.
+        thin
+            Every so many draws one is ranked against, so that they are nearly independent.
+
+        Returns
+        -------
+        Ranks
+            Ranks of all parameters and of the joint log density.
+        """
+        import nutpie
+
+        y = self.simulate(k)
+        tree = nutpie.sample(
+            self._compiled.with_data(**self._replace_scores(y)),
+            chains=chains,
+            tune=tune,
+            draws=draws,
+            seed=self.seed + k,
+            cores=1,
+            save_warmup=False,
+            progress_bar=False,
+            target_accept=defaults.TARGET_ACCEPT,
+            adaptation="draw_diag",
+        )
+        posterior = tree["posterior"].to_dataset().transpose("chain", "draw", ...)
+        kept: dict[str, NDArray[np.float64]] = {}
+        for name in self._names:
+            values = np.asarray(posterior[name], float)[:, thin - 1 :: thin]
+            kept[name] = values.reshape(-1, *values.shape[2:])
+        truth = {name: values[k] for name, values in self.truths.items()}
+        ranks = {name: (kept[name] < truth[name]).sum(axis=0) for name in self._names}
+        design = replace(self.design, outcomes=replace(self.design.outcomes, y=y))
+        joint, true_joint = (
+            pointwise_log_likelihood(one, design=design, spec=self.spec).sum(axis=-1)
+            for one in (kept, truth)
+        )
+        ranks[JOINT] = (joint < true_joint).sum(axis=0)
+        return Ranks(
+            ranks={name: np.asarray(rank, np.int64) for name, rank in ranks.items()},
+            n_draws=len(joint),
+            n_divergences=int(tree["sample_stats"]["diverging"].sum()),
+        )
+
+    def _replace_scores(self, y: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+        arrays = {**self._data, "data_y": y[self._rows["obs"]]}
+        if "count" in self._rows:
+            solved = y[self._rows["count"]] * self._data["data_n_items"]
+            arrays["data_n_solved"] = solved.round().astype(self._data["data_n_solved"].dtype)
+        if "hidden" in self._rows:
+            arrays["data_hidden_y"] = y[self._rows["hidden"]]
+        return arrays
+
+
+def uniformity(
+    ranks: NDArray[np.int64], *, n_draws: int, simulations: int = 100_000, seed: int = defaults.SEED
+) -> NDArray[np.float64]:
+    """Compute how probable ranks so far from uniform are, were they uniform.
+
+    The distance is that of simultaneous envelopes of empirical distributions: the smallest
+    two-sided binomial tail over all ranks (Säilynoja et al. 2022,
+    https://doi.org/10.1007/s11222-022-10090-6). An empirical distribution leaves its 99 % envelope
+    where this is below 0.01.
+
+    Parameters
+    ----------
+    ranks
+        Ranks from 0 to `n_draws`, shape (truth, ...).
+    n_draws
+        Number of draws that truths were ranked among.
+    simulations
+        Sets of uniform ranks that distances are compared with.
+    seed
+        Seed of these.
+
+    Returns
+    -------
+    ndarray
+        Probabilities, shape (...); at least 1 / (simulations + 1).
+
+    Examples
+    --------
+    >>> even = np.arange(200) % 101
+    >>> bool(uniformity(even, n_draws=100, simulations=1000) > 0.9)
+    True
+    >>> bool(uniformity(even // 2, n_draws=100, simulations=1000) < 0.01)
+    True
+    """
+    from scipy.stats import binom
+
+    n, places = len(ranks), np.arange(1, n_draws + 1) / (n_draws + 1)
+    counts = np.arange(n + 1)[:, None]
+    tail = 2 * np.minimum(binom.cdf(counts, n, places), binom.sf(counts - 1, n, places))
+
+    def distance(flat: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Smallest tail of every row of ranks, shape (row,)."""
+        rows = np.repeat(np.arange(len(flat)), n)
+        histogram = np.zeros((len(flat), n_draws + 1), np.int64)
+        np.add.at(histogram, (rows, flat.ravel()), 1)
+        below = np.cumsum(histogram, axis=1)[:, :-1]
+        return tail[below, np.arange(n_draws)].min(axis=1)
+
+    rng = np.random.default_rng(seed)
+    chance = np.concatenate(
+        [
+            distance(rng.integers(0, n_draws + 1, size=(size, n)))
+            for size in np.diff(np.r_[0:simulations:_CHUNK, simulations])
+        ]
+    )
+    chance.sort()
+    found = distance(ranks.reshape(n, -1).T)
+    as_far = np.searchsorted(chance, found, side="right")
+    return ((as_far + 1) / (simulations + 1)).reshape(ranks.shape[1:])

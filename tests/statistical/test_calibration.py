@@ -1,0 +1,108 @@
+"""Simulation-based calibration sees planted faults and passes what is right; the record of it."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import bayesmeta as bm
+from bayesmeta.data.load import bundled_folder
+from bayesmeta.inference.calibration import JOINT, Calibrator, uniformity
+
+SPEC = bm.ModelSpec(decisions=(), family_effects="none", interactions="none")
+N_TRUTHS = 40
+SETTINGS = {"chains": 2, "tune": 200, "draws": 250, "thin": 5}
+CHANCE = 0.01
+"""Family-wise: over all parameters together (Bonferroni)."""
+
+
+def least(calibrator):
+    """Least probability of uniform ranks, times the number of parameters, and that of the joint."""
+    found = [calibrator.rank(k, **SETTINGS) for k in range(N_TRUTHS)]
+    probability = {
+        name: uniformity(np.stack([one.ranks[name] for one in found]), n_draws=found[0].n_draws)
+        for name in found[0].ranks
+    }
+    n = sum(values.size for values in probability.values())
+    return n * min(values.min() for values in probability.values()), probability[JOINT]
+
+
+@pytest.fixture(scope="module")
+def calibrator(small):
+    return Calibrator(small, spec=SPEC, n=N_TRUTHS, seed=2)
+
+
+def test_the_model_is_calibrated(calibrator):
+    over_all, joint = least(calibrator)
+    assert over_all > CHANCE
+    assert joint > CHANCE
+
+
+def test_scores_that_scatter_twice_as_much_are_seen(calibrator, monkeypatch):
+    simulate = calibrator.simulate
+
+    def scatter(k):
+        truth = {name: values[k] for name, values in calibrator.truths.items()}
+        quiet = bm.model.expected_score(truth, design=calibrator.design, spec=SPEC)
+        outcomes = calibrator.design.outcomes
+        mean = quiet[outcomes.lm_index, outcomes.benchmark_index]
+        return mean + 2 * (simulate(k) - mean)
+
+    monkeypatch.setattr(calibrator, "simulate", scatter)
+    over_all, _ = least(calibrator)
+    assert over_all < CHANCE
+
+
+def test_truths_and_scores_follow_from_the_seed(small, calibrator):
+    again = Calibrator(small, spec=SPEC, n=N_TRUTHS, seed=2)
+    np.testing.assert_array_equal(again.truths["alpha"], calibrator.truths["alpha"])
+    np.testing.assert_array_equal(again.simulate(3), calibrator.simulate(3))
+    assert not np.array_equal(calibrator.simulate(3), calibrator.simulate(4))
+
+
+def test_one_draw_gives_the_two_sided_binomial_test():
+    n = 21
+    for k in (2, 5, 9, 10):
+        ranks = np.repeat([0, 1], [k, n - k])
+        expected = stats.binomtest(k, n).pvalue
+        assert uniformity(ranks, n_draws=1) == pytest.approx(expected, abs=0.01)
+
+
+def test_probabilities_of_uniform_ranks_are_uniform():
+    ranks = np.random.default_rng(3).integers(0, 101, size=(200, 2000))
+    probability = uniformity(ranks, n_draws=100, simulations=20_000)
+    for level in (0.01, 0.1, 0.5):
+        error = np.sqrt(level * (1 - level) / 2000)
+        assert abs((probability <= level).mean() - level) < 4 * error
+
+
+@pytest.mark.parametrize("sd", [0.7, 1.4], ids=["too wide", "too narrow"])
+def test_wrong_widths_are_seen(sd):
+    truth = np.random.default_rng(4).normal(0, sd, size=200)
+    ranks = np.floor(101 * stats.norm.cdf(truth)).astype(int)
+    assert uniformity(ranks, n_draws=100) < CHANCE
+
+
+@pytest.fixture(scope="module")
+def record():
+    path = bundled_folder() / "calibration.npz"
+    if not path.exists():
+        pytest.skip("no calibration of this model is recorded yet: `make sbc` does it")
+    with np.load(path) as kept:
+        return {"header": json.loads(str(kept["_header"])), "ranks": dict(kept)}
+
+
+def test_record_is_of_the_default_model_and_the_bundled_data(record, bundled):
+    assert record["header"]["spec_checksum"] == bm.ModelSpec().checksum
+    assert record["header"]["data_checksum"] == bundled.checksum
+    assert len(record["ranks"][JOINT]) >= 200
+
+
+def test_recorded_ranks_are_uniform(record):
+    n_draws = record["header"]["n_draws"]
+    ranks = {k: v.astype(int) for k, v in record["ranks"].items() if not k.startswith("_")}
+    probability = {k: uniformity(v, n_draws=n_draws) for k, v in ranks.items()}
+    n = sum(values.size for values in probability.values())
+    assert probability[JOINT] > CHANCE
+    assert n * min(values.min() for values in probability.values()) > CHANCE
