@@ -209,4 +209,6 @@ def _build_panels(
         axes.set_visible(False)
     for axes, label in zip(grid.flat, design.benchmark_labels, strict=False):
         axes.set_title(label, loc="left")
+    for axes in grid.flat[: len(design.benchmarks)][-columns:]:  # some have no panel below them
+        axes.tick_params(axis="x", labelbottom=True)
     return figure, dict(zip(design.benchmarks, grid.flat, strict=False))
