@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("corrected", "as-published")
 SETTINGS = {"chains": 2, "tune": 400, "draws": 400, "seed": 1}
 FOLDS = {"version": "as-published", "scheme": "random", "seeds": 4}
-COMPARED = ("likelihood", "shrinkage", "family_effects", "pooling", "scaling", "interactions")
+COMPARED = ("likelihood", "shrinkage", "family_effects", "pooling", "interactions")
 PRIOR_DRAWS, STEEPEST = 1000, 25.0
 """A mid-range accuracy above a floor of zero moves by 25 points for a latent unit."""
 
