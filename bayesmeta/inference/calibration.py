@@ -159,7 +159,7 @@ class Calibrator:
         return Ranks(
             ranks={name: np.asarray(rank, np.int64) for name, rank in ranks.items()},
             n_draws=len(joint),
-            n_divergences=int(tree["sample_stats"]["diverging"].sum()),
+            n_divergences=int(np.sum(tree["sample_stats"]["diverging"].to_numpy())),
         )
 
     def _replace_scores(self, y: NDArray[np.float64]) -> dict[str, NDArray[Any]]:

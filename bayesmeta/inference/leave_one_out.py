@@ -60,7 +60,8 @@ class LeaveOneOut:
         Returns
         -------
         DataFrame
-            One row per group: `elpd`, its standard error `se` over scores, number `n` of scores.
+            One row per group: `elpd`, its standard error `se` over scores, number `n` of scores,
+            and `coverage50` and `coverage90`, the percentage of scores inside such intervals.
 
         Raises
         ------
@@ -72,11 +73,18 @@ class LeaveOneOut:
                 f"group '{group}' is not known. Allowed: {listing(_GROUPS)}. Correct the name."
             )
         densities = self.table.groupby(group, sort=False)["log_density"]
+        off_center = (self.table["pit"] - 0.5).abs()
+        coverage = {
+            f"coverage{100 * prob:.0f}": 100
+            * (off_center <= prob / 2).groupby(self.table[group], sort=False).mean()
+            for prob in defaults.SCORED_PROBS
+        }
         return pd.DataFrame(
             {
                 "elpd": densities.sum(),
                 "se": np.sqrt(densities.count() * densities.var(ddof=0)),
                 "n": densities.count(),
+                **coverage,
             }
         ).reset_index()
 

@@ -82,7 +82,7 @@ def calibration(
             )
         )
     table = pd.concat(parts, ignore_index=True)
-    left_out = found.table.groupby("benchmark")["pit"]
+    coverage = found.by("benchmark").set_index("benchmark").filter(like="coverage")
     with mpl.rc_context(STYLE):
         figure, panels = _build_panels(fit, width=width, sharex=True, sharey=True)
         for benchmark, axes in panels.items():
@@ -92,11 +92,8 @@ def calibration(
                               alpha=0.35, linewidth=0)  # fmt: skip
             axes.plot(points["pit"], points["difference"], color=_LINE, linewidth=1.1,
                       drawstyle="steps-post")  # fmt: skip
-            inside = [
-                f"{np.mean(np.abs(left_out.get_group(benchmark) - 0.5) <= prob / 2):.0%}"
-                for prob in defaults.SCORED_PROBS
-            ]
-            axes.set_title(f"{axes.get_title('left')}\n{', '.join(inside)}", loc="left")
+            inside = ", ".join(f"{share:.0f}%" for share in coverage.loc[benchmark])
+            axes.set_title(f"{axes.get_title('left')}\n{inside}", loc="left")
         first, second = (f"{prob:.0%}" for prob in defaults.SCORED_PROBS)
         bad = f"{found.n_bad} of {len(found.table)} scores"
         figure.supxlabel(

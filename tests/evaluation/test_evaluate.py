@@ -11,7 +11,7 @@ import numpy as np
 import pandas.testing as pdt
 import pytest
 
-from bayesmeta import ModelSpec, evaluate
+from bayesmeta import ModelSpec, defaults, evaluate
 from bayesmeta.errors import DataError, EvaluationError, SpecError
 from bayesmeta.evaluation import MODELS, execution, folds
 from bayesmeta.evaluation.folds import Candidate, read_candidates, run_fold
@@ -236,8 +236,9 @@ def test_folder_of_other_data_is_refused(small, stored):
 
 
 def test_folder_of_other_settings_is_refused(small, stored, monkeypatch):
-    monkeypatch.setattr("bayesmeta.defaults.REFIT_DRAWS", 99)
-    assert_refused(small, stored, r"\(draws is 150 there, 99 now\)")
+    there = defaults.REFIT_DRAWS
+    monkeypatch.setattr(defaults, "REFIT_DRAWS", 99)
+    assert_refused(small, stored, rf"\(draws is {there} there, 99 now\)")
 
 
 def test_folder_of_another_model_of_that_name_is_refused(small, tmp_path):

@@ -18,8 +18,10 @@ GRADIENT = 10.0
 """Ten times the lms cost at most ten times as much for a gradient: work in proportion to scores."""
 
 MOST = 25.0
-"""And for an effective draw at most this much more, a fifth above what was measured. Twelve times
-was hoped for; ARCHITECTURE.md says what stands against it."""
+"""And for an effective draw at most this much more, a fifth above what was measured."""
+
+WANTED = 12.0
+"""The target, not reached; ARCHITECTURE.md says what stands against it."""
 
 TIMES = {"base": (1, 1), "lms-3": (3, 1), "lms-10": (10, 1), "benchmarks-3": (1, 3),
          "benchmarks-10": (1, 10)}  # fmt: skip
@@ -64,6 +66,11 @@ def test_ratios_are_to_the_bundled_size(record, script):
 def test_ten_times_the_lms_cost_no_more_than_was_measured(record):
     assert record["ratios"]["lms-10"]["gradient_us"] <= GRADIENT
     assert record["ratios"]["lms-10"]["seconds_per_effective_draw"] <= MOST
+
+
+@pytest.mark.xfail(strict=True, reason="trajectories get longer with the square root of the lms")
+def test_ten_times_the_lms_cost_at_most_twelve_times_as_much(record):
+    assert record["ratios"]["lms-10"]["seconds_per_effective_draw"] <= WANTED
 
 
 def test_copied_families_are_like_the_originals_and_have_facts_of_their_own(script, bundled):

@@ -13,7 +13,10 @@ from bayesmeta.data.load import bundled_folder
 GAIN = 1.2
 """nutpie is the default sampler, and a dependency, because its draws are cheaper: by three quarters
 in the record, and two runs of the same chains with other seeds may differ by a third in their least
-effective sample size. Three times was hoped for; ARCHITECTURE.md says what stands against it."""
+effective sample size."""
+
+WANTED = 3.0
+"""The target, not reached; ARCHITECTURE.md says what stands against it."""
 
 TOLERANCE = 0.25
 """Blocks timed on their own share no work, and each pays for its own call; together they come to
@@ -60,6 +63,12 @@ def test_rates_are_those_of_the_numbers_beside_them(record):
 def test_nutpie_gives_more_effective_draws_a_second_than_pymc(record):
     nutpie, pymc = (record["samplers"][name]["ess_per_second"] for name in ("nutpie", "pymc"))
     assert nutpie >= GAIN * pymc
+
+
+@pytest.mark.xfail(strict=True, reason="most of a step is the gradient, which PyMC computes too")
+def test_nutpie_gives_three_times_the_effective_draws_of_pymc(record):
+    nutpie, pymc = (record["samplers"][name]["ess_per_second"] for name in ("nutpie", "pymc"))
+    assert nutpie >= WANTED * pymc
 
 
 def test_blocks_add_up_to_the_gradient(record):

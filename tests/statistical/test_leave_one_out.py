@@ -13,10 +13,10 @@ SPEC = bm.ModelSpec(decisions=(), family_effects="none", interactions="none")
 FLAT = bm.ModelSpec(decisions=(), family_effects="none", interactions="none", scaling="none")
 SETTINGS = {"draws": 1000, "tune": 500, "chains": 2, "cores": 1, "seed": 3, "progress": False}
 
-N_REFITTED = 5
-TOLERANCE = 0.25
-"""The Monte Carlo error of a log density from the 600 draws of a refit is about 0.05; where the
-score is the most influential of all, importance sampling itself is off by more."""
+N_REFITTED = 16
+TOLERANCE = 0.15
+"""Of the median change of a log density, which is 0.1 or less where importance sampling is weakest,
+and several tenths for single scores; scores mixed up would differ by one or more."""
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def test_refits_agree_with_importance_sampling(fitted, found, monkeypatch):
     assert found.n_bad == (found.table["pareto_k"] > defaults.PARETO_K_MAX).sum()
     change = (again.table["log_density"] - found.table["log_density"]).to_numpy()
     assert (change[~is_new] == 0).all()
-    assert np.abs(change[is_new]).max() < TOLERANCE
+    assert np.median(np.abs(change[is_new])) < TOLERANCE
     assert (change[is_new] != 0).all()
-    assert np.abs(again.table["pit"] - found.table["pit"]).max() < TOLERANCE / 2
+    assert np.median(np.abs(again.table["pit"] - found.table["pit"])[is_new]) < TOLERANCE / 3
     total = again.elpd_data
     assert total.elpd == pytest.approx(again.table["log_density"].sum())
     assert total.elpd + total.p == pytest.approx(found.elpd_data.elpd + found.elpd_data.p)
@@ -66,6 +66,8 @@ def test_groups_add_up(small, found):
         table = found.by(group)
         assert table["elpd"].sum() == pytest.approx(found.elpd_data.elpd)
         assert table["n"].sum() == len(small.scores)
+        inside = (found.table["pit"].between(0.05, 0.95)).sum()
+        assert (table["coverage90"] * table["n"]).sum() == pytest.approx(100 * inside)
     assert found.by("benchmark").set_index("benchmark")["n"].to_dict() == small.counts().to_dict()
     assert found.table["lm"].tolist() == small.scores["lm"].tolist()
 

@@ -13,7 +13,15 @@ def give_pit(fit, pit):
     """What `loo` returns, with these probabilities."""
     design = fit.design
     benchmarks = np.array(design.benchmarks)[design.outcomes.benchmark_index]
-    table = pd.DataFrame({"benchmark": benchmarks, "pit": pit, "pareto_k": 0.0, "refitted": False})
+    table = pd.DataFrame(
+        {
+            "benchmark": benchmarks,
+            "pit": pit,
+            "log_density": 0.0,
+            "pareto_k": 0.0,
+            "refitted": False,
+        }
+    )
     return LeaveOneOut(table=table, elpd_data=None, checksum="")
 
 
