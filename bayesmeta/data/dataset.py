@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayesmeta.data.tables import format_table
 
@@ -93,6 +95,28 @@ class Dataset:
         order = self.benchmarks["benchmark"]
         counts = self.scores["benchmark"].value_counts().reindex(order, fill_value=0)
         return counts.rename("n_scores").rename_axis("benchmark")
+
+    def with_scores(self, scores: NDArray[np.float64]) -> Dataset:
+        """Return the same tables with other values in the column of scores.
+
+        Parameters
+        ----------
+        scores
+            In native units and in the order of the table, shape (score,).
+
+        Returns
+        -------
+        Dataset
+            Standard errors, lms and benchmarks are the same.
+
+        Examples
+        --------
+        >>> from bayesmeta.data import load_dataset
+        >>> data = load_dataset()
+        >>> data.with_scores(data.scores["score"].to_numpy()).checksum == data.checksum
+        True
+        """
+        return replace(self, scores=self.scores.assign(score=scores))
 
     def __repr__(self) -> str:
         return (

@@ -15,7 +15,7 @@ from bayesmeta.data import Dataset
 from bayesmeta.design import Design
 from bayesmeta.model import ModelSpec, Parameters, build_design_for
 
-__all__ = ["Fit"]
+__all__ = ["Fit", "wrap_draws"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,3 +91,46 @@ class Fit:
     def __repr__(self) -> str:
         chains, draws = self.shape
         return f"Fit({chains} chains x {draws} draws, {self.dataset!r})"
+
+
+def wrap_draws(parameters: Parameters, *, spec: ModelSpec, dataset: Dataset, source: str) -> Fit:
+    """Make draws that no sampler of `fit` drew into a fit, so that effects can be asked of it.
+
+    Parameters
+    ----------
+    parameters
+        Values by name, each of shape (chain, draw, ...).
+    spec
+        The model whose parameters they are.
+    dataset
+        The data.
+    source
+        Where the draws come from, as the `sampler` of the provenance.
+
+    Returns
+    -------
+    Fit
+        Without statistics of a sampler: there is nothing to `check`.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> fit = bm.load_reference_fit()
+    >>> one = {name: values[:1, :1] for name, values in fit.parameters.items()}
+    >>> wrap_draws(one, spec=fit.spec, dataset=fit.dataset, source="example")
+    Fit(1 chains x 1 draws, Dataset(92 lms, 13 benchmarks, 1105 scores, version='corrected', \
+source='bundled'))
+    """
+    draws = xr.Dataset(
+        {
+            name: (("chain", "draw", *(f"{name}_dim_{k}" for k in range(values.ndim - 2))), values)
+            for name, values in parameters.items()
+        }
+    )
+    draws = draws.assign_coords({dim: np.arange(draws.sizes[dim]) for dim in ("chain", "draw")})
+    return Fit(
+        posterior=xr.DataTree.from_dict({"posterior": draws}),
+        spec=spec,
+        dataset=dataset,
+        provenance={"sampler": source},
+    )

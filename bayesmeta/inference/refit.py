@@ -106,6 +106,7 @@ class Refitter:
         train: NDArray[np.bool_],
         *,
         seed: int,
+        scores: NDArray[np.float64] | None = None,
         chains: int = defaults.REFIT_CHAINS,
         tune: int = defaults.REFIT_TUNE,
         draws: int = defaults.REFIT_DRAWS,
@@ -118,6 +119,8 @@ class Refitter:
             Which scores to learn from, shape (obs,).
         seed
             Seed of the sampler.
+        scores
+            Scores to learn from instead of the recorded ones, in native units, shape (obs,).
         chains, tune, draws
             Chains, and warm-up and kept draws of each.
 
@@ -129,7 +132,8 @@ class Refitter:
         from bayesmeta.model.blocks import training_data
 
         started = time.perf_counter()
-        design = build_design_for(self.dataset, spec=self.spec, train=train)
+        dataset = self.dataset if scores is None else self.dataset.with_scores(scores)
+        design = build_design_for(dataset, spec=self.spec, train=train)
         compiled = self._compiled.with_data(**training_data(design))
         tree = self._sample(compiled, seed=seed, chains=chains, tune=tune, draws=draws)
         posterior = tree["posterior"].to_dataset().transpose("chain", "draw", ...)

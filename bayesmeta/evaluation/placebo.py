@@ -1,0 +1,119 @@
+"""Placebo: decisions dealt out anew between families, to see what is found where nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from bayesmeta import defaults
+from bayesmeta.data import Dataset
+from bayesmeta.design import DECISIONS
+from bayesmeta.effects import effects
+from bayesmeta.effects.estimands import BY
+from bayesmeta.inference.fit import Fit, wrap_draws
+from bayesmeta.inference.refit import Refitter
+from bayesmeta.model import ModelSpec
+
+__all__ = ["CERTAIN", "deal_decisions", "fit_placebo", "tabulate_placebo"]
+
+CERTAIN = 0.95
+"""A probability beyond this, or below one minus it, would be read as a discovery."""
+
+
+def deal_decisions(dataset: Dataset, *, seed: int) -> Dataset:
+    """Give every family the decisions of another, chosen at random; scores and scale stay.
+
+    What siblings share stays shared, and what differs between them goes on to differ: lms take the
+    decisions of the other family's lms in turn, ordered by size.
+
+    Parameters
+    ----------
+    dataset
+        Validated tables.
+    seed
+        Seed of the deal.
+
+    Returns
+    -------
+    Dataset
+        The same scores, with decisions that have nothing to do with them.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> data = bm.load_dataset()
+    >>> dealt = deal_decisions(data, seed=1)
+    >>> (dealt.lms["n_params"] == data.lms["n_params"]).all()
+    np.True_
+    >>> (dealt.lms["position_embedding"] == data.lms["position_embedding"]).all()
+    np.False_
+    """
+    columns = [name for name in DECISIONS if name in dataset.lms]
+    lms = dataset.lms.copy()
+    in_order = lms.sort_values("n_params", kind="stable")
+    rows = {str(name): part.index for name, part in in_order.groupby("lm_family", sort=False)}
+    names = list(rows)
+    givers = np.random.default_rng(seed).permutation(names)
+    for taker, giver in zip(names, givers, strict=True):
+        takes = rows[giver][np.arange(len(rows[taker])) % len(rows[giver])]
+        lms.loc[rows[taker], columns] = dataset.lms.loc[takes, columns].to_numpy()
+    types = dataset.lms[columns].dtypes.to_dict()
+    return replace(dataset, lms=lms.astype(types), generations=None)
+
+
+def fit_placebo(dataset: Dataset, *, spec: ModelSpec, seed: int) -> Fit:
+    """Deal the decisions out anew and fit the model to the result.
+
+    Parameters
+    ----------
+    dataset
+        Validated tables with the real decisions.
+    spec
+        The model.
+    seed
+        Seed of the deal and of the sampler.
+
+    Returns
+    -------
+    Fit
+        Every effect of a decision in it is there by chance.
+    """
+    dealt = deal_decisions(dataset, seed=seed)
+    found = Refitter(dealt, spec=spec, warm=False).refit(
+        np.ones(len(dealt.scores), bool),
+        seed=seed,
+        chains=defaults.RECOVERY_CHAINS,
+        tune=defaults.RECOVERY_TUNE,
+        draws=defaults.RECOVERY_DRAWS,
+    )
+    parameters = {name: values[None] for name, values in found.parameters.items()}
+    return wrap_draws(parameters, spec=spec, dataset=dealt, source="placebo")
+
+
+def tabulate_placebo(fit: Fit) -> pd.DataFrame:
+    """Tabulate what is said of every contrast, on every kind of target.
+
+    Parameters
+    ----------
+    fit
+        A fit to dealt decisions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per contrast and target: `decision`, `level`, `reference`, `by`, `target`,
+        `estimate` in percentage points, `prob_helps`, `verdict`.
+    """
+    columns = [
+        "decision",
+        "level",
+        "reference",
+        "by",
+        "target",
+        "estimate",
+        "prob_helps",
+        "verdict",
+    ]
+    return pd.concat([effects(fit, by=by).table()[columns] for by in BY], ignore_index=True)

@@ -1,0 +1,307 @@
+"""Known truths: scores drawn from chosen effects, to see how often intervals hold them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.data import Dataset
+from bayesmeta.data.schema import MIX_COLUMNS
+from bayesmeta.design import Design
+from bayesmeta.effects import contrast_draws, list_decisions
+from bayesmeta.effects.estimands import BY, default_contrasts
+from bayesmeta.inference.fit import Fit, wrap_draws
+from bayesmeta.inference.refit import Refitter
+from bayesmeta.model import ModelSpec, Parameters, build_design_for, simulate_scores
+
+__all__ = ["CELLS", "Cell", "Truth", "build_truth", "score_recovery"]
+
+FEW_FAMILIES = 10
+"""Families of a cell with few: those with the most lms, a third of all."""
+
+HETEROGENEITY = {"small": 0.15, "large": 0.6}
+"""Latent standard deviation of family effects: a third of the prior median, and its 1.7-fold."""
+
+EFFECTS = {"typical": 0.1, "large": 0.25}
+"""Latent size of every free effect's mean, with a sign of its own. Under the prior one effect in
+three is larger than the first, some two points at mid-range, and one in eleven than the second."""
+
+RESIDUAL = 0.15
+"""Latent standard deviation of what neither facts nor families explain."""
+
+MIX_SPREAD = 1.0
+"""Spread of the log fractions of undisclosed mixes, as wide as disclosed ones spread."""
+
+_MODERN = {"position_embedding": "rotary", "norm": "rmsnorm", "activation": "swiglu",
+           "biases": "none"}  # fmt: skip
+_CLASSIC = {"position_embedding": "learned", "norm": "layernorm", "activation": "gelu",
+            "biases": "all"}  # fmt: skip
+_EXCEPTIONS = 2
+"""Families that do not follow the bundle: without any no data could tell its decisions apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One setting of the grid.
+
+    Parameters
+    ----------
+    families
+        `many`, all of the data, or `few`.
+    heterogeneity
+        Size of family effects, `small` or `large`.
+    facts
+        `known`: the model sees all facts that the scores were drawn from; `hidden`: those that the
+        data do not disclose are hidden from it.
+    decisions
+        `recorded`; or `bundled`: newer families share one recipe, older ones another.
+    effects
+        Size of the decisions' effects, `typical` or `large`.
+
+    Examples
+    --------
+    >>> Cell(families="few", heterogeneity="large", facts="hidden").name
+    'few families, large heterogeneity, facts hidden, decisions recorded, effects typical'
+    """
+
+    families: str = "many"
+    heterogeneity: str = "small"
+    facts: str = "known"
+    decisions: str = "recorded"
+    effects: str = "typical"
+
+    @property
+    def name(self) -> str:
+        """The setting in words."""
+        return (
+            f"{self.families} families, {self.heterogeneity} heterogeneity, facts {self.facts}, "
+            f"decisions {self.decisions}, effects {self.effects}"
+        )
+
+
+CELLS = (
+    *(
+        Cell(families=families, heterogeneity=heterogeneity, facts=facts)
+        for facts in ("known", "hidden")
+        for heterogeneity in HETEROGENEITY
+        for families in ("many", "few")
+    ),
+    *(Cell(heterogeneity=size, decisions="bundled") for size in HETEROGENEITY),
+    *(Cell(heterogeneity=size, effects="large") for size in HETEROGENEITY),
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Truth:
+    """Facts and effects that scores are drawn from, and what a model sees of the facts.
+
+    Parameters
+    ----------
+    full
+        The tables with every fact.
+    seen
+        The tables that a model learns from, with the same scores.
+    spec
+        The model that scores are drawn from.
+    parameters
+        Chosen values by name; effects of families, lms and the surface are drawn anew for each
+        set of scores.
+    """
+
+    full: Dataset
+    seen: Dataset
+    spec: ModelSpec
+    parameters: Parameters
+
+    def draw(self, seed: int) -> tuple[NDArray[np.float64], Fit]:
+        """Draw scores in native units, shape (score,), and give the truth behind them as a fit."""
+        design, rng = build_design_for(self.full, spec=self.spec), np.random.default_rng(seed)
+        drawn = {**self.parameters, **_draw_nuisance(design, self.spec, rng=rng)}
+        state = int(rng.integers(2**31))
+        scores = simulate_scores(drawn, design=design, spec=self.spec, seed=state)
+        top = np.where(design.outcomes.is_logistic, 1.0, 2.0)[design.outcomes.benchmark_index]
+        wrapped = {name: np.asarray(value, float)[None, None] for name, value in drawn.items()}
+        truth = wrap_draws(wrapped, spec=self.spec, dataset=self.full, source="truth")
+        return np.clip(scores, 0.0, top), truth
+
+
+def build_truth(dataset: Dataset, *, cell: Cell, seed: int = defaults.SEED) -> Truth:
+    """Choose facts and effects for a cell.
+
+    Parameters
+    ----------
+    dataset
+        Validated tables with recorded scores, which fix the difficulty of the benchmarks.
+    cell
+        The setting.
+    seed
+        Seed of the choice.
+
+    Returns
+    -------
+    Truth
+        Scores can be drawn from it.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> truth = build_truth(bm.load_dataset(), cell=CELLS[1])
+    >>> truth.seen.lms["lm_family"].nunique()
+    10
+    """
+    rng = np.random.default_rng(seed)
+    data = replace(dataset, generations=None)
+    if cell.families == "few":
+        data = _keep_families(data, n=FEW_FAMILIES)
+    if cell.decisions == "bundled":
+        data = replace(data, lms=_bundle(data.lms))
+    full = replace(data, lms=_disclose(data.lms, rng=rng))
+    spec = ModelSpec(decisions=tuple(n for n in ModelSpec().decisions if n != "disclosure"))
+    design = build_design_for(full, spec=spec)
+    return Truth(
+        full=full,
+        seen=full if cell.facts == "known" else data,
+        spec=spec,
+        parameters=_choose_parameters(design, cell=cell, rng=rng),
+    )
+
+
+def _keep_families(data: Dataset, *, n: int) -> Dataset:
+    """Keep the families with the most scored lms."""
+    scored = data.lms[data.lms["lm"].isin(data.scores["lm"])]
+    kept = scored["lm_family"].value_counts(sort=True).index[:n]
+    lms = data.lms[data.lms["lm_family"].isin(kept)].reset_index(drop=True)
+    scores = data.scores[data.scores["lm"].isin(lms["lm"])].reset_index(drop=True)
+    benchmarks = data.benchmarks[data.benchmarks["benchmark"].isin(scores["benchmark"])]
+    return replace(data, lms=lms, scores=scores, benchmarks=benchmarks.reset_index(drop=True))
+
+
+def _bundle(lms: pd.DataFrame) -> pd.DataFrame:
+    """Give newer families one recipe and older ones another, but for two exceptions."""
+    first = lms.groupby("lm_family")["released"].min().sort_values(na_position="first")
+    modern = pd.Series(np.arange(len(first)) >= len(first) / 2, index=first.index)
+    for k in range(_EXCEPTIONS):
+        modern.iloc[-1 - k] = False
+    is_modern = lms["lm_family"].map(modern)
+    columns = {name: np.where(is_modern, new, _CLASSIC[name]) for name, new in _MODERN.items()}
+    return lms.assign(**columns)
+
+
+def _disclose(lms: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
+    """Fill in mixes and shares of English that are not recorded, the same for siblings."""
+    parts, english = lms[list(MIX_COLUMNS)], lms["english_share"]
+    is_known = parts.notna().all(axis=1)
+    whole = np.column_stack([parts, 100 - parts.sum(axis=1)])[is_known]
+    mean = np.log(np.clip(whole, 1, None)).mean(axis=0)
+    out = lms.copy()
+    for _, rows in lms.groupby("lm_family").groups.items():
+        raw = np.exp(mean + MIX_SPREAD * rng.normal(size=len(mean)))
+        share = rng.uniform(english.min(), 100)
+        mix = np.floor(1e4 * raw / raw.sum())[:-1] / 100
+        hidden = rows[~is_known[rows]]
+        out.loc[hidden, list(MIX_COLUMNS)] = np.broadcast_to(mix, (len(hidden), len(mix)))
+        out.loc[rows[english[rows].isna()], "english_share"] = round(share, 2)
+    return out
+
+
+def _choose_parameters(design: Design, *, cell: Cell, rng: np.random.Generator) -> Parameters:
+    """Choose effects of one size and either sign, which differ by task and benchmark."""
+    outcomes, task = design.outcomes, design.task_family_index
+    n_free, n = design.loading.shape[1], len(design.benchmarks)
+    mean = rng.choice([-1.0, 1.0], (n_free, 1))
+    by_task = 0.5 * rng.normal(size=(n_free, len(design.task_families)))[:, task]
+    free = EFFECTS[cell.effects] * (mean + by_task + 0.5 * rng.normal(size=(n_free, n)))
+    b = outcomes.benchmark_index
+    average = np.bincount(b, weights=outcomes.y) / np.bincount(b)
+    p = np.clip((average - outcomes.floor) / (1 - outcomes.floor), 0.1, 0.9)
+    tau = HETEROGENEITY[cell.heterogeneity]
+    return {
+        "alpha": np.where(outcomes.is_logistic, np.log(p / (1 - p)), 0.0),
+        "kappa": np.array([0.6, 0.35, 0.05, 0.1]) + rng.normal(0, 0.05, (n, 4)),
+        "beta": design.loading @ free,
+        "sigma": np.full(n, RESIDUAL),
+        "rho_lm": np.array(0.5),
+        "tau_family": np.full(n, tau),
+        "rho_family": np.array(0.5),
+        "sigma_score": np.array(0.008),
+        "nu_beyond_one": np.array(20.0),
+    }
+
+
+def _draw_nuisance(design: Design, spec: ModelSpec, *, rng: np.random.Generator) -> Parameters:
+    """Draw effects of families and lms, and a surface, as the model supposes them."""
+    assert design.surface is not None
+    task, n_tasks = design.task_family_index, len(design.task_families)
+    n = design.surface.n_functions
+    shared, of_task, own = spec.priors.surface_tau
+    return {
+        "u": rng.normal(size=len(design.lm_families)),
+        "w": rng.normal(size=(len(design.lm_families), n_tasks)),
+        "v": rng.normal(size=len(design.lms)),
+        "surface": shared * rng.normal(size=(n, 1))
+        + of_task * rng.normal(size=(n, n_tasks))[:, task]
+        + own * rng.normal(size=(n, len(design.benchmarks))),
+    }
+
+
+def score_recovery(
+    refitter: Refitter, truth: Truth, *, seed: int, ci_prob: float = defaults.CI_PROB
+) -> pd.DataFrame:
+    """Fit scores drawn from a truth, and hold the intervals of all effects against it.
+
+    Parameters
+    ----------
+    refitter
+        The model under test, compiled for `truth.seen`.
+    truth
+        What scores are drawn from.
+    seed
+        Seed of scores and sampler.
+    ci_prob
+        Probability of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per contrast and target: what it is, `truth`, `estimate`, `lower`, `upper` in
+        percentage points and `covered`. Contrasts are those that `effects` reports by default.
+    """
+    scores, true_fit = truth.draw(seed)
+    found = refitter.refit(
+        np.ones(len(scores), bool),
+        seed=seed,
+        scores=scores,
+        chains=defaults.RECOVERY_CHAINS,
+        tune=defaults.RECOVERY_TUNE,
+        draws=defaults.RECOVERY_DRAWS,
+    )
+    fit = wrap_draws(
+        {name: values[None] for name, values in found.parameters.items()},
+        spec=refitter.spec,
+        dataset=truth.seen.with_scores(scores),
+        source="refit",
+    )
+    tail = (1 - ci_prob) / 2
+    rows = []
+    for contrast in (
+        c for n in list_decisions(true_fit) for c in default_contrasts(true_fit, decision=n)
+    ):
+        for by in BY:
+            known = contrast_draws(true_fit, contrast=contrast, by=by).values[0, 0]
+            draws = contrast_draws(fit, contrast=contrast, by=by)
+            lower, estimate, upper = draws.quantile([tail, 0.5, 1 - tail], dim=("chain", "draw"))
+            rows.append(
+                pd.DataFrame(
+                    {
+                        "contrast": contrast.label, "by": by, "target": draws["target"].values,
+                        "truth": known, "estimate": estimate.values, "lower": lower.values,
+                        "upper": upper.values,
+                        "covered": (lower.values <= known) & (known <= upper.values),
+                    }
+                )
+            )  # fmt: skip
+    return pd.concat(rows, ignore_index=True)

@@ -1,0 +1,36 @@
+"""What the scripts that fit many data sets share: finished fits are kept, the rest goes on."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+import pandas as pd
+
+from bayesmeta.data.tables import write_text
+from bayesmeta.inference.progress import progress_bar
+
+
+def keep(compute, key, *, folder):
+    """Compute a table unless it is kept, and keep it."""
+    path = folder / f"{key}.csv"
+    if not path.exists():
+        write_text(path, compute(key).to_csv(index=False, float_format="%.4f"))
+    return pd.read_csv(path)
+
+
+def compute_all(compute, keys, *, folder, workers, label):
+    """Compute the tables of all keys in processes of their own, by key, in the order of the keys.
+
+    A run that was broken off goes on where it stopped.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(workers, mp_context=context) as executor,
+        progress_bar(label, total=len(keys), unit="fits", shown=True) as report,
+    ):
+        futures = {executor.submit(keep, compute, key, folder=folder): key for key in keys}
+        for done, future in enumerate(as_completed(futures), start=1):
+            found[futures[future]] = future.result()
+            report(done, "")
+    return {key: found[key] for key in keys}
