@@ -4,9 +4,10 @@ The public names, in the order in which data flow:
 
 - data: `load_dataset`, `read_dataset`, `Dataset`
 - model: `ModelSpec`, `Priors`, `read_spec`
-- inference: `fit`, `Fit`, `load_fit`, `load_reference_fit`, `check`, `loo`, `compare`
+- inference: `fit`, `Fit`, `load_fit`, `load_reference_fit`, `sample_prior`, `check`, `loo`,
+  `compare`
 - effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`
-- evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`
+- evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `prior_sensitivity`
 - reporting: `plot`
 
 Importing the package, or asking the shipped posterior a question, does not import PyMC.
@@ -18,8 +19,17 @@ from typing import TYPE_CHECKING
 from bayesmeta.data import Dataset, load_dataset, read_dataset
 from bayesmeta.effects import curve, effects, evidence, prob_helps, query, swaps
 from bayesmeta.errors import BayesmetaError
-from bayesmeta.evaluation import Scoreboard, evaluate, load_scoreboard
-from bayesmeta.inference import Fit, check, compare, fit, load_fit, load_reference_fit, loo
+from bayesmeta.evaluation import Scoreboard, evaluate, load_scoreboard, prior_sensitivity
+from bayesmeta.inference import (
+    Fit,
+    check,
+    compare,
+    fit,
+    load_fit,
+    load_reference_fit,
+    loo,
+    sample_prior,
+)
 from bayesmeta.model import ModelSpec, Priors, read_spec
 
 if TYPE_CHECKING:
@@ -45,10 +55,12 @@ __all__ = [
     "load_scoreboard",
     "loo",
     "plot",
+    "prior_sensitivity",
     "prob_helps",
     "query",
     "read_dataset",
     "read_spec",
+    "sample_prior",
     "swaps",
 ]
 

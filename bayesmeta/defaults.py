@@ -84,6 +84,9 @@ CALIBRATION_THIN: Final = 10
 """Fits of simulation-based calibration, from the prior: 100 draws to rank a truth among, far enough
 apart that the slowest scales are nearly independent."""
 
+PRIOR_DRAWS: Final = 1000
+"""Independent draws of the prior: a probability near one half has an MCSE of 0.016."""
+
 RECOVERY_CHAINS: Final = 2
 RECOVERY_TUNE: Final = 200
 RECOVERY_DRAWS: Final = 250

@@ -39,7 +39,7 @@ def plot_command(
         str,
         typer.Argument(
             metavar="KIND",
-            help="forest, curve, tradeoff, scoreboard, calibration, ppc or all.",
+            help="forest, curve, tradeoff, scoreboard, calibration, ppc, prior-posterior or all.",
         ),
     ],
     out: Annotated[
@@ -57,7 +57,9 @@ def plot_command(
     from bayesmeta.reporting import plots
 
     check_format(fmt)
-    kinds = ("forest", "curve", "tradeoff", "scoreboard", "calibration", "ppc")
+    kinds = (
+        "forest", "curve", "tradeoff", "scoreboard", "calibration", "ppc", "prior-posterior"
+    )  # fmt: skip
     if kind not in (*kinds, "all"):
         raise QueryError(
             f"figure '{kind}' is not known.{suggest(kind, [*kinds, 'all'])} Allowed: "
@@ -90,7 +92,7 @@ def plot_command(
 
 def _kinds_of(fit: Fit) -> list[str]:
     """List the figures of a posterior that its benchmarks allow."""
-    names = ["forest", "curve", "tradeoff", "calibration", "ppc"]
+    names = ["forest", "curve", "tradeoff", "calibration", "ppc", "prior-posterior"]
     if "code" not in fit.design.task_families:
         say("tradeoff is left out: no benchmark of this fit has the task family 'code'")
         names.remove("tradeoff")
@@ -99,8 +101,14 @@ def _kinds_of(fit: Fit) -> list[str]:
 
 def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob: float) -> Drawn:
     from bayesmeta.effects import curve, effects
+    from bayesmeta.inference import sample_prior
     from bayesmeta.reporting import plots
 
+    if name == "prior-posterior":
+        say("drawing from the prior")
+        prior = sample_prior(fit.dataset, fit.spec)
+        before, after = (effects(one, decision, by=by or "overall") for one in (prior, fit))
+        return plots.prior_posterior(after, prior=before, ci_prob=ci_prob)
     if name == "forest":
         return plots.forest(effects(fit, decision, by=by or "overall"), ci_prob=ci_prob)
     if name in ("calibration", "ppc"):

@@ -3,6 +3,7 @@
 from bayesmeta.evaluation.execution import connect_dask
 from bayesmeta.evaluation.folds import MODELS
 from bayesmeta.evaluation.peers import PEERS
+from bayesmeta.evaluation.prior_sensitivity import prior_sensitivity
 from bayesmeta.evaluation.schemes import SCHEMES
 from bayesmeta.evaluation.scoreboard import Scoreboard, evaluate, load_scoreboard
 
@@ -14,4 +15,5 @@ __all__ = [
     "connect_dask",
     "evaluate",
     "load_scoreboard",
+    "prior_sensitivity",
 ]

@@ -3,6 +3,7 @@
 from bayesmeta.inference.diagnostics import Diagnostics, check
 from bayesmeta.inference.fit import Fit
 from bayesmeta.inference.leave_one_out import LeaveOneOut, compare, loo
+from bayesmeta.inference.prior import log_prior, sample_prior
 from bayesmeta.inference.sample import fit
 from bayesmeta.inference.store import load_fit, load_reference_fit, thin_fit
 
@@ -15,6 +16,8 @@ __all__ = [
     "fit",
     "load_fit",
     "load_reference_fit",
+    "log_prior",
     "loo",
+    "sample_prior",
     "thin_fit",
 ]

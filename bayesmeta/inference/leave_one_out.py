@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.errors import EvaluationError, listing
+from bayesmeta.errors import EvaluationError, listing, suggest
 from bayesmeta.inference.fit import Fit
 from bayesmeta.inference.progress import progress_bar
 from bayesmeta.model import pointwise_log_likelihood, pointwise_probability
 
 __all__ = ["LeaveOneOut", "compare", "loo"]
 
+_LEFT_OUT = ("score", "lm_family")
 _GROUPS = ("benchmark", "task_family", "lm", "lm_family")
 
 
@@ -37,11 +38,14 @@ class LeaveOneOut:
         The same as ArviZ's object, for `az.compare` and plots.
     checksum
         Of the data.
+    left_out
+        What is left out together: the `score`, or all scores of the `lm_family`.
     """
 
     table: pd.DataFrame
     elpd_data: Any
     checksum: str
+    left_out: str = "score"
 
     @property
     def n_bad(self) -> int:
@@ -93,6 +97,8 @@ class LeaveOneOut:
         line = (
             f"elpd {total.elpd:.1f} (standard error {total.se:.1f}) over {len(self.table)} scores"
         )
+        if self.left_out != "score":
+            return f"{line}; each given the other lm families alone, by refits."
         if not self.n_bad:
             return f"{line}; every Pareto k at most {defaults.PARETO_K_MAX}, or refitted."
         return (
@@ -101,21 +107,27 @@ class LeaveOneOut:
         )
 
 
-def loo(fit: Fit, *, refit: bool = False, progress: bool = True) -> LeaveOneOut:
-    """Predict every score from all the others, without sampling for each of them anew.
+def loo(
+    fit: Fit, *, leave_out: str = "score", refit: bool = False, progress: bool = True
+) -> LeaveOneOut:
+    """Predict every score from others: from all of them, or from those of other families.
 
-    Importance sampling with smoothed weights (Vehtari et al. 2017,
-    https://doi.org/10.1007/s11222-016-9696-4). The siblings of an lm, and its other scores, stay
-    in: this is no prediction of a new lm or a new family, which `evaluate` asks for.
+    Single scores are left out by importance sampling with smoothed weights (Vehtari et al. 2017,
+    https://doi.org/10.1007/s11222-016-9696-4). The siblings of an lm, and its other scores, then
+    stay in. Importance sampling fails for a whole family, whose effect only its own scores tell, so
+    that every family is left out of a refit.
 
     Parameters
     ----------
     fit
         A fit.
+    leave_out
+        `score`; or `lm_family`: every score is predicted without any score of its family. The log
+        densities are those of single scores, so that `by` and `compare` sum them up.
     refit
         Whether scores that are too influential for importance sampling (Pareto k above 0.7) are
-        left out of a fit of their own each. It compiles the model once and takes some seconds
-        for each of them.
+        left out of a fit of their own each. The model is compiled once, and every refit takes some
+        seconds. Families are always left out so.
     progress
         Whether to show a progress bar for the refits.
 
@@ -124,6 +136,11 @@ def loo(fit: Fit, *, refit: bool = False, progress: bool = True) -> LeaveOneOut:
     LeaveOneOut
         Log density and PIT of every score, on the scores' scale (accuracy as a fraction).
 
+    Raises
+    ------
+    EvaluationError
+        If `leave_out` is not known.
+
     Examples
     --------
     >>> import bayesmeta as bm
@@ -131,6 +148,11 @@ def loo(fit: Fit, *, refit: bool = False, progress: bool = True) -> LeaveOneOut:
     >>> len(found.table)
     1105
     """
+    if leave_out not in _LEFT_OUT:
+        raise EvaluationError(
+            f"leave_out '{leave_out}' is not known.{suggest(leave_out, _LEFT_OUT)} Allowed: "
+            f"{listing(_LEFT_OUT)}. Correct the name."
+        )
     design, found = fit.design, _importance_sample(fit)
     outcomes = design.outcomes
     lms, benchmarks = np.array(design.lms), np.array(design.benchmarks)
@@ -148,10 +170,18 @@ def loo(fit: Fit, *, refit: bool = False, progress: bool = True) -> LeaveOneOut:
             "refitted": False,
         }
     )
-    if refit:
-        _refit(table, fit, progress=progress)
+    together: list[NDArray[np.int64]] = []
+    if leave_out == "lm_family":
+        together = list(table.groupby("lm_family", sort=False).indices.values())
+    elif refit:
+        bad = ~(table["pareto_k"] <= defaults.PARETO_K_MAX)
+        together = [np.array([row]) for row in np.flatnonzero(bad)]
+    if together:
+        _refit(table, fit, together=together, what=leave_out, progress=progress)
         found = _replace_densities(found, table["log_density"].to_numpy())
-    return LeaveOneOut(table=table, elpd_data=found, checksum=fit.dataset.checksum)
+    return LeaveOneOut(
+        table=table, elpd_data=found, checksum=fit.dataset.checksum, left_out=leave_out
+    )
 
 
 def pareto_k(fit: Fit) -> NDArray[np.float64]:
@@ -179,22 +209,28 @@ def _weigh(found: Any, fit: Fit) -> NDArray[np.float64]:
     return (weight * below).sum(axis=(0, 1)) / weight.sum(axis=(0, 1))
 
 
-def _refit(table: pd.DataFrame, fit: Fit, *, progress: bool) -> None:
-    """Put scores of refits into the rows of scores that are too influential."""
+def _refit(
+    table: pd.DataFrame,
+    fit: Fit,
+    *,
+    together: Sequence[NDArray[np.int64]],
+    what: str,
+    progress: bool,
+) -> None:
+    """Replace densities and PITs by those of refits without the scores that belong together."""
     from bayesmeta.inference.refit import Refitter
 
-    rows = np.flatnonzero(~(table["pareto_k"] <= defaults.PARETO_K_MAX))
-    if not len(rows):
-        return
     refitter = Refitter(fit.dataset, spec=fit.spec)
-    with progress_bar("refitting", total=len(rows), unit="scores", shown=progress) as report:
-        for done, row in enumerate(rows, start=1):
-            left = refitter.refit(np.arange(len(table)) != row, seed=defaults.SEED + int(row))
+    unit = "scores" if what == "score" else "families"
+    with progress_bar("refitting", total=len(together), unit=unit, shown=progress) as report:
+        for done, rows in enumerate(together, start=1):
+            train = ~np.isin(np.arange(len(table)), rows)
+            left = refitter.refit(train, seed=defaults.SEED + int(rows[0]))
             draws, design = left.parameters, left.design
-            density = pointwise_log_likelihood(draws, design=design, spec=fit.spec)[:, row]
-            below = pointwise_probability(draws, design=design, spec=fit.spec)[:, row]
-            table.loc[row, "log_density"] = np.logaddexp.reduce(density) - np.log(len(density))
-            table.loc[row, "pit"], table.loc[row, "refitted"] = below.mean(), True
+            density = pointwise_log_likelihood(draws, design=design, spec=fit.spec)[:, rows]
+            below = pointwise_probability(draws, design=design, spec=fit.spec)[:, rows]
+            table.loc[rows, "log_density"] = np.logaddexp.reduce(density) - np.log(len(density))
+            table.loc[rows, "pit"], table.loc[rows, "refitted"] = below.mean(axis=0), True
             report(done, "")
 
 
@@ -265,6 +301,13 @@ def compare(models: Mapping[str, Fit | LeaveOneOut], *, method: str = "stacking"
     found = {
         name: one if isinstance(one, LeaveOneOut) else loo(one) for name, one in models.items()
     }
+    ways = {name: one.left_out for name, one in found.items()}
+    if len(set(ways.values())) > 1:
+        shown = listing(f"{name} ({way})" for name, way in ways.items())
+        raise EvaluationError(
+            f"different things were left out: {shown}. Allowed: the same for all models. Call loo "
+            "with the same leave_out."
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # said by `pareto_k_bad`
         table = az.compare(

@@ -29,6 +29,7 @@ from bayesmeta.reporting.style import (
     FAINT,
     INK,
     PAGE_WIDTH,
+    PALE,
     STYLE,
     Drawn,
     draw_recorded,
@@ -44,6 +45,7 @@ __all__ = [
     "curve",
     "forest",
     "ppc",
+    "prior_posterior",
     "save_figure",
     "scoreboard",
     "tradeoff",
@@ -106,6 +108,62 @@ def forest(
     >>> len(drawn.table)
     2
     """
+    return _draw_forest(effects, prior=None, ci_prob=ci_prob, width=width)
+
+
+def prior_posterior(
+    effects: Effects,
+    *,
+    prior: Effects,
+    ci_prob: float = defaults.CI_PROB,
+    width: float = COLUMN_WIDTH,
+) -> Drawn:
+    """Draw what was believed of effects before the data behind what is believed after them.
+
+    Parameters
+    ----------
+    effects
+        Effects of a fit on one target, or one contrast on many targets.
+    prior
+        The same effects of draws from the prior (`sample_prior`).
+    ci_prob
+        Probability of the equal-tailed intervals.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the table drawn, top to bottom: that of a forest, with `prior_lower`,
+        `prior_upper` and `narrowed`, the share of the prior interval's width that is gone.
+
+    Raises
+    ------
+    QueryError
+        If there are several contrasts on several targets, or the two are not of the same.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> fit = bm.load_reference_fit()
+    >>> prior = bm.sample_prior(fit.dataset, fit.spec, draws=50)
+    >>> drawn = prior_posterior(bm.effects(fit, "norm"), prior=bm.effects(prior, "norm"))
+    >>> len(drawn.table)
+    2
+    """
+    if effects.draws.indexes["contrast"].tolist() != prior.draws.indexes["contrast"].tolist() or (
+        effects.by != prior.by
+    ):
+        asked, other = (listing(c.label for c in one.contrasts) for one in (effects, prior))
+        raise QueryError(
+            f"effects and prior are of different questions: {asked} by {effects.by}, and {other} "
+            f"by {prior.by}. Allowed: the same contrasts and targets. Call effects in the same way "
+            "for both."
+        )
+    return _draw_forest(effects, prior=prior, ci_prob=ci_prob, width=width)
+
+
+def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, width: float) -> Drawn:
     many_targets = effects.draws.sizes["target"] > 1
     if many_targets and len(effects.contrasts) > 1:
         raise QueryError(
@@ -114,12 +172,20 @@ def forest(
             "use by='overall'."
         )
     table = effects.table(ci_prob=ci_prob)
+    if prior is not None:
+        before = prior.table(ci_prob=ci_prob)
+        narrowed = (table["upper"] - table["lower"]) / (before["upper"] - before["lower"])
+        table = table.assign(
+            prior_lower=before["lower"], prior_upper=before["upper"], narrowed=1 - narrowed
+        )
     table = table[table["level"] != UNDISCLOSED].reset_index(drop=True)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, 0.85 + 0.165 * len(table)), layout="constrained")
         axes = figure.subplots()
         shown = [c for c in effects.contrasts if c.level != UNDISCLOSED]
         labels = [str(t) for t in table["target"]] if many_targets else [_label(c) for c in shown]
+        if prior is not None:
+            _draw_prior(axes, table)
         _draw_intervals(axes, table, labels=labels)
         label = effects.contrasts[0].label if effects.contrasts else ""
         what = f"{label.replace(' >', ' against')}\n" if many_targets else ""
@@ -140,6 +206,14 @@ def _label(contrast: Asked) -> str:
     return f"{name}: {format_level(contrast.level)} vs {format_level(contrast.reference)}{unit}"
 
 
+def _draw_prior(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw prior intervals as bars behind what comes later."""
+    axes.use_sticky_edges = False
+    width = table["prior_upper"] - table["prior_lower"]
+    axes.barh(np.arange(len(table))[::-1], width, left=table["prior_lower"], height=0.7,
+              color=PALE, label="prior", zorder=0)  # fmt: skip
+
+
 def _draw_intervals(axes: Axes, table: pd.DataFrame, *, labels: list[str]) -> None:
     y = np.arange(len(table))[::-1]
     axes.axvline(0, color=FAINT, linewidth=0.6, zorder=0)
@@ -157,7 +231,7 @@ def _draw_intervals(axes: Axes, table: pd.DataFrame, *, labels: list[str]) -> No
     for height, probability in zip(y, table["prob_helps"], strict=True):
         axes.annotate(short(probability), (1.01, height), xycoords=("axes fraction", "data"),
                       va="center", fontsize=6.5, color=INK)  # fmt: skip
-    axes.figure.legend(loc="outside upper center", ncols=3, frameon=False, handletextpad=0.2,
+    axes.figure.legend(loc="outside upper center", ncols=4, frameon=False, handletextpad=0.2,
                        columnspacing=0.9)  # fmt: skip
 
 

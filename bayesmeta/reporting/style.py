@@ -26,6 +26,7 @@ __all__ = [
     "FAINT",
     "INK",
     "PAGE_WIDTH",
+    "PALE",
     "STYLE",
     "Drawn",
     "draw_recorded",
@@ -41,7 +42,7 @@ PAGE_WIDTH = 7.0
 
 FORMATS = (".pdf", ".png", ".svg")
 _DPI = 300
-INK, FAINT = "#222222", "#999999"
+INK, FAINT, PALE = "#222222", "#999999", "#DDDDDD"
 STYLE: Any = {
     "font.size": 7,
     "axes.labelsize": 7,

@@ -1,5 +1,7 @@
 """Leave-one-out scores: importance sampling and refits agree, and fits are compared by them."""
 
+from dataclasses import replace
+
 import arviz as az
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ import pytest
 import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.errors import EvaluationError
+from bayesmeta.evaluation.folds import Candidate, run_fold
+from bayesmeta.evaluation.schemes import Fold
 from bayesmeta.model import pointwise_log_likelihood, pointwise_probability
 
 SPEC = bm.ModelSpec(decisions=(), family_effects="none", interactions="none")
@@ -61,6 +65,22 @@ def test_refits_agree_with_importance_sampling(fitted, found, monkeypatch):
     assert total.elpd + total.p == pytest.approx(found.elpd_data.elpd + found.elpd_data.p)
 
 
+def test_families_are_left_out_as_in_the_scoreboard(small, fitted, found):
+    left = bm.loo(fitted, leave_out="lm_family", progress=False)
+    assert left.table["refitted"].all()
+    assert "other lm families alone" in repr(left)
+    family = (small.scores["lm"].isin(["bee-1", "bee-2", "bee-3"])).to_numpy()
+    fold = Fold(scheme="leave-family-out", seed=0, index=0, train=~family, test=family)
+    scored = run_fold(small, Candidate("mine", SPEC), fold)
+    mine = left.table.loc[family].reset_index(drop=True)
+    assert (mine["lm"] == scored["lm"]).all()
+    assert (mine["benchmark"] == scored["benchmark"]).all()
+    change = np.abs(mine["log_density"].to_numpy() - scored["log_density"].to_numpy())
+    assert np.median(change) < TOLERANCE
+    seen = found.table.loc[family, "log_density"].to_numpy()
+    assert np.median(np.abs(seen - scored["log_density"].to_numpy())) > np.median(change)
+
+
 def test_groups_add_up(small, found):
     for group in ("benchmark", "task_family", "lm", "lm_family"):
         table = found.by(group)
@@ -90,6 +110,11 @@ def test_bad_comparisons_are_refused(found, flat, fake_bundled_fit):
         bm.compare({"one": found, "two": flat}, method="waic")
     with pytest.raises(EvaluationError, match="different data, by checksum: one"):
         bm.compare({"one": found, "two": fake_bundled_fit})
+    other = replace(flat, left_out="lm_family")
+    with pytest.raises(EvaluationError, match=r"different things were left out: one \(score\)"):
+        bm.compare({"one": found, "two": other})
+    with pytest.raises(EvaluationError, match=r"leave_out 'family' is not known.*lm_family"):
+        bm.loo(fake_bundled_fit, leave_out="family")
     with pytest.raises(EvaluationError, match="group 'task' is not known"):
         found.by("task")
     assert "refit=True" in repr(found) or "refitted" in repr(found)
