@@ -7,7 +7,7 @@ The public names, in the order in which data flow:
 - inference: `fit`, `Fit`, `load_fit`, `load_reference_fit`, `sample_prior`, `check`, `loo`,
   `compare`
 - effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`
-- evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `prior_sensitivity`
+- evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `prior_sensitivity`
 - reporting: `plot`
 
 Importing the package, or asking the shipped posterior a question, does not import PyMC.
@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING
 from bayesmeta.data import Dataset, load_dataset, read_dataset
 from bayesmeta.effects import curve, effects, evidence, prob_helps, query, swaps
 from bayesmeta.errors import BayesmetaError
-from bayesmeta.evaluation import Scoreboard, evaluate, load_scoreboard, prior_sensitivity
+from bayesmeta.evaluation import (
+    Scoreboard,
+    evaluate,
+    load_scoreboard,
+    load_validation,
+    prior_sensitivity,
+)
 from bayesmeta.inference import (
     Fit,
     check,
@@ -53,6 +59,7 @@ __all__ = [
     "load_fit",
     "load_reference_fit",
     "load_scoreboard",
+    "load_validation",
     "loo",
     "plot",
     "prior_sensitivity",

@@ -6,7 +6,7 @@ Truths from the prior, scores given them with the real lms, benchmarks and gaps,
 (see `bayesmeta.inference.calibration`). Every finished fit is kept in a file of its own, so that a
 run that was broken off goes on where it stopped. The record holds the ranks of every parameter and
 of the joint log density, and of which model and data they are; what they say is computed from it
-(`bayesmeta.inference.calibration.uniformity`) and printed.
+(`bayesmeta.evaluation.validation`) and printed.
 """
 
 import argparse
@@ -19,12 +19,12 @@ import numpy as np
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.inference.calibration import Calibrator, uniformity
+from bayesmeta.evaluation.validation import summarise_calibration
+from bayesmeta.inference.calibration import Calibrator
 from bayesmeta.inference.progress import progress_bar
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 1
-LEVEL = 0.01
 
 
 def run(calibrator, k, *, folder):
@@ -39,19 +39,6 @@ def run(calibrator, k, *, folder):
         part.replace(path)
     with np.load(path) as kept:
         return dict(kept)
-
-
-def summarise(ranks, *, n_draws):
-    """Of every parameter: its elements, those outside their envelope, the least probability."""
-    rows = {}
-    for name, values in ranks.items():
-        probability = uniformity(values, n_draws=n_draws)
-        rows[name] = {
-            "elements": int(probability.size),
-            "outside": int((probability < LEVEL).sum()),
-            "least": float(probability.min()),
-        }
-    return rows
 
 
 def main():
@@ -93,8 +80,7 @@ def main():
         **{name: values.astype(np.uint16) for name, values in stacked.items()},
     )
     part.replace(arguments.out)
-    rows = summarise(stacked, n_draws=n_draws)
-    print(json.dumps({"divergent": int((divergences > 0).sum()), "parameters": rows}, indent=2))
+    print(summarise_calibration(arguments.out).to_string(index=False))
     print(f"wrote {arguments.out}", file=sys.stderr)
 
 

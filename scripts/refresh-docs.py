@@ -1,4 +1,4 @@
-"""Run the commands that README.md shows and put what they print below them.
+"""Run the commands that README.md and VALIDATION.md show and put what they print below them.
 
 Usage: refresh-docs.py [--check] [FILE...]
 
@@ -21,11 +21,14 @@ from unittest import mock
 from bayesmeta import cli
 
 ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", ROOT / "VALIDATION.md"]
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 STEP = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 # All are answered from the shipped posterior or the tables: within seconds, without sampling.
-QUICK = ("query", "effects", "check", "curve", "tradeoff", "swaps", "scoreboard", "data")
+QUICK = (
+    "query", "effects", "check", "curve", "tradeoff", "swaps", "scoreboard", "validation", "data",
+)  # fmt: skip
 
 
 def run(command: str) -> str:
@@ -67,7 +70,7 @@ def main() -> None:
     """Rewrite the files, or with `--check` show what would change and exit with status 1."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare, and leave the files alone")
-    parser.add_argument("files", nargs="*", type=Path, default=[ROOT / "README.md"])
+    parser.add_argument("files", nargs="*", type=Path, default=DOCUMENTS)
     arguments = parser.parse_args()
     changed = False
     for path in arguments.files:

@@ -216,3 +216,17 @@ def _show_parts(parts: Mapping[str, tuple[str, pd.DataFrame]]) -> None:
     for title, table in parts.values():
         show(f"\n{title}:")
         show_frame(table, fmt="table")
+
+
+@app.command("validation")
+def validation_command(
+    check: Annotated[
+        str, typer.Argument(metavar="CHECK", help="calibration, coverage, placebo or priors.")
+    ],
+    fmt: Format = "table",
+) -> None:
+    """Show the recorded result of a check of the default model."""
+    from bayesmeta.evaluation import load_validation
+
+    check_format(fmt)
+    show_frame(load_validation(check), fmt=fmt)

@@ -6,6 +6,7 @@ from bayesmeta.evaluation.peers import PEERS
 from bayesmeta.evaluation.prior_sensitivity import prior_sensitivity
 from bayesmeta.evaluation.schemes import SCHEMES
 from bayesmeta.evaluation.scoreboard import Scoreboard, evaluate, load_scoreboard
+from bayesmeta.evaluation.validation import load_validation
 
 __all__ = [
     "MODELS",
@@ -15,5 +16,6 @@ __all__ = [
     "connect_dask",
     "evaluate",
     "load_scoreboard",
+    "load_validation",
     "prior_sensitivity",
 ]

@@ -40,8 +40,6 @@ _MODERN = {"position_embedding": "rotary", "norm": "rmsnorm", "activation": "swi
            "biases": "none"}  # fmt: skip
 _CLASSIC = {"position_embedding": "learned", "norm": "layernorm", "activation": "gelu",
             "biases": "all"}  # fmt: skip
-_EXCEPTIONS = 2
-"""Families that do not follow the bundle: without any no data could tell its decisions apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,8 @@ class Cell:
         `known`: the model sees all facts that the scores were drawn from; `hidden`: those that the
         data do not disclose are hidden from it.
     decisions
-        `recorded`; or `bundled`: newer families share one recipe, older ones another.
+        `recorded`; or `bundled`: newer families share one recipe of four decisions and older ones
+        another, but for one newer family for each decision, which alone tells it from the others.
     effects
         Size of the decisions' effects, `typical` or `large`.
 
@@ -158,9 +157,9 @@ def build_truth(dataset: Dataset, *, cell: Cell, seed: int = defaults.SEED) -> T
     if cell.families == "few":
         data = _keep_families(data, n=FEW_FAMILIES)
     if cell.decisions == "bundled":
-        data = replace(data, lms=_bundle(data.lms))
+        data = replace(data, lms=_bundle(data))
     full = replace(data, lms=_disclose(data.lms, rng=rng))
-    spec = ModelSpec(decisions=tuple(n for n in ModelSpec().decisions if n != "disclosure"))
+    spec = ModelSpec()
     design = build_design_for(full, spec=spec)
     return Truth(
         full=full,
@@ -180,32 +179,37 @@ def _keep_families(data: Dataset, *, n: int) -> Dataset:
     return replace(data, lms=lms, scores=scores, benchmarks=benchmarks.reset_index(drop=True))
 
 
-def _bundle(lms: pd.DataFrame) -> pd.DataFrame:
-    """Give newer families one recipe and older ones another, but for two exceptions."""
-    first = lms.groupby("lm_family")["released"].min().sort_values(na_position="first")
-    modern = pd.Series(np.arange(len(first)) >= len(first) / 2, index=first.index)
-    for k in range(_EXCEPTIONS):
-        modern.iloc[-1 - k] = False
-    is_modern = lms["lm_family"].map(modern)
-    columns = {name: np.where(is_modern, new, _CLASSIC[name]) for name, new in _MODERN.items()}
+def _bundle(data: Dataset) -> pd.DataFrame:
+    """Give newer families one recipe and older ones another, but for an exception each."""
+    lms = data.lms
+    scored = lms[lms["lm"].isin(data.scores["lm"])]
+    first = scored.groupby("lm_family")["released"].min().sort_values(na_position="first")
+    newest = first.index[::-1]
+    is_newer = lms["lm_family"].isin(newest[: len(newest) // 2])
+    columns = {
+        name: np.where(is_newer & (lms["lm_family"] != exception), modern, _CLASSIC[name])
+        for (name, modern), exception in zip(_MODERN.items(), newest, strict=False)
+    }
     return lms.assign(**columns)
 
 
 def _disclose(lms: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
     """Fill in mixes and shares of English that are not recorded, the same for siblings."""
-    parts, english = lms[list(MIX_COLUMNS)], lms["english_share"]
-    is_known = parts.notna().all(axis=1)
-    whole = np.column_stack([parts, 100 - parts.sum(axis=1)])[is_known]
+    parts = lms[list(MIX_COLUMNS)].to_numpy(float, copy=True)
+    english = lms["english_share"].to_numpy(float, copy=True)
+    rest = 100 - np.nansum(parts, axis=1, keepdims=True)
+    whole = np.column_stack([parts, rest])[~np.isnan(parts).any(axis=1)]
     mean = np.log(np.clip(whole, 1, None)).mean(axis=0)
-    out = lms.copy()
-    for _, rows in lms.groupby("lm_family").groups.items():
+    for rows in lms.groupby("lm_family").indices.values():
         raw = np.exp(mean + MIX_SPREAD * rng.normal(size=len(mean)))
-        share = rng.uniform(english.min(), 100)
-        mix = np.floor(1e4 * raw / raw.sum())[:-1] / 100
-        hidden = rows[~is_known[rows]]
-        out.loc[hidden, list(MIX_COLUMNS)] = np.broadcast_to(mix, (len(hidden), len(mix)))
-        out.loc[rows[english[rows].isna()], "english_share"] = round(share, 2)
-    return out
+        share = round(rng.uniform(np.nanmin(english), 100), 2)
+        english[rows] = np.where(np.isnan(english[rows]), share, english[rows])
+        for row in rows:
+            hidden = np.isnan(parts[row])
+            whole = raw[:-1][hidden].sum() + raw[-1]
+            filled = np.floor(100 * rest[row] * raw[:-1][hidden] / whole) / 100
+            parts[row, hidden] = filled
+    return lms.assign(english_share=english, **dict(zip(MIX_COLUMNS, parts.T, strict=True)))
 
 
 def _choose_parameters(design: Design, *, cell: Cell, rng: np.random.Generator) -> Parameters:

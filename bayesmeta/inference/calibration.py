@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,7 @@ def uniformity(
     Returns
     -------
     ndarray
-        Probabilities, shape (...); at least 1 / (simulations + 1).
+        Probabilities, shape (...); below 1 / simulations they are upper bounds.
 
     Examples
     --------
@@ -206,28 +207,38 @@ def uniformity(
     >>> bool(uniformity(even // 2, n_draws=100, simulations=1000) < 0.01)
     True
     """
+    n, flat = len(ranks), ranks.reshape(len(ranks), -1).T
+    found = _distance(flat, tail=_tail(n, n_draws))
+    chance = _chance(n, n_draws, simulations, seed)
+    as_far = np.searchsorted(chance, found, side="right")
+    probability = (as_far + 1) / (simulations + 1)
+    # Further out than any simulated set the sum of the tails of all ranks bounds the probability.
+    bound = np.minimum(probability, n_draws * found)
+    return np.where(as_far == 0, bound, probability).reshape(ranks.shape[1:])
+
+
+def _tail(n: int, n_draws: int) -> NDArray[np.float64]:
+    """Two-sided binomial tails of the count of truths up to a rank, shape (count, rank)."""
     from scipy.stats import binom
 
-    n, places = len(ranks), np.arange(1, n_draws + 1) / (n_draws + 1)
-    counts = np.arange(n + 1)[:, None]
-    tail = 2 * np.minimum(binom.cdf(counts, n, places), binom.sf(counts - 1, n, places))
+    places, counts = np.arange(1, n_draws + 1) / (n_draws + 1), np.arange(n + 1)[:, None]
+    return 2 * np.minimum(binom.cdf(counts, n, places), binom.sf(counts - 1, n, places))
 
-    def distance(flat: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Smallest tail of every row of ranks, shape (row,)."""
-        rows = np.repeat(np.arange(len(flat)), n)
-        histogram = np.zeros((len(flat), n_draws + 1), np.int64)
-        np.add.at(histogram, (rows, flat.ravel()), 1)
-        below = np.cumsum(histogram, axis=1)[:, :-1]
-        return tail[below, np.arange(n_draws)].min(axis=1)
 
-    rng = np.random.default_rng(seed)
-    chance = np.concatenate(
-        [
-            distance(rng.integers(0, n_draws + 1, size=(size, n)))
-            for size in np.diff(np.r_[0:simulations:_CHUNK, simulations])
-        ]
-    )
-    chance.sort()
-    found = distance(ranks.reshape(n, -1).T)
-    as_far = np.searchsorted(chance, found, side="right")
-    return ((as_far + 1) / (simulations + 1)).reshape(ranks.shape[1:])
+def _distance(flat: NDArray[np.int64], *, tail: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Find the smallest tail of every row of ranks, shape (row,)."""
+    n_draws = tail.shape[1]
+    rows = np.repeat(np.arange(len(flat)), flat.shape[1])
+    histogram = np.zeros((len(flat), n_draws + 1), np.int64)
+    np.add.at(histogram, (rows, flat.ravel()), 1)
+    below = np.cumsum(histogram, axis=1)[:, :-1]
+    return tail[below, np.arange(n_draws)].min(axis=1)
+
+
+@lru_cache(maxsize=8)
+def _chance(n: int, n_draws: int, simulations: int, seed: int) -> NDArray[np.float64]:
+    """Distances of uniform ranks, in order."""
+    rng, tail = np.random.default_rng(seed), _tail(n, n_draws)
+    sizes = np.diff(np.r_[0:simulations:_CHUNK, simulations])
+    drawn = (rng.integers(0, n_draws + 1, size=(size, n)) for size in sizes)
+    return np.sort(np.concatenate([_distance(flat, tail=tail) for flat in drawn]))

@@ -170,7 +170,7 @@ def loo(
             "refitted": False,
         }
     )
-    together: list[NDArray[np.int64]] = []
+    together: list[Any] = []
     if leave_out == "lm_family":
         together = list(table.groupby("lm_family", sort=False).indices.values())
     elif refit:

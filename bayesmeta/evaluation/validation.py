@@ -1,0 +1,148 @@
+"""The recorded evidence that the default model is right: read, and summed up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bayesmeta import defaults
+from bayesmeta.data.load import bundled_folder
+from bayesmeta.errors import EvaluationError, listing, suggest
+from bayesmeta.evaluation.recovery import CELLS
+from bayesmeta.inference.calibration import JOINT, uniformity
+
+__all__ = ["ENVELOPE", "load_validation", "summarise_calibration"]
+
+_TARGETS = ("overall", "task_family", "benchmark")
+
+ENVELOPE = 0.99
+"""Probability of a simultaneous envelope of uniform ranks."""
+
+
+def load_validation(check: str) -> pd.DataFrame:
+    """Load the recorded result of a check of the default model.
+
+    Parameters
+    ----------
+    check
+        `calibration`: simulation-based calibration, a row per parameter. `coverage`: intervals
+        where the truth is known, a row per setting. `placebo`: decisions dealt out at random, a row
+        per kind of target. `priors`: P(helps) of every contrast with other scales of the prior.
+
+    Returns
+    -------
+    pandas.DataFrame
+        What `VALIDATION.md` shows and explains; shares are in percent.
+
+    Raises
+    ------
+    EvaluationError
+        If the check is not known.
+
+    Examples
+    --------
+    >>> load_validation("placebo")["by"].tolist()
+    ['overall', 'task_family', 'benchmark']
+    """
+    if check not in _CHECKS:
+        raise EvaluationError(
+            f"check '{check}' is not known.{suggest(check, _CHECKS)} Allowed: {listing(_CHECKS)}. "
+            "Correct the name."
+        )
+    name, summarise = _CHECKS[check]
+    return summarise(bundled_folder() / name)
+
+
+def summarise_calibration(path: str | PathLike[str]) -> pd.DataFrame:
+    """Sum up recorded ranks by parameter.
+
+    Parameters
+    ----------
+    path
+        The record.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per parameter: number of `elements`, those `outside` the 99 % envelope and as many
+        as chance puts there, `least` probability of so uneven ranks times the number of elements of
+        all parameters (Bonferroni; at most 1), and `coverage90`, the percentage of truths inside
+        central 90 % intervals.
+    """
+    with np.load(Path(path)) as kept:
+        header = json.loads(str(kept["_header"]))
+        ranks = {k: kept[k].astype(np.int64) for k in kept.files if not k.startswith("_")}
+    n_draws, tail = header["n_draws"], (1 - defaults.CI_PROB) / 2
+    total = sum(values[0].size for values in ranks.values())
+    rows = []
+    for name, values in ranks.items():
+        probability = uniformity(values, n_draws=n_draws)
+        place = (values + 0.5) / (n_draws + 1)
+        rows.append(
+            {
+                "parameter": "joint log-likelihood" if name == JOINT else name,
+                "elements": probability.size,
+                "outside": int((probability < 1 - ENVELOPE).sum()),
+                "by_chance": round((1 - ENVELOPE) * probability.size, 1),
+                "least": round(min(1.0, float(total * probability.min())), 4),
+                "coverage90": 100 * float(((place > tail) & (place < 1 - tail)).mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _summarise_coverage(path: Path) -> pd.DataFrame:
+    """Coverage of 90 % intervals by setting, and its least over contrasts."""
+    record, cells = pd.read_csv(path), {cell.name: cell for cell in CELLS}
+    rows = []
+    for name, part in record.groupby("cell", sort=False):
+        sums = part.groupby("by")[["covered", "n"]].sum()
+        shares = 100 * sums["covered"] / sums["n"]
+        means = part[part["by"] == "overall"]
+        worst = means.loc[(means["covered"] / means["n"]).idxmin()]
+        rows.append(
+            {
+                **asdict(cells[str(name)]),
+                "repeats": int(means["n"].max()),
+                **{by: round(float(shares[by]), 1) for by in _TARGETS},
+                "least": round(100 * float(worst["covered"] / worst["n"]), 1),
+                "least_covered": worst["contrast"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _summarise_placebo(path: Path) -> pd.DataFrame:
+    """Shares of contrasts that look certain, that are called identified, and that are both."""
+    record = pd.read_csv(path)
+    counts = ["beyond", "identified", "both"]
+    sums = record.groupby("by")[["n", *counts]].sum().loc[list(_TARGETS)]
+    shares = 100 * sums[counts].div(sums["n"], axis=0)
+    shares["both_of_beyond"] = 100 * sums["both"] / sums["beyond"].clip(lower=1)
+    table = sums[["n"]].join(shares.round(2)).reset_index()
+    table.insert(0, "deals", record["deal"].nunique())
+    return table
+
+
+def _summarise_priors(path: Path) -> pd.DataFrame:
+    """P(helps) by contrast, a column for every prior."""
+    record = pd.read_csv(path, dtype={"level": str, "reference": str})
+    names = record["prior"].unique()
+    index = ["decision", "level", "reference"]
+    wide = record.pivot(index=index, columns="prior", values="prob_helps")[names]
+    order = pd.MultiIndex.from_frame(record[record["prior"] == names[0]][index])
+    return wide.reindex(order).rename_axis(columns=None).reset_index()
+
+
+_CHECKS: dict[str, tuple[str, Callable[[Path], pd.DataFrame]]] = {
+    "calibration": ("calibration.npz", summarise_calibration),
+    "coverage": ("coverage.csv", _summarise_coverage),
+    "placebo": ("placebo.csv", _summarise_placebo),
+    "priors": ("priors.csv", _summarise_priors),
+}
