@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from bayesmeta import defaults
 from bayesmeta.data import Dataset
 from bayesmeta.design import DECISIONS
 from bayesmeta.effects import effects
 from bayesmeta.effects.estimands import BY
-from bayesmeta.inference.fit import Fit, wrap_draws
+from bayesmeta.inference.fit import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model import ModelSpec
 
@@ -81,15 +80,7 @@ def fit_placebo(dataset: Dataset, *, spec: ModelSpec, seed: int) -> Fit:
         Every effect of a decision in it is there by chance.
     """
     dealt = deal_decisions(dataset, seed=seed)
-    found = Refitter(dealt, spec=spec, warm=False).refit(
-        np.ones(len(dealt.scores), bool),
-        seed=seed,
-        chains=defaults.RECOVERY_CHAINS,
-        tune=defaults.RECOVERY_TUNE,
-        draws=defaults.RECOVERY_DRAWS,
-    )
-    parameters = {name: values[None] for name, values in found.parameters.items()}
-    return wrap_draws(parameters, spec=spec, dataset=dealt, source="placebo")
+    return Refitter(dealt, spec=spec, warm=False).fit(seed=seed)
 
 
 def tabulate_placebo(fit: Fit) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -275,30 +276,15 @@ def score_recovery(
         percentage points and `covered`. Contrasts are those that `effects` reports by default.
     """
     scores, true_fit = truth.draw(seed)
-    found = refitter.refit(
-        np.ones(len(scores), bool),
-        seed=seed,
-        scores=scores,
-        chains=defaults.RECOVERY_CHAINS,
-        tune=defaults.RECOVERY_TUNE,
-        draws=defaults.RECOVERY_DRAWS,
-    )
-    fit = wrap_draws(
-        {name: values[None] for name, values in found.parameters.items()},
-        spec=refitter.spec,
-        dataset=truth.seen.with_scores(scores),
-        source="refit",
-    )
+    fit = refitter.fit(seed=seed, scores=scores)
     tail = (1 - ci_prob) / 2
-    rows = []
-    for contrast in (
-        c for n in list_decisions(true_fit) for c in default_contrasts(true_fit, decision=n)
-    ):
-        for by in BY:
-            known = contrast_draws(true_fit, contrast=contrast, by=by).values[0, 0]
-            draws = contrast_draws(fit, contrast=contrast, by=by)
-            lower, estimate, upper = draws.quantile([tail, 0.5, 1 - tail], dim=("chain", "draw"))
-            rows.append(
+    names, rows = list_decisions(true_fit), []
+    contrasts = [c for name in names for c in default_contrasts(true_fit, decision=name)]
+    for contrast, by in itertools.product(contrasts, BY):
+        known = contrast_draws(true_fit, contrast=contrast, by=by).values[0, 0]
+        draws = contrast_draws(fit, contrast=contrast, by=by)
+        lower, estimate, upper = draws.quantile([tail, 0.5, 1 - tail], dim=("chain", "draw"))
+        rows.append(
                 pd.DataFrame(
                     {
                         "contrast": contrast.label, "by": by, "target": draws["target"].values,

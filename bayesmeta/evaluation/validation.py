@@ -105,7 +105,7 @@ def _summarise_coverage(path: Path) -> pd.DataFrame:
         sums = part.groupby("by")[["covered", "n"]].sum()
         shares = 100 * sums["covered"] / sums["n"]
         means = part[part["by"] == "overall"]
-        worst = means.loc[(means["covered"] / means["n"]).idxmin()]
+        worst = means.iloc[int(np.argmin(means["covered"] / means["n"]))]
         rows.append(
             {
                 **asdict(cells[str(name)]),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.data import Dataset
 from bayesmeta.design import Design
+from bayesmeta.inference.fit import Fit, wrap_draws
 from bayesmeta.inference.sample import list_kept
 from bayesmeta.model import ModelSpec, Parameters, build_design_for
 
@@ -146,6 +147,43 @@ class Refitter:
             seconds=time.perf_counter() - started,
             n_divergences=int(tree["sample_stats"]["diverging"].sum()),
         )
+
+    def fit(
+        self,
+        *,
+        seed: int,
+        scores: NDArray[np.float64] | None = None,
+        chains: int = defaults.RECOVERY_CHAINS,
+        tune: int = defaults.RECOVERY_TUNE,
+        draws: int = defaults.RECOVERY_DRAWS,
+    ) -> Fit:
+        """Sample given all scores, the recorded ones or others, and make a fit of it.
+
+        Parameters
+        ----------
+        seed
+            Seed of the sampler.
+        scores
+            Scores to learn from instead of the recorded ones, in native units, shape (obs,).
+        chains, tune, draws
+            Chains, and warm-up and kept draws of each.
+
+        Returns
+        -------
+        Fit
+            One chain that holds the draws of all: effects can be asked of it, convergence cannot.
+        """
+        dataset = self.dataset if scores is None else self.dataset.with_scores(scores)
+        found = self.refit(
+            np.ones(len(dataset.scores), bool),
+            seed=seed,
+            scores=scores,
+            chains=chains,
+            tune=tune,
+            draws=draws,
+        )
+        parameters = {name: values[None] for name, values in found.parameters.items()}
+        return wrap_draws(parameters, spec=self.spec, dataset=dataset, source="refit")
 
     @staticmethod
     def _sample(compiled: Any, **settings: Any) -> Any:

@@ -118,18 +118,17 @@ def test_effects_have_the_stated_size(bundled, large):
 def fake_refitter(truth, *, shift=0.0, sign=1.0, noise=NOISE):
     """A model whose posterior lies about the truth, or beside it."""
 
-    def refit(train, *, seed, scores, **_):
+    def draw(*, seed, scores):
         drawn, fit = truth.draw(seed)
         np.testing.assert_array_equal(drawn, scores)
-        assert train.all()
         rng = np.random.default_rng(seed)
-        values = {name: np.repeat(value[0], 200, axis=0) for name, value in fit.parameters.items()}
-        error = shift + noise * rng.normal(size=(1, *values["beta"].shape[1:]))
+        values = {name: np.repeat(value, 200, axis=1) for name, value in fit.parameters.items()}
+        error = shift + noise * rng.normal(size=values["beta"][:, :1].shape)
         scatter = noise * rng.normal(size=values["beta"].shape)
         values["beta"] = sign * values["beta"] + error + scatter
-        return SimpleNamespace(parameters=values)
+        return wrap_draws(values, spec=truth.spec, dataset=truth.seen, source="test")
 
-    return SimpleNamespace(spec=truth.spec, refit=refit)
+    return SimpleNamespace(fit=draw)
 
 
 def covered(truth, **fault):
