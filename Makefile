@@ -16,7 +16,7 @@ USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help fit test lint scoreboard figures notebooks benchmark sbc clean
+.PHONY: help fit test lint scoreboard figures notebooks benchmark sbc coverage placebo priors clean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS=...] [PYTHON=...]'
@@ -59,6 +59,15 @@ benchmark: $(DEV_READY) ## measure samplers, gradient and growth; on an idle mac
 
 sbc: $(DEV_READY) ## fit data sets that the model makes itself; goes on where it stopped
 	@$(BIN)/python scripts/calibrate.py $(ARGS)
+
+coverage: $(DEV_READY) ## fit scores drawn from known effects; goes on where it stopped
+	@$(BIN)/python scripts/measure-coverage.py $(ARGS)
+
+placebo: $(DEV_READY) ## fit decisions dealt out at random; goes on where it stopped
+	@$(BIN)/python scripts/measure-placebo.py $(ARGS)
+
+priors: $(DEV_READY) ## fit with other scales of the prior; goes on where it stopped
+	@$(BIN)/python scripts/measure-priors.py $(ARGS)
 
 clean: ## remove .venv, out/ and all caches
 	@rm -rf $(VENV) out build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_POSTERIOR: tuple[str, ...] = ("forest", "curve", "tradeoff", "calibration", "ppc", "prior-posterior")
+_RECORDED = ("scoreboard", "ranks")
 _ENDINGS = (".pdf", ".png")
 
 
@@ -39,7 +41,8 @@ def plot_command(
         str,
         typer.Argument(
             metavar="KIND",
-            help="forest, curve, tradeoff, scoreboard, calibration, ppc, prior-posterior or all.",
+            help="forest, curve, tradeoff, calibration, ppc, prior-posterior, scoreboard, ranks "
+            "or all.",
         ),
     ],
     out: Annotated[
@@ -53,13 +56,10 @@ def plot_command(
     fmt: Format = "table",
 ) -> None:
     """Draw a figure; print its path and the numbers drawn."""
-    from bayesmeta.evaluation import load_scoreboard
     from bayesmeta.reporting import plots
 
     check_format(fmt)
-    kinds = (
-        "forest", "curve", "tradeoff", "scoreboard", "calibration", "ppc", "prior-posterior"
-    )  # fmt: skip
+    kinds = (*_POSTERIOR, *_RECORDED)
     if kind not in (*kinds, "all"):
         raise QueryError(
             f"figure '{kind}' is not known.{suggest(kind, [*kinds, 'all'])} Allowed: "
@@ -68,9 +68,9 @@ def plot_command(
     if kind != "all":
         check_out(out)
     drawn: dict[str, Drawn] = {}
-    if kind in ("scoreboard", "all"):
-        drawn["scoreboard"] = plots.scoreboard(load_scoreboard(version))
-    if kind != "scoreboard":
+    for name in _RECORDED if kind == "all" else {kind} & {*_RECORDED}:
+        drawn[name] = _draw_record(name, version=version)
+    if kind not in _RECORDED:
         fitted = load_fit(fit)
         for name in _kinds_of(fitted) if kind == "all" else (kind,):
             drawn[name] = _draw(name, fitted, decision=decision, by=by, ci_prob=ci_prob)
@@ -92,11 +92,22 @@ def plot_command(
 
 def _kinds_of(fit: Fit) -> list[str]:
     """List the figures of a posterior that its benchmarks allow."""
-    names = ["forest", "curve", "tradeoff", "calibration", "ppc", "prior-posterior"]
+    names = list(_POSTERIOR)
     if "code" not in fit.design.task_families:
         say("tradeoff is left out: no benchmark of this fit has the task family 'code'")
         names.remove("tradeoff")
     return names
+
+
+def _draw_record(name: str, *, version: str) -> Drawn:
+    from bayesmeta.evaluation import load_scoreboard
+    from bayesmeta.evaluation.validation import read_ranks
+    from bayesmeta.reporting import plots
+
+    if name == "scoreboard":
+        return plots.scoreboard(load_scoreboard(version))
+    ranks, header = read_ranks()
+    return plots.ranks(ranks, n_draws=header["n_draws"])
 
 
 def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob: float) -> Drawn:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data.load import bundled_folder
@@ -17,8 +19,9 @@ from bayesmeta.errors import EvaluationError, listing, suggest
 from bayesmeta.evaluation.recovery import CELLS
 from bayesmeta.inference.calibration import JOINT, uniformity
 
-__all__ = ["ENVELOPE", "load_validation", "summarise_calibration"]
+__all__ = ["ENVELOPE", "load_validation", "read_ranks", "summarise_calibration"]
 
+_RANKS = "calibration.npz"
 _TARGETS = ("overall", "task_family", "benchmark")
 
 ENVELOPE = 0.99
@@ -59,6 +62,33 @@ def load_validation(check: str) -> pd.DataFrame:
     return summarise(bundled_folder() / name)
 
 
+def read_ranks(
+    path: str | PathLike[str] | None = None,
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, Any]]:
+    """Read recorded ranks of simulation-based calibration.
+
+    Parameters
+    ----------
+    path
+        The record; the bundled one if left out.
+
+    Returns
+    -------
+    tuple of dict
+        Ranks by the name of the parameter, each of shape (truth, ...) and from 0 to `n_draws`; and
+        `n_draws`, checksums of spec and data, settings and seed.
+
+    Examples
+    --------
+    >>> ranks, header = read_ranks()
+    >>> len(ranks["alpha"]) >= 200, header["n_draws"]
+    (True, 100)
+    """
+    with np.load(Path(path) if path is not None else bundled_folder() / _RANKS) as kept:
+        header = json.loads(str(kept["_header"]))
+        return {k: kept[k].astype(np.int64) for k in kept.files if k[0] != "_"}, header
+
+
 def summarise_calibration(path: str | PathLike[str]) -> pd.DataFrame:
     """Sum up recorded ranks by parameter.
 
@@ -75,9 +105,7 @@ def summarise_calibration(path: str | PathLike[str]) -> pd.DataFrame:
         all parameters (Bonferroni; at most 1), and `coverage90`, the percentage of truths inside
         central 90 % intervals.
     """
-    with np.load(Path(path)) as kept:
-        header = json.loads(str(kept["_header"]))
-        ranks = {k: kept[k].astype(np.int64) for k in kept.files if not k.startswith("_")}
+    ranks, header = read_ranks(path)
     n_draws, tail = header["n_draws"], (1 - defaults.CI_PROB) / 2
     total = sum(values[0].size for values in ranks.values())
     rows = []
@@ -141,7 +169,7 @@ def _summarise_priors(path: Path) -> pd.DataFrame:
 
 
 _CHECKS: dict[str, tuple[str, Callable[[Path], pd.DataFrame]]] = {
-    "calibration": ("calibration.npz", summarise_calibration),
+    "calibration": (_RANKS, summarise_calibration),
     "coverage": ("coverage.csv", _summarise_coverage),
     "placebo": ("placebo.csv", _summarise_placebo),
     "priors": ("priors.csv", _summarise_priors),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.evaluation.validation import ENVELOPE
 from bayesmeta.inference import Fit, LeaveOneOut, loo
 from bayesmeta.model import simulate_scores
 from bayesmeta.reporting.style import FAINT, INK, PAGE_WIDTH, STYLE, Drawn
 
-__all__ = ["calibration", "ppc"]
+__all__ = ["calibration", "ppc", "ranks"]
 
 _COLUMNS = 5
 _GRID = 60
@@ -103,6 +107,85 @@ def calibration(
             fontsize=7,
         )
         figure.supylabel("distribution less\nthe uniform one", fontsize=7)
+    return Drawn(figure, table)
+
+
+def ranks(
+    ranks: Mapping[str, NDArray[np.int64]],
+    *,
+    n_draws: int,
+    ci_prob: float = ENVELOPE,
+    width: float = PAGE_WIDTH,
+) -> Drawn:
+    """Draw whether true parameters fall where their posteriors say, one panel per parameter.
+
+    A line per element is the empirical distribution of the truth's rank among the draws less that
+    of uniform ranks. Each has the probability `ci_prob` to stay inside the band at all points
+    (Säilynoja et al. 2022, https://doi.org/10.1007/s11222-022-10090-6): with hundreds of elements
+    a few lines leave it by chance.
+
+    Parameters
+    ----------
+    ranks
+        By the name of the parameter, each of shape (truth, ...), from 0 to `n_draws`.
+    n_draws
+        Number of draws that truths were ranked among.
+    ci_prob
+        Probability of the simultaneous band.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the points drawn: `parameter`, `element`, `rank` as a fraction, `difference`,
+        `lower`, `upper`.
+
+    Examples
+    --------
+    >>> even = {"theta": np.arange(200)[:, None] % 101}
+    >>> drawn = ranks(even, n_draws=100)
+    >>> bool(drawn.table["difference"].between(drawn.table["lower"], drawn.table["upper"]).all())
+    True
+    """
+    from arviz_stats.ecdf_utils import ecdf_pit
+
+    n = len(next(iter(ranks.values())))
+    rng = np.random.default_rng(defaults.SEED)
+    points, _, lower, upper = ecdf_pit(np.arange(n) / n, ci_prob, _BAND_SIMULATIONS, rng=rng)
+    parts = []
+    for name, values in ranks.items():
+        place = (values.reshape(n, -1) + 0.5) / (n_draws + 1)
+        for element, column in enumerate(place.T):
+            ecdf = np.searchsorted(np.sort(column), points, side="right") / n
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "parameter": name.replace("_", " "), "element": element, "rank": points,
+                        "difference": ecdf - points, "lower": lower - points,
+                        "upper": upper - points,
+                    }
+                )
+            )  # fmt: skip
+    table = pd.concat(parts, ignore_index=True)
+    with mpl.rc_context(STYLE):
+        figure, panels = _lay_out(
+            list(table["parameter"].unique()), width=width, sharex=True, sharey=True
+        )
+        for (name, lines), axes in zip(table.groupby("parameter", sort=False), panels, strict=True):
+            axes.fill_between(points, lower - points, upper - points, color=_BAND, alpha=0.35,
+                              linewidth=0)  # fmt: skip
+            for _, line in lines.groupby("element"):
+                axes.plot(line["rank"], line["difference"], color=_LINE, linewidth=0.4, alpha=0.5,
+                          rasterized=True)  # fmt: skip
+            count = lines["element"].nunique()
+            axes.set_title(f"{name} ({count})" if count > 1 else str(name), loc="left")
+        figure.supxlabel(
+            f"rank of the truth among {n_draws} draws, as a fraction; {n} truths; band: "
+            f"{ci_prob:.0%}, simultaneous,\nfor one line; in brackets: number of elements",
+            fontsize=7,
+        )
+        figure.supylabel("distribution less the uniform one", fontsize=7)
     return Drawn(figure, table)
 
 
@@ -198,14 +281,22 @@ def _build_panels(
 ) -> tuple[Figure, dict[str, Axes]]:
     """Lay out one panel per benchmark, titled by its label."""
     design = fit.design
-    rows = -(-len(design.benchmarks) // _COLUMNS)
-    columns = min(_COLUMNS, len(design.benchmarks))
+    figure, panels = _lay_out(design.benchmark_labels, width=width, sharex=sharex, sharey=sharey)
+    return figure, dict(zip(design.benchmarks, panels, strict=True))
+
+
+def _lay_out(
+    titles: Sequence[str], *, width: float, sharex: bool, sharey: bool
+) -> tuple[Figure, list[Axes]]:
+    """Lay out one panel per title, row by row."""
+    rows, columns = -(-len(titles) // _COLUMNS), min(_COLUMNS, len(titles))
     figure = Figure(figsize=(width, 0.55 + 1.25 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False)
-    for axes in grid.flat[len(design.benchmarks) :]:
+    for axes in grid.flat[len(titles) :]:
         axes.set_visible(False)
-    for axes, label in zip(grid.flat, design.benchmark_labels, strict=False):
-        axes.set_title(label, loc="left")
-    for axes in grid.flat[: len(design.benchmarks)][-columns:]:  # some have no panel below them
+    panels = list(grid.flat[: len(titles)])
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_title(title, loc="left")
+    for axes in panels[-columns:]:  # some have no panel below them
         axes.tick_params(axis="x", labelbottom=True)
-    return figure, dict(zip(design.benchmarks, grid.flat, strict=False))
+    return figure, panels

@@ -23,7 +23,7 @@ from bayesmeta.effects.estimands import format_level
 from bayesmeta.effects.mix_swaps import Asked, Swap
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.evaluation import Scoreboard
-from bayesmeta.reporting.calibration import calibration, ppc
+from bayesmeta.reporting.calibration import calibration, ppc, ranks
 from bayesmeta.reporting.style import (
     COLUMN_WIDTH,
     FAINT,
@@ -46,6 +46,7 @@ __all__ = [
     "forest",
     "ppc",
     "prior_posterior",
+    "ranks",
     "save_figure",
     "scoreboard",
     "tradeoff",
