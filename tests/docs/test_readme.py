@@ -15,7 +15,10 @@ from bayesmeta.data import load_corrections
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/README.md")
+DOCUMENTS = (
+    "README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "VALIDATION.md",
+    "data/README.md",
+)  # fmt: skip
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*\w)")
@@ -93,8 +96,10 @@ def read_refits():
     return {str(value) for value in (*seconds, record["warm"]["mae_monte_carlo_sd"])}
 
 
-def test_console_blocks_show_what_the_commands_print():
-    assert read_script("refresh-docs.py").refresh(README) == README
+@pytest.mark.parametrize("document", ["README.md", "VALIDATION.md"])
+def test_console_blocks_show_what_the_commands_print(document):
+    text = read(document)
+    assert read_script("refresh-docs.py").refresh(text) == text
 
 
 def test_there_are_console_blocks_of_every_quick_command():

@@ -1,0 +1,103 @@
+"""What is recorded of the slow checks: of this model and these data, and what it has to show."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmeta as bm
+from bayesmeta.data.load import bundled_folder
+from bayesmeta.errors import EvaluationError
+from bayesmeta.evaluation.recovery import CELLS
+from bayesmeta.evaluation.validation import read_ranks
+
+CALIBRATED = (87.0, 93.0)  # percent of 90 % intervals
+MOST_BEYOND = 10.0  # percent of contrasts of a placebo: with exact probabilities it were ten
+MOST_SEALED = 2.0  # percent of them that are called identified besides
+SHRUNK = 75.0  # percent: effects that the prior thinks unlikely are drawn towards zero
+CHANCE = 0.01
+FEWEST = {
+    "placebo.csv": ("deal", 40),
+    "coverage.csv": ("cell", len(CELLS)),
+    "priors.csv": ("prior", 11),
+}
+MONTE_CARLO = 0.08  # of a probability near one half, of two fits of a few hundred effective draws
+
+
+@pytest.fixture(scope="module")
+def coverage():
+    return bm.load_validation("coverage")
+
+
+@pytest.mark.parametrize("name", FEWEST)
+def test_records_are_of_the_default_model(name):
+    # If not: the model has changed since; `make placebo coverage priors` records it anew.
+    record = pd.read_csv(bundled_folder() / name)
+    column, least = FEWEST[name]
+    assert set(record["spec_checksum"]) == {bm.ModelSpec().checksum[:12]}
+    assert record[column].nunique() >= least
+
+
+def test_ranks_of_truths_are_uniform():
+    table = bm.load_validation("calibration")
+    assert (table["least"] > CHANCE).all()
+    assert table["outside"].sum() < 2 * table["by_chance"].sum()
+    assert table["parameter"].iloc[-1] == "joint log-likelihood"
+    total = np.average(table["coverage90"], weights=table["elements"])
+    assert CALIBRATED[0] < total < CALIBRATED[1]
+    for name in ("beta", "kappa", "surface"):
+        assert CALIBRATED[0] < table.set_index("parameter").loc[name, "coverage90"] < CALIBRATED[1]
+
+
+def test_table_of_calibration_follows_from_the_ranks():
+    ranks, header = read_ranks()
+    row = bm.load_validation("calibration").set_index("parameter").loc["alpha"]
+    # Central 90 of the 101 ranks that a hundred draws leave.
+    inside = ((ranks["alpha"] >= 5) & (ranks["alpha"] <= 95)).mean()
+    assert header["n_draws"] == 100
+    assert row["coverage90"] == pytest.approx(100 * inside)
+    assert row["elements"] == 13
+
+
+def test_every_cell_is_recorded(coverage):
+    names = ["families", "heterogeneity", "facts", "decisions", "effects"]
+    found = {tuple(row) for row in coverage[names].to_numpy()}
+    assert found == {tuple(getattr(cell, name) for name in names) for cell in CELLS}
+    assert (coverage["repeats"] >= 16).all()
+    for column in ("overall", "task_family", "benchmark"):
+        assert coverage[column].between(50, 100).all()
+    assert (coverage["least"] <= coverage["overall"]).all()
+
+
+def test_intervals_hold_known_effects(coverage):
+    typical = coverage[coverage["effects"] == "typical"]
+    for column in ("overall", "task_family", "benchmark"):
+        assert CALIBRATED[0] < np.average(typical[column]) < 97
+    large = coverage[coverage["effects"] == "large"]
+    assert (large[["overall", "task_family", "benchmark"]] > SHRUNK).all(axis=None)
+
+
+def test_little_is_found_in_a_placebo():
+    table = bm.load_validation("placebo")
+    assert (table["beyond"] <= MOST_BEYOND).all()
+    assert (table["both"] <= MOST_SEALED).all()
+
+
+def test_probabilities_under_the_default_prior_are_those_of_the_shipped_posterior():
+    table = bm.load_validation("priors").set_index(["decision", "level", "reference"])
+    shipped = bm.effects(bm.load_reference_fit()).table()
+    shipped = shipped.set_index(["decision", "level", "reference"])["prob_helps"]
+    assert table.index.tolist() == shipped.index.tolist()
+    assert np.abs(table["default"] - shipped).max() < MONTE_CARLO
+
+
+def test_unknown_checks_are_refused():
+    with pytest.raises(EvaluationError, match=r"'coverages' is not known.*coverage.*Allowed"):
+        bm.load_validation("coverages")
+
+
+def test_document_names_every_check():
+    text = (bundled_folder().parent / "VALIDATION.md").read_text(encoding="utf-8")
+    for name in ("calibration", "coverage", "placebo", "priors"):
+        assert re.search(rf"^\$ bayesmeta validation {name}$", text, re.MULTILINE)
