@@ -2,9 +2,10 @@
 
 The public names, in the order in which data flow:
 
-- data: `load_dataset`, `read_dataset`, `Dataset`
-- model: `ModelSpec`, `Priors`, `read_spec`
-- inference: `fit`, `Fit`, `load_fit`, `load_reference_fit`, `check`, `loo`, `compare`
+- data: `load_dataset`, `read_dataset`, `Dataset`; `read_effect_sizes`, `EffectSizes`
+- model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
+- inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `check`, `loo`,
+  `compare`
 - effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`
 - reporting: `plot`
@@ -15,12 +16,21 @@ Importing the package, or asking the shipped posterior a question, does not impo
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from bayesmeta.data import Dataset, load_dataset, read_dataset
+from bayesmeta.data import Dataset, EffectSizes, load_dataset, read_dataset, read_effect_sizes
 from bayesmeta.effects import curve, effects, evidence, prob_helps, query, swaps
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.evaluation import Scoreboard, evaluate, load_scoreboard
-from bayesmeta.inference import Fit, check, compare, fit, load_fit, load_reference_fit, loo
-from bayesmeta.model import ModelSpec, Priors, read_spec
+from bayesmeta.inference import (
+    EffectSizeFit,
+    Fit,
+    check,
+    compare,
+    fit,
+    load_fit,
+    load_reference_fit,
+    loo,
+)
+from bayesmeta.model import EffectSizeSpec, ModelSpec, Priors, read_spec
 
 if TYPE_CHECKING:
     from bayesmeta.reporting import plots as plot
@@ -28,6 +38,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BayesmetaError",
     "Dataset",
+    "EffectSizeFit",
+    "EffectSizeSpec",
+    "EffectSizes",
     "Fit",
     "ModelSpec",
     "Priors",
@@ -48,6 +61,7 @@ __all__ = [
     "prob_helps",
     "query",
     "read_dataset",
+    "read_effect_sizes",
     "read_spec",
     "swaps",
 ]
