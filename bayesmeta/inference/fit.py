@@ -22,7 +22,7 @@ class _Sampled:
     """What fits of every model have in common."""
 
     posterior: xr.DataTree
-    dataset: Dataset | EffectSizes
+    dataset: Any
     provenance: Mapping[str, Any]
 
     @cached_property
@@ -55,7 +55,8 @@ class _Sampled:
 
     def with_diagnostics(self, report: Mapping[str, Any]) -> Self:
         """Return the fit with the plain values of its diagnostics in its provenance."""
-        return replace(self, provenance={**self.provenance, "checked": dict(report)})
+        whole: Any = self  # subclasses are dataclasses, which a type checker cannot know
+        return replace(whole, provenance={**self.provenance, "checked": dict(report)})
 
     def save(self, path: str | PathLike[str]) -> None:
         """Save to a netCDF file, atomically.
@@ -67,7 +68,8 @@ class _Sampled:
         """
         from bayesmeta.inference.store import save_fit
 
-        save_fit(self, path=path)
+        whole: Any = self
+        save_fit(whole, path=path)
 
     def __repr__(self) -> str:
         chains, draws = self.shape

@@ -126,8 +126,15 @@ def fit(
     cores = cores if cores is not None else min(chains, count_processors())
     settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
     sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
+    target = defaults.TARGET_ACCEPT if isinstance(data, Dataset) else defaults.EFFECT_TARGET_ACCEPT
     tree, compile_seconds = sample(
-        model, names, seed=seed, progress=progress, sampler=sampler, **settings
+        model,
+        names,
+        seed=seed,
+        progress=progress,
+        sampler=sampler,
+        target_accept=target,
+        **settings,
     )
     if tree["posterior"].sizes["draw"] < draws:  # nutpie hands back what it has when interrupted
         raise KeyboardInterrupt
@@ -221,6 +228,7 @@ def _sample_nutpie(
     seed: int,
     progress: bool,
     sampler: Any,
+    target_accept: float,
     **settings: Any,
 ) -> tuple[xr.DataTree, float]:
     """Compile once with numba, then sample."""
@@ -246,7 +254,7 @@ def _sample_nutpie(
             progress_bar=False,
             progress_callback=report,
             progress_rate=_REFRESH_MS,
-            target_accept=defaults.TARGET_ACCEPT,
+            target_accept=target_accept,
             adaptation="draw_diag",
         )
     return tree, seconds
@@ -259,6 +267,7 @@ def _sample_pymc(
     seed: int,
     progress: bool,
     sampler: Any,
+    target_accept: float,
     **settings: Any,
 ) -> tuple[xr.DataTree, float]:
     """Sample with PyMC's own sampler or numpyro; compile time is part of the sampling time."""
@@ -271,7 +280,7 @@ def _sample_pymc(
             progressbar=progress,
             nuts_sampler=sampler,
             var_names=names,
-            nuts={"target_accept": defaults.TARGET_ACCEPT},
+            nuts={"target_accept": target_accept},
             compute_convergence_checks=False,
         )
     return tree, 0.0

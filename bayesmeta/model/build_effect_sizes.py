@@ -30,7 +30,8 @@ def build_effect_model(design: EffectDesign, *, spec: EffectSizeSpec) -> pm.Mode
     Under normal errors the true effects are summed out of the likelihood: y_i is normal about its
     mean with variance tau^2 + se_i^2, and theta_i is drawn from its normal distribution given y_i
     and all else, by an offset that the data say nothing about. That is the same joint posterior
-    without the funnel of tau, and the part of theta's variance that is known is known exactly.
+    without the funnel of tau. Under Student-t errors the same offsets are used, and the density is
+    corrected for the change of variables, in the potential `theta_density`.
 
     Parameters
     ----------
@@ -61,16 +62,16 @@ def build_effect_model(design: EffectDesign, *, spec: EffectSizeSpec) -> pm.Mode
         mean = _coefficients(design, spec) + _group_effects(design, spec)
         tau = _heterogeneity("tau", spec)
         z = pm.Normal("z_theta", dims="study")
+        variance = tau**2 + design.se**2
+        own = tau * (design.y - mean) / variance + design.se / pt.sqrt(variance) * z
+        theta = pm.Deterministic("theta", mean + tau * own, dims="study")
         if spec.likelihood == "normal":
-            variance = tau**2 + design.se**2
             kind, law, how = score_law(mean, variance, nu=None)
-            share = tau**2 / variance
-            theta = mean + share * (design.y - mean) + design.se * pt.sqrt(share) * z
-            pm.Deterministic("theta", theta, dims="study")
         else:
-            theta = pm.Deterministic("theta", mean + tau * z, dims="study")
             nu = degrees_of_freedom(spec.nu_shape, spec.nu_rate)
             kind, law, how = score_law(theta, pt.as_tensor(design.se**2), nu=nu)
+            volume = np.log(design.se) - 0.5 * pt.log(variance)
+            pm.Potential("theta_density", 0.5 * (z**2 - own**2) + volume, dims="study")
         kind("y", *law, **how, observed=design.y, dims="study")
     return model
 
