@@ -2,10 +2,10 @@
 
 The public names, in the order in which data flow:
 
-- data: `load_dataset`, `read_dataset`, `Dataset`
-- model: `ModelSpec`, `Priors`, `read_spec`
-- inference: `fit`, `Fit`, `load_fit`, `load_reference_fit`, `sample_prior`, `check`, `loo`,
-  `compare`
+- data: `load_dataset`, `read_dataset`, `Dataset`; `read_effect_sizes`, `EffectSizes`
+- model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
+- inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
+  `check`, `loo`, `compare`
 - effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `prior_sensitivity`
 - reporting: `plot`
@@ -16,7 +16,7 @@ Importing the package, or asking the shipped posterior a question, does not impo
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from bayesmeta.data import Dataset, load_dataset, read_dataset
+from bayesmeta.data import Dataset, EffectSizes, load_dataset, read_dataset, read_effect_sizes
 from bayesmeta.effects import curve, effects, evidence, prob_helps, query, swaps
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.evaluation import (
@@ -27,6 +27,7 @@ from bayesmeta.evaluation import (
     prior_sensitivity,
 )
 from bayesmeta.inference import (
+    EffectSizeFit,
     Fit,
     check,
     compare,
@@ -36,7 +37,7 @@ from bayesmeta.inference import (
     loo,
     sample_prior,
 )
-from bayesmeta.model import ModelSpec, Priors, read_spec
+from bayesmeta.model import EffectSizeSpec, ModelSpec, Priors, read_spec
 
 if TYPE_CHECKING:
     from bayesmeta.reporting import plots as plot
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BayesmetaError",
     "Dataset",
+    "EffectSizeFit",
+    "EffectSizeSpec",
+    "EffectSizes",
     "Fit",
     "ModelSpec",
     "Priors",
@@ -66,6 +70,7 @@ __all__ = [
     "prob_helps",
     "query",
     "read_dataset",
+    "read_effect_sizes",
     "read_spec",
     "sample_prior",
     "swaps",

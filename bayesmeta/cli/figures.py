@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_POSTERIOR: tuple[str, ...] = ("forest", "curve", "tradeoff", "calibration", "ppc", "prior-posterior")
+_POSTERIOR: tuple[str, ...] = (
+    "forest",
+    "curve",
+    "tradeoff",
+    "calibration",
+    "ppc",
+    "prior-posterior",
+)
 _RECORDED = ("scoreboard", "ranks")
 _ENDINGS = (".pdf", ".png")
 

@@ -46,9 +46,14 @@ def load_data(folder: Path | None, *, version: str) -> Dataset:
 
 def load_fit(path: Path | None) -> Fit:
     """Read a fit, or the shipped one; warn where it failed its checks."""
-    from bayesmeta.inference import load_fit, load_reference_fit
+    from bayesmeta.inference import EffectSizeFit, load_fit, load_reference_fit
 
     fit = load_reference_fit() if path is None else load_fit(path)
+    if isinstance(fit, EffectSizeFit):
+        raise QueryError(
+            f"--fit {path} is a fit of effect sizes, not of lms and their scores. Allowed: what "
+            "`bayesmeta fit` wrote. Ask this one in Python: bm.load_fit, bm.check, fit.draws."
+        )
     if fit.failures:
         say(f"warning: this fit failed its checks; do not report it. {' '.join(fit.failures)}")
     return fit

@@ -82,7 +82,7 @@ def read_table(path: Path, *, table: str) -> pd.DataFrame:
     >>> read_table(folder / "scores.csv", table="scores").loc[2, "score"]
     np.float64(0.5)
     """
-    return _build_frame(_parse(path), file=str(path), table=table)
+    return _build_frame(parse_rows(path), file=str(path), table=table)
 
 
 def parse_text(text: str, *, table: str) -> pd.DataFrame:
@@ -139,7 +139,7 @@ def _build_frame(rows: list[tuple[int, list[str]]], *, file: str, table: str) ->
     )
 
 
-def _parse(path: Path) -> list[tuple[int, list[str]]]:
+def parse_rows(path: Path) -> list[tuple[int, list[str]]]:
     """Split a file into (line number, cells), leaving blank lines out."""
     if not path.is_file():
         raise DataError(

@@ -2,6 +2,7 @@
 
 from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, shift_part, swap_parts
 from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS, UNDISCLOSED, Decision
+from bayesmeta.design.effect_sizes import EffectDesign, GroupLevel, build_effect_design
 from bayesmeta.design.matrix import Design, build_design
 from bayesmeta.design.outcomes import Outcomes
 from bayesmeta.design.overlap import Overlap, describe_overlaps, find_overlaps
@@ -18,11 +19,14 @@ __all__ = [
     "CodeBasis",
     "Decision",
     "Design",
+    "EffectDesign",
+    "GroupLevel",
     "Mix",
     "Outcomes",
     "Overlap",
     "Term",
     "build_design",
+    "build_effect_design",
     "describe_overlaps",
     "find_overlaps",
     "shift_part",

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmeta import defaults
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fit import EffectSizeFit, Fit
 from bayesmeta.inference.leave_one_out import pareto_k
 
 __all__ = ["Diagnostics", "check"]
@@ -68,7 +68,7 @@ class Diagnostics:
         return "\n".join(lines)
 
 
-def check(fit: Fit) -> Diagnostics:
+def check(fit: Fit | EffectSizeFit) -> Diagnostics:
     """Check whether a fit may be reported.
 
     R-hat and effective sample sizes follow Vehtari et al. 2021

@@ -1,4 +1,4 @@
-"""The result of sampling: draws and everything that made them."""
+"""The results of sampling: draws and everything that made them."""
 
 from __future__ import annotations
 
@@ -6,43 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
-from bayesmeta.data import Dataset
-from bayesmeta.design import Design
-from bayesmeta.model import ModelSpec, Parameters, build_design_for
+from bayesmeta.data import Dataset, EffectSizes
+from bayesmeta.design import Design, EffectDesign, build_effect_design
+from bayesmeta.model import EffectSizeSpec, ModelSpec, Parameters, build_design_for
 
-__all__ = ["Fit", "wrap_draws"]
+__all__ = ["EffectSizeFit", "Fit", "wrap_draws"]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Fit:
-    """Posterior draws, the model and data behind them, and where they came from.
-
-    Parameters
-    ----------
-    posterior
-        ArviZ tree with the groups `posterior` (dims chain, draw, ...) and `sample_stats`.
-    spec
-        The model.
-    dataset
-        The data.
-    provenance
-        Versions, seed, sampler, checksums and timings, as plain values.
-    """
+class _Sampled:
+    """What fits of every model have in common."""
 
     posterior: xr.DataTree
-    spec: ModelSpec
-    dataset: Dataset
+    dataset: Any
     provenance: Mapping[str, Any]
-
-    @cached_property
-    def design(self) -> Design:
-        """Arrays and coordinates of the data under the spec."""
-        return build_design_for(self.dataset, spec=self.spec)
 
     @cached_property
     def draws(self) -> xr.Dataset:
@@ -72,9 +53,10 @@ class Fit:
         """What failed when the fit was last checked and saved; empty where it was not."""
         return tuple(self.provenance.get("checked", {}).get("failures", ()))
 
-    def with_diagnostics(self, report: Mapping[str, Any]) -> Fit:
+    def with_diagnostics(self, report: Mapping[str, Any]) -> Self:
         """Return the fit with the plain values of its diagnostics in its provenance."""
-        return replace(self, provenance={**self.provenance, "checked": dict(report)})
+        whole: Any = self  # subclasses are dataclasses, which a type checker cannot know
+        return replace(whole, provenance={**self.provenance, "checked": dict(report)})
 
     def save(self, path: str | PathLike[str]) -> None:
         """Save to a netCDF file, atomically.
@@ -86,11 +68,66 @@ class Fit:
         """
         from bayesmeta.inference.store import save_fit
 
-        save_fit(self, path=path)
+        whole: Any = self
+        save_fit(whole, path=path)
 
     def __repr__(self) -> str:
         chains, draws = self.shape
-        return f"Fit({chains} chains x {draws} draws, {self.dataset!r})"
+        return f"{type(self).__name__}({chains} chains x {draws} draws, {self.dataset!r})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit(_Sampled):
+    """Posterior draws, the model and data behind them, and where they came from.
+
+    Parameters
+    ----------
+    posterior
+        ArviZ tree with the groups `posterior` (dims chain, draw, ...) and `sample_stats`.
+    spec
+        The model.
+    dataset
+        The data.
+    provenance
+        Versions, seed, sampler, checksums and timings, as plain values.
+    """
+
+    posterior: xr.DataTree
+    spec: ModelSpec
+    dataset: Dataset
+    provenance: Mapping[str, Any]
+
+    @cached_property
+    def design(self) -> Design:
+        """Arrays and coordinates of the data under the spec."""
+        return build_design_for(self.dataset, spec=self.spec)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EffectSizeFit(_Sampled):
+    """Posterior draws of a meta-analysis of effect sizes, and what made them.
+
+    Parameters
+    ----------
+    posterior
+        ArviZ tree with the groups `posterior` (dims chain, draw, ...) and `sample_stats`.
+    spec
+        The model.
+    dataset
+        The effect sizes.
+    provenance
+        Versions, seed, sampler, checksums and timings, as plain values.
+    """
+
+    posterior: xr.DataTree
+    spec: EffectSizeSpec
+    dataset: EffectSizes
+    provenance: Mapping[str, Any]
+
+    @cached_property
+    def design(self) -> EffectDesign:
+        """Arrays and coordinates of the effect sizes."""
+        return build_effect_design(self.dataset)
 
 
 def wrap_draws(parameters: Parameters, *, spec: ModelSpec, dataset: Dataset, source: str) -> Fit:

@@ -14,14 +14,18 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import EvaluationError, listing, suggest
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fit import EffectSizeFit, Fit
 from bayesmeta.inference.progress import progress_bar
-from bayesmeta.model import pointwise_log_likelihood, pointwise_probability
+from bayesmeta.model import (
+    effect_distribution,
+    pointwise_log_likelihood,
+    pointwise_probability,
+)
 
 __all__ = ["LeaveOneOut", "compare", "loo"]
 
 _LEFT_OUT = ("score", "lm_family")
-_GROUPS = ("benchmark", "task_family", "lm", "lm_family")
+_NUMBERS = ("log_density", "pit", "pareto_k", "refitted")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,7 +35,8 @@ class LeaveOneOut:
     Parameters
     ----------
     table
-        One row per score: `lm`, `lm_family`, `benchmark`, `task_family`; `log_density` of the score
+        One row per score: `lm`, `lm_family`, `benchmark`, `task_family` (of effect sizes: the
+        columns of groups, and `study`); `log_density` of the score
         on its own scale, left out; `pit`, the probability of a lower score; `pareto_k`; and whether
         it was `refitted`.
     elpd_data
@@ -59,7 +64,7 @@ class LeaveOneOut:
         Parameters
         ----------
         group
-            benchmark, task_family, lm or lm_family.
+            benchmark, task_family, lm or lm_family; of effect sizes study, or a column of groups.
 
         Returns
         -------
@@ -72,9 +77,10 @@ class LeaveOneOut:
         EvaluationError
             If there is no such grouping.
         """
-        if group not in _GROUPS:
+        allowed = [name for name in self.table if name not in _NUMBERS]
+        if group not in allowed:
             raise EvaluationError(
-                f"group '{group}' is not known. Allowed: {listing(_GROUPS)}. Correct the name."
+                f"group '{group}' is not known. Allowed: {listing(allowed)}. Correct the name."
             )
         densities = self.table.groupby(group, sort=False)["log_density"]
         off_center = (self.table["pit"] - 0.5).abs()
@@ -108,7 +114,11 @@ class LeaveOneOut:
 
 
 def loo(
-    fit: Fit, *, leave_out: str = "score", refit: bool = False, progress: bool = True
+    fit: Fit | EffectSizeFit,
+    *,
+    leave_out: str = "score",
+    refit: bool = False,
+    progress: bool = True,
 ) -> LeaveOneOut:
     """Predict every score from others: from all of them, or from those of other families.
 
@@ -153,22 +163,18 @@ def loo(
             f"leave_out '{leave_out}' is not known.{suggest(leave_out, _LEFT_OUT)} Allowed: "
             f"{listing(_LEFT_OUT)}. Correct the name."
         )
-    design, found = fit.design, _importance_sample(fit)
-    outcomes = design.outcomes
-    lms, benchmarks = np.array(design.lms), np.array(design.benchmarks)
-    table = pd.DataFrame(
-        {
-            "lm": lms[outcomes.lm_index],
-            "lm_family": np.array(design.lm_families)[design.lm_family_index[outcomes.lm_index]],
-            "benchmark": benchmarks[outcomes.benchmark_index],
-            "task_family": np.array(design.task_families)[
-                design.task_family_index[outcomes.benchmark_index]
-            ],
-            "log_density": np.asarray(found.elpd_i),
-            "pit": _weigh(found, fit),
-            "pareto_k": np.asarray(found.pareto_k),
-            "refitted": False,
-        }
+    if isinstance(fit, EffectSizeFit) and (refit or leave_out != "score"):
+        asked = "refit is True" if refit else f"leave_out is '{leave_out}'"
+        raise EvaluationError(
+            f"{asked}, which is not there for effect sizes. Allowed: neither. Leave it out; for an "
+            "exact answer fit the table without the study."
+        )
+    found = _importance_sample(fit)
+    table = _label_rows(fit).assign(
+        log_density=np.asarray(found.elpd_i),
+        pit=_weigh(found, fit),
+        pareto_k=np.asarray(found.pareto_k),
+        refitted=False,
     )
     together: list[Any] = []
     if leave_out == "lm_family":
@@ -176,7 +182,7 @@ def loo(
     elif refit:
         bad = ~(table["pareto_k"] <= defaults.PARETO_K_MAX)
         together = [np.array([row]) for row in np.flatnonzero(bad)]
-    if together:
+    if together and isinstance(fit, Fit):
         _refit(table, fit, together=together, what=leave_out, progress=progress)
         found = _replace_densities(found, table["log_density"].to_numpy())
     return LeaveOneOut(
@@ -184,26 +190,60 @@ def loo(
     )
 
 
-def pareto_k(fit: Fit) -> NDArray[np.float64]:
+def _label_rows(fit: Fit | EffectSizeFit) -> pd.DataFrame:
+    """Say what each row of the table is about."""
+    if isinstance(fit, EffectSizeFit):
+        data = fit.dataset
+        return data.frame[list(data.groups)].assign(study=list(data.studies))
+    design, outcomes = fit.design, fit.design.outcomes
+    lms, benchmarks = np.array(design.lms), np.array(design.benchmarks)
+    return pd.DataFrame(
+        {
+            "lm": lms[outcomes.lm_index],
+            "lm_family": np.array(design.lm_families)[design.lm_family_index[outcomes.lm_index]],
+            "benchmark": benchmarks[outcomes.benchmark_index],
+            "task_family": np.array(design.task_families)[
+                design.task_family_index[outcomes.benchmark_index]
+            ],
+        }
+    )
+
+
+def pareto_k(fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
     """Compute how influential each score is, shape (obs,)."""
     return np.asarray(_importance_sample(fit).pareto_k)
 
 
-def _importance_sample(fit: Fit) -> Any:
+def _importance_sample(fit: Fit | EffectSizeFit) -> Any:
     import arviz as az
 
-    density = pointwise_log_likelihood(fit.parameters, design=fit.design, spec=fit.spec)
-    tree = az.from_dict(
-        {"posterior": {"alpha": fit.parameters["alpha"]}, "log_likelihood": {"y": density}}
-    )
+    density = _log_density(fit)
+    anything = np.zeros(density.shape[:2])
+    tree = az.from_dict({"posterior": {"x": anything}, "log_likelihood": {"y": density}})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # high k is reported by the caller
         return az.loo(tree, var_name="y", pointwise=True)
 
 
-def _weigh(found: Any, fit: Fit) -> NDArray[np.float64]:
+def _log_density(fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
+    """Log densities of the observations, shape (chain, draw, obs)."""
+    if isinstance(fit, EffectSizeFit):
+        found = effect_distribution(fit.parameters, design=fit.design, spec=fit.spec)
+        return found.log_density()
+    return pointwise_log_likelihood(fit.parameters, design=fit.design, spec=fit.spec)
+
+
+def _probability_below(fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
+    """Probabilities of lower observations, shape (chain, draw, obs)."""
+    if isinstance(fit, EffectSizeFit):
+        found = effect_distribution(fit.parameters, design=fit.design, spec=fit.spec)
+        return found.probability_below()
+    return pointwise_probability(fit.parameters, design=fit.design, spec=fit.spec)
+
+
+def _weigh(found: Any, fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
     """Probabilities of a lower score with the weights that leave the score out, shape (obs,)."""
-    below = pointwise_probability(fit.parameters, design=fit.design, spec=fit.spec)
+    below = _probability_below(fit)
     log_weight = found.log_weights.transpose("chain", "draw", ...).values
     weight = np.exp(log_weight - log_weight.max(axis=(0, 1)))
     return (weight * below).sum(axis=(0, 1)) / weight.sum(axis=(0, 1))
@@ -246,7 +286,9 @@ def _replace_densities(found: Any, density: NDArray[np.float64]) -> Any:
     )
 
 
-def compare(models: Mapping[str, Fit | LeaveOneOut], *, method: str = "stacking") -> pd.DataFrame:
+def compare(
+    models: Mapping[str, Fit | EffectSizeFit | LeaveOneOut], *, method: str = "stacking"
+) -> pd.DataFrame:
     """Compare fits to the same scores by what they say of scores left out.
 
     Parameters

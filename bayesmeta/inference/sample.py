@@ -6,16 +6,17 @@ import importlib.metadata
 import logging
 import platform
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import xarray as xr
 
 from bayesmeta import defaults
-from bayesmeta.data import Dataset
+from bayesmeta.data import Dataset, EffectSizes
+from bayesmeta.design import build_effect_design
 from bayesmeta.errors import FitError, listing, suggest
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fit import EffectSizeFit, Fit
 from bayesmeta.inference.progress import progress_bar, spinner
-from bayesmeta.model import ModelSpec, build_design_for
+from bayesmeta.model import EffectSizeSpec, ModelSpec, build_design_for
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -28,9 +29,35 @@ _RECORDED = ("bayesmeta", "pymc", "nutpie", "arviz", "numpy", "pytensor")
 _REFRESH_MS = 200
 
 
+@overload
 def fit(
     data: Dataset,
     spec: ModelSpec | None = None,
+    *,
+    seed: int = ...,
+    draws: int = ...,
+    tune: int = ...,
+    chains: int = ...,
+    cores: int | None = ...,
+    sampler: str = ...,
+    progress: bool = ...,
+) -> Fit: ...
+@overload
+def fit(
+    data: EffectSizes,
+    spec: EffectSizeSpec | None = None,
+    *,
+    seed: int = ...,
+    draws: int = ...,
+    tune: int = ...,
+    chains: int = ...,
+    cores: int | None = ...,
+    sampler: str = ...,
+    progress: bool = ...,
+) -> EffectSizeFit: ...
+def fit(
+    data: Dataset | EffectSizes,
+    spec: ModelSpec | EffectSizeSpec | None = None,
     *,
     seed: int = defaults.SEED,
     draws: int = defaults.DRAWS,
@@ -39,15 +66,15 @@ def fit(
     cores: int | None = None,
     sampler: str = "nutpie",
     progress: bool = True,
-) -> Fit:
+) -> Fit | EffectSizeFit:
     """Sample the posterior of the model given the data.
 
     Parameters
     ----------
     data
-        Validated tables.
+        Validated tables of lms and scores, or of effect sizes.
     spec
-        The model; the default one if left out.
+        The model; the default one for such data if left out: `ModelSpec()`, or `EffectSizeSpec()`.
     seed
         Seed of the sampler: the same seed, versions and machine give the same draws.
     draws, tune, chains
@@ -62,13 +89,14 @@ def fit(
 
     Returns
     -------
-    Fit
+    Fit or EffectSizeFit
         Draws with dims chain and draw, and what made them. Look at `check` before using it.
 
     Raises
     ------
     FitError
-        If the sampler is not known or not installed, or a number makes no sense.
+        If data and spec do not belong together, the sampler is not known or not installed, or a
+        number makes no sense.
 
     Examples
     --------
@@ -78,49 +106,75 @@ def fit(
     ...
     bayesmeta.errors.FitError: draws is 0. Allowed: a whole number from 4 up.
     """
-    spec = spec if spec is not None else ModelSpec()
-    for name, value, kind in (("data", data, Dataset), ("spec", spec, ModelSpec)):
-        if not isinstance(value, kind):
-            raise FitError(
-                f"{name} is {value!r}. Allowed: a {kind.__name__}, such as bm.load_dataset() or "
-                "bm.read_dataset(folder) for data and bm.ModelSpec() for spec."
-            )
+    if not isinstance(data, Dataset | EffectSizes):
+        raise FitError(
+            f"data is {data!r}. Allowed: a Dataset, such as bm.load_dataset() or "
+            "bm.read_dataset(folder), or EffectSizes, as bm.read_effect_sizes makes them."
+        )
+    kind = ModelSpec if isinstance(data, Dataset) else EffectSizeSpec
+    spec = spec if spec is not None else kind()
+    if not isinstance(spec, kind):
+        raise FitError(
+            f"spec is {spec!r}. Allowed: for a Dataset a ModelSpec, for EffectSizes an "
+            f"EffectSizeSpec. These data are {type(data).__name__}: pass bm.{kind.__name__}(), or "
+            "leave spec out."
+        )
     _check_settings(sampler, draws=draws, tune=tune, chains=chains, seed=seed)
     started = time.perf_counter()
-    from bayesmeta.model.build import build_model
-
-    model = build_model(build_design_for(data, spec=spec), spec=spec)
+    model = _build(data, spec)
     names = list_kept(model)
     cores = cores if cores is not None else min(chains, count_processors())
     settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
     sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
+    target = defaults.TARGET_ACCEPT if isinstance(data, Dataset) else defaults.EFFECT_TARGET_ACCEPT
     tree, compile_seconds = sample(
-        model, names, seed=seed, progress=progress, sampler=sampler, **settings
+        model,
+        names,
+        seed=seed,
+        progress=progress,
+        sampler=sampler,
+        target_accept=target,
+        **settings,
     )
     if tree["posterior"].sizes["draw"] < draws:  # nutpie hands back what it has when interrupted
         raise KeyboardInterrupt
     total = time.perf_counter() - started
-    return Fit(
-        posterior=_keep(tree, names),
-        spec=spec,
-        dataset=data,
-        provenance={
-            "sampler": sampler,
-            "seed": seed,
-            **settings,
-            "data_version": data.version,
-            "data_checksum": data.checksum,
-            "spec_checksum": spec.checksum,
-            "seconds": {
-                "compile": round(compile_seconds, 2),
-                "sample": round(total - compile_seconds, 2),
-                "total": round(total, 2),
-            },
-            "versions": {name: importlib.metadata.version(name) for name in _RECORDED},
-            "python": platform.python_version(),
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    version = {"data_version": data.version} if isinstance(data, Dataset) else {}
+    provenance = {
+        "sampler": sampler,
+        "seed": seed,
+        **settings,
+        **version,
+        "data_checksum": data.checksum,
+        "spec_checksum": spec.checksum,
+        "seconds": {
+            "compile": round(compile_seconds, 2),
+            "sample": round(total - compile_seconds, 2),
+            "total": round(total, 2),
         },
-    )
+        "versions": {name: importlib.metadata.version(name) for name in _RECORDED},
+        "python": platform.python_version(),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    posterior = _keep(tree, names)
+    if isinstance(data, EffectSizes):
+        assert isinstance(spec, EffectSizeSpec)
+        return EffectSizeFit(posterior, spec=spec, dataset=data, provenance=provenance)
+    assert isinstance(spec, ModelSpec)
+    return Fit(posterior, spec=spec, dataset=data, provenance=provenance)
+
+
+def _build(data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec) -> pm.Model:
+    """Build the model that goes with the data."""
+    if isinstance(data, EffectSizes):
+        from bayesmeta.model.build_effect_sizes import build_effect_model
+
+        assert isinstance(spec, EffectSizeSpec)
+        return build_effect_model(build_effect_design(data), spec=spec)
+    from bayesmeta.model.build import build_model
+
+    assert isinstance(spec, ModelSpec)
+    return build_model(build_design_for(data, spec=spec), spec=spec)
 
 
 def _check_settings(sampler: str, *, draws: int, tune: int, chains: int, seed: int) -> None:
@@ -174,6 +228,7 @@ def _sample_nutpie(
     seed: int,
     progress: bool,
     sampler: Any,
+    target_accept: float,
     **settings: Any,
 ) -> tuple[xr.DataTree, float]:
     """Compile once with numba, then sample."""
@@ -199,7 +254,7 @@ def _sample_nutpie(
             progress_bar=False,
             progress_callback=report,
             progress_rate=_REFRESH_MS,
-            target_accept=defaults.TARGET_ACCEPT,
+            target_accept=target_accept,
             adaptation="draw_diag",
         )
     return tree, seconds
@@ -212,6 +267,7 @@ def _sample_pymc(
     seed: int,
     progress: bool,
     sampler: Any,
+    target_accept: float,
     **settings: Any,
 ) -> tuple[xr.DataTree, float]:
     """Sample with PyMC's own sampler or numpyro; compile time is part of the sampling time."""
@@ -224,7 +280,7 @@ def _sample_pymc(
             progressbar=progress,
             nuts_sampler=sampler,
             var_names=names,
-            nuts={"target_accept": defaults.TARGET_ACCEPT},
+            nuts={"target_accept": target_accept},
             compute_convergence_checks=False,
         )
     return tree, 0.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import os
 import tempfile
@@ -12,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayesmeta import defaults
-from bayesmeta.data import Dataset, load_dataset
+from bayesmeta.data import Dataset, EffectSizes, load_dataset, read_effect_sizes
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.tables import parse_text
 from bayesmeta.errors import BayesmetaError, StoreError
 from bayesmeta.inference.diagnostics import Diagnostics
-from bayesmeta.inference.fit import Fit
-from bayesmeta.model import ModelSpec
+from bayesmeta.inference.fit import EffectSizeFit, Fit
+from bayesmeta.model import EffectSizeSpec, ModelSpec
 from bayesmeta.model.spec import hash_values
 
 __all__ = ["load_fit", "load_reference_fit", "save_fit", "thin_fit"]
@@ -30,10 +33,11 @@ FORMAT = 2
 """Raised where draws of the same spec mean something else: family effects, since bends of scale are
 projected off them."""
 _ENGINE = "h5netcdf"
+_EFFECTS = "effect_sizes"
 _COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
 
 
-def save_fit(fit: Fit, *, path: str | PathLike[str]) -> None:
+def save_fit(fit: Fit | EffectSizeFit, *, path: str | PathLike[str]) -> None:
     """Write a fit to a netCDF file: to a temporary one first, then into its place.
 
     Parameters
@@ -49,7 +53,7 @@ def save_fit(fit: Fit, *, path: str | PathLike[str]) -> None:
         If the folder does not exist or cannot be written.
     """
     path = Path(path)
-    tables = fit.dataset.format_tables()
+    tables, about = _format_data(fit.dataset)
     tree = xr.DataTree.from_dict(
         {
             "posterior": fit.draws.astype(np.float32),
@@ -61,8 +65,8 @@ def save_fit(fit: Fit, *, path: str | PathLike[str]) -> None:
         "bayesmeta_format": FORMAT,
         "spec": json.dumps(fit.spec.to_dict()),
         "provenance": json.dumps(dict(fit.provenance)),
-        "data_version": fit.dataset.version,
         "data_source": fit.dataset.source,
+        **about,
     }
     encoding = {
         f"/{group}": {
@@ -91,8 +95,15 @@ def save_fit(fit: Fit, *, path: str | PathLike[str]) -> None:
             os.unlink(name)
 
 
-def load_fit(path: str | PathLike[str]) -> Fit:
-    """Read a fit that `Fit.save` wrote.
+def _format_data(data: Dataset | EffectSizes) -> tuple[dict[str, str], dict[str, str]]:
+    """Tables as text by name, and what else there is to say of the data."""
+    if isinstance(data, EffectSizes):
+        return {_EFFECTS: data.format_table()}, {"data_roles": json.dumps(data.roles)}
+    return data.format_tables(), {"data_version": data.version}
+
+
+def load_fit(path: str | PathLike[str]) -> Fit | EffectSizeFit:
+    """Read a fit that `save` wrote.
 
     Parameters
     ----------
@@ -101,7 +112,7 @@ def load_fit(path: str | PathLike[str]) -> Fit:
 
     Returns
     -------
-    Fit
+    Fit or EffectSizeFit
         Draws, spec, data and provenance; the file is closed again. Keys of the spec that are
         younger than the file have their defaults, and the provenance holds the checksum with them.
 
@@ -154,16 +165,33 @@ def load_fit(path: str | PathLike[str]) -> Fit:
     return replace(fit, provenance={**fit.provenance, "spec_checksum": fit.spec.checksum})
 
 
-def _assemble(tree: xr.DataTree) -> Fit:
+def _assemble(tree: xr.DataTree) -> Fit | EffectSizeFit:
     provenance: dict[str, Any] = json.loads(tree.attrs["provenance"])
+    spec = json.loads(tree.attrs["spec"])
+    posterior = xr.DataTree.from_dict(
+        {name: tree[name].to_dataset() for name in ("posterior", "sample_stats")}
+    )
+    if _EFFECTS in tree["dataset"].to_dataset():
+        return EffectSizeFit(
+            posterior=posterior,
+            spec=EffectSizeSpec.from_dict(spec),
+            dataset=_read_effect_sizes(tree),
+            provenance=provenance,
+        )
     return Fit(
-        posterior=xr.DataTree.from_dict(
-            {name: tree[name].to_dataset() for name in ("posterior", "sample_stats")}
-        ),
-        spec=ModelSpec.from_dict(json.loads(tree.attrs["spec"])),
+        posterior=posterior,
+        spec=ModelSpec.from_dict(spec),
         dataset=_read_dataset(tree),
         provenance=provenance,
     )
+
+
+def _read_effect_sizes(tree: xr.DataTree) -> EffectSizes:
+    text = str(tree["dataset"].to_dataset()[_EFFECTS].item())
+    header, *rows = csv.reader(io.StringIO(text, newline=""))
+    frame = pd.DataFrame(rows, columns=pd.Index(header), dtype="str")
+    table = read_effect_sizes(frame, **json.loads(tree.attrs["data_roles"]))
+    return replace(table, source=str(tree.attrs["data_source"]))
 
 
 def _read_dataset(tree: xr.DataTree) -> Dataset:
@@ -201,6 +229,7 @@ def load_reference_fit() -> Fit:
     """
     path = bundled_folder() / "reference_fit.nc"
     fit = load_fit(path)
+    assert isinstance(fit, Fit)
     wanted = {
         "data": (fit.provenance["data_checksum"], load_dataset().checksum),
         "spec": (fit.provenance["spec_checksum"], ModelSpec().checksum),
@@ -215,9 +244,9 @@ def load_reference_fit() -> Fit:
     return fit
 
 
-def thin_fit(
-    fit: Fit, *, draws: int = defaults.REFERENCE_DRAWS, diagnostics: Diagnostics | None = None
-) -> Fit:
+def thin_fit[AnyFit: (Fit, EffectSizeFit)](
+    fit: AnyFit, *, draws: int = defaults.REFERENCE_DRAWS, diagnostics: Diagnostics | None = None
+) -> AnyFit:
     """Keep evenly spaced draws of every chain.
 
     Parameters
@@ -246,9 +275,4 @@ def thin_fit(
             "table": diagnostics.table.to_dict(orient="records"),
             "values": dict(diagnostics.values),
         }
-    return Fit(
-        posterior=xr.DataTree.from_dict(tree),
-        spec=fit.spec,
-        dataset=fit.dataset,
-        provenance=provenance,
-    )
+    return replace(fit, posterior=xr.DataTree.from_dict(tree), provenance=provenance)

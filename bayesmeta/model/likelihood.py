@@ -14,7 +14,7 @@ from bayesmeta.design import Design
 from bayesmeta.model.blocks import Data, Tensor, _scale
 from bayesmeta.model.spec import SMALLEST_SHARE, ModelSpec
 
-__all__ = ["likelihood_block"]
+__all__ = ["degrees_of_freedom", "likelihood_block", "score_law"]
 
 
 def likelihood_block(
@@ -36,10 +36,10 @@ def likelihood_block(
     priors = spec.priors
     _scale("sigma_score", priors.sigma_score, priors.sigma_score_log_sd)
     if spec.likelihood != "normal":
-        pm.Gamma("nu_beyond_one", priors.nu_shape, priors.nu_rate)
+        degrees_of_freedom(priors.nu_shape, priors.nu_rate)
     moments = _moments(design, data, eta, residual)
     mu, variance = _take(design, data, moments, kind="")
-    kind, law, how = _score_law(spec, mu, variance + data["data_se"] ** 2)
+    kind, law, how = score_law(mu, variance + data["data_se"] ** 2, nu=_nu(spec))
     kind("y", *law, **how, observed=data["data_y"], dims="obs")
     if spec.likelihood == "beta-binomial":
         _add_counts(design, data, moments)
@@ -78,13 +78,35 @@ def _take(
     return mu.ravel()[cell], variance.ravel()[cell]
 
 
-def _score_law(
-    spec: ModelSpec, mu: Tensor, variance: Tensor
+def degrees_of_freedom(shape: float, rate: float) -> Tensor:
+    """Add the degrees of freedom of heavy tails: more than one, so that there is a mean."""
+    return pm.Gamma("nu_beyond_one", shape, rate) + 1
+
+
+def _nu(spec: ModelSpec) -> Tensor | None:
+    """Degrees of freedom of the open model; None where its scores are normal."""
+    return None if spec.likelihood == "normal" else pm.modelcontext(None)["nu_beyond_one"] + 1
+
+
+def score_law(
+    mu: Tensor, variance: Tensor, *, nu: Tensor | None
 ) -> tuple[Any, tuple[Tensor, ...], dict[str, Any]]:
-    """Distribution of scores with known errors, its parameters, and how it is computed."""
-    if spec.likelihood == "normal":
+    """Distribution of measurements with known errors, its parameters, and how it is computed.
+
+    Parameters
+    ----------
+    mu, variance
+        Location and squared scale, known error included.
+    nu
+        Degrees of freedom; None for normal measurements.
+
+    Returns
+    -------
+    tuple
+        A PyMC distribution, its arguments and its keywords.
+    """
+    if nu is None:
         return pm.Normal, (mu, pt.sqrt(variance)), {}
-    nu = pm.modelcontext(None)["nu_beyond_one"] + 1
     return pm.CustomDist, (mu, variance, nu), {"dist": _student, "logp": _student_log_density}
 
 
@@ -130,7 +152,7 @@ def _add_hidden(design: Design, spec: ModelSpec, data: Data, eta: Tensor, residu
     change = pt.tensordot(unknown.shift, beta, axes=1)
     latent = eta[i, b] + change[record, :, b].T
     mu, variance = _moments(design, data, latent, residual, b)
-    kind, law, how = _score_law(spec, mu, variance + se**2)
+    kind, law, how = score_law(mu, variance + se**2, nu=_nu(spec))
     density = pm.logp(kind.dist(*law, **how), y)
     belongs = pt.eq(record[:, None], np.arange(len(unknown.names)))
     joint = unknown.log_weight + pt.dot(density, belongs).T

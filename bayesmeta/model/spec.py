@@ -128,12 +128,12 @@ class ModelSpec:
             raise SpecError(f"decisions is {given!r}. Allowed: a list of {listing(DECISIONS)}.")
         for name in given:
             if not isinstance(name, str) or name not in DECISIONS:
-                raise SpecError(_unknown("decision", name, DECISIONS))
+                raise SpecError(word_unknown("decision", name, DECISIONS))
         object.__setattr__(self, "decisions", tuple(n for n in DECISIONS if n in given))
         object.__setattr__(self, "priors", _read_priors(self.priors))
         for option, allowed in OPTIONS.items():
             if getattr(self, option) not in allowed:
-                raise SpecError(_unknown(option, getattr(self, option), allowed))
+                raise SpecError(word_unknown(option, getattr(self, option), allowed))
         if (self.generations, self.unknown_numbers) == ("measured", "typical"):
             raise SpecError(
                 "generations 'measured' does not go with unknown_numbers 'typical': what stands at "
@@ -195,7 +195,7 @@ class ModelSpec:
         for key in values:
             if key not in known:
                 place = " It is a prior: write it under [priors]." * (key in _names(Priors))
-                raise SpecError(_unknown("key", key, known, hint=place))
+                raise SpecError(word_unknown("key", key, known, hint=place))
         return cls(**values)
 
 
@@ -256,7 +256,7 @@ def _read_priors(values: Any) -> Priors:
             place = " It is a key of the spec: write it above [priors]." * (
                 key in _names(ModelSpec)
             )
-            raise SpecError(_unknown("prior", key, known, hint=place))
+            raise SpecError(word_unknown("prior", key, known, hint=place))
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list | tuple)}
     return Priors(**{**values, **lists})
 
@@ -285,7 +285,7 @@ def _names(kind: type[ModelSpec] | type[Priors]) -> list[str]:
     return [item.name for item in dataclasses.fields(kind)]
 
 
-def _unknown(what: str, value: object, allowed: Any, *, hint: str = "") -> str:
+def word_unknown(what: str, value: object, allowed: Any, *, hint: str = "") -> str:
     hint = hint or suggest(value, allowed)
     return (
         f"{what} {value!r} is not known.{hint} Allowed: {listing(allowed)}. "

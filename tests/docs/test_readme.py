@@ -110,12 +110,27 @@ def test_there_are_console_blocks_of_every_quick_command():
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
 def test_python_examples_run(monkeypatch, tmp_path, number):
-    reference = bm.load_reference_fit()
-    monkeypatch.setattr(bm, "fit", lambda data, seed: reference)
+    reference, fit = bm.load_reference_fit(), bm.fit
+
+    def fit_quickly(data, seed):
+        if isinstance(data, bm.Dataset):
+            return reference
+        return fit(data, seed=seed, progress=False, cores=1)
+
+    monkeypatch.setattr(bm, "fit", fit_quickly)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(blocks("python")[number], names)
     assert names["bm"] is bm
+    if "slope" in names:
+        check_slope(names["slope"], blocks("python")[number])
+
+
+def check_slope(slope, block):
+    """The numbers of the comment, a mean and a standard deviation, are those of the draws."""
+    mean, sd, *_ = map(float, re.findall(r"-?0\.\d+", block[block.index("# about") :]))
+    assert float(slope.mean()) == pytest.approx(mean, abs=0.001)
+    assert float(slope.std()) == pytest.approx(sd, abs=0.001)
 
 
 def test_thresholds_are_those_of_the_package():
