@@ -129,7 +129,7 @@ BAD = {
         change("sei", 3, 0.0), {},
         r"row 4, column 'sei': the standard error is 0\. Allowed: a number above 0\. An effect .* ",
     ),
-    "negative se": (change("sei", 5, -0.1), {}, r"row 6, column 'sei': the standard error is -0\"),
+    "negative se": (change("sei", 5, -0.1), {}, r"row 6, column 'sei': the standard error is -0"),
     "duplicate study": (
         change("trial", 4, "one"), {},
         r"row 5, column 'trial': study 'one' stood already in row 1\. Allowed: every study once\. ",
