@@ -99,18 +99,19 @@ class LeaveOneOut:
         ).reset_index()
 
     def __repr__(self) -> str:
-        total = self.elpd_data
+        total, of_studies = self.elpd_data, "study" in self.table
+        what = "studies" if of_studies else "scores"
         line = (
-            f"elpd {total.elpd:.1f} (standard error {total.se:.1f}) over {len(self.table)} scores"
+            f"elpd {total.elpd:.1f} (standard error {total.se:.1f}) over {len(self.table)} {what}"
         )
         if self.left_out != "score":
             return f"{line}; each given the other lm families alone, by refits."
         if not self.n_bad:
             return f"{line}; every Pareto k at most {defaults.PARETO_K_MAX}, or refitted."
-        return (
-            f"{line}; {self.n_bad} scores with Pareto k above {defaults.PARETO_K_MAX}: "
-            "refit=True computes them anew."
+        cure = (
+            "fit the table without each of them" if of_studies else "refit=True computes them anew"
         )
+        return f"{line}; {self.n_bad} {what} with Pareto k above {defaults.PARETO_K_MAX}: {cure}."
 
 
 def loo(

@@ -67,7 +67,7 @@ BCG = [
     (27, 16886, 29, 17825, 33),
 ]  # fmt: skip
 """Trials of a vaccine against tuberculosis: cases and others among vaccinated, cases and others
-among controls, absolute latitude (Colditz et al. 1994, https://doi.org/10.1001/jama.271.9.698)."""
+among controls, absolute latitude (Colditz et al. 1994, https://doi.org/10.1001/jama.1994.03510330076038)."""
 
 BCG_PUBLISHED = {
     "plain": {"tau2": (0.3132, 0.1664), "coefficients": [(-0.7145, 0.1798)]},

@@ -311,6 +311,16 @@ def test_loo_has_a_row_for_every_study(fitted):
         found.by("benchmark")
     with pytest.raises(EvaluationError, match=r"refit is True, which is not there for effect siz"):
         bm.loo(fitted, refit=True)
+    with pytest.raises(EvaluationError, match=r"leave_out is 'lm_family', which is not there for"):
+        bm.loo(fitted, leave_out="lm_family")
+    assert f"over {len(fitted.dataset.studies)} studies" in repr(found)
+    assert "refit=True" not in repr(found)
+
+
+def test_fits_of_effect_sizes_are_compared(fitted):
+    table = bm.compare({"one": fitted, "same": fitted})
+    assert table["elpd_diff"].tolist() == [0.0, 0.0]
+    assert table["elpd"].iloc[0] == pytest.approx(bm.loo(fitted).table["log_density"].sum())
 
 
 def test_a_saved_fit_comes_back(fitted, tmp_path):
