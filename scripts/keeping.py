@@ -13,7 +13,7 @@ def keep(compute, key, *, folder):
     """Compute a table unless it is kept, and keep it."""
     path = folder / f"{key}.csv"
     if not path.exists():
-        write_text(path, compute(key).to_csv(index=False, float_format="%.4f"))
+        write_text(path, text=compute(key).to_csv(index=False, float_format="%.4f"))
     return pd.read_csv(path)
 
 
@@ -30,7 +30,11 @@ def compute_all(compute, keys, *, folder, workers, label):
         progress_bar(label, total=len(keys), unit="fits", shown=True) as report,
     ):
         futures = {executor.submit(keep, compute, key, folder=folder): key for key in keys}
-        for done, future in enumerate(as_completed(futures), start=1):
-            found[futures[future]] = future.result()
-            report(done, "")
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                found[futures[future]] = future.result()
+                report(done, "")
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            raise
     return {key: found[key] for key in keys}

@@ -60,7 +60,7 @@ def summarise(tables):
 def main():
     """Run, write the record and print coverage by cell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=20, help="sets of scores in each cell")
+    parser.add_argument("--n", type=int, default=12, help="sets of scores in each cell")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, default=measuring.ROOT / "out" / "coverage")
     parser.add_argument("--out", type=Path, default=measuring.ROOT / "data" / "coverage.csv")
@@ -71,7 +71,7 @@ def main():
     tables = compute_all(compute, keys, folder=folder, workers=workers, label="covering")
     record = summarise(tables)
     record.insert(0, "spec_checksum", bm.ModelSpec().checksum[:12])
-    write_text(arguments.out, record.to_csv(index=False))
+    write_text(arguments.out, text=record.to_csv(index=False))
     by = record.groupby(["cell", "by"], sort=False)[["covered", "n"]].sum()
     print((100 * by["covered"] / by["n"]).round(1).unstack().to_string())
     print(f"wrote {arguments.out}", file=sys.stderr)

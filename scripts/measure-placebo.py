@@ -44,7 +44,7 @@ def summarise(tables):
 def main():
     """Run, write the record and print the shares."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=50, help="deals")
+    parser.add_argument("--n", type=int, default=40, help="deals")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, default=measuring.ROOT / "out" / "placebo")
     parser.add_argument("--out", type=Path, default=measuring.ROOT / "data" / "placebo.csv")
@@ -54,7 +54,7 @@ def main():
     folder, workers = arguments.keep / identity, arguments.workers
     record = summarise(compute_all(compute, keys, folder=folder, workers=workers, label="dealing"))
     record.insert(0, "spec_checksum", bm.ModelSpec().checksum[:12])
-    write_text(arguments.out, record.to_csv(index=False))
+    write_text(arguments.out, text=record.to_csv(index=False))
     sums = record.groupby("by", sort=False)[["n", "beyond", "identified", "both"]].sum()
     print((100 * sums.div(sums["n"], axis=0)).round(2).to_string())
     print(f"wrote {arguments.out}", file=sys.stderr)

@@ -74,7 +74,7 @@ def main():
     record = pd.concat([t[columns].assign(prior=key) for key, t in tables.items()])
     record.insert(0, "prior", record.pop("prior"))
     record.insert(0, "spec_checksum", bm.ModelSpec().checksum[:12])
-    write_text(arguments.out, record.to_csv(index=False, float_format="%.4g"))
+    write_text(arguments.out, text=record.to_csv(index=False, float_format="%.4g"))
     wide = record.pivot(index=columns[:3], columns="prior", values="prob_helps")
     print(wide[keys].round(2).to_string())
     print(f"wrote {arguments.out}", file=sys.stderr)
