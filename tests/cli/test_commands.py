@@ -6,10 +6,18 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from bayesmeta import ModelSpec, load_dataset, load_reference_fit
+from bayesmeta import (
+    ModelSpec,
+    fit,
+    load_dataset,
+    load_reference_fit,
+    load_validation,
+    read_effect_sizes,
+)
 from bayesmeta.cli import app, main
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.inference import load_fit
@@ -148,6 +156,34 @@ def test_plot_writes_the_figure_and_returns_its_numbers(tmp_path, kind, ending):
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
+@pytest.mark.parametrize("kind", ["prior-posterior", "ranks"])
+def test_figures_of_validation_are_drawn(tmp_path, kind):
+    out = tmp_path / f"{kind}.png"
+    result = run("plot", kind, "--out", str(out), "--format", "csv")
+    assert result.exit_code == 0
+    header = result.stdout.splitlines()[0].split(",")
+    wanted = {"prior-posterior": {"prior_lower", "narrowed"}, "ranks": {"rank", "difference"}}
+    assert wanted[kind] <= set(header)
+    assert out.stat().st_size > 5_000
+
+
+@pytest.mark.parametrize("check", ["calibration", "coverage", "placebo", "priors"])
+def test_validation_prints_the_record(check):
+    rows = run_json("validation", check)
+    assert len(rows) == len(load_validation(check))
+
+
+def test_fit_of_effect_sizes_is_refused_by_commands_about_lms(tmp_path):
+    frame = pd.DataFrame({"s": list("abc"), "y": [0.1, 0.3, 0.2], "e": [0.1, 0.2, 0.1]})
+    table = read_effect_sizes(frame, effect="y", se="e", study="s")
+    settings = {"draws": 20, "tune": 20, "chains": 1, "progress": False}
+    fit(table, seed=1, **settings).save(tmp_path / "fit.nc")
+    result = run_process("check", "--fit", str(tmp_path / "fit.nc"))
+    assert result.returncode == 2
+    assert "is a fit of effect sizes" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_quick_fit_saves_prints_and_fails_its_checks(tmp_path):
     spec = tmp_path / "spec.toml"
     spec.write_text('decisions = ["norm", "attention"]\nfamily_effects = "none"\n')
@@ -169,6 +205,8 @@ BAD = {
     "benchmark": (["query", STATEMENT, "--benchmark", "lambda"], "lambada"),
     "by": (["effects", "--by", "task"], "task_family"),
     "format": (["effects", "--format", "xml"], "latex"),
+    "check": (["validation", "sbc"], "calibration"),
+    "figure of a record": (["plot", "rank", "--out", "rank.png"], "'ranks'"),
     "missing fit": (["check", "--fit", "nowhere.nc"], "bayesmeta fit --out"),
     "version": (["data", "show", "--data-version", "raw"], "as-published"),
     "folder": (["data", "validate", "no-such-folder"], "lms.csv"),
@@ -247,7 +285,7 @@ def test_interrupted_fit_leaves_the_old_one_alone(monkeypatch, tmp_path):
 def test_part_of_the_draws_is_an_interruption(monkeypatch):
     import xarray as xr
 
-    from bayesmeta.inference import fit, sample
+    from bayesmeta.inference import sample
 
     def stop_early(*_, **__):
         part = xr.Dataset({"alpha": (("chain", "draw"), np.zeros((2, 3)))})

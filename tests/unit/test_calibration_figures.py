@@ -86,3 +86,19 @@ def test_predictive_check_shows_recorded_and_simulated_scores(fake_bundled_fit):
         assert middle["lower"] == pytest.approx(np.quantile(shares, 0.05))
         assert middle["upper"] == pytest.approx(np.quantile(shares, 0.95))
         assert points["recorded"].is_monotonic_increasing
+
+
+def test_ranks_outside_the_band_are_those_of_wrong_posteriors():
+    rng = np.random.default_rng(5)
+    even = rng.integers(0, 101, size=(200, 4))
+    low = rng.integers(0, 70, size=200)
+    drawn = plots.ranks({"tau_beta": even, "sigma": low}, n_draws=100)
+    table = drawn.table
+    table["outside"] = ~table["difference"].between(table["lower"], table["upper"])
+    found = table.groupby("parameter")["outside"].any()
+    assert found.to_dict() == {"tau beta": False, "sigma": True}
+    titles = [axes.get_title("left") for axes in drawn.figure.axes if axes.get_visible()]
+    assert titles == ["tau beta (4)", "sigma"]
+    row = table[(table["parameter"] == "sigma") & (table["rank"] >= 0.5)].iloc[0]
+    share = np.mean((low + 0.5) / 101 <= row["rank"])
+    assert row["difference"] == pytest.approx(share - row["rank"])
