@@ -6,7 +6,7 @@ The public names, in the order in which data flow:
 - model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
-- effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`
+- effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`, `rank_levels`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `prior_sensitivity`
 - reporting: `plot`
 
@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from bayesmeta.data import Dataset, EffectSizes, load_dataset, read_dataset, read_effect_sizes
-from bayesmeta.effects import curve, effects, evidence, prob_helps, query, swaps
+from bayesmeta.effects import curve, effects, evidence, prob_helps, query, rank_levels, swaps
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.evaluation import (
     Scoreboard,
@@ -69,6 +69,7 @@ __all__ = [
     "prior_sensitivity",
     "prob_helps",
     "query",
+    "rank_levels",
     "read_dataset",
     "read_effect_sizes",
     "read_spec",

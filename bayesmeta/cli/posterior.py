@@ -204,6 +204,20 @@ def query_command(
         show_frame(answer.table(), fmt=fmt)
 
 
+@app.command("rank")
+def rank_command(
+    decision: Annotated[str, typer.Argument(metavar="DECISION")],
+    by: By = "overall",
+    fit: FitOption = None,
+    fmt: Format = "table",
+) -> None:
+    """Print which level of a decision is the best, and the expected rank of each."""
+    from bayesmeta.effects import rank_levels
+
+    check_format(fmt)
+    show_frame(rank_levels(load_fit(fit), decision, by=by).table(), fmt=fmt)
+
+
 @app.command("curve")
 def curve_command(
     decision: Annotated[str, typer.Argument(metavar="DECISION")] = "code_share",

@@ -7,6 +7,7 @@ from bayesmeta.effects.evidence import Evidence
 from bayesmeta.effects.mix_swaps import Swap
 from bayesmeta.effects.monte_carlo import Probability
 from bayesmeta.effects.queries import Answer, evidence, query
+from bayesmeta.effects.ranking import Ranking, rank_levels
 from bayesmeta.effects.scores import contrast_draws
 from bayesmeta.effects.tradeoffs import Tradeoff
 
@@ -17,6 +18,7 @@ __all__ = [
     "Effects",
     "Evidence",
     "Probability",
+    "Ranking",
     "Swap",
     "Tradeoff",
     "contrast_draws",
@@ -26,5 +28,6 @@ __all__ = [
     "list_decisions",
     "prob_helps",
     "query",
+    "rank_levels",
     "swaps",
 ]

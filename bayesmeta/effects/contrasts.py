@@ -95,6 +95,26 @@ class Effects:
                 )
         return pd.DataFrame(rows)
 
+    def wrong_signs(self) -> float:
+        """Compute the share of effects that would have the wrong sign, were all signs claimed.
+
+        Each effect is taken to have the sign of its more probable half (errors of type S: Gelman &
+        Tuerlinckx 2000, https://doi.org/10.1007/s001800000040).
+
+        Returns
+        -------
+        float
+            Expected share over all contrasts and targets, between 0 and one half.
+
+        Examples
+        --------
+        >>> import bayesmeta as bm
+        >>> 0 < effects(bm.load_reference_fit()).wrong_signs() < 0.5
+        True
+        """
+        helps = (self.draws > 0).mean(("chain", "draw"))
+        return float(np.minimum(helps, 1 - helps).mean())
+
     def __repr__(self) -> str:
         sizes = self.draws.sizes
         return (

@@ -1,0 +1,125 @@
+"""Which level of a decision is best: probabilities and ranks over all levels at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmeta.design import UNDISCLOSED
+from bayesmeta.effects.estimands import find_decision, list_levels
+from bayesmeta.effects.monte_carlo import effective_size, estimate_probability
+from bayesmeta.effects.scores import average_benchmarks, check_by, mean_score_at
+from bayesmeta.errors import QueryError
+from bayesmeta.inference.fit import Fit
+
+__all__ = ["Ranking", "rank_levels"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Ranking:
+    """Ranks of the levels of a decision, draw by draw.
+
+    Parameters
+    ----------
+    decision
+        Name of the decision.
+    by
+        What a target is: a benchmark, a task family, or all benchmarks.
+    ranks
+        Dims chain, draw, level, target; 1 is the level with the highest score.
+    """
+
+    decision: str
+    by: str
+    ranks: xr.DataArray
+
+    def table(self) -> pd.DataFrame:
+        """Summarise the ranks.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per target and level, the most probable best first: `prob_best` and its
+            `mcse`, `expected_rank` and its `mcse_rank`, and the number of `levels` compared.
+        """
+        rows = []
+        for t, target in enumerate(self.ranks["target"].values):
+            part = []
+            for k, level in enumerate(self.ranks["level"].values):
+                values = self.ranks.values[:, :, k, t]
+                best = estimate_probability(values == 1)
+                mcse = values.std() / np.sqrt(effective_size(values.astype(float)))
+                part.append(
+                    {
+                        "decision": self.decision, "level": str(level), "by": self.by,
+                        "target": str(target), "prob_best": best.estimate, "mcse": best.mcse,
+                        "expected_rank": float(values.mean()), "mcse_rank": float(mcse),
+                        "levels": self.ranks.sizes["level"],
+                    }
+                )  # fmt: skip
+            rows += sorted(part, key=lambda row: row["expected_rank"])
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        sizes = self.ranks.sizes
+        return (
+            f"Ranking({sizes['level']} levels of {self.decision} on {sizes['target']} targets by "
+            f"{self.by}, {sizes['chain']} chains x {sizes['draw']} draws)"
+        )
+
+
+def rank_levels(fit: Fit, decision: str, *, by: str = "overall") -> Ranking:
+    """Rank the levels of a decision by the expected score, with every lm given each in turn.
+
+    Levels are ranked within each draw, so that what they have in common cancels out. A level that
+    few lms have has an uncertain score and is the best in many draws for that alone: the expected
+    rank says so, and the evidence of its contrasts.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    decision
+        Name of a categorical decision.
+    by
+        `benchmark`, `task_family` or `overall`.
+
+    Returns
+    -------
+    Ranking
+        Draws with dims chain, draw, level, target, and `.table()`. Levels that are not disclosed
+        are left out.
+
+    Raises
+    ------
+    QueryError
+        If the decision or `by` is not known, or the decision is not categorical.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> table = rank_levels(bm.load_reference_fit(), "attention").table()
+    >>> bool(abs(table["prob_best"].sum() - 1) < 1e-9)
+    True
+    """
+    check_by(by)
+    found = find_decision(fit, name=decision)
+    if found.kind != "categorical":
+        raise QueryError(
+            f"decision '{decision}' is a number and has no levels to rank. Allowed: categorical "
+            f"decisions, such as position_embedding. Use bm.curve(fit, '{decision}') to find where "
+            "the score is highest."
+        )
+    levels = [level for level in list_levels(fit, decision=found) if level != UNDISCLOSED]
+    scores = xr.concat(
+        [
+            average_benchmarks(mean_score_at(fit, decision=decision, value=level), fit=fit, by=by)
+            for level in levels
+        ],
+        dim=pd.Index(levels, name="level"),
+    ).transpose("chain", "draw", "level", "target")
+    order = np.argsort(np.argsort(-scores.values, axis=2, kind="stable"), axis=2)
+    return Ranking(decision, by=by, ranks=scores.copy(data=order + 1))
