@@ -5,8 +5,15 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import pandas as pd
 
+import bayesmeta as bm
 from bayesmeta.data.tables import write_text
 from bayesmeta.inference.progress import progress_bar
+
+
+def identify():
+    """Say of which model and data a record is."""
+    data, spec = bm.load_dataset(), bm.ModelSpec()
+    return {"spec_checksum": spec.checksum[:12], "data_checksum": data.checksum[:12]}
 
 
 def keep(compute, key, *, folder):
@@ -20,8 +27,9 @@ def keep(compute, key, *, folder):
 def compute_all(compute, keys, *, folder, workers, label):
     """Compute the tables of all keys in processes of their own, by key, in the order of the keys.
 
-    A run that was broken off goes on where it stopped.
+    A run that was broken off goes on where it stopped, in a folder of its own for every model.
     """
+    folder = folder / "-".join(identify().values())
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     context = multiprocessing.get_context("spawn")
@@ -38,3 +46,9 @@ def compute_all(compute, keys, *, folder, workers, label):
             executor.shutdown(cancel_futures=True)
             raise
     return {key: found[key] for key in keys}
+
+
+def write_record(record, *, path):
+    """Write a table with what identifies it in front, so that a changed model makes it stale."""
+    front = pd.DataFrame(identify(), index=record.index)
+    write_text(path, text=pd.concat([front, record], axis=1).to_csv(index=False))

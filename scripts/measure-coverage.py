@@ -17,10 +17,9 @@ from pathlib import Path
 import measuring
 import numpy as np
 import pandas as pd
-from keeping import compute_all
+from keeping import compute_all, write_record
 
 import bayesmeta as bm
-from bayesmeta.data.tables import write_text
 from bayesmeta.evaluation.recovery import CELLS, build_truth, score_recovery
 from bayesmeta.inference.refit import Refitter
 
@@ -65,13 +64,11 @@ def main():
     parser.add_argument("--keep", type=Path, default=measuring.ROOT / "out" / "coverage")
     parser.add_argument("--out", type=Path, default=measuring.ROOT / "data" / "coverage.csv")
     arguments = parser.parse_args()
-    identity = f"{bm.ModelSpec().checksum[:12]}-{bm.load_dataset().checksum[:12]}"
     keys = [f"{cell}-{repeat}" for cell in range(len(CELLS)) for repeat in range(arguments.n)]
-    folder, workers = arguments.keep / identity, arguments.workers
+    folder, workers = arguments.keep, arguments.workers
     tables = compute_all(compute, keys, folder=folder, workers=workers, label="covering")
     record = summarise(tables)
-    record.insert(0, "spec_checksum", bm.ModelSpec().checksum[:12])
-    write_text(arguments.out, text=record.to_csv(index=False))
+    write_record(record, path=arguments.out)
     by = record.groupby(["cell", "by"], sort=False)[["covered", "n"]].sum()
     print((100 * by["covered"] / by["n"]).round(1).unstack().to_string())
     print(f"wrote {arguments.out}", file=sys.stderr)

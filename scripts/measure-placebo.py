@@ -14,10 +14,9 @@ from pathlib import Path
 
 import measuring
 import pandas as pd
-from keeping import compute_all
+from keeping import compute_all, write_record
 
 import bayesmeta as bm
-from bayesmeta.data.tables import write_text
 from bayesmeta.evaluation.placebo import CERTAIN, fit_placebo, tabulate_placebo
 
 
@@ -49,12 +48,10 @@ def main():
     parser.add_argument("--keep", type=Path, default=measuring.ROOT / "out" / "placebo")
     parser.add_argument("--out", type=Path, default=measuring.ROOT / "data" / "placebo.csv")
     arguments = parser.parse_args()
-    identity = f"{bm.ModelSpec().checksum[:12]}-{bm.load_dataset().checksum[:12]}"
     keys = [str(deal) for deal in range(1, arguments.n + 1)]
-    folder, workers = arguments.keep / identity, arguments.workers
+    folder, workers = arguments.keep, arguments.workers
     record = summarise(compute_all(compute, keys, folder=folder, workers=workers, label="dealing"))
-    record.insert(0, "spec_checksum", bm.ModelSpec().checksum[:12])
-    write_text(arguments.out, text=record.to_csv(index=False))
+    write_record(record, path=arguments.out)
     sums = record.groupby("by", sort=False)[["n", "beyond", "identified", "both"]].sum()
     print((100 * sums.div(sums["n"], axis=0)).round(2).to_string())
     print(f"wrote {arguments.out}", file=sys.stderr)

@@ -16,10 +16,9 @@ from pathlib import Path
 
 import measuring
 import pandas as pd
-from keeping import compute_all
+from keeping import compute_all, write_record
 
 import bayesmeta as bm
-from bayesmeta.data.tables import write_text
 
 SCALES = {
     "effects of decisions": ("beta_tau",),
@@ -66,15 +65,14 @@ def main():
     parser.add_argument("--keep", type=Path, default=measuring.ROOT / "out" / "priors")
     parser.add_argument("--out", type=Path, default=measuring.ROOT / "data" / "priors.csv")
     arguments = parser.parse_args()
-    identity = f"{bm.ModelSpec().checksum[:12]}-{bm.load_dataset().checksum[:12]}"
     keys = ["default", *(f"{name} {how}" for name in SCALES for how in FACTORS)]
-    folder, workers = arguments.keep / identity, arguments.workers
+    folder, workers = arguments.keep, arguments.workers
     tables = compute_all(compute, keys, folder=folder, workers=workers, label="refitting")
     columns = ["decision", "level", "reference", "estimate", "lower", "upper", "prob_helps"]
-    record = pd.concat([t[columns].assign(prior=key) for key, t in tables.items()])
+    parts = [t[columns].assign(prior=key) for key, t in tables.items()]
+    record = pd.concat(parts, ignore_index=True).round(4)
     record.insert(0, "prior", record.pop("prior"))
-    record.insert(0, "spec_checksum", bm.ModelSpec().checksum[:12])
-    write_text(arguments.out, text=record.to_csv(index=False, float_format="%.4g"))
+    write_record(record, path=arguments.out)
     wide = record.pivot(index=columns[:3], columns="prior", values="prob_helps")
     print(wide[keys].round(2).to_string())
     print(f"wrote {arguments.out}", file=sys.stderr)
