@@ -218,9 +218,14 @@ def pareto_k(fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
 def _importance_sample(fit: Fit | EffectSizeFit) -> Any:
     import arviz as az
 
-    density = _log_density(fit)
-    anything = np.zeros(density.shape[:2])
-    tree = az.from_dict({"posterior": {"x": anything}, "log_likelihood": {"y": density}})
+    # ArviZ takes the relative efficiency of the draws from what stands in the posterior.
+    name = "mu" if isinstance(fit, EffectSizeFit) else "alpha"
+    tree = az.from_dict(
+        {
+            "posterior": {name: fit.parameters[name]},
+            "log_likelihood": {"y": _log_density(fit)},
+        }
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # high k is reported by the caller
         return az.loo(tree, var_name="y", pointwise=True)

@@ -47,6 +47,19 @@ def test_scores_left_out_are_less_likely_than_scores_known(fitted, found):
     assert (np.abs(found.table["pit"] - 0.5) >= near - 0.01).all()
 
 
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter:UserWarning")
+def test_importance_sampling_allows_for_dependent_draws(fitted, found):
+    density = pointwise_log_likelihood(fitted.parameters, design=fitted.design, spec=SPEC)
+    alpha = fitted.parameters["alpha"]
+
+    def compute(values):
+        tree = az.from_dict({"posterior": {"alpha": values}, "log_likelihood": {"y": density}})
+        return az.loo(tree, var_name="y", pointwise=True).pareto_k
+
+    np.testing.assert_allclose(found.table["pareto_k"], compute(alpha))
+    assert not np.allclose(found.table["pareto_k"], compute(np.zeros_like(alpha)))
+
+
 def test_refits_agree_with_importance_sampling(fitted, found, monkeypatch):
     ordered = np.sort(found.table["pareto_k"])[::-1]
     monkeypatch.setattr(defaults, "PARETO_K_MAX", ordered[N_REFITTED])
