@@ -60,7 +60,8 @@ class Cell:
         `recorded`; or `bundled`: newer families share one recipe of four decisions and older ones
         another, but for one newer family for each decision, which alone tells it from the others.
     effects
-        Size of the decisions' effects, `typical` or `large`.
+        Size of the decisions' effects, chosen once: `typical` or `large`; or `drawn`: from the
+        prior, anew for each set of scores.
 
     Examples
     --------
@@ -92,6 +93,7 @@ CELLS = (
     ),
     *(Cell(heterogeneity=size, decisions="bundled") for size in HETEROGENEITY),
     *(Cell(heterogeneity=size, effects="large") for size in HETEROGENEITY),
+    *(Cell(heterogeneity=size, effects="drawn") for size in HETEROGENEITY),
 )
 
 
@@ -110,17 +112,22 @@ class Truth:
     parameters
         Chosen values by name; effects of families, lms and the surface are drawn anew for each
         set of scores.
+    effects
+        As in the cell; those of decisions are drawn anew as well where it is `drawn`.
     """
 
     full: Dataset
     seen: Dataset
     spec: ModelSpec
     parameters: Parameters
+    effects: str
 
     def draw(self, seed: int) -> tuple[NDArray[np.float64], Fit]:
         """Draw scores in native units, shape (score,), and give the truth behind them as a fit."""
         design, rng = build_design_for(self.full, spec=self.spec), np.random.default_rng(seed)
         drawn = {**self.parameters, **_draw_nuisance(design, self.spec, rng=rng)}
+        if self.effects == "drawn":
+            drawn["beta"] = _draw_effects(design, self.spec, rng=rng)
         state = int(rng.integers(2**31))
         scores = simulate_scores(drawn, design=design, spec=self.spec, seed=state)
         top = np.where(design.outcomes.is_logistic, 1.0, 2.0)[design.outcomes.benchmark_index]
@@ -167,6 +174,7 @@ def build_truth(dataset: Dataset, *, cell: Cell, seed: int = defaults.SEED) -> T
         seen=full if cell.facts == "known" else data,
         spec=spec,
         parameters=_choose_parameters(design, cell=cell, rng=rng),
+        effects=cell.effects,
     )
 
 
@@ -215,11 +223,10 @@ def _disclose(lms: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
 
 def _choose_parameters(design: Design, *, cell: Cell, rng: np.random.Generator) -> Parameters:
     """Choose effects of one size and either sign, which differ by task and benchmark."""
-    outcomes, task = design.outcomes, design.task_family_index
-    n_free, n = design.loading.shape[1], len(design.benchmarks)
-    mean = rng.choice([-1.0, 1.0], (n_free, 1))
-    by_task = 0.5 * rng.normal(size=(n_free, len(design.task_families)))[:, task]
-    free = EFFECTS[cell.effects] * (mean + by_task + 0.5 * rng.normal(size=(n_free, n)))
+    outcomes, n = design.outcomes, len(design.benchmarks)
+    mean = rng.choice([-1.0, 1.0], (design.loading.shape[1], 1))
+    size = EFFECTS.get(cell.effects, 0.0)
+    free = size * (mean + _draw_deviations(design, ratio=0.5, rng=rng))
     b = outcomes.benchmark_index
     average = np.bincount(b, weights=outcomes.y) / np.bincount(b)
     p = np.clip((average - outcomes.floor) / (1 - outcomes.floor), 0.1, 0.9)
@@ -237,7 +244,29 @@ def _choose_parameters(design: Design, *, cell: Cell, rng: np.random.Generator) 
     }
 
 
-def _draw_nuisance(design: Design, spec: ModelSpec, *, rng: np.random.Generator) -> Parameters:
+def _draw_deviations(
+    design: Design, *, ratio: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw deviations of task families, and of benchmarks in them, shape (free, benchmark)."""
+    task, n_free = design.task_family_index, design.loading.shape[1]
+    by_task = rng.normal(size=(n_free, len(design.task_families)))[:, task]
+    return ratio * (by_task + rng.normal(size=(n_free, len(design.benchmarks))))
+
+
+def _draw_effects(
+    design: Design, spec: ModelSpec, *, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw effects of decisions from the prior, shape (term, benchmark)."""
+    priors = spec.priors
+    tau = priors.beta_tau * np.exp(priors.beta_tau_log_sd * rng.normal(size=len(design.decisions)))
+    mean = rng.normal(size=(design.loading.shape[1], 1))
+    deviations = _draw_deviations(design, ratio=priors.beta_ratio, rng=rng)
+    return design.loading @ (tau[design.free_decision][:, None] * (mean + deviations))
+
+
+def _draw_nuisance(
+    design: Design, spec: ModelSpec, *, rng: np.random.Generator
+) -> dict[str, NDArray[np.float64]]:
     """Draw effects of families and lms, and a surface, as the model supposes them."""
     assert design.surface is not None
     task, n_tasks = design.task_family_index, len(design.task_families)

@@ -15,7 +15,10 @@ from bayesmeta.evaluation.validation import read_ranks
 CALIBRATED = (87.0, 93.0)  # percent of 90 % intervals
 MOST_BEYOND = 10.0  # percent of contrasts of a placebo: with exact probabilities it were ten
 MOST_SEALED = 2.0  # percent of them that are called identified besides
-SHRUNK = 75.0  # percent: effects that the prior thinks unlikely are drawn towards zero
+CHOSEN = {"typical": 75.0, "large": 70.0}
+"""Least percentage in any setting of chosen effects. Of a truth at 1.4 prior standard deviations, a
+90 % interval that has removed half of the prior variance holds 82 % by conjugate algebra, since the
+estimate is drawn towards zero: no posterior that shrinks holds a fixed truth 90 % of the time."""
 CHANCE = 0.01
 FEWEST = {
     "placebo.csv": ("deal", 40),
@@ -71,12 +74,16 @@ def test_every_cell_is_recorded(coverage):
     assert (coverage["least"] <= coverage["overall"]).all()
 
 
-def test_intervals_hold_known_effects(coverage):
-    typical = coverage[coverage["effects"] == "typical"]
+def test_intervals_hold_effects_that_the_prior_expects(coverage):
+    drawn = coverage[coverage["effects"] == "drawn"]
     for column in ("overall", "task_family", "benchmark"):
-        assert CALIBRATED[0] < np.average(typical[column]) < 97
-    large = coverage[coverage["effects"] == "large"]
-    assert (large[["overall", "task_family", "benchmark"]] > SHRUNK).all(axis=None)
+        assert CALIBRATED[0] <= drawn[column].mean() <= CALIBRATED[1]
+
+
+@pytest.mark.parametrize("effects", CHOSEN)
+def test_intervals_hold_most_chosen_effects(coverage, effects):
+    rows = coverage[coverage["effects"] == effects]
+    assert (rows[["overall", "task_family", "benchmark"]] > CHOSEN[effects]).all(axis=None)
 
 
 def test_little_is_found_in_a_placebo():
