@@ -25,7 +25,7 @@ FEW_FAMILIES = 10
 """Families of a cell with few: those with the most lms, a third of all."""
 
 HETEROGENEITY = {"small": 0.15, "large": 0.6}
-"""Latent standard deviation of family effects: a third of the prior median, and its 1.7-fold."""
+"""Latent standard deviation of family effects: two fifths of the prior median, and its 1.6-fold."""
 
 EFFECTS = {"typical": 0.1, "large": 0.25}
 """Latent size of every free effect's mean, with a sign of its own. Under the prior one effect in
