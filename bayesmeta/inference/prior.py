@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.data import Dataset
+from bayesmeta.errors import FitError
 from bayesmeta.inference.fit import Fit
 from bayesmeta.inference.sample import list_kept
 from bayesmeta.model import ModelSpec, build_design_for
@@ -51,6 +52,11 @@ def sample_prior(
     Fit
         One chain; the `sampler` in its provenance is `prior`.
 
+    Raises
+    ------
+    FitError
+        If data or spec are of another kind, or the number of draws makes no sense.
+
     Examples
     --------
     >>> import bayesmeta as bm
@@ -59,9 +65,17 @@ def sample_prior(
     >>> prior.parameters["beta"].shape
     (1, 50, 3, 13)
     """
+    spec = spec if spec is not None else ModelSpec()
+    for name, value, kind in (("data", data, Dataset), ("spec", spec, ModelSpec)):
+        if not isinstance(value, kind):
+            raise FitError(
+                f"{name} is {value!r}. Allowed: a {kind.__name__}, such as bm.load_dataset() for "
+                "data and bm.ModelSpec() for spec."
+            )
+    if not isinstance(draws, int) or not 1 <= draws <= defaults.LARGEST_SETTING:
+        raise FitError(f"draws is {draws!r}. Allowed: a whole number from 1 up.")
     import pymc as pm
 
-    spec = spec if spec is not None else ModelSpec()
     model = _build(data, spec)
     with model, _without_list_of_variables():
         tree = pm.sample_prior_predictive(draws, var_names=list_kept(model), random_seed=seed)

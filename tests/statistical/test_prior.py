@@ -8,7 +8,7 @@ from scipy import stats
 
 import bayesmeta as bm
 from bayesmeta.effects import effects
-from bayesmeta.errors import QueryError
+from bayesmeta.errors import FitError, QueryError
 from bayesmeta.inference import log_prior
 from bayesmeta.model import Priors, simulate_scores
 
@@ -121,6 +121,17 @@ def test_sensitivity_follows_what_is_scaled(fake_bundled_fit, monkeypatch):
 def test_unknown_decisions_are_refused(fake_bundled_fit):
     with pytest.raises(QueryError, match="'norms' is not"):
         bm.prior_sensitivity(fake_bundled_fit, "norms")
+
+
+def test_what_no_prior_can_be_drawn_for_is_refused(bundled):
+    for arguments, said in (
+        (("data",), "data is 'data'. Allowed: a Dataset"),
+        ((bundled, "spec"), "spec is 'spec'. Allowed: a ModelSpec"),
+    ):
+        with pytest.raises(FitError, match=said):
+            bm.sample_prior(*arguments)
+    with pytest.raises(FitError, match="draws is 0. Allowed: a whole number from 1 up"):
+        bm.sample_prior(bundled, draws=0)
 
 
 def test_prior_and_posterior_must_be_of_the_same_question(fake_bundled_fit):
