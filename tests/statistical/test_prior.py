@@ -130,7 +130,7 @@ def test_what_no_prior_can_be_drawn_for_is_refused(bundled):
     ):
         with pytest.raises(FitError, match=said):
             bm.sample_prior(*arguments)
-    with pytest.raises(FitError, match="draws is 0. Allowed: a whole number from 1 up"):
+    with pytest.raises(FitError, match=r"draws is 0\. Allowed: a whole number from 1 up"):
         bm.sample_prior(bundled, draws=0)
 
 
