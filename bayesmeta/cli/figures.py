@@ -39,6 +39,9 @@ _POSTERIOR: tuple[str, ...] = (
     "prior-posterior",
 )
 _RECORDED = ("scoreboard", "ranks")
+_LONGEST_TABLE = 2000
+"""Rows that are printed for reading; other formats are for programs and are written whole."""
+
 _ENDINGS = (".pdf", ".png")
 
 
@@ -91,7 +94,7 @@ def plot_command(
         show(json.dumps({"paths": saved, "numbers": numbers}, indent=2))
         return
     for name, figure in drawn.items():
-        if kind != "all":
+        if kind != "all" and (fmt != "table" or len(figure.table) <= _LONGEST_TABLE):
             show_frame(figure.table, fmt=fmt)
         say(f"{name}: {len(figure.table)} rows drawn")
     (show if fmt == "table" else say)("\n".join(saved))

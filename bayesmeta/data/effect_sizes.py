@@ -193,7 +193,7 @@ def read_effect_sizes(
 
 def _names(given: Sequence[str], *, role: str) -> tuple[str, ...]:
     """Column names as a tuple; one name alone is a slip that would be read letter by letter."""
-    if isinstance(given, str) or not all(isinstance(name, str) for name in given):
+    if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
         raise DataError(f"{role} is {given!r}. Allowed: a list of column names, such as ['dose'].")
     return tuple(given)
 
@@ -281,10 +281,17 @@ class _Cells:
         return found
 
     def numbers_or_texts(self, column: str) -> list[float] | list[str]:
-        """Read numbers where every cell is one, else text."""
+        """Read numbers where every cell is one, or text where none is."""
         texts = self.texts(column)
-        values = [_number(text) for text in texts]
-        return values if all(map(math.isfinite, values)) else texts
+        is_number = [math.isfinite(_number(text)) for text in texts]
+        if any(is_number) and not all(is_number):
+            row = is_number.index(False)
+            raise self.fail(
+                row, column, f"'{texts[row]}' is not a finite number, but other cells of this "
+                "moderator are. Allowed: numbers in every row, or text in every row. Correct the "
+                "cell, or write the levels as words."
+            )  # fmt: skip
+        return [_number(text) for text in texts] if all(is_number) else texts
 
     def check_positive(self, column: str, values: list[float]) -> None:
         """Raise where a standard error is not above zero."""

@@ -99,8 +99,8 @@ def build_effect_design(table: EffectSizes) -> EffectDesign:
     Raises
     ------
     DataError
-        If a moderator is a linear combination of the others, or there are more of them than
-        studies.
+        If a moderator is a linear combination of the others, there are more of them than studies,
+        or two coefficients would have one name.
 
     Examples
     --------
@@ -122,6 +122,12 @@ def build_effect_design(table: EffectSizes) -> EffectDesign:
         for level in sorted(set(values))[1:]:
             labels.append(f"{name}[{level}]")
             columns.append((values == level).to_numpy(float))
+    for label in labels:
+        if labels.count(label) > 1:
+            raise DataError(
+                f"two coefficients would be called '{label}': a level of one moderator and another "
+                "moderator. Allowed: names of their own. Rename the column or the level."
+            )
     X = np.column_stack(columns) if columns else np.empty((len(table.frame), 0))
     _check_independent(X, labels)
     return EffectDesign(

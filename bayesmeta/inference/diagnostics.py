@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesmeta import defaults
+from bayesmeta.errors import FitError
 from bayesmeta.inference.fit import EffectSizeFit, Fit
 from bayesmeta.inference.leave_one_out import pareto_k
 
@@ -87,12 +88,22 @@ def check(fit: Fit | EffectSizeFit) -> Diagnostics:
     Diagnostics
         Table, verdict and advice.
 
+    Raises
+    ------
+    FitError
+        If it is no fit that a sampler made.
+
     Examples
     --------
     >>> import bayesmeta as bm
     >>> bm.check(bm.load_reference_fit()).passed
     True
     """
+    if not isinstance(fit, Fit | EffectSizeFit) or "sample_stats" not in fit.posterior:
+        raise FitError(
+            f"there is nothing to check in {fit!r}. Allowed: what bm.fit or bm.load_fit gives; "
+            "draws from the prior are independent, and have no chains that could disagree."
+        )
     recorded = fit.provenance.get("diagnostics") if fit.is_thinned else None
     if recorded is not None:
         table = pd.DataFrame(recorded["table"])

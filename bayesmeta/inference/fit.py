@@ -73,7 +73,8 @@ class _Sampled:
 
     def __repr__(self) -> str:
         chains, draws = self.shape
-        return f"{type(self).__name__}({chains} chains x {draws} draws, {self.dataset!r})"
+        of = " of the prior" if self.provenance.get("sampler") == "prior" else ""
+        return f"{type(self).__name__}({chains} chains x {draws} draws{of}, {self.dataset!r})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -120,6 +120,11 @@ def fit(
             "leave spec out."
         )
     _check_settings(sampler, draws=draws, tune=tune, chains=chains, seed=seed)
+    if cores is not None and (not isinstance(cores, int) or cores < 1):
+        raise FitError(
+            f"cores is {cores!r}. Allowed: a whole number from 1 up, or None for as many as there "
+            "are processors."
+        )
     started = time.perf_counter()
     model = _build(data, spec)
     names = list_kept(model)

@@ -52,6 +52,11 @@ def save_fit(fit: Fit | EffectSizeFit, *, path: str | PathLike[str]) -> None:
     StoreError
         If the folder does not exist or cannot be written.
     """
+    if "sample_stats" not in fit.posterior:
+        raise StoreError(
+            f"{fit!r} was not made by a sampler and cannot be saved. Allowed: what bm.fit gives. "
+            "Draws from the prior come back by bm.sample_prior with the same seed."
+        )
     path = Path(path)
     tables, about = _format_data(fit.dataset)
     tree = xr.DataTree.from_dict(

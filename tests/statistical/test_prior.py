@@ -8,7 +8,7 @@ from scipy import stats
 
 import bayesmeta as bm
 from bayesmeta.effects import effects
-from bayesmeta.errors import FitError, QueryError
+from bayesmeta.errors import FitError, QueryError, StoreError
 from bayesmeta.inference import log_prior
 from bayesmeta.model import Priors, simulate_scores
 
@@ -132,6 +132,15 @@ def test_what_no_prior_can_be_drawn_for_is_refused(bundled):
             bm.sample_prior(*arguments)
     with pytest.raises(FitError, match=r"draws is 0\. Allowed: a whole number from 1 up"):
         bm.sample_prior(bundled, draws=0)
+
+
+def test_prior_is_no_fit_to_check_or_save(prior, tmp_path):
+    assert "draws of the prior" in repr(prior)
+    with pytest.raises(FitError, match="there is nothing to check in Fit"):
+        bm.check(prior)
+    with pytest.raises(StoreError, match="was not made by a sampler and cannot be saved"):
+        prior.save(tmp_path / "prior.nc")
+    assert not list(tmp_path.iterdir())
 
 
 def test_prior_and_posterior_must_be_of_the_same_question(fake_bundled_fit):

@@ -164,6 +164,12 @@ BAD = {
         None, {"groups": ["lab"], "moderators": ["lab"]},
         r"column 'lab' is named twice, as groups and as moderators\. Allowed: one role for each co",
     ),
+    "a moderator that is text in one row": (
+        change("dose", 1, "abc"), {"moderators": ["dose"]},
+        r"row 2, column 'dose': 'abc' is not a finite number, but other cells of this moderator",
+    ),
+    "no list of groups": (None, {"groups": None}, r"groups is None\. Allowed: a list of column n"),
+    "a set of groups": (None, {"groups": {"lab"}}, r"groups is \{'lab'\}\. Allowed: a list of col"),
     "moderators as text": (
         None, {"moderators": "dose"},
         r"moderators is 'dose'\. Allowed: a list of column names, such as \['dose'\]",
@@ -315,6 +321,16 @@ def test_loo_has_a_row_for_every_study(fitted):
         bm.loo(fitted, leave_out="lm_family")
     assert f"over {len(fitted.dataset.studies)} studies" in repr(found)
     assert "refit=True" not in repr(found)
+
+
+def test_two_coefficients_of_one_name_are_refused():
+    columns = {"s": list("abcd"), "y": [0.0, 1, 0, 2], "e": [1.0] * 4, "m": list("uvuv")}
+    frame = pd.DataFrame({**columns, "m[v]": [1.0, 2, 4, 3]})
+    table = bm.read_effect_sizes(frame, effect="y", se="e", study="s", moderators=["m", "m[v]"])
+    with pytest.raises(DataError, match=r"two coefficients would be called 'm\[v\]'"):
+        build_effect_design(table)
+    with pytest.raises(FitError, match=r"cores is 0\. Allowed: a whole number from 1 up, or None"):
+        bm.fit(table, cores=0)
 
 
 def test_fits_of_effect_sizes_are_compared(fitted):
