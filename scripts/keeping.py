@@ -42,9 +42,8 @@ def compute_all(compute, keys, *, folder, workers, label):
             for done, future in enumerate(as_completed(futures), start=1):
                 found[futures[future]] = future.result()
                 report(done, "")
-        except BaseException:
-            executor.shutdown(cancel_futures=True)
-            raise
+        finally:
+            executor.shutdown(cancel_futures=True)  # of what has not begun, when one has failed
     return {key: found[key] for key in keys}
 
 

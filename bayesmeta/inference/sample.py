@@ -106,25 +106,8 @@ def fit(
     ...
     bayesmeta.errors.FitError: draws is 0. Allowed: a whole number from 4 up.
     """
-    if not isinstance(data, Dataset | EffectSizes):
-        raise FitError(
-            f"data is {data!r}. Allowed: a Dataset, such as bm.load_dataset() or "
-            "bm.read_dataset(folder), or EffectSizes, as bm.read_effect_sizes makes them."
-        )
-    kind = ModelSpec if isinstance(data, Dataset) else EffectSizeSpec
-    spec = spec if spec is not None else kind()
-    if not isinstance(spec, kind):
-        raise FitError(
-            f"spec is {spec!r}. Allowed: for a Dataset a ModelSpec, for EffectSizes an "
-            f"EffectSizeSpec. These data are {type(data).__name__}: pass bm.{kind.__name__}(), or "
-            "leave spec out."
-        )
-    _check_settings(sampler, draws=draws, tune=tune, chains=chains, seed=seed)
-    if cores is not None and (not isinstance(cores, int) or cores < 1):
-        raise FitError(
-            f"cores is {cores!r}. Allowed: a whole number from 1 up, or None for as many as there "
-            "are processors."
-        )
+    spec = _match_spec(data, spec)
+    _check_settings(sampler, draws=draws, tune=tune, chains=chains, seed=seed, cores=cores)
     started = time.perf_counter()
     model = _build(data, spec)
     names = list_kept(model)
@@ -169,6 +152,26 @@ def fit(
     return Fit(posterior, spec=spec, dataset=data, provenance=provenance)
 
 
+def _match_spec(
+    data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec | None
+) -> ModelSpec | EffectSizeSpec:
+    """Give the spec, or the default one, that goes with the data."""
+    if not isinstance(data, Dataset | EffectSizes):
+        raise FitError(
+            f"data is {data!r}. Allowed: a Dataset, such as bm.load_dataset() or "
+            "bm.read_dataset(folder), or EffectSizes, as bm.read_effect_sizes makes them."
+        )
+    kind = ModelSpec if isinstance(data, Dataset) else EffectSizeSpec
+    spec = spec if spec is not None else kind()
+    if not isinstance(spec, kind):
+        raise FitError(
+            f"spec is {spec!r}. Allowed: for a Dataset a ModelSpec, for EffectSizes an "
+            f"EffectSizeSpec. These data are {type(data).__name__}: pass bm.{kind.__name__}(), or "
+            "leave spec out."
+        )
+    return spec
+
+
 def _build(data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec) -> pm.Model:
     """Build the model that goes with the data."""
     if isinstance(data, EffectSizes):
@@ -182,7 +185,9 @@ def _build(data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec) -> pm.
     return build_model(build_design_for(data, spec=spec), spec=spec)
 
 
-def _check_settings(sampler: str, *, draws: int, tune: int, chains: int, seed: int) -> None:
+def _check_settings(
+    sampler: str, *, draws: int, tune: int, chains: int, seed: int, cores: int | None
+) -> None:
     if sampler not in defaults.SAMPLERS:
         raise FitError(
             f"sampler '{sampler}' is not known.{suggest(sampler, defaults.SAMPLERS)} "
@@ -194,6 +199,11 @@ def _check_settings(sampler: str, *, draws: int, tune: int, chains: int, seed: i
             raise FitError(f"{name} is {value}. Allowed: at most {defaults.LARGEST_SETTING}.")
         if not isinstance(value, int) or value < least:
             raise FitError(f"{name} is {value}. Allowed: a whole number from {least} up.")
+    if cores is not None and (not isinstance(cores, int) or cores < 1):
+        raise FitError(
+            f"cores is {cores!r}. Allowed: a whole number from 1 up, or None for as many as there "
+            "are processors."
+        )
     if sampler == "numpyro":
         try:
             importlib.metadata.version("numpyro")
