@@ -18,8 +18,8 @@ MOST_SEALED = 2.0  # percent of them that are called identified besides
 HALVED = 59.0
 """Percent of 90 % intervals that would hold their truth if they were half as wide as they should
 be. Chosen effects are not drawn from the prior, and no posterior that shrinks holds them 90 % of
-the time: of a truth at 1.4 prior standard deviations, an interval that has removed half of the prior
-variance holds 82 % by conjugate algebra. To be wrong by a factor of two is another matter."""
+the time: of a truth at 1.4 prior standard deviations, an interval that has removed half of the
+prior variance holds 82 % by conjugate algebra. A factor of two in the width is another matter."""
 CHANCE = 0.01
 FEWEST = {
     "placebo.csv": ("deal", 40),
