@@ -16,7 +16,8 @@ USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help fit test lint scoreboard figures notebooks benchmark sbc coverage placebo priors clean
+.PHONY: help fit test lint scoreboard figures notebooks benchmark sbc coverage placebo power \
+    priors clean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS=...] [PYTHON=...]'
@@ -65,6 +66,9 @@ coverage: $(DEV_READY) ## fit scores drawn from known effects; goes on where it 
 
 placebo: $(DEV_READY) ## fit decisions dealt out at random; goes on where it stopped
 	@$(BIN)/python scripts/measure-placebo.py $(ARGS)
+
+power: $(DEV_READY) ## fit scores drawn from effects inside families; goes on where it stopped
+	@$(BIN)/python scripts/measure-power.py $(ARGS)
 
 priors: $(DEV_READY) ## fit with other scales of the prior; goes on where it stopped
 	@$(BIN)/python scripts/measure-priors.py $(ARGS)

@@ -60,6 +60,14 @@ WITHIN_SHARE_IDENTIFIED: Final = 0.05
 """Least share of a decision's variation inside lm families: siblings share the rest of the recipe,
 so only within-family variation separates one decision from all that comes bundled with it."""
 
+PROB_IDENTIFIED: Final = 0.95
+"""Least probability of a direction that the data tell."""
+
+PROB_STABLE: Final = 0.9
+"""Least probability of the same direction without any one lm family, and from siblings alone. Among
+decisions dealt out at random, which do nothing, one contrast in ten that vary inside families
+would pass by chance on the siblings alone; together with the other conditions hardly any does."""
+
 FAMILIES_WEAK: Final = 2
 """Least number of lm families on each side of a contrast that is more than one family's story."""
 

@@ -4,7 +4,7 @@ Usage: measure-placebo.py [--n N] [--workers N] [--keep FOLDER] [--out FILE.csv]
 
 Every deal gives families the decisions of other families (see `bayesmeta.evaluation.placebo`) and
 is fitted anew. The record has a row per deal, contrast and kind of target: the targets there were,
-those with P(helps) above 0.95 or below 0.05, those called identified, and those that were both.
+those with P(helps) above 0.95 or below 0.05, and those of them that were called identified.
 Finished fits are kept, so that a run that was broken off goes on where it stopped.
 """
 
@@ -32,11 +32,9 @@ def summarise(tables):
         probability = table["prob_helps"]
         beyond = (probability > CERTAIN) | (probability < 1 - CERTAIN)
         identified = table["verdict"] == "identified"
-        table = table.assign(
-            n=1, beyond=beyond, identified=identified, both=beyond & identified, deal=int(key)
-        )
+        table = table.assign(n=1, beyond=beyond, identified=identified, deal=int(key))
         group = ["deal", "decision", "level", "reference", "by"]
-        rows.append(table.groupby(group, sort=False)[["n", "beyond", "identified", "both"]].sum())
+        rows.append(table.groupby(group, sort=False)[["n", "beyond", "identified"]].sum())
     return pd.concat(rows).reset_index()
 
 
@@ -52,7 +50,7 @@ def main():
     folder, workers = arguments.keep, arguments.workers
     record = summarise(compute_all(compute, keys, folder=folder, workers=workers, label="dealing"))
     write_record(record, path=arguments.out)
-    sums = record.groupby("by", sort=False)[["n", "beyond", "identified", "both"]].sum()
+    sums = record.groupby("by", sort=False)[["n", "beyond", "identified"]].sum()
     print((100 * sums.div(sums["n"], axis=0)).round(2).to_string())
     print(f"wrote {arguments.out}", file=sys.stderr)
 

@@ -187,8 +187,16 @@ def _collect(
     parts = [contrast_draws(fit, contrast=contrast, by=by) for contrast in contrasts]
     weights = target_weights(fit.design, by=by)
     verdicts = [
-        [judge(fit, contrast=contrast, weights=row).verdict for row in weights.values]
-        for contrast in contrasts
+        [
+            judgement.verdict
+            for judgement in judge(
+                fit,
+                contrast=contrast,
+                weights=weights.values,
+                probabilities=(part > 0).mean(("chain", "draw")).values,
+            )
+        ]
+        for contrast, part in zip(contrasts, parts, strict=True)
     ]
     draws = xr.concat(parts, dim=pd.Index([c.label for c in contrasts], name="contrast"))
     return Effects(

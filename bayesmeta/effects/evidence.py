@@ -1,26 +1,29 @@
-"""What stands behind a statement: lms and families, variation, missing facts, prior, influence."""
+"""What stands behind a statement: lms and families, siblings, missing facts, prior, influence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design import DECISIONS, MIX_UNIT, Decision, standardise
-from bayesmeta.effects.estimands import format_level
-from bayesmeta.effects.mix_swaps import ROUNDING, Asked, Swap, can_give, known_part
-from bayesmeta.effects.scores import surface_change, surface_swap
+from bayesmeta.effects.latent import change_of
+from bayesmeta.effects.linearised import Linearised, linearise
+from bayesmeta.effects.mix_swaps import Asked
+from bayesmeta.effects.scores import mean_slope
+from bayesmeta.effects.support import count_support, is_extrapolation, measure_bundles
 from bayesmeta.inference.fit import Fit
 
 __all__ = ["Evidence", "Judgement", "build_evidence", "judge"]
 
 PRIOR_PROBABILITY = 0.5
 """Every effect has a prior that is symmetric about zero, so that no direction is favoured."""
+
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Evidence:
         Numbers of lms, and of families with at least one, at each level. Of a numeric decision:
         how many record it. Of a swap: over how many it is averaged, how many record less of the
         donor than moves, and how many do not disclose it, among all lms of the data.
+    effective_lms
+        Number of lms that would say as much if all pulled alike on the estimate (Kish 1965).
     families_with_both
         Families in which the decision varies; a numeric one by at least half a reported step, and
         of a swap both parts.
@@ -57,27 +62,45 @@ class Evidence:
         else that distinguishes families.
     missing_share
         Share of the lms whose value is not recorded.
+    bundled_with
+        The decisions that go along with this one most, and the share of its variance that each
+        would predict on its own.
     prior_probability
         Probability of the statement before the data.
     contraction
         Share of the prior variance of the effect that the data removed.
+    within_families, between_families
+        The effect estimated from differences between siblings alone, and from the means of the
+        families alone, under the same prior: `estimate`, `lower`, `upper` in percentage points and
+        `prob_helps`. None where no family varies in the decision.
     most_influential_family
-        The family without which the estimate would move furthest, by a linear approximation.
+        The family without which the estimate would move furthest.
     influence
         That move, in posterior standard deviations of the effect.
+    without_it
+        The effect without that family, as `within_families`.
     verdict
         `identified`, `weakly identified` or `prior-driven`.
+
+    Notes
+    -----
+    What parts of the data say is computed by `linearise` and not by refits.
     """
 
     lms: Mapping[str, int]
     lm_families: Mapping[str, int]
+    effective_lms: float
     families_with_both: int
     within_family_share: float
     missing_share: float
+    bundled_with: Mapping[str, float]
     prior_probability: float
     contraction: float
+    within_families: Mapping[str, float] | None
+    between_families: Mapping[str, float] | None
     most_influential_family: str
     influence: float
+    without_it: Mapping[str, float]
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,7 +108,9 @@ class Evidence:
         return asdict(self)
 
 
-def build_evidence(fit: Fit, *, contrast: Asked, weights: NDArray[np.float64]) -> Evidence:
+def build_evidence(
+    fit: Fit, *, contrast: Asked, weights: NDArray[np.float64], probability: float
+) -> Evidence:
     """Collect what stands behind a contrast.
 
     Parameters
@@ -96,109 +121,96 @@ def build_evidence(fit: Fit, *, contrast: Asked, weights: NDArray[np.float64]) -
         What is compared with what, or swapped.
     weights
         Weight of every benchmark, shape (benchmark,), summing to one.
+    probability
+        Posterior probability that the effect is positive.
 
     Returns
     -------
     Evidence
         The card.
     """
+    model, change = linearise(fit), change_of(fit, contrast=contrast)
+    moved, slope = change.coefficients(fit.design), mean_slope(fit, weights=weights)
     support = count_support(fit, contrast=contrast)
-    verdict = judge(fit, contrast=contrast, weights=weights)
-    family, influence = _influence(fit, contrast=contrast, weights=weights)
+    (judgement,) = judge(
+        fit, contrast=contrast, weights=weights[None], probabilities=np.array([probability])
+    )
+
+    def describe(mean: float, sd: float) -> dict[str, float]:
+        return _describe(slope * mean, slope * sd)
+
+    parts = {"within_families": None, "between_families": None}
+    if support["families_with_both"]:
+        precisions = model.precision_within, model.precision_between
+        parts = {
+            name: describe(*_numbers(model, moved, weights=weights, precision=precision))
+            for name, precision in zip(parts, precisions, strict=True)
+        }
+    whole = model.estimate(moved, weights=weights)
+    without = model.without_each_family(moved, weights=weights)
+    worst = int(np.argmax(np.abs(without.mean - whole.mean)))
+    sd = float(change.draws(fit, weights=weights).std())
+    pulls = model.pulls(moved, weights=weights)
     return Evidence(
         **support,
+        **parts,
+        effective_lms=float(pulls.sum() ** 2 / np.square(pulls).sum()) if pulls.any() else 0.0,
+        bundled_with=measure_bundles(fit, contrast=contrast),
         prior_probability=PRIOR_PROBABILITY,
-        contraction=verdict.contraction,
-        most_influential_family=family,
-        influence=influence,
-        verdict=verdict.verdict,
+        contraction=judgement.contraction,
+        most_influential_family=fit.design.lm_families[worst],
+        influence=float(abs(without.mean[worst] - whole.mean) / sd) if sd > 0 else 0.0,
+        without_it=describe(float(without.mean[worst]), float(without.sd[worst])),
+        verdict=judgement.verdict,
     )
 
 
-def count_support(fit: Fit, *, contrast: Asked) -> dict[str, Any]:
-    """Count the lms and families that inform a contrast, over lms with at least one score."""
-    if isinstance(contrast, Swap):
-        return _count_swap_support(fit, contrast)
-    decision = DECISIONS[contrast.decision]
-    lms = fit.dataset.lms
-    lms = lms[lms["lm"].isin(fit.dataset.scores["lm"])]
-    value, family = decision.read(lms), lms["lm_family"]
-    if decision.kind == "categorical":
-        level = decision.read_levels(lms)
-        sides = {format_level(side): level == side for side in (contrast.level, contrast.reference)}
-        kept = (level == contrast.level) | (level == contrast.reference)
-        x = (level == contrast.level).astype(float)[kept]
-    else:
-        kept = value.notna()
-        sides = {"recorded": kept, "undisclosed": ~kept}
-        x = value[kept].astype(float)
-    ranges = _choices(x, decision).groupby(family[kept]).agg(np.ptp)
+def _numbers(
+    model: Linearised,
+    moved: NDArray[np.float64],
+    *,
+    weights: NDArray[np.float64],
+    precision: NDArray[np.float64],
+) -> tuple[float, float]:
+    found = model.estimate(moved, weights=weights, precision=precision)
+    return float(found.mean), float(found.sd)
+
+
+def _describe(mean: float, sd: float) -> dict[str, float]:
+    """Estimate, interval and probability of a normal distribution."""
+    half = _NORMAL.inv_cdf((1 + defaults.CI_PROB) / 2) * sd
     return {
-        **_count_sides(sides, family),
-        "families_with_both": int((ranges >= 1).sum()),
-        "within_family_share": _within_share(x, family[kept]),
-        "missing_share": float(value.isna().mean()),
+        "estimate": mean,
+        "lower": mean - half,
+        "upper": mean + half,
+        "prob_helps": _prob_above_zero(mean, sd),
     }
 
 
-def _count_swap_support(fit: Fit, swap: Swap) -> dict[str, Any]:
-    """Count the lms that a swap is averaged over, and the families in which both parts vary."""
-    family = fit.dataset.lms["lm_family"].reset_index(drop=True)
-    parts = pd.DataFrame({n: known_part(fit, name=n) for n in (swap.decision, swap.donor)})
-    gives, undisclosed = pd.Series(can_give(fit, swap=swap)), parts[swap.donor].isna()
-    sides = {
-        "averaged_over": gives,
-        "too_little": ~gives & ~undisclosed,
-        "undisclosed": undisclosed,
-    }
-    kept = parts.notna().all(axis=1)
-    ranges = parts[kept].groupby(family[kept]).agg(np.ptp).min(axis=1)
-    varies = _choices(100 * ranges, DECISIONS["code_share"]) >= 1 - ROUNDING
-    difference = (parts[swap.decision] - parts[swap.donor])[kept]
-    return {
-        **_count_sides(sides, family),
-        "families_with_both": int(varies.sum()),
-        "within_family_share": _within_share(difference, family[kept]),
-        "missing_share": float(1 - kept.mean()),
-    }
+def _prob_above_zero(mean: float, sd: float) -> float:
+    return _NORMAL.cdf(mean / sd) if sd > 0 else float(np.sign(mean) / 2 + 0.5)
 
 
-def _count_sides(sides: Mapping[str, pd.Series], family: pd.Series) -> dict[str, Any]:
-    return {
-        "lms": {name: int(mask.sum()) for name, mask in sides.items()},
-        "lm_families": {name: int(family[mask].nunique()) for name, mask in sides.items()},
-    }
-
-
-def _within_share(x: pd.Series, family: pd.Series) -> float:
-    """Share of the variance of a value that is inside families."""
-    spread = x - x.groupby(family).transform("mean")
-    total = float(((x - x.mean()) ** 2).sum())
-    return float((spread**2).sum() / total) if total > 0 else 0.0
-
-
-def _choices(x: pd.Series, decision: Decision) -> pd.Series:
-    """Measure a decision in units of the least difference that counts as a different choice.
-
-    Two levels differ; two values do if they are half a reported step apart, so that a family
-    does not vary in a share that was written down as 80.83 once and 80.86 once.
-    """
-    if decision.kind == "categorical":
-        return x
-    if decision.kind == "numeric":
-        return x.map(np.log2) / (np.log2(decision.step) / 2)
-    return x / (decision.step / 2)
-
-
-def judge(fit: Fit, *, contrast: Asked, weights: NDArray[np.float64]) -> Judgement:
-    """Say how far the data speak to a contrast.
+def judge(
+    fit: Fit,
+    *,
+    contrast: Asked,
+    weights: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+) -> tuple[Judgement, ...]:
+    """Say how far the data speak to a contrast, on one target or several.
 
     `prior-driven`: the data removed less than a quarter of the prior variance, or one side has a
     single family, whose own effect cannot be told from the decision's, or a value lies outside
-    what the lms record. `identified`: they removed
-    at least half, and the decision varies inside families, with several families on each side;
-    siblings share the rest of the recipe, so that only this separates a decision from what comes
-    bundled with it. `weakly identified`: anything between.
+    what the lms record.
+
+    `identified`: the data tell the direction, and not by one family or by what comes bundled with
+    the decision. They removed at least half of the prior variance; the decision varies inside
+    families, with several families on each side; the direction has a probability of at least 0.95,
+    and of at least 0.9 both without any one family and from differences between siblings alone,
+    who share the rest of the recipe.
+
+    `weakly identified`: anything between.
 
     Parameters
     ----------
@@ -207,184 +219,50 @@ def judge(fit: Fit, *, contrast: Asked, weights: NDArray[np.float64]) -> Judgeme
     contrast
         What is compared with what, or swapped.
     weights
-        Weight of every benchmark, shape (benchmark,), summing to one.
+        Weight of every benchmark, shape (target, benchmark); rows sum to one.
+    probabilities
+        Posterior probability that the effect is positive, shape (target,).
 
     Returns
     -------
-    Judgement
-        Verdict and contraction.
+    tuple of Judgement
+        Verdict and contraction on every target.
     """
-    direction = contrast_direction(fit, contrast=contrast)
-    draws = np.einsum("k,cdkb,b->cd", direction, fit.parameters["beta"], weights)
-    prior = _prior_variance(fit, direction=direction, weights=weights)
-    bend = _surface_direction(fit, contrast=contrast)
-    if bend is not None:
-        draws = draws + np.einsum("k,cdkb,b->cd", bend, fit.parameters["surface"], weights)
-        prior += float(np.square(bend).sum() * _surface_variance(fit, weights=weights))
-    contraction = 1 - draws.var() / prior
-    support = count_support(fit, contrast=contrast)
+    change, support = change_of(fit, contrast=contrast), count_support(fit, contrast=contrast)
+    moved, model = change.coefficients(fit.design), linearise(fit)
     sides = support["lm_families"]
     recorded = sides.get("averaged_over", sides.get("recorded"))
-    is_numeric = recorded is not None
-    n_families = recorded if is_numeric else min(sides.values())
-    alone = n_families < defaults.FAMILIES_WEAK and not support["families_with_both"]
-    alone = alone or _is_extrapolation(fit, contrast=contrast)
-    if alone or contraction < defaults.CONTRACTION_WEAK:
-        return Judgement("prior-driven", contraction=float(contraction))
-    enough = support["families_with_both"] if is_numeric else n_families
+    n_families = min(sides.values()) if recorded is None else recorded
+    varying = support["families_with_both"]
+    alone = n_families < defaults.FAMILIES_WEAK and not varying
+    alone = alone or is_extrapolation(fit, contrast=contrast)
+    several = (n_families if recorded is None else varying) >= defaults.FAMILIES_IDENTIFIED
     separated = support["within_family_share"] >= defaults.WITHIN_SHARE_IDENTIFIED
-    strong = contraction >= defaults.CONTRACTION_IDENTIFIED
-    several = enough >= defaults.FAMILIES_IDENTIFIED
-    verdict = "identified" if strong and several and separated else "weakly identified"
-    return Judgement(verdict, contraction=float(contraction))
+    judged = []
+    for row, p in zip(weights, probabilities, strict=True):
+        prior = model.prior_variance(moved, weights=row)
+        drawn = float(change.draws(fit, weights=row).var())
+        contraction = 1 - drawn / prior if prior > 0 else 0.0
+        verdict = "weakly identified"
+        if alone or contraction < defaults.CONTRACTION_WEAK:
+            verdict = "prior-driven"
+        elif (
+            several
+            and separated
+            and contraction >= defaults.CONTRACTION_IDENTIFIED
+            and max(p, 1 - p) >= defaults.PROB_IDENTIFIED
+            and _is_stable(model, moved, weights=row, sign=1 if p > 0.5 else -1)
+        ):
+            verdict = "identified"
+        judged.append(Judgement(verdict, contraction=contraction))
+    return tuple(judged)
 
 
-def _is_extrapolation(fit: Fit, *, contrast: Asked) -> bool:
-    """Say whether a numeric contrast leaves the range that the lms record.
-
-    A swap does where a single family, or none, records as much of the growing part as the median
-    lm has after the swap.
-    """
-    if isinstance(contrast, Swap):
-        known = known_part(fit, name=contrast.decision)
-        start = known[can_give(fit, swap=contrast) & ~np.isnan(known)]
-        end = np.median(start) + contrast.points / 100 if len(start) else np.inf
-        families = fit.design.lm_family_index[known >= end]
-        return len(np.unique(families)) < defaults.FAMILIES_WEAK
-    if DECISIONS[contrast.decision].kind == "categorical":
-        return False
-    recorded = DECISIONS[contrast.decision].read(fit.dataset.lms).astype(float)
-    values = float(contrast.level), float(contrast.reference)
-    return min(values) < recorded.min() or max(values) > recorded.max()
-
-
-def contrast_direction(fit: Fit, *, contrast: Asked) -> NDArray[np.float64]:
-    """Change of the columns of the matrix that a contrast makes, shape (term,)."""
-    design = fit.design
-    change = np.zeros(len(design.terms))
-    if isinstance(contrast, Swap) and design.mix is not None:
-        for part, sign in ((contrast.decision, 1), (contrast.donor, -1)):
-            k = design.mix_columns.start + design.mix.domains.index(part)
-            change[k] = sign * contrast.points / 100 / MIX_UNIT
-        return change
-    decision = DECISIONS[contrast.decision]
-    if decision.in_mix and design.mix is not None:
-        others = np.exp(design.mix.log_mean)
-        part = design.mix.domains.index(contrast.decision)
-        others[part] = 0
-        unit = -others / others.sum()
-        unit[part] = 1
-        step = float(contrast.level) - float(contrast.reference)
-        change[design.mix_columns] = unit * step / 100 / MIX_UNIT
-        return change
-    for k in design.columns_of(contrast.decision):
-        term = design.terms[k]
-        if decision.kind == "categorical":
-            change[k] = float(term.level == contrast.level) - float(
-                term.level == contrast.reference
-            )
-        else:
-            high, low = (
-                standardise(float(value), term=term, kind=decision.kind)
-                for value in (contrast.level, contrast.reference)
-            )
-            change[k] = high - low
-    return change
-
-
-def _surface_direction(fit: Fit, *, contrast: Asked) -> NDArray[np.float64] | None:
-    """Mean change of the surface's functions that a contrast makes, shape (function,)."""
-    if isinstance(contrast, Swap):
-        rows = can_give(fit, swap=contrast)
-        change = surface_swap(fit.design, swap=contrast, rows=rows)
-        return None if change is None else change.mean(axis=0)
-    at = [
-        surface_change(fit.design, decision=contrast.decision, value=value)
-        for value in (contrast.level, contrast.reference)
-    ]
-    return None if at[0] is None or at[1] is None else (at[0] - at[1]).mean(axis=0)
-
-
-def _surface_variance(fit: Fit, *, weights: NDArray[np.float64]) -> float:
-    """Prior variance of the weight of a function averaged over benchmarks; scales as learned."""
-    shared, task, own = np.square(fit.parameters["tau_surface"]).mean(axis=(0, 1))
-    by_task = np.square(np.bincount(fit.design.task_family_index, weights=weights)).sum()
-    return float(shared + task * by_task + own * np.square(weights).sum())
-
-
-def _prior_variance(
-    fit: Fit, *, direction: NDArray[np.float64], weights: NDArray[np.float64]
-) -> float:
-    """Prior variance of the latent contrast, in closed form."""
-    free = np.square(fit.design.loading.T @ direction)
-    return float(_free_variance(fit, weights=weights) @ free)
-
-
-def _free_variance(fit: Fit, *, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Prior variance of every free coefficient averaged over benchmarks, shape (free,).
-
-    A learned scale is taken from the posterior: what a contrast gains from a scale that other
-    levels made small is shrinkage, not evidence. Without pooling the scale is fixed, and the
-    effects of the benchmarks average out.
-    """
-    design, priors, pooling = fit.design, fit.spec.priors, fit.spec.pooling
-    own = np.square(weights).sum()
-    if pooling == "none":
-        return np.full(len(design.free_decision), priors.beta_sd**2 * own)
-    squared_scale = np.square(fit.parameters["tau_beta"]).mean(axis=(0, 1))[design.free_decision]
-    if pooling == "complete":
-        return squared_scale
-    task = np.square(np.bincount(design.task_family_index, weights=weights)).sum()
-    return squared_scale * (1 + priors.beta_ratio**2 * (task + own))
-
-
-def _influence(fit: Fit, *, contrast: Asked, weights: NDArray[np.float64]) -> tuple[str, float]:
-    """Find the family whose removal moves the contrast most.
-
-    A generalised ridge regression at the posterior means: the part of every lm's latent value that
-    scale does not explain, on the free columns, with family and lm variance. Leaving a family out
-    then costs one small solve instead of a refit.
-    """
-    design, mean = fit.design, {k: v.mean(axis=(0, 1)) for k, v in fit.parameters.items()}
-    quality, columns = _latent_quality(fit, mean, weights)
-    scored = np.isin(np.arange(len(design.lms)), design.outcomes.lm_index)
-    precision = np.diag(1 / _free_variance(fit, weights=weights))
-    family_variance = float(weights @ mean["tau_family"] ** 2) if "tau_family" in mean else 0.0
-    lm_variance = float(weights @ mean["sigma"] ** 2)
-    direction = design.loading.T @ contrast_direction(fit, contrast=contrast)
-
-    def estimate(keep: NDArray[np.bool_]) -> float:
-        family = design.lm_family_index[keep]
-        cov = family_variance * (family[:, None] == family) + lm_variance * np.eye(keep.sum())
-        Z = design.scale_basis[keep]
-        solved = np.linalg.solve(cov, np.column_stack([Z, columns[keep], quality[keep]]))
-        A, b = solved[:, :-1], solved[:, -1]
-        full = np.column_stack([Z, columns[keep]])
-        k = Z.shape[1]
-        system = full.T @ A
-        system[k:, k:] += precision
-        return float(direction @ np.linalg.lstsq(system, full.T @ b, rcond=None)[0][k:])
-
-    whole = estimate(scored)
-    moves = [
-        abs(whole - estimate(scored & (design.lm_family_index != g)))
-        for g in range(len(design.lm_families))
-    ]
-    latent = np.einsum(
-        "k,cdkb,b->cd", contrast_direction(fit, contrast=contrast), fit.parameters["beta"], weights
-    )
-    worst = int(np.argmax(moves))
-    return design.lm_families[worst], float(moves[worst] / latent.std())
-
-
-def _latent_quality(
-    fit: Fit, mean: Mapping[str, NDArray[np.float64]], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Latent value without scale and intercept, shape (lm,), and free columns, (lm, free)."""
-    from bayesmeta.model.simulate import complete_matrix, linear_predictor
-
-    design = fit.design
-    eta = linear_predictor(mean, design=design, spec=fit.spec) @ weights
-    rest = eta - design.scale_basis @ (design.scale_basis.T @ eta)
-    X, _ = complete_matrix(mean, design=design)
-    return rest, (X - design.X_center.T @ weights) @ design.loading
+def _is_stable(
+    model: Linearised, moved: NDArray[np.float64], *, weights: NDArray[np.float64], sign: int
+) -> bool:
+    """Say whether every part of the data that could stand alone tells the same direction."""
+    without = model.without_each_family(sign * moved, weights=weights)
+    within = model.estimate(sign * moved, weights=weights, precision=model.precision_within)
+    bound = _NORMAL.inv_cdf(defaults.PROB_STABLE)
+    return bool((without.mean >= bound * without.sd).all() and within.mean >= bound * within.sd)

@@ -162,14 +162,17 @@ def query(
         raise QueryError(f"equivalence is {equivalence}. Allowed: percentage points from 0 up.")
     values = contrast_draws(fit, contrast=contrast, by=by).sel(target=target).values
     weights = target_weights(fit.design, by=by).sel(target=target).values
+    probability = estimate_probability(values > 0)
     return Answer(
         contrast=contrast,
         target=target,
-        probability=estimate_probability(values > 0),
+        probability=probability,
         effect=summarise(values, ci_prob=ci_prob),
         equivalence=equivalence,
         prob_equivalent=estimate_probability(np.abs(values) < equivalence),
-        evidence=build_evidence(fit, contrast=contrast, weights=weights),
+        evidence=build_evidence(
+            fit, contrast=contrast, weights=weights, probability=probability.estimate
+        ),
     )
 
 
@@ -204,4 +207,5 @@ def evidence(fit: Fit, decision: str, level: str | float, *, over: str | float) 
     """
     contrast = build_contrast(fit, decision=decision, level=level, reference=over)
     weights = target_weights(fit.design, by="overall").values[0]
-    return build_evidence(fit, contrast=contrast, weights=weights)
+    helps = float((contrast_draws(fit, contrast=contrast) > 0).mean())
+    return build_evidence(fit, contrast=contrast, weights=weights, probability=helps)

@@ -29,8 +29,11 @@ __all__ = [
     "check_by",
     "contrast_draws",
     "mean_score_at",
+    "mean_slope",
+    "set_part",
     "surface_change",
     "surface_swap",
+    "swap_rows",
     "target_weights",
 ]
 
@@ -54,6 +57,7 @@ def build_baseline(fit: Fit) -> Baseline:
     return Baseline(eta=eta, X=X, mix=mix)
 
 
+@lru_cache(maxsize=2)  # the contrasts of a decision share their reference
 def mean_score_at(fit: Fit, *, decision: str, value: str | float) -> NDArray[np.float64]:
     """Average the expected scores of all lms with one decision set to a value.
 
@@ -82,6 +86,14 @@ def _mean_points(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.floa
     return _POINTS * sign * expected_score(eta, design=design).mean(axis=-2)
 
 
+def mean_slope(fit: Fit, *, weights: NDArray[np.float64]) -> float:
+    """Points that a small latent effect of one is worth, averaged over lms and benchmarks."""
+    design, step = fit.design, 1e-3
+    eta = build_baseline(fit).eta.mean(axis=(0, 1))
+    high, low = (_mean_points(eta + side, design=design) for side in (step, -step))
+    return float(weights @ (high - low) / (2 * step))
+
+
 def _latent_change(
     fit: Fit, base: Baseline, decision: str, value: str | float
 ) -> NDArray[np.float64]:
@@ -91,7 +103,7 @@ def _latent_change(
     bend = _bend(fit, surface_change(design, decision=decision, value=value))
     if found.in_mix:
         assert base.mix is not None
-        return bend + _mix_change(fit, base.mix, _set_part(design, base.mix, decision, value))
+        return bend + _mix_change(fit, base.mix, set_part(design, base.mix, decision, value))
     columns = design.columns_of(decision)
     if found.kind == "categorical":
         target = np.array([design.terms[k].level == value for k in columns], float)
@@ -101,7 +113,7 @@ def _latent_change(
     return bend + (target - base.X[..., columns]) @ beta[..., columns, :]
 
 
-def _set_part(
+def set_part(
     design: Design, mix: NDArray[np.float64], decision: str, value: str | float
 ) -> NDArray[np.float64]:
     """Set one part of compositions (..., lm, domain) and scale the others in proportion."""
@@ -112,7 +124,7 @@ def _set_part(
     )  # fmt: skip
 
 
-def _swap(swap: Swap, design: Design, mix: NDArray[np.float64]) -> NDArray[np.float64]:
+def swap_rows(swap: Swap, design: Design, mix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Move points from one part of compositions (..., lm, domain) to another."""
     assert design.mix is not None
     return swap_parts(
@@ -133,7 +145,7 @@ def surface_change(
     if surface is None:
         return None
     if found.in_mix:
-        return surface.evaluate(mix=_set_part(design, surface.mix, decision, value)) - (
+        return surface.evaluate(mix=set_part(design, surface.mix, decision, value)) - (
             surface.evaluate()
         )
     if decision != "english_share":
@@ -150,7 +162,7 @@ def surface_swap(
     surface = design.surface
     if surface is None:
         return None
-    moved = _swap(swap, design, surface.mix[rows])
+    moved = swap_rows(swap, design, surface.mix[rows])
     return surface.evaluate(mix=moved, rows=rows) - surface.evaluate(rows=rows)
 
 
@@ -178,7 +190,7 @@ def _swap_gain(fit: Fit, swap: Swap) -> NDArray[np.float64]:
     assert base.mix is not None
     eta, mix = base.eta[..., rows, :], base.mix[..., rows, :]
     bend = _bend(fit, surface_swap(design, swap=swap, rows=rows))
-    changed = eta + bend + _mix_change(fit, mix, _swap(swap, design, mix))
+    changed = eta + bend + _mix_change(fit, mix, swap_rows(swap, design, mix))
     return _mean_points(changed, design=design) - _mean_points(eta, design=design)
 
 

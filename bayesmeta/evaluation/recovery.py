@@ -13,13 +13,22 @@ from bayesmeta import defaults
 from bayesmeta.data import Dataset
 from bayesmeta.data.schema import MIX_COLUMNS
 from bayesmeta.design import Design
-from bayesmeta.effects import contrast_draws, list_decisions
+from bayesmeta.effects import contrast_draws, effects, list_decisions
 from bayesmeta.effects.estimands import BY, default_contrasts
 from bayesmeta.inference.fit import Fit, wrap_draws
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model import ModelSpec, Parameters, build_design_for, simulate_scores
 
-__all__ = ["CELLS", "Cell", "Truth", "build_truth", "score_recovery"]
+__all__ = [
+    "CELLS",
+    "POWER_CELLS",
+    "VARIED",
+    "Cell",
+    "Truth",
+    "build_truth",
+    "score_recovery",
+    "score_verdicts",
+]
 
 FEW_FAMILIES = 10
 """Families of a cell with few: those with the most lms, a third of all."""
@@ -42,6 +51,9 @@ _MODERN = {"position_embedding": "rotary", "norm": "rmsnorm", "activation": "swi
 _CLASSIC = {"position_embedding": "learned", "norm": "layernorm", "activation": "gelu",
             "biases": "all"}  # fmt: skip
 
+VARIED = tuple(_MODERN)
+"""Decisions that siblings differ in, where they are `varied`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -58,7 +70,9 @@ class Cell:
         data do not disclose are hidden from it.
     decisions
         `recorded`; or `bundled`: newer families share one recipe of four decisions and older ones
-        another, but for one newer family for each decision, which alone tells it from the others.
+        another, but for one newer family for each decision, which alone tells it from the others;
+        or `varied`: every lm has the old or the new choice of each of the four, whatever its
+        siblings have.
     effects
         Size of the decisions' effects, chosen once: `typical` or `large`; or `drawn`: from the
         prior, anew for each set of scores.
@@ -95,6 +109,14 @@ CELLS = (
     *(Cell(heterogeneity=size, effects="large") for size in HETEROGENEITY),
     *(Cell(heterogeneity=size, effects="drawn") for size in HETEROGENEITY),
 )
+
+
+POWER_CELLS = tuple(
+    Cell(heterogeneity=heterogeneity, decisions="varied", effects=effects)
+    for heterogeneity in HETEROGENEITY
+    for effects in EFFECTS
+)
+"""Settings in which four decisions have real effects and vary inside families."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -166,6 +188,8 @@ def build_truth(dataset: Dataset, *, cell: Cell, seed: int = defaults.SEED) -> T
         data = _keep_families(data, n=FEW_FAMILIES)
     if cell.decisions == "bundled":
         data = replace(data, lms=_bundle(data))
+    if cell.decisions == "varied":
+        data = replace(data, lms=_vary(data.lms, rng=rng))
     full = replace(data, lms=_disclose(data.lms, rng=rng))
     spec = ModelSpec()
     design = build_design_for(full, spec=spec)
@@ -198,6 +222,16 @@ def _bundle(data: Dataset) -> pd.DataFrame:
     columns = {
         name: np.where(is_newer & (lms["lm_family"] != exception), modern, _CLASSIC[name])
         for (name, modern), exception in zip(_MODERN.items(), newest, strict=False)
+    }
+    return lms.assign(**columns)
+
+
+def _vary(lms: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
+    """Let every lm have the newer or the older choice, by a coin for each decision."""
+    coins = rng.random((len(VARIED), len(lms))) < 0.5
+    columns = {
+        name: np.where(coin, _MODERN[name], _CLASSIC[name])
+        for name, coin in zip(VARIED, coins, strict=True)
     }
     return lms.assign(**columns)
 
@@ -324,3 +358,31 @@ def score_recovery(
                 )
             )  # fmt: skip
     return pd.concat(rows, ignore_index=True)
+
+
+def score_verdicts(refitter: Refitter, truth: Truth, *, seed: int) -> pd.DataFrame:
+    """Fit scores drawn from a truth, and see what is said of decisions that vary inside families.
+
+    Parameters
+    ----------
+    refitter
+        The model under test, compiled for `truth.seen`.
+    truth
+        What scores are drawn from, with decisions that are `varied`.
+    seed
+        Seed of scores and sampler.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per contrast and target, as `Effects.table` gives them, with the `truth` in
+        percentage points.
+    """
+    scores, true_fit = truth.draw(seed)
+    fit = refitter.fit(seed=seed, scores=scores)
+    tables = []
+    for by in BY:
+        found = effects(fit, VARIED, by=by)
+        known = [contrast_draws(true_fit, contrast=c, by=by).values[0, 0] for c in found.contrasts]
+        tables.append(found.table().assign(truth=np.concatenate(known)))
+    return pd.concat(tables, ignore_index=True)

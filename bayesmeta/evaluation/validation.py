@@ -36,7 +36,8 @@ def load_validation(check: str) -> pd.DataFrame:
     check
         `calibration`: simulation-based calibration, a row per parameter. `coverage`: intervals
         where the truth is known, a row per setting. `placebo`: decisions dealt out at random, a row
-        per kind of target. `priors`: P(helps) of every contrast with other scales of the prior.
+        per kind of target. `power`: real effects of decisions that vary inside families, a row per
+        kind of target and least size in percentage points. `priors`: P(helps) of every contrast with other scales of the prior.
 
     Returns
     -------
@@ -147,15 +148,24 @@ def _summarise_coverage(path: Path) -> pd.DataFrame:
 
 
 def _summarise_placebo(path: Path) -> pd.DataFrame:
-    """Shares of contrasts that look certain, that are called identified, and that are both."""
+    """Shares of contrasts that look certain, and that are called identified."""
     record = pd.read_csv(path)
-    counts = ["beyond", "identified", "both"]
+    counts = ["beyond", "identified"]
     sums = record.groupby("by")[["n", *counts]].sum().loc[list(_TARGETS)]
     shares = 100 * sums[counts].div(sums["n"], axis=0)
-    shares["both_of_beyond"] = 100 * sums["both"] / sums["beyond"].clip(lower=1)
+    shares["identified_of_beyond"] = 100 * sums["identified"] / sums["beyond"].clip(lower=1)
     table = sums[["n"]].join(shares.round(2)).reset_index()
     table.insert(0, "deals", record["deal"].nunique())
     return table
+
+
+def _summarise_power(path: Path) -> pd.DataFrame:
+    """Shares of real effects inside families that are seen, by size of the effect."""
+    record = pd.read_csv(path)
+    counts = ["beyond", "identified", "wrong_sign"]
+    sums = record.groupby(["by", "at_least"])[["n", *counts]].sum()
+    shares = (100 * sums[counts].div(sums["n"], axis=0)).round(1)
+    return sums[["n"]].join(shares).loc[list(_TARGETS)].reset_index()
 
 
 def _summarise_priors(path: Path) -> pd.DataFrame:
@@ -172,5 +182,6 @@ _CHECKS: dict[str, tuple[str, Callable[[Path], pd.DataFrame]]] = {
     "calibration": (_RANKS, summarise_calibration),
     "coverage": ("coverage.csv", _summarise_coverage),
     "placebo": ("placebo.csv", _summarise_placebo),
+    "power": ("power.csv", _summarise_power),
     "priors": ("priors.csv", _summarise_priors),
 }

@@ -167,7 +167,7 @@ def test_figures_of_validation_are_drawn(tmp_path, kind):
     assert out.stat().st_size > 5_000
 
 
-@pytest.mark.parametrize("check", ["calibration", "coverage", "placebo", "priors"])
+@pytest.mark.parametrize("check", ["calibration", "coverage", "placebo", "power", "priors"])
 def test_validation_prints_the_record(check):
     rows = run_json("validation", check)
     assert len(rows) == len(load_validation(check))

@@ -9,12 +9,14 @@ import pytest
 import bayesmeta as bm
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError
-from bayesmeta.evaluation.recovery import CELLS
+from bayesmeta.evaluation.recovery import CELLS, POWER_CELLS
 from bayesmeta.evaluation.validation import read_ranks
 
 CALIBRATED = (87.0, 93.0)  # percent of 90 % intervals
 MOST_BEYOND = 10.0  # percent of contrasts of a placebo: with exact probabilities it were ten
-MOST_SEALED = 2.0  # percent of them that are called identified besides
+MOST_SEALED = 2.0  # percent of all, and even of those beyond, that are called identified
+SEEN = 80.0  # least percent of real effects inside families that are called identified
+SIZEABLE = 2.0  # percentage points: an effect that one would report
 HALVED = 59.0
 """Percent of 90 % intervals that would hold their truth if they were half as wide as they should
 be. Chosen effects are not drawn from the prior, and no posterior that shrinks holds them 90 % of
@@ -24,6 +26,7 @@ CHANCE = 0.01
 FEWEST = {
     "placebo.csv": ("deal", 40),
     "coverage.csv": ("cell", len(CELLS)),
+    "power.csv": ("cell", len(POWER_CELLS)),
     "priors.csv": ("prior", 11),
 }
 MONTE_CARLO = 0.08  # of a probability near one half, of two fits of a few hundred effective draws
@@ -36,7 +39,7 @@ def coverage():
 
 @pytest.mark.parametrize("name", FEWEST)
 def test_records_are_of_the_default_model_and_the_bundled_data(bundled, name):
-    # If not: the model has changed since; `make placebo coverage priors` records it anew.
+    # If not: the model has changed since; `make placebo power coverage priors` records it anew.
     record = pd.read_csv(bundled_folder() / name)
     column, least = FEWEST[name]
     assert set(record["spec_checksum"]) == {bm.ModelSpec().checksum[:12]}
@@ -87,7 +90,16 @@ def test_intervals_about_chosen_effects_are_not_wrong_by_a_factor_of_two(coverag
 def test_little_is_found_in_a_placebo():
     table = bm.load_validation("placebo")
     assert (table["beyond"] <= MOST_BEYOND).all()
-    assert (table["both"] <= MOST_SEALED).all()
+    assert (table["identified"] <= MOST_SEALED).all()
+    assert (table["identified_of_beyond"] <= MOST_SEALED).all()
+
+
+def test_real_effects_inside_families_are_seen():
+    record = bm.load_validation("power")
+    sizeable = record[record["at_least"] >= SIZEABLE]
+    for by, part in sizeable.groupby("by"):
+        assert np.average(part["identified"], weights=part["n"]) >= SEEN, by
+        assert np.average(part["wrong_sign"], weights=part["n"]) <= MOST_SEALED, by
 
 
 def test_probabilities_under_the_default_prior_are_those_of_the_shipped_posterior():
@@ -105,5 +117,5 @@ def test_unknown_checks_are_refused():
 
 def test_document_names_every_check():
     text = (bundled_folder().parent / "VALIDATION.md").read_text(encoding="utf-8")
-    for name in ("calibration", "coverage", "placebo", "priors"):
+    for name in ("calibration", "coverage", "placebo", "power", "priors"):
         assert re.search(rf"^\$ bayesmeta validation {name}$", text, re.MULTILINE)

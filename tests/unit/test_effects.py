@@ -534,18 +534,25 @@ def test_most_influential_family_is_one_of_the_data(fake_bundled_fit):
 
 
 def test_family_that_sets_an_effect_alone_is_the_most_influential(small, build_fake_fit):
-    fit = build_fake_fit(small)
-    design = fit.design
-    # All latent skill beyond scale comes from `bee`: without it nothing speaks of rotary.
-    u = np.where(np.array(design.lm_families) == "bee", 5.0, 0.0)
-    zero = dict.fromkeys(("beta", "w", "v", "curve"), 0.0)
-    fit = build_fake_fit(small, override={**zero, "u": u, "tau_family": 1.0, "rho_family": 0.9})
-    fit = build_fake_fit(
-        small,
-        override={**zero, "u": u, "tau_family": 1.0, "rho_family": 0.9, "beta": jitter(fit)},
-    )
+    lms = small.lms.set_index("lm")
+    rows = small.scores["lm"].map(lms["lm_family"])
+    means = small.scores.groupby("benchmark")["score"].transform("mean")
+    better = np.where(small.scores["benchmark"].map(higher(small)), 0.2, -0.2)
+    # No lm differs from the others but those of `bee`: without it nothing speaks of rotary.
+    scores = means + better * (rows == "bee")
+    fit = build_fake_fit(small.with_scores(scores.to_numpy()), override=CALM)
     card = evidence(fit, "position_embedding", "rotary", over="learned")
     assert card.most_influential_family == "bee"
+    assert abs(card.without_it["estimate"]) < 0.3  # of 20 points
+
+
+CALM = {**dict.fromkeys(("alpha", "kappa", "curve", "u", "w", "v", "beta"), 0.0), "tau_family": 0.2}
+"""A posterior at which nothing is expected of any lm."""
+
+
+def higher(dataset):
+    """Whether a higher score is better, by benchmark."""
+    return dataset.benchmarks.set_index("benchmark")["direction"] == "higher"
 
 
 def jitter(fit, size=0.01, seed=1):
@@ -588,11 +595,61 @@ def prior_fit(small, build_fake_fit, request):
     )
 
 
-def test_strong_evidence_within_families_is_identified(certain_fit):
-    card = evidence(certain_fit, "attention", "gqa", over="mha")
+@pytest.fixture(scope="module")
+def build_gqa_fit(bundled, build_fake_fit):
+    """Build a posterior that is certain that gqa helps, from scores that some gqa lms gained in."""
+
+    def build(gains):
+        lms = bundled.lms.set_index("lm")
+        gains = (lms["attention"] == "gqa") & gains(lms)
+        sign = np.where(bundled.scores["benchmark"].map(higher(bundled)), 1, -1)
+        means = bundled.scores.groupby("benchmark")["score"].transform("mean")
+        scores = means + 0.1 * sign * bundled.scores["lm"].map(gains)
+        data = bundled.with_scores(scores.to_numpy(float))
+        blank = build_fake_fit(data, spec=ModelSpec(), draws=20)
+        helps = np.array([term.level == "gqa" for term in blank.design.terms], float)
+        effect = blank.design.loading @ blank.design.loading.T @ helps
+        beta = 0.4 * effect[:, None] + jitter(blank)
+        override = {**CALM, "surface": 0.0, "beta": beta, "tau_beta": 0.2, "sigma": 0.05}
+        return build_fake_fit(data, spec=ModelSpec(), draws=20, override=override)
+
+    return build
+
+
+def test_effect_that_siblings_and_all_families_show_is_identified(build_gqa_fit):
+    card = evidence(build_gqa_fit(lambda _: True), "attention", "gqa", over="mha")
     assert card.within_family_share >= defaults.WITHIN_SHARE_IDENTIFIED
     assert min(card.lm_families.values()) >= defaults.FAMILIES_IDENTIFIED
+    assert card.within_families["prob_helps"] > defaults.PROB_STABLE
     assert card.verdict == "identified"
+
+
+def test_effect_that_siblings_do_not_show_is_not_identified(build_gqa_fit):
+    """Only families all of whose lms have gqa gained: their own quality may be the reason."""
+
+    def alone(lms):
+        return (lms["attention"] == "gqa").groupby(lms["lm_family"]).transform("all")
+
+    card = evidence(build_gqa_fit(alone), "attention", "gqa", over="mha")
+    assert card.within_families["prob_helps"] < defaults.PROB_STABLE
+    assert card.verdict == "weakly identified"
+
+
+def test_effect_that_one_family_shows_is_not_identified(build_gqa_fit):
+    def one(lms):
+        return lms["lm_family"] == "llama-2"
+
+    card = evidence(build_gqa_fit(one), "attention", "gqa", over="mha")
+    assert card.most_influential_family == "llama-2"
+    assert card.without_it["prob_helps"] < defaults.PROB_STABLE
+    assert card.verdict == "weakly identified"
+
+
+def test_direction_that_is_not_told_is_not_identified(certain_fit):
+    """However little of the prior variance is left."""
+    card = evidence(certain_fit, "attention", "gqa", over="mha")
+    assert card.contraction > defaults.CONTRACTION_IDENTIFIED
+    assert card.verdict == "weakly identified"
 
 
 @pytest.mark.parametrize(

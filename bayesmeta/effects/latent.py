@@ -1,0 +1,142 @@
+"""What a contrast or a swap changes on the latent scale, averaged over the lms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmeta.design import DECISIONS, MIX_UNIT, Design, standardise
+from bayesmeta.effects.estimands import Contrast
+from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
+from bayesmeta.effects.scores import set_part, surface_change, surface_swap, swap_rows
+from bayesmeta.inference.fit import Fit
+
+__all__ = ["LatentChange", "change_of"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatentChange:
+    """How far a contrast moves every coefficient of a decision.
+
+    Parameters
+    ----------
+    term, basis, function
+        Changes of the columns of the matrix, of the functions of the code share, and of those of
+        the surface, each of the shape that its name in the design's coordinates has.
+    """
+
+    term: NDArray[np.float64]
+    basis: NDArray[np.float64]
+    function: NDArray[np.float64]
+
+    def coefficients(self, design: Design) -> NDArray[np.float64]:
+        """Change of every free coefficient, in the order of `Linearised.columns`."""
+        return np.concatenate([design.loading.T @ self.term, self.basis, self.function])
+
+    def draws(self, fit: Fit, *, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Latent effect in every draw, averaged over benchmarks, shape (chain, draw)."""
+        drawn, task = fit.parameters, fit.design.task_family_index
+        total = np.einsum("k,cdkb,b->cd", self.term, drawn["beta"], weights)
+        if self.basis.any():
+            total += np.einsum("k,cdkb,b->cd", self.basis, drawn["curve"][..., task], weights)
+        if self.function.any():
+            total += np.einsum("k,cdkb,b->cd", self.function, drawn["surface"], weights)
+        return total
+
+
+def change_of(fit: Fit, *, contrast: Asked) -> LatentChange:
+    """Say what a contrast changes, averaged over the lms that it is averaged over.
+
+    Undisclosed shares stand at their typical values.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    contrast
+        What is compared with what, or swapped.
+
+    Returns
+    -------
+    LatentChange
+        Zero where the contrast changes nothing.
+    """
+    return LatentChange(
+        term=_term_change(fit.design, contrast),
+        basis=_basis_change(fit, contrast),
+        function=_function_change(fit, contrast),
+    )
+
+
+def _term_change(design: Design, contrast: Asked) -> NDArray[np.float64]:
+    change = np.zeros(len(design.terms))
+    if isinstance(contrast, Swap):
+        change[design.mix_columns] = _swapped_parts(design, contrast)
+        return change
+    decision = DECISIONS[contrast.decision]
+    if decision.in_mix:
+        change[design.mix_columns] = _shifted_parts(design, contrast)
+        return change
+    for k in design.columns_of(contrast.decision):
+        term, sides = design.terms[k], (contrast.level, contrast.reference)
+        if decision.kind == "categorical":
+            high, low = (float(term.level == side) for side in sides)
+        else:
+            high, low = (standardise(float(x), term=term, kind=decision.kind) for x in sides)
+        change[k] = high - low
+    return change
+
+
+def _swapped_parts(design: Design, swap: Swap) -> NDArray[np.float64]:
+    """Change of the parts of the mix by a swap, in units of the matrix, shape (domain,)."""
+    assert design.mix is not None
+    part = np.array(design.mix.domains)
+    sign = (part == swap.decision).astype(float) - (part == swap.donor)
+    return sign * swap.points / 100 / MIX_UNIT
+
+
+def _shifted_parts(design: Design, contrast: Contrast) -> NDArray[np.float64]:
+    """Change of the parts of a typical mix when one grows and the others give in proportion."""
+    assert design.mix is not None
+    others = np.exp(design.mix.log_mean)
+    part = design.mix.domains.index(contrast.decision)
+    others[part] = 0
+    unit = -others / others.sum()
+    unit[part] = 1
+    return unit * (float(contrast.level) - float(contrast.reference)) / 100 / MIX_UNIT
+
+
+def _basis_change(fit: Fit, contrast: Asked) -> NDArray[np.float64]:
+    design = fit.design
+    basis, mix = design.code_basis, design.mix
+    if basis is None or mix is None or not _changes_mix(contrast):
+        return np.zeros(design.basis_center.shape[1])
+    typical = mix.at_typical().known
+    if isinstance(contrast, Swap):
+        before = typical[can_give(fit, swap=contrast)]
+        after = swap_rows(contrast, design, before)
+    else:
+        after, before = (
+            set_part(design, typical, contrast.decision, value)
+            for value in (contrast.level, contrast.reference)
+        )
+    high, low = (basis.evaluate(mix.code_of(parts)) for parts in (after, before))
+    return (high - low).mean(axis=0)
+
+
+def _function_change(fit: Fit, contrast: Asked) -> NDArray[np.float64]:
+    nothing = np.zeros(fit.design.surface_center.shape[1])
+    if isinstance(contrast, Swap):
+        change = surface_swap(fit.design, swap=contrast, rows=can_give(fit, swap=contrast))
+        return nothing if change is None else change.mean(axis=0)
+    high, low = (
+        surface_change(fit.design, decision=contrast.decision, value=value)
+        for value in (contrast.level, contrast.reference)
+    )
+    return nothing if high is None or low is None else (high - low).mean(axis=0)
+
+
+def _changes_mix(contrast: Asked) -> bool:
+    return isinstance(contrast, Swap) or DECISIONS[contrast.decision].in_mix

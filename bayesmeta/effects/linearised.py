@@ -1,0 +1,323 @@
+"""The model as a Gaussian regression about its posterior means: what a part of the data says.
+
+Given its variances, and with every link replaced by its tangent at the posterior mean, the model is
+a Gaussian regression (the working responses of iteratively reweighted least squares: Green 1984,
+https://doi.org/10.1111/j.2517-6161.1984.tb01288.x). What an effect would be without one family, or
+from differences between siblings alone, is then a matter of linear algebra instead of a refit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmeta.design import Design
+from bayesmeta.inference.fit import Fit
+from bayesmeta.model import ModelSpec, Parameters
+from bayesmeta.model.law import law_skill
+from bayesmeta.model.simulate import complete_matrix, linear_predictor, score_distribution
+
+__all__ = ["Estimate", "Linearised", "linearise"]
+
+FLAT = 1e4
+"""Variance of what nothing is supposed about: a standard deviation of a hundred logits."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """Latent effects and their standard deviations.
+
+    Parameters
+    ----------
+    mean, sd
+        On the latent scale, both of the same shape.
+    """
+
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Linearised:
+    """A Gaussian regression that stands for a fit.
+
+    An effect is asked for by its `change`, how far it moves every coefficient of a decision, shape
+    (coefficient,), and by `weights` of the benchmarks, shape (benchmark,), which sum to one.
+
+    Parameters
+    ----------
+    response
+        Latent values that the scores stand for, shape (obs,).
+    columns
+        Columns of the decisions' coefficients, shape (obs, coefficient).
+    variance
+        Prior variance of every coefficient: what all benchmarks share, deviations of task families
+        and of benchmarks, shape (3, coefficient).
+    covariance
+        Prior covariance of the responses, with their noise, shape (obs, obs).
+    lm, family, benchmark
+        What every score belongs to, each of shape (obs,).
+    task
+        Task family of every benchmark, shape (benchmark,).
+    n_families
+        Number of lm families.
+    """
+
+    response: NDArray[np.float64]
+    columns: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    lm: NDArray[np.int64]
+    family: NDArray[np.int64]
+    benchmark: NDArray[np.int64]
+    task: NDArray[np.int64]
+    n_families: int
+
+    @cached_property
+    def precision(self) -> NDArray[np.float64]:
+        """Inverse of the covariance of the responses, shape (obs, obs)."""
+        return np.linalg.inv(self.covariance)
+
+    @cached_property
+    def precision_within(self) -> NDArray[np.float64]:
+        """The same if nothing were known of the mean of any family, shape (obs, obs)."""
+        family = self.family[:, None] == self.family
+        return np.linalg.inv(self.covariance + FLAT * (family & self._same_benchmark))
+
+    @cached_property
+    def precision_between(self) -> NDArray[np.float64]:
+        """The same if nothing were known of differences between siblings, shape (obs, obs)."""
+        index = self.family * len(self.task) + self.benchmark
+        group = (index[:, None] == index).astype(float)
+        centring = np.eye(len(index)) - group / group.sum(axis=1)
+        return np.linalg.inv(self.covariance + FLAT * centring)
+
+    @cached_property
+    def _blocks(self) -> list[tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
+        """Scores of every family, and the inverse of their block of the precision."""
+        found = []
+        for k in np.unique(self.family):
+            rows = np.flatnonzero(self.family == k)
+            found.append((int(k), rows, np.linalg.inv(self.precision[np.ix_(rows, rows)])))
+        return found
+
+    @property
+    def _same_benchmark(self) -> NDArray[np.bool_]:
+        return self.benchmark[:, None] == self.benchmark
+
+    def prior_variance(self, change: NDArray[np.float64], *, weights: NDArray[np.float64]) -> float:
+        """Prior variance of an effect, its scales as learned."""
+        by_task = np.bincount(self.task, weights=weights)
+        averaged = np.array([1.0, np.square(by_task).sum(), np.square(weights).sum()])
+        return float(averaged @ self.variance @ np.square(change))
+
+    def estimate(
+        self,
+        change: NDArray[np.float64],
+        *,
+        weights: NDArray[np.float64],
+        precision: NDArray[np.float64] | None = None,
+    ) -> Estimate:
+        """Estimate an effect from all data, or under another `precision` of the responses."""
+        covariance = self._with_responses(change, weights=weights)
+        gain = covariance @ (self.precision if precision is None else precision)
+        variance = self.prior_variance(change, weights=weights) - gain @ covariance
+        return Estimate(np.array(gain @ self.response), sd=np.sqrt(max(float(variance), 0.0)))
+
+    def without_each_family(
+        self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
+    ) -> Estimate:
+        """Estimate an effect without each lm family in turn, shape (lm_family,)."""
+        covariance = self._with_responses(change, weights=weights)
+        gain, explained = covariance @ self.precision, self.precision @ self.response
+        mean = np.full(self.n_families, gain @ self.response)
+        variance = np.full(
+            self.n_families, self.prior_variance(change, weights=weights) - gain @ covariance
+        )
+        for k, rows, inverse in self._blocks:
+            lost = gain[rows] @ inverse
+            mean[k] -= lost @ explained[rows]
+            variance[k] += lost @ gain[rows]
+        return Estimate(mean, sd=np.sqrt(np.maximum(variance, 0)))
+
+    def pulls(
+        self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """How strongly every lm pulls on an effect: length of the weights of its scores; (lm,)."""
+        gain = self._with_responses(change, weights=weights) @ self.precision
+        return np.sqrt(np.bincount(self.lm, weights=gain**2))
+
+    def _with_responses(
+        self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Prior covariance of an effect with every response, shape (obs,)."""
+        by_task = np.bincount(self.task, weights=weights)[self.task]
+        shared, of_task, own = (self.columns @ (variance * change) for variance in self.variance)
+        b = self.benchmark
+        return shared + of_task * by_task[b] + own * weights[b]
+
+
+@lru_cache(maxsize=2)
+def linearise(fit: Fit) -> Linearised:
+    """Replace a fit's model by the Gaussian regression at its posterior means.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+
+    Returns
+    -------
+    Linearised
+        Without uncertainty of scales, undisclosed facts and the exponents of a scaling law.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> linearise(bm.load_reference_fit()).response.shape
+    (1105,)
+    """
+    design, spec = fit.design, fit.spec
+    mean = {name: draws.mean(axis=(0, 1)) for name, draws in fit.parameters.items()}
+    i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
+    response, noise = _working_responses(mean, design=design, spec=spec)
+    columns, variance = _decision_columns(mean, fit=fit)
+    nuisance, nuisance_variance = _nuisance_columns(mean, design=design, spec=spec)
+    everything = np.column_stack([columns, nuisance])
+    shared, of_task, own = (
+        (everything * row) @ everything.T for row in np.hstack([variance, nuisance_variance])
+    )
+    task = design.task_family_index[b]
+    own += spec.priors.alpha_sd**2
+    covariance = shared + of_task * (task[:, None] == task) + own * (b[:, None] == b)
+    covariance += _family_covariance(mean, design=design, spec=spec)
+    return Linearised(
+        response=response,
+        columns=columns,
+        variance=variance,
+        covariance=covariance + np.diag(noise),
+        lm=i,
+        family=design.lm_family_index[i],
+        benchmark=b,
+        task=design.task_family_index,
+        n_families=len(design.lm_families),
+    )
+
+
+def _working_responses(
+    mean: Parameters, *, design: Design, spec: ModelSpec
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Latent values that the scores stand for, and the variance of their noise; both (obs,)."""
+    outcomes = design.outcomes
+    b = outcomes.benchmark_index
+    eta = linear_predictor(mean, design=design, spec=spec)[outcomes.lm_index, b]
+    mu, sd = score_distribution(mean, design=design, spec=spec)
+    p = 1 / (1 + np.exp(-eta))
+    slope = np.where(
+        outcomes.is_logistic[b], (1 - outcomes.floor[b]) * p * (1 - p), outcomes.spread[b]
+    )
+    residual, noise = (outcomes.y - mu) / slope, np.square(sd / slope)
+    if spec.likelihood != "normal":
+        nu = 1 + mean["nu_beyond_one"]
+        noise = noise * (nu + residual**2 / noise) / (nu + 1)
+    return eta + residual, noise
+
+
+def _decision_columns(
+    mean: Parameters, *, fit: Fit
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Columns (obs, coefficient) of what an effect may change, and prior variances.
+
+    In order: the free coefficients of the decisions, the functions of the code share, and those
+    of the surface.
+    """
+    design, spec = fit.design, fit.spec
+    i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
+    X, mix = complete_matrix(mean, design=design)
+    columns = [(X[i] - design.X_center[b]) @ design.loading]
+    variance = [_free_variance(fit)]
+    if design.code_basis is not None and design.mix is not None:
+        functions = design.code_basis.evaluate(design.mix.code_of(mix))
+        columns.append(functions[i] - design.basis_center[b])
+        variance.append(_curve_variance(fit, n=functions.shape[1]))
+    if design.surface is not None:
+        functions = design.surface.evaluate()
+        columns.append(functions[i] - design.surface_center[b])
+        learned = np.square(fit.parameters["tau_surface"]).mean(axis=(0, 1))
+        variance.append(np.tile(learned[:, None], functions.shape[1]))
+    return np.hstack(columns), np.hstack(variance)
+
+
+def _free_variance(fit: Fit) -> NDArray[np.float64]:
+    """Prior variance of the free coefficients: shared, of task families, own; shape (3, free).
+
+    A learned scale is taken from the posterior: what a contrast gains from a scale that other
+    levels made small is shrinkage, not evidence. Without pooling the scale is fixed.
+    """
+    design, priors = fit.design, fit.spec.priors
+    n = len(design.free_decision)
+    if not n:
+        return np.empty((3, 0))
+    if fit.spec.pooling == "none":
+        return np.outer([0.0, 0.0, priors.beta_sd**2], np.ones(n))
+    squared_scale = np.square(fit.parameters["tau_beta"]).mean(axis=(0, 1))[design.free_decision]
+    ratio = 0.0 if fit.spec.pooling == "complete" else priors.beta_ratio
+    return np.outer([1.0, ratio**2, ratio**2], squared_scale)
+
+
+def _curve_variance(fit: Fit, *, n: int) -> NDArray[np.float64]:
+    """Prior variance of the weights of a code curve, shape (3, basis)."""
+    if fit.spec.pooling == "none":
+        return np.outer([0.0, fit.spec.priors.curve_sd**2, 0.0], np.ones(n))
+    names = ("tau_curve_shared", "tau_curve")
+    levels = [float(np.square(fit.parameters.get(name, np.zeros(1))).mean()) for name in names]
+    return np.outer([*levels, 0.0], np.ones(n))
+
+
+def _nuisance_columns(
+    mean: Parameters, *, design: Design, spec: ModelSpec
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Columns (obs, k) of scale and of families' mean scale, and prior variances, (3, k)."""
+    priors = spec.priors
+    i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
+    columns, variance = [np.empty((len(i), 0))], [np.empty((3, 0))]
+    if design.scale_terms:
+        columns.append(design.scale[i] - design.scale_center[b])
+        shared = [
+            priors.released_sd if term == "released" else priors.law_slope_sd
+            for term in design.scale_terms
+        ]
+        variance.append(np.square([shared, mean["tau_kappa_task"], mean["tau_kappa"]]))
+    if spec.scaling == "chinchilla" and design.log_scale is not None:
+        names = ("law_size_exponent", "law_data_exponent", "law_size_fraction")
+        at = {name.removeprefix("law_"): mean[name] for name in names}
+        skill = law_skill(design.log_scale, **at)
+        center = skill @ design.outcomes.information(n_lms=len(design.lms))
+        columns.append((skill[i] - center[b])[:, None])
+        scales = priors.law_slope_sd, mean["tau_kappa_law_task"], mean["tau_kappa_law"]
+        variance.append(np.square([scales]).T)
+    if spec.family_effects == "within-between" and design.between_terms:
+        columns.append(design.between[i])
+        levels = priors.between_sd**2 * np.array([1.0, 0.0, priors.beta_ratio**2])
+        variance.append(np.outer(levels, np.ones(len(design.between_terms))))
+    return np.hstack(columns), np.hstack(variance)
+
+
+def _family_covariance(mean: Parameters, *, design: Design, spec: ModelSpec) -> NDArray[np.float64]:
+    """Prior covariance that family and lm effects give the responses, shape (obs, obs)."""
+    i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
+    basis = design.scale_basis
+    basis = basis if spec.family_effects == "orthogonal" else basis[:, :1]
+    projection = np.eye(len(design.lms)) - basis @ basis.T
+    sigma = mean["sigma"][b]
+    covariance = mean["rho_lm"] * np.outer(sigma, sigma) * projection[np.ix_(i, i)]
+    if spec.family_effects == "none":
+        return covariance
+    family, task = design.lm_family_index, design.task_family_index[b]
+    same = projection @ (family[:, None] == family) @ projection
+    tau, rho = mean["tau_family"][b], mean["rho_family"]
+    shared = rho + (1 - rho) * (task[:, None] == task)
+    return covariance + np.outer(tau, tau) * shared * same[np.ix_(i, i)]

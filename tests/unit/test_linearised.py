@@ -1,0 +1,208 @@
+"""The model as a Gaussian regression: against draws from its prior, brute force and a posterior."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import bayesmeta as bm
+from bayesmeta import ModelSpec
+from bayesmeta.effects import list_decisions
+from bayesmeta.effects.estimands import build_contrast, default_contrasts
+from bayesmeta.effects.latent import change_of
+from bayesmeta.effects.linearised import linearise
+from bayesmeta.effects.scores import target_weights
+from bayesmeta.inference.fit import wrap_draws
+from bayesmeta.model.simulate import linear_predictor
+
+N_DRAWS = 4000
+
+SPECS = {
+    "default": ModelSpec(),
+    "curve, no surface": ModelSpec(interactions="none", code_curve="smooth"),
+    "within-between": ModelSpec(family_effects="within-between", scaling="chinchilla"),
+    "no families, complete": ModelSpec(family_effects="none", pooling="complete"),
+    "independent benchmarks": ModelSpec(pooling="none", family_effects="random"),
+}
+
+
+def deviations(rng, lead, levels, task, n_benchmarks):
+    """Draws (draw, k, benchmark) of a shared part, and of task families' and benchmarks' own."""
+    shared, of_task, own = (np.sqrt(np.asarray(v))[None, :, None] for v in levels)
+    n_tasks = task.max() + 1
+    return (
+        shared * rng.normal(size=(*lead, 1))
+        + of_task * rng.normal(size=(*lead, n_tasks))[..., task]
+        + own * rng.normal(size=(*lead, n_benchmarks))
+    )
+
+
+def draw_from_prior(fit, rng):
+    """Coefficients, families and lms drawn anew, all variances at their posterior means."""
+    design, spec = fit.design, fit.spec
+    mean = {name: values.mean((0, 1)) for name, values in fit.parameters.items()}
+    drawn = {name: np.broadcast_to(v, (N_DRAWS, *v.shape)) for name, v in mean.items()}
+    task, n = design.task_family_index, len(design.benchmarks)
+    priors = spec.priors
+    drawn["alpha"] = priors.alpha_sd * rng.normal(size=(N_DRAWS, n))
+    for name in ("u", "w", "v"):
+        if name in mean:
+            drawn[name] = rng.normal(size=(N_DRAWS, *mean[name].shape))
+    squared = {k: np.square(fit.parameters[k]).mean((0, 1)) for k in mean if k.startswith("tau_")}
+    n_free, own = design.loading.shape[1], np.ones(design.loading.shape[1])
+    if spec.pooling == "none":
+        levels = (0 * own, 0 * own, priors.beta_sd**2 * own)
+    else:
+        ratio = 0.0 if spec.pooling == "complete" else priors.beta_ratio
+        tau = squared["tau_beta"][design.free_decision]
+        levels = (tau, ratio**2 * tau, ratio**2 * tau)
+    drawn["beta"] = design.loading @ deviations(rng, (N_DRAWS, n_free), levels, task, n)
+    if "surface" in mean:
+        k = mean["surface"].shape[0]
+        levels = squared["tau_surface"][:, None] * np.ones(k)
+        drawn["surface"] = deviations(rng, (N_DRAWS, k), levels, task, n)
+    if "curve" in mean:
+        k, n_tasks = mean["curve"].shape
+        shared = np.sqrt(squared["tau_curve_shared"]) * rng.normal(size=(N_DRAWS, k, 1))
+        drawn["curve"] = shared + np.sqrt(squared["tau_curve"]) * rng.normal(
+            size=(N_DRAWS, k, n_tasks)
+        )
+    if "kappa" in mean:
+        shared = [
+            priors.released_sd if term == "released" else priors.law_slope_sd
+            for term in design.scale_terms
+        ]
+        levels = np.square([shared, mean["tau_kappa_task"], mean["tau_kappa"]])
+        kappa = deviations(rng, (N_DRAWS, len(shared)), levels, task, n)
+        drawn["kappa"] = np.swapaxes(kappa, -1, -2)
+    if "kappa_law" in mean:
+        scales = priors.law_slope_sd, mean["tau_kappa_law_task"], mean["tau_kappa_law"]
+        levels = np.square(scales)[:, None]
+        drawn["kappa_law"] = deviations(rng, (N_DRAWS, 1), levels, task, n)[:, 0]
+    if "kappa_between" in mean:
+        k = len(design.between_terms)
+        levels = priors.between_sd**2 * np.outer([1, 0, priors.beta_ratio**2], np.ones(k))
+        drawn["kappa_between"] = np.swapaxes(deviations(rng, (N_DRAWS, k), levels, task, n), -1, -2)
+    return drawn
+
+
+@pytest.fixture(scope="module", params=list(SPECS), ids=list(SPECS))
+def built(request, small, build_fake_fit):
+    fit = build_fake_fit(small, spec=SPECS[request.param])
+    return fit, linearise(fit), draw_from_prior(fit, np.random.default_rng(3))
+
+
+def test_covariance_is_that_of_draws_from_the_prior(built):
+    fit, model, drawn = built
+    outcomes = fit.design.outcomes
+    eta = linear_predictor(drawn, design=fit.design, spec=fit.spec)
+    responses = eta[:, outcomes.lm_index, outcomes.benchmark_index]
+    noise = np.diag(model.covariance) - responses.var(0)
+    prior = model.covariance - np.diag(np.diag(model.covariance))
+    sd = responses.std(0)
+    found = np.cov(responses.T)
+    difference = (found - prior)[~np.eye(len(sd), dtype=bool)] / np.outer(sd, sd)[
+        ~np.eye(len(sd), dtype=bool)
+    ]
+    assert np.abs(difference).max() < 5.5 / np.sqrt(N_DRAWS)  # of some thousand correlations
+    assert (noise > -0.1 * sd**2).all()
+
+
+@pytest.mark.parametrize("decision, a, b", [("attention", "gqa", "mha"), ("code_share", 20, 10)])
+def test_effect_goes_with_the_responses_as_in_draws_from_the_prior(built, decision, a, b):
+    fit, model, drawn = built
+    contrast = build_contrast(fit, decision=decision, level=a, reference=b)
+    change, outcomes = change_of(fit, contrast=contrast), fit.design.outcomes
+    moved = change.coefficients(fit.design)
+    eta = linear_predictor(drawn, design=fit.design, spec=fit.spec)
+    responses = eta[:, outcomes.lm_index, outcomes.benchmark_index]
+    prior_fit = wrap_draws(
+        {name: values[None] for name, values in drawn.items()},
+        spec=fit.spec, dataset=fit.dataset, source="prior",
+    )  # fmt: skip
+    for by in ("overall", "task_family", "benchmark"):
+        weights = target_weights(fit.design, by=by).values[-1]
+        effect = change.draws(prior_fit, weights=weights)[0]
+        variance = model.prior_variance(moved, weights=weights)
+        assert variance == pytest.approx(effect.var(), rel=6 * np.sqrt(2 / N_DRAWS))
+        found = (effect - effect.mean()) @ (responses - responses.mean(0)) / N_DRAWS
+        scale = effect.std() * responses.std(0)
+        wanted = model._with_responses(moved, weights=weights)
+        assert np.abs((found - wanted) / scale).max() < 5 / np.sqrt(N_DRAWS)
+
+
+def some_change(fit):
+    contrast = build_contrast(fit, decision="attention", level="gqa", reference="mha")
+    moved = change_of(fit, contrast=contrast).coefficients(fit.design)
+    return moved, target_weights(fit.design, by="overall").values[0]
+
+
+def keep(model, rows):
+    """The regression of some of the scores."""
+    return dataclasses.replace(
+        model, response=model.response[rows], columns=model.columns[rows],
+        covariance=model.covariance[np.ix_(rows, rows)], lm=model.lm[rows],
+        family=model.family[rows], benchmark=model.benchmark[rows],
+    )  # fmt: skip
+
+
+def test_without_a_family_is_the_regression_of_the_other_scores(built):
+    fit, model, _ = built
+    moved, weights = some_change(fit)
+    found = model.without_each_family(moved, weights=weights)
+    for k in np.unique(model.family):
+        wanted = keep(model, model.family != k).estimate(moved, weights=weights)
+        assert found.mean[k] == pytest.approx(float(wanted.mean), abs=1e-8)
+        assert found.sd[k] == pytest.approx(float(wanted.sd), rel=1e-6)
+
+
+def test_siblings_alone_do_not_see_what_families_have_in_common(built):
+    fit, model, _ = built
+    moved, weights = some_change(fit)
+    shift = np.random.default_rng(1).normal(size=model.n_families)[model.family]
+    shifted = dataclasses.replace(model, response=model.response + shift)
+    estimates = [
+        float(m.estimate(moved, weights=weights, precision=m.precision_within).mean)
+        for m in (model, shifted)
+    ]
+    everything = [float(m.estimate(moved, weights=weights).mean) for m in (model, shifted)]
+    assert abs(estimates[1] - estimates[0]) < 0.01 * abs(everything[1] - everything[0])
+
+
+def test_means_of_families_do_not_see_differences_between_siblings(built):
+    fit, model, _ = built
+    moved, weights = some_change(fit)
+    index = model.family * len(model.task) + model.benchmark
+    noise = np.random.default_rng(2).normal(size=len(index))
+    means = np.bincount(index, weights=noise) / np.maximum(np.bincount(index), 1)
+    shifted = dataclasses.replace(model, response=model.response + noise - means[index])
+    between = [
+        float(m.estimate(moved, weights=weights, precision=m.precision_between).mean)
+        for m in (model, shifted)
+    ]
+    assert between[1] == pytest.approx(between[0], abs=2e-2)
+
+
+def test_it_says_what_the_posterior_says():
+    """On the shipped posterior; what is left out is the uncertainty of scales."""
+    fit = bm.load_reference_fit()
+    model = linearise(fit)
+    for by in ("overall", "task_family"):
+        for weights in target_weights(fit.design, by=by).values:
+            for name in list_decisions(fit):
+                for contrast in default_contrasts(fit, decision=name):
+                    change = change_of(fit, contrast=contrast)
+                    draws = change.draws(fit, weights=weights)
+                    moved = change.coefficients(fit.design)
+                    found = model.estimate(moved, weights=weights)
+                    label = f"{contrast.label} {by}"
+                    assert abs(float(found.mean) - draws.mean()) < 0.5 * draws.std(), label
+                    assert 0.65 < float(found.sd) / draws.std() < 1.25, label
+
+
+def test_pulls_are_of_lms_that_have_scores():
+    fit = bm.load_reference_fit()
+    moved, weights = some_change(fit)
+    pulls = linearise(fit).pulls(moved, weights=weights)
+    scored = np.isin(np.arange(len(pulls)), fit.design.outcomes.lm_index)
+    assert (pulls[scored] > 0).all()
