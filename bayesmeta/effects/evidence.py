@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.effects.latent import change_of
-from bayesmeta.effects.linearised import Linearised, linearise
+from bayesmeta.effects.linearised import Linearised, linearise, prob_above_zero
 from bayesmeta.effects.mix_swaps import Asked
 from bayesmeta.effects.scores import mean_slope
 from bayesmeta.effects.support import count_support, is_extrapolation, measure_bundles
@@ -183,12 +183,8 @@ def _describe(mean: float, sd: float) -> dict[str, float]:
         "estimate": mean,
         "lower": mean - half,
         "upper": mean + half,
-        "prob_helps": _prob_above_zero(mean, sd),
+        "prob_helps": prob_above_zero(mean, sd),
     }
-
-
-def _prob_above_zero(mean: float, sd: float) -> float:
-    return _NORMAL.cdf(mean / sd) if sd > 0 else float(np.sign(mean) / 2 + 0.5)
 
 
 def judge(

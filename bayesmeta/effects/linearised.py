@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from bayesmeta.model import ModelSpec, Parameters
 from bayesmeta.model.law import law_skill
 from bayesmeta.model.simulate import complete_matrix, linear_predictor, score_distribution
 
-__all__ = ["Estimate", "Linearised", "linearise"]
+__all__ = ["Estimate", "Linearised", "linearise", "prob_above_zero"]
 
 FLAT = 1e4
 """Variance of what nothing is supposed about: a standard deviation of a hundred logits."""
@@ -38,6 +39,11 @@ class Estimate:
 
     mean: NDArray[np.float64]
     sd: NDArray[np.float64]
+
+
+def prob_above_zero(mean: float, sd: float) -> float:
+    """Probability that a normal variable is positive; one half where it is surely zero."""
+    return NormalDist().cdf(mean / sd) if sd > 0 else float(np.sign(mean) / 2 + 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +240,7 @@ def _decision_columns(
     In order: the free coefficients of the decisions, the functions of the code share, and those
     of the surface.
     """
-    design, spec = fit.design, fit.spec
+    design = fit.design
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
     X, mix = complete_matrix(mean, design=design)
     columns = [(X[i] - design.X_center[b]) @ design.loading]

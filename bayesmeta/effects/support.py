@@ -161,7 +161,7 @@ def _value_of(fit: Fit, contrast: Asked, lms: pd.DataFrame) -> pd.Series:
 
 
 def _share_predicted(x: pd.Series, other: Decision, lms: pd.DataFrame) -> float:
-    """Adjusted share of the variance of a value that another decision predicts."""
+    """Compute the adjusted share of the variance of a value that another decision predicts."""
     if other.kind == "categorical":
         code = pd.factorize(other.read_levels(lms))[0]
     else:

@@ -37,7 +37,8 @@ def load_validation(check: str) -> pd.DataFrame:
         `calibration`: simulation-based calibration, a row per parameter. `coverage`: intervals
         where the truth is known, a row per setting. `placebo`: decisions dealt out at random, a row
         per kind of target. `power`: real effects of decisions that vary inside families, a row per
-        kind of target and least size in percentage points. `priors`: P(helps) of every contrast with other scales of the prior.
+        kind of target and least size in percentage points. `priors`: P(helps) of every contrast
+        with other scales of the prior.
 
     Returns
     -------
