@@ -299,7 +299,7 @@ def _surface_direction(fit: Fit, *, contrast: Asked) -> NDArray[np.float64] | No
         change = surface_swap(fit.design, swap=contrast, rows=rows)
         return None if change is None else change.mean(axis=0)
     at = [
-        surface_change(fit.design, decision=contrast.decision, value=value)
+        surface_change(fit.design, settings={contrast.decision: value})
         for value in (contrast.level, contrast.reference)
     ]
     return None if at[0] is None or at[1] is None else (at[0] - at[1]).mean(axis=0)
