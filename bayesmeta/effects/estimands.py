@@ -214,3 +214,11 @@ def default_contrasts(fit: Fit, *, decision: str) -> tuple[Contrast, ...]:
         return (Contrast(decision, level=low + found.step, reference=low),)
     low = min(median, top / found.step)
     return (Contrast(decision, level=low * found.step, reference=low),)
+
+
+def lies_outside(fit: Fit, *, name: str, value: str | float) -> bool:
+    """Say whether a number, or a month, lies outside what the lms of the data record."""
+    if name in DECISIONS and DECISIONS[name].kind == "categorical":
+        return False
+    column = fit.dataset.lms[name].dropna()
+    return not column.empty and not column.min() <= value <= column.max()
