@@ -6,7 +6,8 @@ The public names, in the order in which data flow:
 - model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
-- effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`, `rank_levels`
+- effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`, `rank_levels`, `whatif`,
+  `predict`, `rank_designs`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `prior_sensitivity`
 - reporting: `plot`
 
@@ -17,7 +18,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from bayesmeta.data import Dataset, EffectSizes, load_dataset, read_dataset, read_effect_sizes
-from bayesmeta.effects import curve, effects, evidence, prob_helps, query, rank_levels, swaps
+from bayesmeta.effects import (
+    curve,
+    effects,
+    evidence,
+    predict,
+    prob_helps,
+    query,
+    rank_designs,
+    rank_levels,
+    swaps,
+    whatif,
+)
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.evaluation import (
     Scoreboard,
@@ -66,15 +78,18 @@ __all__ = [
     "load_validation",
     "loo",
     "plot",
+    "predict",
     "prior_sensitivity",
     "prob_helps",
     "query",
+    "rank_designs",
     "rank_levels",
     "read_dataset",
     "read_effect_sizes",
     "read_spec",
     "sample_prior",
     "swaps",
+    "whatif",
 ]
 
 __version__ = "0.1.0"

@@ -18,6 +18,7 @@ __all__ = [
     "SpecError",
     "StoreError",
     "listing",
+    "shorten",
     "suggest",
 ]
 
@@ -69,6 +70,30 @@ def listing(allowed: Iterable[object]) -> str:
     'mha, gqa'
     """
     return ", ".join(str(value) for value in allowed)
+
+
+def shorten(value: object, *, most: int = 200) -> str:
+    """Cut a long value so that the message that shows it can be read.
+
+    Parameters
+    ----------
+    value
+        What was given.
+    most
+        Number of characters that are shown.
+
+    Returns
+    -------
+    str
+        The value as text, with three points and its length where it was cut.
+
+    Examples
+    --------
+    >>> shorten("rotary"), shorten("a" * 500, most=3)
+    ('rotary', 'aaa... (500 characters)')
+    """
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
 def suggest(value: object, allowed: Iterable[object]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -11,9 +12,9 @@ import pandas as pd
 from bayesmeta.data.checks import validate_generations, validate_lms, validate_tables
 from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.dataset import VERSIONS, Dataset
-from bayesmeta.data.schema import BENCHMARK_VOCABULARY
-from bayesmeta.data.tables import build_cell_error, read_table
-from bayesmeta.errors import DataError, listing, suggest
+from bayesmeta.data.schema import BENCHMARK_VOCABULARY, COLUMNS
+from bayesmeta.data.tables import build_cell_error, parse_frame, read_table
+from bayesmeta.errors import DataError, listing, shorten, suggest
 
 __all__ = [
     "bundled_folder",
@@ -167,13 +168,13 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
     return _finish(lms, scores, benchmarks, generations, version=version, source=str(folder))
 
 
-def read_lms(path: str | PathLike[str]) -> pd.DataFrame:
+def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     r"""Read and check one table of lms, such as new ones to predict for.
 
     Parameters
     ----------
-    path
-        A CSV file with at least lm, lm_family, n_params and n_tokens.
+    source
+        A CSV file, or a frame, with at least lm, lm_family, n_params and n_tokens.
 
     Returns
     -------
@@ -192,9 +193,24 @@ def read_lms(path: str | PathLike[str]) -> pd.DataFrame:
     >>> read_lms(path)["n_params"].tolist()
     [1000000000]
     """
-    path = Path(path)
-    lms = read_table(path, table="lms")
-    validate_lms(lms, file=str(path))
+    if isinstance(source, pd.DataFrame):
+        lms, file = parse_frame(source, table="lms"), "lms"
+    elif not isinstance(source, str | os.PathLike):
+        raise DataError(
+            f"lms are {shorten(repr(source))}. Allowed: a pandas DataFrame, or the path of a CSV "
+            "file, with the columns of lms.csv."
+        )
+    else:
+        path, file = Path(source), shorten(source)
+        if not os.path.isfile(path):
+            needed = [column.name for column in COLUMNS["lms"] if column.required]
+            state = "is a folder" if os.path.isdir(path) else "does not exist"
+            raise DataError(
+                f"{file} {state}. Allowed: a CSV file with one row per lm and at least the columns "
+                f"{listing(needed)}. Correct the path."
+            )
+        lms = read_table(path, table="lms")
+    validate_lms(lms, file=file)
     return lms.reset_index(drop=True)
 
 

@@ -18,7 +18,13 @@ import pandas as pd
 from bayesmeta.data.schema import COLUMNS, Column, column_names
 from bayesmeta.errors import DataError, listing, suggest
 
-__all__ = ["build_cell_error", "format_table", "read_table", "write_text"]
+__all__ = [
+    "build_cell_error",
+    "format_table",
+    "parse_frame",
+    "read_table",
+    "write_text",
+]
 
 BLANK = frozenset({"", "NA", "NaN", "nan"})
 """Cell texts that mean: not known."""
@@ -109,6 +115,39 @@ def parse_text(text: str, *, table: str) -> pd.DataFrame:
     return _build_frame(rows, file=table, table=table).reset_index(drop=True)
 
 
+def parse_frame(frame: pd.DataFrame, *, table: str) -> pd.DataFrame:
+    """Turn a frame with some columns of a table into one with all, checked as a file would be.
+
+    Parameters
+    ----------
+    frame
+        Cells as text or numbers; its index is left out.
+    table
+        Which table it is, which is also what error messages call it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        All columns of the table in schema order, indexed by the line that a row would stand on.
+
+    Raises
+    ------
+    DataError
+        If there are no rows, or a header or a cell is not allowed.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"lm": ["a"], "benchmark": ["arc"], "score": [0.5]})
+    >>> parse_frame(frame, table="scores").loc[2, "score"]
+    np.float64(0.5)
+    """
+    header = [str(name) for name in frame.columns]
+    cells = zip(*([_cell_text(v).strip() for v in frame.iloc[:, k]] for k in range(len(header))),
+                strict=True)  # fmt: skip
+    rows = [(line, list(row)) for line, row in enumerate(cells, start=2)]
+    return _build_frame([(1, header), *rows] if header else [], file=table, table=table)
+
+
 def _build_frame(rows: list[tuple[int, list[str]]], *, file: str, table: str) -> pd.DataFrame:
     """Check the header and turn cells into text and numbers; the first row is the header."""
     if not rows:
@@ -141,7 +180,7 @@ def _build_frame(rows: list[tuple[int, list[str]]], *, file: str, table: str) ->
 
 def parse_rows(path: Path) -> list[tuple[int, list[str]]]:
     """Split a file into (line number, cells), leaving blank lines out."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike a path's own, it bears names that are too long
         raise DataError(
             f"{path} does not exist. A dataset folder holds lms.csv, scores.csv and, where the "
             "benchmarks are your own, benchmarks.csv; add the file or correct the path."

@@ -1,18 +1,27 @@
 """Tables to labelled arrays: decisions, outcomes, composition, matrix. No PyMC."""
 
-from bayesmeta.design.composition import DOMAINS, CodeBasis, Mix, shift_part, swap_parts
+from bayesmeta.design.composition import (
+    DOMAINS,
+    CodeBasis,
+    Mix,
+    set_parts,
+    shift_part,
+    swap_parts,
+)
 from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS, UNDISCLOSED, Decision
 from bayesmeta.design.effect_sizes import EffectDesign, GroupLevel, build_effect_design
 from bayesmeta.design.matrix import Design, build_design
 from bayesmeta.design.outcomes import Outcomes
 from bayesmeta.design.overlap import Overlap, describe_overlaps, find_overlaps
-from bayesmeta.design.scale import SCALE_TERMS
+from bayesmeta.design.scale import LOG_D_UNIT, LOG_N_UNIT, SCALE_TERMS, scale_covariates
 from bayesmeta.design.terms import MIX_UNIT, Term, standardise
 
 __all__ = [
     "DECISIONS",
     "DEFAULT_DECISIONS",
     "DOMAINS",
+    "LOG_D_UNIT",
+    "LOG_N_UNIT",
     "MIX_UNIT",
     "SCALE_TERMS",
     "UNDISCLOSED",
@@ -29,6 +38,8 @@ __all__ = [
     "build_effect_design",
     "describe_overlaps",
     "find_overlaps",
+    "scale_covariates",
+    "set_parts",
     "shift_part",
     "standardise",
     "swap_parts",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = [
     "Mix",
     "build_code_basis",
     "build_mix",
+    "set_parts",
     "shift_part",
     "swap_parts",
 ]
@@ -53,6 +54,8 @@ class Mix:
         The lm family behind each undisclosed mix, shape (mix_group,).
     log_mean
         Mean log fraction of the disclosed mixes, each family counted once, shape (domain,).
+    occurs
+        Whether some lm has any of a part, shape (domain,).
     """
 
     domains: tuple[str, ...]
@@ -62,6 +65,7 @@ class Mix:
     group: NDArray[np.int64]
     group_names: tuple[str, ...]
     log_mean: NDArray[np.float64]
+    occurs: NDArray[np.bool_]
 
     def complete(self, unknown: NDArray[np.float64]) -> NDArray[np.float64]:
         """Fill the undisclosed parts of every lm.
@@ -90,7 +94,7 @@ class Mix:
     @property
     def typical(self) -> NDArray[np.float64]:
         """Typical fractions of the disclosed mixes, shape (domain,)."""
-        parts = np.exp(self.log_mean) * (np.nansum(self.recorded, axis=0) > 0)
+        parts = np.exp(self.log_mean) * self.occurs
         return parts / parts.sum()
 
     def at_typical(self) -> Mix:
@@ -115,28 +119,31 @@ class Mix:
         return np.isnan(known), np.clip(1.0 - np.nansum(known, axis=1), 0.0, 1.0)
 
 
-def build_mix(lms: pd.DataFrame) -> Mix | None:
+def build_mix(lms: pd.DataFrame, *, among: NDArray[np.bool_] | slice = slice(None)) -> Mix | None:
     """Read the composition of the training data off the table of lms.
 
     Parameters
     ----------
     lms
         The table, with the five domain shares in percent.
+    among
+        The lms that parts and typical values are taken from, shape (lm,); all if left out.
 
     Returns
     -------
     Mix or None
         None where no lm discloses all the parts that any lm records.
     """
-    recorded = [name for name in MIX_COLUMNS if lms[name].notna().any()]
+    recorded = [name for name in MIX_COLUMNS if lms.loc[among, name].notna().any()]
     shares = lms[recorded].to_numpy(float) / 100
     shares /= np.maximum(np.nansum(shares, axis=1), 1.0)[:, None]
     known = np.column_stack([shares, np.clip(1 - shares.sum(axis=1), 0, 1)])
     families = lms["lm_family"].to_numpy()
     undisclosed = np.isnan(known).any(axis=1)
-    if undisclosed.all() or not recorded:
+    facts, sources, blank = known[among], families[among], undisclosed[among]
+    if blank.all() or not recorded:
         return None
-    means = pd.DataFrame(known[~undisclosed]).groupby(families[~undisclosed]).mean().to_numpy()
+    means = pd.DataFrame(facts[~blank]).groupby(sources[~blank]).mean().to_numpy()
     rows = np.flatnonzero(undisclosed)
     records = [(families[row], *np.nan_to_num(known[row], nan=-1.0)) for row in rows]
     distinct = list(dict.fromkeys(records))
@@ -148,6 +155,7 @@ def build_mix(lms: pd.DataFrame) -> Mix | None:
         group=np.array([distinct.index(record) for record in records], dtype=np.int64),
         group_names=tuple(str(record[0]) for record in distinct),
         log_mean=np.log(np.maximum(means.mean(axis=0), _SMALLEST_PART)),
+        occurs=np.nansum(facts, axis=0) > 0,
     )
 
 
@@ -185,13 +193,52 @@ def shift_part(
     >>> shift_part(mix, domain="code_share", share=0.6, typical=mix).round(3)
     array([0.3 , 0.6 , 0.05, 0.  , 0.  , 0.05])
     """
-    k = list(domains).index(domain)
-    others = np.delete(mix, k, axis=-1)
+    return set_parts(mix, shares={domain: share}, typical=typical, domains=domains)
+
+
+def set_parts(
+    mix: NDArray[np.float64],
+    *,
+    shares: Mapping[str, NDArray[np.float64] | float],
+    typical: NDArray[np.float64],
+    domains: Sequence[str] = DOMAINS,
+) -> NDArray[np.float64]:
+    """Set some parts of a composition together and scale the others in proportion.
+
+    Parameters
+    ----------
+    mix
+        Fractions, shape (..., domain).
+    shares
+        New fractions by part, each broadcastable to the shape of `mix` without its last axis; at
+        least one part is left for the rest.
+    typical
+        Proportions used where an lm has nothing but these parts, shape (domain,).
+    domains
+        Names of the parts.
+
+    Returns
+    -------
+    ndarray
+        Fractions that sum to one, the shape of `mix`.
+
+    Examples
+    --------
+    >>> mix = np.array([0.6, 0.2, 0.1, 0.0, 0.0, 0.1])
+    >>> set_parts(mix, shares={"web_share": 0.4, "code_share": 0.4}, typical=mix).round(3)
+    array([0.4, 0.4, 0.1, 0. , 0. , 0.1])
+    """
+    where = [list(domains).index(domain) for domain in shares]
+    rest = np.delete(np.arange(len(domains)), where)
+    others = mix[..., rest]
     held = others.sum(-1, keepdims=True)
-    fallback = np.delete(typical, k) / np.delete(typical, k).sum()
+    fallback = typical[rest] / typical[rest].sum()
     proportions = np.where(held > 0, others / np.where(held > 0, held, 1.0), fallback)
-    share = np.broadcast_to(np.asarray(share, float), mix.shape[:-1])[..., None]
-    return np.insert(proportions * (1 - share), k, share[..., 0], axis=-1)
+    new = [np.broadcast_to(np.asarray(share, float), mix.shape[:-1]) for share in shares.values()]
+    out = np.empty(mix.shape)
+    out[..., where] = np.stack(new, axis=-1)
+    out[..., rest] = proportions * (1 - np.sum(new, axis=0))[..., None]
+    return out
 
 
 def swap_parts(

@@ -17,7 +17,7 @@ from bayesmeta.design.composition import (
     build_code_basis,
     build_mix,
 )
-from bayesmeta.design.decisions import DECISIONS
+from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED
 from bayesmeta.design.generations import ENGLISH, Generations, build_generations
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
 from bayesmeta.design.scale import (
@@ -207,6 +207,7 @@ def build_design(
     surface_lengths: Mapping[str, float] | None = None,
     train: NDArray[np.bool_] | None = None,
     counts: bool = False,
+    among: NDArray[np.bool_] | None = None,
 ) -> Design:
     """Turn validated tables into the arrays that the model needs.
 
@@ -239,6 +240,11 @@ def build_design(
         lms count as known.
     counts
         Whether accuracies that are exact counts of items are marked, to be modelled as counts.
+    among
+        Which lms the coding rests on, shape (lm,); all if left out. Levels, units, typical values
+        and functions are theirs, and the other lms are coded in them: new lms, which have no
+        scores, stand below those of the data. A choice that they leave open, and that is no level
+        of its own, is one of the choices that others made.
 
     Returns
     -------
@@ -260,17 +266,18 @@ def build_design(
     _check_names(decisions)
     lms, outcomes = dataset.lms, build_outcomes(dataset, train=train, counts=counts)
     wanted = [DECISIONS[name] for name in DECISIONS if name in decisions]
-    mix = build_mix(lms) if any(decision.in_mix for decision in wanted) else None
+    among = np.ones(len(lms), dtype=bool) if among is None else among
+    mix = build_mix(lms, among=among) if any(decision.in_mix for decision in wanted) else None
     if mix is not None and not estimate_unknown:
         mix = mix.at_typical()
-    terms, X = encode_decisions(lms, wanted, mix, sum_unknown=sum_unknown)
-    missing = list_missing_numbers(lms, terms, X)
+    terms, X = encode_decisions(lms, wanted, mix, sum_unknown=sum_unknown, among=among)
+    missing = list_missing_numbers(lms, terms, X, among=among)
     if not estimate_unknown:
         X = missing.fill(X)
-        missing = list_missing_numbers(lms, terms, X)
+        missing = list_missing_numbers(lms, terms, X, among=among)
     weight = outcomes.information(n_lms=len(lms))
     learned_from = np.bincount(outcomes.lm_index[outcomes.train], minlength=len(lms)) > 0
-    covariates = pd.DataFrame(scale_covariates(lms), columns=list(SCALE_TERMS))
+    covariates = pd.DataFrame(scale_covariates(lms, among=among), columns=list(SCALE_TERMS))
     scale = covariates[list(scale_terms)].to_numpy()
     projected_names = [*(SCALE_TERMS[:3] if law else ()), *scale_terms]
     projected = covariates[projected_names].to_numpy()
@@ -278,7 +285,7 @@ def build_design(
     has_code = mix is not None and "code_share" in mix.domains
     basis = build_code_basis() if code_curve and has_code else None
     surface = (
-        _build_surface(lms, covariates, mix, terms, X, lengths=surface_lengths)
+        _build_surface(lms, covariates, mix, terms, X, lengths=surface_lengths, among=among)
         if surface_lengths
         else None
     )
@@ -302,7 +309,7 @@ def build_design(
         scale=scale,
         scale_center=_weighted_mean(scale, weight),
         scale_basis=orthonormal_basis(spanned, rows=learned_from),
-        between=family_means(projected, families=lms["lm_family"]),
+        between=family_means(projected, families=lms["lm_family"], among=among),
         between_terms=tuple(projected_names),
         log_scale=covariates.to_numpy()[:, :2] * (LOG_N_UNIT, LOG_D_UNIT) if law else None,
         terms=terms,
@@ -323,9 +330,9 @@ def build_design(
             mix=mix if mix is not None and len(mix.rows) else None,
             with_english=any(name.startswith(f"{ENGLISH}:") for name in missing.names),
         ),
-        unknown=build_unknown_choices(
-            lms, columns=[(term.decision, term.level) for term in terms]
-        ) if sum_unknown else None,
+        unknown=build_unknown_choices(lms, columns=_open_columns(terms), among=among)
+        if sum_unknown or not among.all()
+        else None,
         surface=surface,
         surface_center=_weighted_mean(surface.evaluate(), weight)
         if surface is not None
@@ -341,6 +348,7 @@ def _build_surface(
     X: NDArray[np.float64],
     *,
     lengths: Mapping[str, float],
+    among: NDArray[np.bool_],
 ) -> Surface | None:
     """Choose the facts of the surface: scale covariates with a length scale, what else varies."""
     names = [name for name in SCALE_TERMS if name in lengths]
@@ -352,8 +360,15 @@ def _build_surface(
         mix_length=lengths["mix"] * MIX_UNIT,
         english=X[:, english[0]] if english else None,
         english_length=lengths["english_share"],
-        first_of_family=np.flatnonzero(~lms["lm_family"].duplicated().to_numpy()),
+        first_of_family=np.flatnonzero(~lms["lm_family"].duplicated().to_numpy() & among),
+        among=among,
     )
+
+
+def _open_columns(terms: tuple[Term, ...]) -> list[tuple[str, str]]:
+    """Decision and level of every column, without levels where an open choice is one of them."""
+    closed = {term.decision for term in terms if term.level == UNDISCLOSED}
+    return [(term.decision, "" if term.decision in closed else term.level) for term in terms]
 
 
 def _check_names(decisions: Sequence[str]) -> None:

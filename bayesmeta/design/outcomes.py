@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -91,6 +91,29 @@ class Outcomes:
         out = np.zeros((n_lms, len(self.floor)))
         out[self.lm_index, self.benchmark_index] = weight * self.train
         return out / np.maximum(out.sum(axis=0), np.finfo(float).tiny)
+
+    def imagine_scores(self) -> Outcomes:
+        """Imagine one score of every benchmark, with typical errors and numbers of items.
+
+        Returns
+        -------
+        Outcomes
+            Scores of 0 of one lm, to be drawn anew. Standard error and number of items are the
+            medians over the benchmark's scores.
+        """
+        known = pd.DataFrame({"se": self.se, "n_items": self.n_items, "count": self.is_count})
+        every = np.arange(len(self.floor))
+        typical = known.groupby(self.benchmark_index).median().reindex(every)
+        return replace(
+            self,
+            y=np.zeros(len(every)),
+            se=typical["se"].fillna(0.0).to_numpy(float),
+            train=np.zeros(len(every), dtype=bool),
+            lm_index=np.zeros(len(every), dtype=np.int64),
+            benchmark_index=every,
+            is_count=typical["count"].fillna(0.0).to_numpy(float) > 0,
+            n_items=np.round(typical["n_items"].to_numpy(float)),
+        )
 
 
 def build_outcomes(

@@ -30,16 +30,20 @@ LMS_PER_COLUMN = 5
 their family effects."""
 
 
-def scale_covariates(lms: pd.DataFrame) -> NDArray[np.float64]:
+def scale_covariates(
+    lms: pd.DataFrame, *, among: NDArray[np.bool_] | slice = slice(None)
+) -> NDArray[np.float64]:
     """Build logs of size and data about the reference lm, their product, and the date in years.
 
-    An lm without a date stands at the mean date, so that it says nothing about its slope.
+    An lm without a date stands at the mean date of the lms `among` them, so that it says nothing
+    about its slope.
     """
     size = np.log(lms["n_params"].to_numpy(float) / N_REFERENCE) / LOG_N_UNIT
     data = np.log(lms["n_tokens"].to_numpy(float) / D_REFERENCE) / LOG_D_UNIT
     released = pd.to_datetime(lms["released"], format="%Y-%m")
     years = (released.dt.year + (released.dt.month - 1) / 12).to_numpy(float)
-    mean = np.nanmean(years) if not np.isnan(years).all() else 0.0
+    dated = years[among]
+    mean = np.nanmean(dated) if not np.isnan(dated).all() else 0.0
     columns = [size, data, size * data, np.nan_to_num(years - mean)]
     return np.column_stack(columns).astype(np.float64)
 
@@ -68,10 +72,20 @@ def scale_bends(covariates: pd.DataFrame, *, rows: NDArray[np.bool_]) -> NDArray
     return out if enough else np.zeros(out.shape)
 
 
-def family_means(columns: NDArray[np.float64], *, families: pd.Series) -> NDArray[np.float64]:
-    """Give every lm the means of its family, less their mean over families; (lm, column)."""
-    means = pd.DataFrame(columns).groupby(families.to_numpy()).transform("mean").to_numpy()
-    return (means - means[~families.duplicated().to_numpy()].mean(axis=0)).astype(np.float64)
+def family_means(
+    columns: NDArray[np.float64],
+    *,
+    families: pd.Series,
+    among: NDArray[np.bool_] | slice = slice(None),
+) -> NDArray[np.float64]:
+    """Give every lm the means of its family, less their mean over families; (lm, column).
+
+    Both are taken over the lms `among` them; a family without any of these has the mean of its own.
+    """
+    frame, names = pd.DataFrame(columns), families.to_numpy()
+    known = frame[among].groupby(names[among], sort=False).mean()
+    means = known.combine_first(frame.groupby(names, sort=False).mean()).loc[names].to_numpy()
+    return (means - known.to_numpy().mean(axis=0)).astype(np.float64)
 
 
 def orthonormal_basis(

@@ -73,9 +73,10 @@ class Surface:
         *,
         mix: NDArray[np.float64] | None = None,
         english: NDArray[np.float64] | None = None,
+        scale: NDArray[np.float64] | None = None,
         rows: NDArray[np.bool_] | slice = slice(None),
     ) -> NDArray[np.float64]:
-        """Evaluate the functions at the lms as they are, or with another mix or share of English.
+        """Evaluate the functions at the lms as they are, or with other facts.
 
         Parameters
         ----------
@@ -83,8 +84,10 @@ class Surface:
             Fractions, shape (lm, domain).
         english
             Standardised shares, shape (lm,).
+        scale
+            Scale covariates in units of their length scales, shape (lm, covariate).
         rows
-            Lms to evaluate at; `mix` and `english` are then of those alone.
+            Lms to evaluate at; other facts are then of those alone.
 
         Returns
         -------
@@ -92,7 +95,7 @@ class Surface:
             Values, shape (lm, function).
         """
         facts = _facts(
-            self.scale[rows],
+            self.scale[rows] if scale is None else scale,
             self.mix[rows] if mix is None else mix,
             self.english[rows] if english is None else english,
             lengths=(self.mix_length, self.english_length),
@@ -109,6 +112,7 @@ def build_surface(
     english: NDArray[np.float64] | None,
     english_length: float,
     first_of_family: NDArray[np.int64],
+    among: NDArray[np.bool_] | slice = slice(None),
 ) -> Surface | None:
     """Build the principal functions.
 
@@ -128,6 +132,8 @@ def build_surface(
         Its length scale, in standard deviations.
     first_of_family
         One lm of every family, shape (lm_family,).
+    among
+        The lms that the functions are made for, shape (lm,); all if left out.
 
     Returns
     -------
@@ -148,7 +154,7 @@ def build_surface(
         mixing=np.empty((0, 0)),
     )
     lengths = (mix_length, english_length)
-    lms = _facts(surface.scale, surface.mix, surface.english, lengths=lengths)
+    lms = _facts(surface.scale, surface.mix, surface.english, lengths=lengths)[among]
     if not np.ptp(lms, axis=0).any():
         return None
     imagined = [lms]

@@ -98,7 +98,7 @@ def standardise(value: float, *, term: Term, kind: str) -> float:
 
 
 def _encode(
-    lms: pd.DataFrame, decision: Decision, *, sum_unknown: bool
+    lms: pd.DataFrame, decision: Decision, *, sum_unknown: bool, among: NDArray[np.bool_] | slice
 ) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
     """Encode one decision as columns of the matrix.
 
@@ -110,6 +110,9 @@ def _encode(
         What to encode; no part of the mix.
     sum_unknown
         Whether an undisclosed choice is NaN in the columns of all levels, and no level.
+    among
+        The lms that levels, centre and unit are taken from, shape (lm,). Another choice than
+        theirs is NaN in all columns.
 
     Returns
     -------
@@ -119,28 +122,33 @@ def _encode(
     nothing: tuple[tuple[Term, ...], NDArray[np.float64]] = ((), np.empty((len(lms), 0)))
     if decision.kind == "categorical":
         level = decision.read_levels(lms)
-        levels = sorted(set(level), key=lambda name: (name == UNDISCLOSED, name))
+        levels = sorted(set(level[among]), key=lambda name: (name == UNDISCLOSED, name))
         if len(set(levels) - {UNDISCLOSED}) < 2:
             return nothing
         if sum_unknown:
             levels = [name for name in levels if name != UNDISCLOSED]
         columns = np.column_stack([level == name for name in levels]).astype(np.float64)
-        if sum_unknown:
-            columns[level == UNDISCLOSED] = np.nan
+        columns[~level.isin(levels).to_numpy()] = np.nan
         return tuple(Term(decision.name, name) for name in levels), columns
     raw = transform(decision.read(lms).to_numpy(float), kind=decision.kind)
-    if np.isnan(raw).all() or np.nanstd(raw) == 0:
+    known = raw[among]
+    if np.isnan(known).all() or np.nanstd(known) == 0:
         return nothing
-    term = Term(decision.name, center=float(np.nanmean(raw)), unit=float(np.nanstd(raw)))
+    term = Term(decision.name, center=float(np.nanmean(known)), unit=float(np.nanstd(known)))
     return (term,), ((raw - term.center) / term.unit)[:, None]
 
 
 def encode_decisions(
-    lms: pd.DataFrame, decisions: Sequence[Decision], mix: Mix | None, *, sum_unknown: bool
+    lms: pd.DataFrame,
+    decisions: Sequence[Decision],
+    mix: Mix | None,
+    *,
+    sum_unknown: bool,
+    among: NDArray[np.bool_] | slice = slice(None),
 ) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
     """Put the columns of all decisions side by side, the parts of the mix last; (lm, term)."""
     blocks = [
-        _encode(lms, decision, sum_unknown=sum_unknown)
+        _encode(lms, decision, sum_unknown=sum_unknown, among=among)
         for decision in decisions
         if not decision.in_mix
     ]
@@ -153,9 +161,13 @@ def encode_decisions(
 
 
 def list_missing_numbers(
-    lms: pd.DataFrame, terms: tuple[Term, ...], X: NDArray[np.float64]
+    lms: pd.DataFrame,
+    terms: tuple[Term, ...],
+    X: NDArray[np.float64],
+    *,
+    among: NDArray[np.bool_] | slice = slice(None),
 ) -> MissingNumbers:
-    """List the unknown numeric cells, one unknown per column and family."""
+    """List the unknown numeric cells, one unknown per column and family; priors are of `among`."""
     numeric = np.array([not term.level for term in terms], dtype=bool)
     rows, columns = np.nonzero(np.isnan(X) & numeric)
     families = lms["lm_family"].to_numpy()
@@ -163,7 +175,7 @@ def list_missing_numbers(
     slots = list(dict.fromkeys(keys))
     owners = [terms[k] for k, _ in slots]
     shares = np.array([DECISIONS[term.decision].kind == "share" for term in owners], dtype=bool)
-    prior = [_unknown_prior(lms, term) for term in owners]
+    prior = [_unknown_prior(lms[among], term) for term in owners]
     return MissingNumbers(
         row=rows,
         term=columns,

@@ -59,7 +59,10 @@ class UnknownChoices:
 
 
 def build_unknown_choices(
-    lms: pd.DataFrame, *, columns: Sequence[tuple[str, str]]
+    lms: pd.DataFrame,
+    *,
+    columns: Sequence[tuple[str, str]],
+    among: NDArray[np.bool_] | slice = slice(None),
 ) -> UnknownChoices | None:
     """List what every undisclosed record may stand for.
 
@@ -74,7 +77,9 @@ def build_unknown_choices(
         The table of lms.
     columns
         Decision and level of every column of the matrix, shape (term,); the level is empty for a
-        numeric one.
+        numeric one, and of one whose undisclosed choices are no unknowns.
+    among
+        The lms whose choices count, shape (lm,); all if left out.
 
     Returns
     -------
@@ -96,7 +101,8 @@ def build_unknown_choices(
     keys = [(families[row], *levels[row]) for row in rows]
     distinct = list(dict.fromkeys(keys))
     listed = [
-        _configurations(np.array(key[1:], dtype=object), levels, families) for key in distinct
+        _configurations(np.array(key[1:], dtype=object), levels[among], families[among])
+        for key in distinct
     ]
     width = max(len(weights) for _, weights in listed)
     shift = np.zeros((len(distinct), width, len(columns)))

@@ -212,6 +212,6 @@ def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") ->
         recorded.min(), recorded.max(), _N_GRID
     )  # fmt: skip
     thin = thin_fit(fit, draws=_MAX_DRAWS) if np.prod(fit.shape) > _MAX_DRAWS else fit
-    at = np.stack([mean_score_at(thin, decision=decision, value=x) for x in grid], axis=-1)
+    at = np.stack([mean_score_at(thin, settings={decision: x}) for x in grid], axis=-1)
     draws = average_benchmarks(at - at[..., :1], fit=thin, by=by).assign_coords(grid=grid)
     return Curve(draws=draws, decision=decision, by=by, recorded=recorded)

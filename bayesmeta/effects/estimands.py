@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesmeta.design import DECISIONS, UNDISCLOSED, Decision, Design
-from bayesmeta.errors import QueryError, listing, suggest
+from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference.fit import Fit
 
 __all__ = ["BY", "UNITS", "Contrast", "build_contrast", "default_contrasts", "find_decision"]
@@ -80,7 +80,7 @@ def find_decision(fit: Fit, *, name: str) -> Decision:
         )
     why = " It does not vary in this fit's data or was left out of its spec." * (name in DECISIONS)
     raise QueryError(
-        f"decision '{name}' is not in this fit.{suggest(name, allowed)}{why} Allowed: "
+        f"decision '{shorten(name)}' is not in this fit.{suggest(name, allowed)}{why} Allowed: "
         f"{listing(allowed)}."
     )
 
@@ -137,9 +137,10 @@ def build_contrast(
     20.0
     """
     found = find_decision(fit, name=decision)
-    read = _read_word if found.kind == "categorical" else _read_value
     contrast = Contrast(
-        decision, level=read(fit, found, level), reference=read(fit, found, reference)
+        decision,
+        level=read_level(fit, decision=found, level=level),
+        reference=read_level(fit, decision=found, level=reference),
     )
     if contrast.level == contrast.reference:
         raise QueryError(
@@ -148,13 +149,19 @@ def build_contrast(
     return contrast
 
 
+def read_level(fit: Fit, *, decision: Decision, level: str | float) -> str | float:
+    """Check a level, or a value in the units of the table, of a decision that the fit knows."""
+    read = _read_word if decision.kind == "categorical" else _read_value
+    return read(fit, decision, level)
+
+
 def _read_word(fit: Fit, decision: Decision, level: str | float) -> str:
     levels = list_levels(fit, decision=decision)
     word = decision.level_of(str(level))
     if word not in levels:
         raise QueryError(
-            f"level '{level}' of {decision.name} is not in this fit.{suggest(level, levels)} "
-            f"Allowed: {listing(levels)}."
+            f"level '{shorten(level)}' of {decision.name} is not in this fit."
+            f"{suggest(level, levels)} Allowed: {listing(levels)}."
         )
     return word
 
@@ -169,8 +176,8 @@ def _read_value(fit: Fit, decision: Decision, level: str | float) -> float:
     if not (0 <= value <= top) or value == math.inf or (decision.kind == "numeric" and value == 0):
         upper = f" to {top:g}" if top < math.inf else " up, without zero"
         raise QueryError(
-            f"value '{level}' of {decision.name} is not allowed. Allowed: a number from 0{upper} "
-            f"({unit}), as in '{decision.name}: 20 > 10'."
+            f"value '{shorten(level)}' of {decision.name} is not allowed. Allowed: a number from 0"
+            f"{upper} ({unit}), as in '{decision.name}: 20 > 10'."
         )
     return value
 
@@ -207,3 +214,11 @@ def default_contrasts(fit: Fit, *, decision: str) -> tuple[Contrast, ...]:
         return (Contrast(decision, level=low + found.step, reference=low),)
     low = min(median, top / found.step)
     return (Contrast(decision, level=low * found.step, reference=low),)
+
+
+def lies_outside(fit: Fit, *, name: str, value: str | float) -> bool:
+    """Say whether a number, or a month, lies outside what the lms of the data record."""
+    if name in DECISIONS and DECISIONS[name].kind == "categorical":
+        return False
+    column = fit.dataset.lms[name].dropna()
+    return not column.empty and not column.min() <= value <= column.max()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayesmeta.design import DECISIONS, MIX_UNIT, Design, standardise
 from bayesmeta.effects.estimands import Contrast
 from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
-from bayesmeta.effects.scores import set_part, surface_change, surface_swap, swap_rows
+from bayesmeta.effects.scores import parts_at, surface_change, surface_swap, swap_rows
 from bayesmeta.inference.fit import Fit
 
 __all__ = ["LatentChange", "change_of"]
@@ -119,7 +119,7 @@ def _basis_change(fit: Fit, contrast: Asked) -> NDArray[np.float64]:
         after = swap_rows(contrast, design, before)
     else:
         after, before = (
-            set_part(design, typical, contrast.decision, value)
+            parts_at(design, typical, {contrast.decision: float(value) / 100})
             for value in (contrast.level, contrast.reference)
         )
     high, low = (basis.evaluate(mix.code_of(parts)) for parts in (after, before))
@@ -132,7 +132,7 @@ def _function_change(fit: Fit, contrast: Asked) -> NDArray[np.float64]:
         change = surface_swap(fit.design, swap=contrast, rows=can_give(fit, swap=contrast))
         return nothing if change is None else change.mean(axis=0)
     high, low = (
-        surface_change(fit.design, decision=contrast.decision, value=value)
+        surface_change(fit.design, settings={contrast.decision: value})
         for value in (contrast.level, contrast.reference)
     )
     return nothing if high is None or low is None else (high - low).mean(axis=0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayesmeta.design import UNDISCLOSED
 from bayesmeta.effects.estimands import find_decision, list_levels
@@ -15,7 +16,7 @@ from bayesmeta.effects.scores import average_benchmarks, check_by, mean_score_at
 from bayesmeta.errors import QueryError
 from bayesmeta.inference.fit import Fit
 
-__all__ = ["Ranking", "rank_levels"]
+__all__ = ["Ranking", "rank_draws", "rank_levels", "summarise_ranks"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,14 +50,10 @@ class Ranking:
         for t, target in enumerate(self.ranks["target"].values):
             part = []
             for k, level in enumerate(self.ranks["level"].values):
-                values = self.ranks.values[:, :, k, t]
-                best = estimate_probability(values == 1)
-                mcse = values.std() / np.sqrt(effective_size(values.astype(float)))
                 part.append(
                     {
                         "decision": self.decision, "level": str(level), "by": self.by,
-                        "target": str(target), "prob_best": best.estimate, "mcse": best.mcse,
-                        "expected_rank": float(values.mean()), "mcse_rank": float(mcse),
+                        "target": str(target), **summarise_ranks(self.ranks.values[:, :, k, t]),
                         "levels": self.ranks.sizes["level"],
                     }
                 )  # fmt: skip
@@ -116,10 +113,24 @@ def rank_levels(fit: Fit, decision: str, *, by: str = "overall") -> Ranking:
     levels = [level for level in list_levels(fit, decision=found) if level != UNDISCLOSED]
     scores = xr.concat(
         [
-            average_benchmarks(mean_score_at(fit, decision=decision, value=level), fit=fit, by=by)
+            average_benchmarks(mean_score_at(fit, settings={decision: level}), fit=fit, by=by)
             for level in levels
         ],
         dim=pd.Index(levels, name="level"),
     ).transpose("chain", "draw", "level", "target")
-    order = np.argsort(np.argsort(-scores.values, axis=2, kind="stable"), axis=2)
-    return Ranking(decision, by=by, ranks=scores.copy(data=order + 1))
+    return Ranking(decision, by=by, ranks=rank_draws(scores, dim="level"))
+
+
+def rank_draws(scores: xr.DataArray, *, dim: str) -> xr.DataArray:
+    """Rank along one dim within every draw; 1 is the highest, and of equal ones the first."""
+    axis = scores.get_axis_num(dim)
+    order = np.argsort(np.argsort(-scores.values, axis=axis, kind="stable"), axis=axis)
+    return scores.copy(data=order + 1)
+
+
+def summarise_ranks(ranks: NDArray[np.int64]) -> dict[str, float]:
+    """Summarise ranks (chain, draw): probability of the first, mean, Monte Carlo errors."""
+    best = estimate_probability(ranks == 1)
+    mcse = ranks.std() / np.sqrt(effective_size(ranks.astype(float)))
+    return {"prob_best": best.estimate, "mcse": best.mcse,
+            "expected_rank": float(ranks.mean()), "mcse_rank": float(mcse)}  # fmt: skip

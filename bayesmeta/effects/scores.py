@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,9 +13,13 @@ from numpy.typing import NDArray
 
 from bayesmeta.design import (
     DECISIONS,
+    LOG_D_UNIT,
+    LOG_N_UNIT,
     MIX_UNIT,
+    SCALE_TERMS,
     Design,
-    shift_part,
+    scale_covariates,
+    set_parts,
     standardise,
     swap_parts,
 )
@@ -22,22 +27,34 @@ from bayesmeta.effects.estimands import BY, UNITS
 from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
 from bayesmeta.errors import QueryError, listing, suggest
 from bayesmeta.inference.fit import Fit
+from bayesmeta.model.law import law_skill
 from bayesmeta.model.simulate import complete_matrix, expected_score, linear_predictor
 
 __all__ = [
+    "POINTS",
+    "SIZES",
+    "Settings",
     "average_benchmarks",
     "check_by",
     "contrast_draws",
     "mean_score_at",
     "mean_slope",
-    "set_part",
+    "parts_at",
     "surface_change",
     "surface_swap",
     "swap_rows",
     "target_weights",
+    "to_points",
 ]
 
-_POINTS = 100.0
+POINTS = 100.0
+"""Percentage points in a score of one."""
+
+SIZES = ("n_params", "n_tokens")
+"""Facts that are no decisions of the matrix and may be set all the same."""
+
+Settings = Mapping[str, str | float]
+"""Levels or values by the names of decisions and sizes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,33 +74,44 @@ def build_baseline(fit: Fit) -> Baseline:
     return Baseline(eta=eta, X=X, mix=mix)
 
 
-@lru_cache(maxsize=2)  # the contrasts of a decision share their reference
-def mean_score_at(fit: Fit, *, decision: str, value: str | float) -> NDArray[np.float64]:
-    """Average the expected scores of all lms with one decision set to a value.
+def mean_score_at(
+    fit: Fit, *, settings: Settings, rows: NDArray[np.bool_] | slice = slice(None)
+) -> NDArray[np.float64]:
+    """Average the expected scores of lms with some facts set to other values.
 
     Parameters
     ----------
     fit
         The fit.
-    decision
-        Name of the decision.
-    value
-        Level or value that every lm is given, all its other recorded facts held as they are. A
-        part of the training mix takes its place from the other parts in proportion.
+    settings
+        Levels or values by decision, or by `n_params` and `n_tokens`, that every lm is given, all
+        its other recorded facts, and the effects of the lm and of its family, held as they are.
+        Parts of the training mix take their place from the other parts in proportion. With none
+        the lms are as they are.
+    rows
+        Which lms are averaged over, shape (lm,); all if left out.
 
     Returns
     -------
     ndarray
         Points, higher is better, shape (chain, draw, benchmark).
     """
-    base, design = build_baseline(fit), fit.design
-    return _mean_points(base.eta + _latent_change(fit, base, decision, value), design=design)
+    base = build_baseline(fit)
+    eta = base.eta[..., rows, :]
+    if settings:
+        eta = eta + _latent_change(fit, base, settings, rows)
+    return _mean_points(eta, design=fit.design)
 
 
 def _mean_points(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
     """Average expected scores over lms in points, higher is better, shape (..., benchmark)."""
+    return to_points(expected_score(eta, design=design), design=design).mean(axis=-2)
+
+
+def to_points(scores: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
+    """Turn scores (..., benchmark) into points, higher is better: a Brier score gets a minus."""
     sign = np.where(design.outcomes.is_logistic, 1.0, np.sign(design.outcomes.spread))
-    return _POINTS * sign * expected_score(eta, design=design).mean(axis=-2)
+    return POINTS * sign * scores
 
 
 def mean_slope(fit: Fit, *, weights: NDArray[np.float64]) -> float:
@@ -94,34 +122,98 @@ def mean_slope(fit: Fit, *, weights: NDArray[np.float64]) -> float:
     return float(weights @ (high - low) / (2 * step))
 
 
-def _latent_change(
-    fit: Fit, base: Baseline, decision: str, value: str | float
-) -> NDArray[np.float64]:
-    """Latent change of every lm, shape (chain, draw, lm, benchmark)."""
-    design, found = fit.design, DECISIONS[decision]
-    beta = fit.parameters["beta"]
-    bend = _bend(fit, surface_change(design, decision=decision, value=value))
-    if found.in_mix:
+def _latent_change(fit: Fit, base: Baseline, settings: Settings, rows: Any) -> NDArray[np.float64]:
+    """Latent change of every lm of the rows, shape (chain, draw, lm, benchmark)."""
+    design = fit.design
+    change = _scale_change(fit, settings, rows)
+    scale = _surface_scale(fit, settings, rows)
+    bend = surface_change(design, settings=settings, rows=rows, scale=scale)
+    change = change + _bend(fit, bend)
+    parts = _parts_of_mix(settings)
+    if parts:
         assert base.mix is not None
-        return bend + _mix_change(fit, base.mix, set_part(design, base.mix, decision, value))
-    columns = design.columns_of(decision)
-    if found.kind == "categorical":
-        target = np.array([design.terms[k].level == value for k in columns], float)
-    else:
-        term = design.terms[columns[0]]
-        target = np.array([standardise(float(value), term=term, kind=found.kind)])
-    return bend + (target - base.X[..., columns]) @ beta[..., columns, :]
+        mix = base.mix[..., rows, :]
+        change = change + _mix_change(fit, mix, parts_at(design, mix, parts))
+    columns, target = _columns_at(design, settings)
+    if columns:
+        X = base.X[..., rows, :][..., columns]
+        change = change + (target - X) @ fit.parameters["beta"][..., columns, :]
+    return change
 
 
-def set_part(
-    design: Design, mix: NDArray[np.float64], decision: str, value: str | float
+def _columns_at(design: Design, settings: Settings) -> tuple[list[int], NDArray[np.float64]]:
+    """List the columns of the matrix that settings fill, and with what."""
+    columns, target = [], []
+    for name, value in settings.items():
+        if name in SIZES or DECISIONS[name].in_mix:
+            continue
+        for k in design.columns_of(name):
+            term, kind = design.terms[k], DECISIONS[name].kind
+            columns.append(k)
+            target.append(
+                float(term.level == value)
+                if kind == "categorical"
+                else standardise(float(value), term=term, kind=kind)
+            )
+    return columns, np.array(target)
+
+
+def _parts_of_mix(settings: Settings) -> dict[str, float]:
+    """Pick the settings that are parts of the training mix, as fractions."""
+    return {
+        name: float(value) / 100
+        for name, value in settings.items()
+        if name not in SIZES and DECISIONS[name].in_mix
+    }
+
+
+def parts_at(
+    design: Design, mix: NDArray[np.float64], parts: Mapping[str, float]
 ) -> NDArray[np.float64]:
-    """Set one part of compositions (..., lm, domain) and scale the others in proportion."""
+    """Set parts of compositions (..., lm, domain) and scale the others in proportion."""
     assert design.mix is not None
-    return shift_part(
-        mix, domain=decision, share=float(value) / 100, typical=np.exp(design.mix.log_mean),
-        domains=design.mix.domains,
-    )  # fmt: skip
+    return set_parts(
+        mix, shares=parts, typical=np.exp(design.mix.log_mean), domains=design.mix.domains
+    )
+
+
+def _covariates_at(fit: Fit, settings: Settings, rows: Any) -> NDArray[np.float64]:
+    """Scale covariates of the lms of the rows, their sizes set, shape (lm, covariate)."""
+    sizes = {name: float(settings[name]) for name in SIZES if name in settings}
+    return scale_covariates(fit.dataset.lms.assign(**sizes))[rows]
+
+
+def _scale_change(fit: Fit, settings: Settings, rows: Any) -> Any:
+    """Latent change by other sizes, through slopes and law; nothing where none is set."""
+    if not set(SIZES) & set(settings):
+        return 0.0
+    design, parameters = fit.design, fit.parameters
+    old, new = (_covariates_at(fit, chosen, rows) for chosen in ({}, settings))
+    change: Any = 0.0
+    if design.scale_terms:
+        columns = [SCALE_TERMS.index(name) for name in design.scale_terms]
+        change = (new - old)[:, columns] @ np.swapaxes(parameters["kappa"], -1, -2)
+    if design.log_scale is not None:
+        exponents = {
+            name: parameters[f"law_{name}"]
+            for name in ("size_exponent", "data_exponent", "size_fraction")
+        }
+        before, after = (
+            law_skill(part[:, :2] * (LOG_N_UNIT, LOG_D_UNIT), **exponents) for part in (old, new)
+        )
+        change = change + (after - before)[..., None] * parameters["kappa_law"][..., None, :]
+    return change
+
+
+def _surface_scale(fit: Fit, settings: Settings, rows: Any) -> NDArray[np.float64] | None:
+    """Covariates of the surface with other sizes, in length scales; None where none is set."""
+    if fit.design.surface is None or not set(SIZES) & set(settings):
+        return None
+    lengths = fit.spec.surface_lengths or {}
+    names = [name for name in SCALE_TERMS if name in lengths]
+    columns = [SCALE_TERMS.index(name) for name in names]
+    new = _covariates_at(fit, settings, rows)[:, columns]
+    return new / np.array([lengths[name] for name in names])
 
 
 def swap_rows(swap: Swap, design: Design, mix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,25 +226,28 @@ def swap_rows(swap: Swap, design: Design, mix: NDArray[np.float64]) -> NDArray[n
 
 
 def surface_change(
-    design: Design, *, decision: str, value: str | float
+    design: Design,
+    *,
+    settings: Settings,
+    rows: NDArray[np.bool_] | slice = slice(None),
+    scale: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64] | None:
-    """Change of the surface's functions when every lm is given a value, shape (lm, function).
+    """Change of the surface's functions when lms are given other values, shape (lm, function).
 
-    Undisclosed facts stand at their typical values there, whatever the draw. None where the
-    decision is no part of the surface.
+    Undisclosed facts stand at their typical values there, whatever the draw. `scale` has the lms'
+    new covariates in units of their length scales. None where nothing that is set is a part of the
+    surface.
     """
-    surface, found = design.surface, DECISIONS[decision]
-    if surface is None:
+    surface, parts = design.surface, _parts_of_mix(settings)
+    if surface is None or not (parts or "english_share" in settings or scale is not None):
         return None
-    if found.in_mix:
-        return surface.evaluate(mix=set_part(design, surface.mix, decision, value)) - (
-            surface.evaluate()
-        )
-    if decision != "english_share":
-        return None
-    term = design.terms[design.columns_of(decision)[0]]
-    english = np.full(len(design.lms), standardise(float(value), term=term, kind=found.kind))
-    return surface.evaluate(english=english) - surface.evaluate()
+    mix = parts_at(design, surface.mix[rows], parts) if parts else None
+    english = None
+    if "english_share" in settings:
+        _, target = _columns_at(design, {"english_share": settings["english_share"]})
+        english = np.full(len(surface.english[rows]), target[0])
+    changed = surface.evaluate(mix=mix, english=english, scale=scale, rows=rows)
+    return changed - surface.evaluate(rows=rows)
 
 
 def surface_swap(
@@ -222,7 +317,7 @@ def contrast_draws(fit: Fit, *, contrast: Asked, by: str = "overall") -> xr.Data
     if isinstance(contrast, Swap):
         return average_benchmarks(_swap_gain(fit, contrast), fit=fit, by=by)
     at = [
-        mean_score_at(fit, decision=contrast.decision, value=value)
+        mean_score_at(fit, settings={contrast.decision: value})
         for value in (contrast.level, contrast.reference)
     ]
     return average_benchmarks(at[0] - at[1], fit=fit, by=by)

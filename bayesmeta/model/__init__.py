@@ -36,7 +36,11 @@ __all__ = [
 
 
 def build_design_for(
-    dataset: Dataset, *, spec: ModelSpec, train: NDArray[np.bool_] | None = None
+    dataset: Dataset,
+    *,
+    spec: ModelSpec,
+    train: NDArray[np.bool_] | None = None,
+    among: NDArray[np.bool_] | None = None,
 ) -> Design:
     """Build the design that a spec asks for.
 
@@ -48,6 +52,9 @@ def build_design_for(
         The model.
     train
         Which scores the model learns from, shape (obs,); all if left out.
+    among
+        Which lms the coding rests on, shape (lm,); all if left out. The others are new, and coded
+        as these are.
 
     Returns
     -------
@@ -80,8 +87,9 @@ def build_design_for(
         surface_lengths=spec.surface_lengths,
         train=train,
         counts=counts,
+        among=among,
     )
-    if spec.decisions != DEFAULT_DECISIONS:
+    if spec.decisions != DEFAULT_DECISIONS and among is None:
         for overlap in find_overlaps(design, decisions=spec.decisions):
             raise SpecError(overlap.message)
     if counts and not design.outcomes.is_count.any():

@@ -21,6 +21,7 @@ from bayesmeta.model.student import StudentScores
 __all__ = [
     "Parameters",
     "complete_matrix",
+    "draw_scores",
     "expected_score",
     "generation_distribution",
     "linear_predictor",
@@ -346,7 +347,41 @@ def simulate_scores(
     if design.unknown is not None:
         chosen = choose_configurations(parameters["configuration_weight"], rng=rng)
         parameters = {**parameters, "configuration_weight": chosen}
-    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
+    outcomes = design.outcomes
+    eta = linear_predictor(parameters, design=design, spec=spec)
+    latent = eta[..., outcomes.lm_index, outcomes.benchmark_index]
+    return draw_scores(parameters, latent, design=design, spec=spec, rng=rng)
+
+
+def draw_scores(
+    parameters: Parameters,
+    latent: NDArray[np.float64],
+    *,
+    design: Design,
+    spec: ModelSpec,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Draw scores about given latent values: residuals on both scales, and sampling error.
+
+    Parameters
+    ----------
+    parameters
+        Named values with the same leading axes.
+    latent
+        Latent value behind every score of the design's outcomes, shape (..., obs).
+    design
+        Arrays and coordinates.
+    spec
+        The model.
+    rng
+        Random numbers.
+
+    Returns
+    -------
+    ndarray
+        Scores in native units, the shape of `latent`; not clipped to the possible range.
+    """
+    mu, variance = _moments(parameters, latent, b=design.outcomes.benchmark_index, design=design)
     out = _student(mu, variance, parameters, design=design, spec=spec).draw(rng)
     counts = Counts.of(mu, variance, design=design)
     out[..., design.outcomes.is_count] = counts.draw(rng) / counts.n

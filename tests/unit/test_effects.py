@@ -261,7 +261,7 @@ def test_the_surface_moves_the_effect_of_a_part_of_the_mix(small, default_fit, b
 
 
 def test_mean_score_is_the_average_over_all_lms(fit_of_any_form):
-    found = mean_score_at(fit_of_any_form, decision="attention", value="gqa")[1, 7]
+    found = mean_score_at(fit_of_any_form, settings={"attention": "gqa"})[1, 7]
     slow = Slow(fit_of_any_form, 1, 7)
     for b, sign in enumerate((1, 1, -1, 1)):
         scores = [slow.score(i, b, {"attention": "gqa"}) for i in range(12)]

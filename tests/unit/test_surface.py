@@ -127,7 +127,7 @@ def test_effects_follow_the_surface(small, build_fake_fit, decision, value):
     n = design.surface.n_functions
     weights = np.linspace(-1, 1, n * len(design.benchmarks)).reshape(n, -1)
     fit = build_fake_fit(small, spec=ModelSpec(), override={"surface": weights, "beta": 0.0})
-    low, high = (surface_change(design, decision=decision, value=x) for x in (value - 10, value))
+    low, high = (surface_change(design, settings={decision: x}) for x in (value - 10, value))
     b = design.benchmarks.index("proofs")
     points = 100 * abs(design.outcomes.spread[b]) * ((high - low) @ weights)[:, b].mean()
     contrast = build_contrast(fit, decision=decision, level=value, reference=value - 10)
@@ -137,4 +137,4 @@ def test_effects_follow_the_surface(small, build_fake_fit, decision, value):
 
 def test_a_decision_outside_the_surface_does_not_move_it(small):
     design = build_design_for(small, spec=ModelSpec())
-    assert surface_change(design, decision="context_length", value=4096) is None
+    assert surface_change(design, settings={"context_length": 4096}) is None

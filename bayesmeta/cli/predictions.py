@@ -1,0 +1,139 @@
+"""Commands about lms that are not in the data as asked: predict, whatif, designs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayesmeta import defaults
+from bayesmeta.cli.shared import (
+    By,
+    CiProb,
+    FitOption,
+    Format,
+    check_format,
+    load_fit,
+    say,
+    show,
+    show_frame,
+)
+from bayesmeta.errors import QueryError, listing, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer()
+
+Table = Annotated[
+    Path, typer.Argument(metavar="LMS.csv", help="lm, lm_family, n_params, n_tokens; other facts.")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the draws of what is new.")]
+
+_FOR_PROGRAMS = ["ci_prob", "units"]
+"""Columns that a table for reading says in its heading."""
+
+
+@app.command("predict")
+def predict_command(
+    table: Table,
+    fit: FitOption = None,
+    ci_prob: CiProb = defaults.CI_PROB,
+    seed: Seed = defaults.SEED,
+    fmt: Format = "table",
+) -> None:
+    """Print what lms would score that are not in the data, or not trained yet."""
+    from bayesmeta.effects import predict
+
+    check_format(fmt)
+    found = predict(load_fit(fit), table, ci_prob=ci_prob, seed=seed)
+    heading = (
+        f"Scores in percentage points; {ci_prob:.3g} intervals of the expected score, and of a "
+        "new observation:"
+    )
+    _print(found.table(), heading=heading, fmt=fmt)
+
+
+@app.command("whatif")
+def whatif_command(
+    lm: Annotated[str, typer.Argument(metavar="LM", help="An lm of the data.")],
+    changes: Annotated[
+        list[str], typer.Argument(metavar="DECISION=LEVEL...", help="Also n_params=, n_tokens=.")
+    ],
+    by: By = "benchmark",
+    fit: FitOption = None,
+    ci_prob: CiProb = defaults.CI_PROB,
+    fmt: Format = "table",
+) -> None:
+    """Print what the score of an lm of the data would be with some facts changed."""
+    from bayesmeta.effects import whatif
+
+    check_format(fmt)
+    found = whatif(load_fit(fit), lm, by=by, **_read_changes(changes))
+    if found.extrapolates:
+        say(f"warning: outside what the lms of the data record: {listing(found.extrapolates)}")
+    heading = (
+        f"{found.lm} with {found.label}; percentage points, higher is better, {ci_prob:.3g} "
+        "intervals of the difference:"
+    )
+    rows = found.table(ci_prob=ci_prob)
+    _print(rows, heading=heading, fmt=fmt, also=["lm", "change", "by"])
+
+
+@app.command("designs")
+def designs_command(
+    table: Table,
+    benchmarks: Annotated[
+        str | None,
+        typer.Option("--benchmarks", metavar="NAME[,NAME]", help="All if left out."),
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option("--budget", metavar="FLOP", help="Largest training compute.")
+    ] = None,
+    fit: FitOption = None,
+    ci_prob: CiProb = defaults.CI_PROB,
+    seed: Seed = defaults.SEED,
+    fmt: Format = "table",
+) -> None:
+    """Print which of several designs is the best on the mean over benchmarks."""
+    from bayesmeta.effects import rank_designs
+
+    check_format(fmt)
+    names = None if benchmarks is None else benchmarks.split(",")
+    found = rank_designs(load_fit(fit), table, benchmarks=names, budget=budget, seed=seed)
+    if found.left_out:
+        over = listing(f"{name} ({value:.3g} FLOP)" for name, value in found.left_out.items())
+        say(f"left out, since over the budget of {budget:.3g} FLOP: {over}")
+    heading = (
+        f"Mean over {len(found.benchmarks)} benchmarks in percentage points, higher is better, "
+        f"with {ci_prob:.3g} intervals:"
+    )
+    _print(found.table(ci_prob=ci_prob), heading=heading, fmt=fmt, also=["designs"])
+
+
+def _read_changes(words: list[str]) -> dict[str, str]:
+    """Split DECISION=LEVEL into names and levels."""
+    changes: dict[str, str] = {}
+    for word in words:
+        name, sign, level = word.partition("=")
+        if not (sign and name.strip() and level.strip()):
+            raise QueryError(
+                f"'{shorten(word)}' cannot be read. Allowed: DECISION=LEVEL, such as "
+                "position_embedding=learned or code_share=20."
+            )
+        if name.strip() in changes:
+            raise QueryError(f"{shorten(name.strip())} is given twice. Allowed: each name once.")
+        changes[name.strip()] = level.strip()
+    return changes
+
+
+def _print(frame: pd.DataFrame, *, heading: str, fmt: str, also: list[str] | None = None) -> None:
+    """Print a table; for reading, under a heading and without columns that say one thing only."""
+    if fmt == "table":
+        show(heading)
+        frame = frame.drop(columns=[*_FOR_PROGRAMS, *(also or [])])
+        frame = frame.drop(
+            columns=[name for name in frame if (frame[name].astype(str) == "").all()]
+        )
+    show_frame(frame, fmt=fmt)

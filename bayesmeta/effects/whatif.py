@@ -1,0 +1,268 @@
+"""What the score of one lm would be, had it been designed otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmeta import defaults
+from bayesmeta.data.schema import MIX_COLUMNS, get_column
+from bayesmeta.design import DECISIONS, UNDISCLOSED
+from bayesmeta.effects.contrasts import check_ci_prob, summarise
+from bayesmeta.effects.estimands import (
+    find_decision,
+    lies_outside,
+    list_decisions,
+    read_level,
+)
+from bayesmeta.effects.monte_carlo import estimate_probability
+from bayesmeta.effects.scores import SIZES, average_benchmarks, check_by, mean_score_at
+from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.inference.fit import Fit
+
+__all__ = ["WhatIf", "find_lm", "whatif"]
+
+_SAME = 1e-9
+"""Relative difference below which two values are the same."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WhatIf:
+    """Draws of the score of one lm as it is, changed, and of the difference.
+
+    Parameters
+    ----------
+    lm
+        Name of the lm.
+    changes
+        What it is given, by decision or size.
+    recorded
+        What is recorded of it in the same facts; `undisclosed` where nothing is.
+    by
+        What a target is: a benchmark, a task family, or all benchmarks.
+    draws
+        Variables `as_is`, `changed` and `difference`, percentage points with dims chain, draw,
+        target; higher is better, so that a Brier score counts with a minus.
+    extrapolates
+        Changed facts whose new value lies outside the range that the lms of the data record.
+    """
+
+    lm: str
+    changes: Mapping[str, str | float]
+    recorded: Mapping[str, str | float]
+    by: str
+    draws: xr.Dataset
+    extrapolates: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """What is changed, from what to what."""
+        return "; ".join(
+            f"{name}: {_say(self.recorded[name])} -> {_say(value)}"
+            for name, value in self.changes.items()
+        )
+
+    def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
+        """Summarise the draws; intervals are equal-tailed.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the interval.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per target: the medians of the score as it is and as changed; of the difference
+            the median, standard deviation and interval in percentage points, and the probability
+            that it is positive with its MCSE.
+
+        Raises
+        ------
+        QueryError
+            If the probability is not between 0 and 1.
+        """
+        check_ci_prob(ci_prob)
+        rows = []
+        for target in self.draws["target"].values:
+            here = self.draws.sel(target=target)
+            helps = estimate_probability(here["difference"].values > 0)
+            rows.append(
+                {
+                    "lm": self.lm,
+                    "change": self.label,
+                    "by": self.by,
+                    "target": str(target),
+                    "as_is": float(here["as_is"].median()),
+                    "changed": float(here["changed"].median()),
+                    **summarise(here["difference"].values, ci_prob=ci_prob),
+                    "prob_helps": helps.estimate,
+                    "mcse": helps.mcse,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        sizes = self.draws.sizes
+        return (
+            f"WhatIf({self.lm} with {self.label} on {sizes['target']} targets by {self.by}, "
+            f"{sizes['chain']} chains x {sizes['draw']} draws)"
+        )
+
+
+def _say(value: str | float) -> str:
+    """Write a level or a value; counts of tokens have more digits than values of decisions."""
+    return value if isinstance(value, str) else f"{value:.15g}"
+
+
+def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) -> WhatIf:
+    """Compute what the score of an lm of the data would be with some facts changed.
+
+    The effects of the lm and of its family, and all its other recorded facts, are held as they
+    are. A part of the training mix takes its place from the parts that are not changed, in
+    proportion. Like every effect it is an association adjusted for the modelled covariates.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    lm
+        Name of an lm of the data.
+    by
+        `benchmark`, `task_family` or `overall`.
+    **changes
+        New levels or values by decision; also `n_params` and `n_tokens`, as counts.
+
+    Returns
+    -------
+    WhatIf
+        Draws of the score as it is, as changed and of the difference, and `.table()`.
+
+    Raises
+    ------
+    QueryError
+        If a name, level or value is not allowed, or nothing is changed.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> found = bm.whatif(
+    ...     bm.load_reference_fit(), "EleutherAI/pythia-6.9b", position_embedding="learned"
+    ... )
+    >>> found.label
+    'position_embedding: rotary -> learned'
+    """
+    check_by(by)
+    list_decisions(fit)
+    row = find_lm(fit, name=lm)
+    settings = {name: _read_change(fit, name, value) for name, value in changes.items()}
+    recorded = {name: _read_recorded(fit, name, row) for name in settings}
+    _check_changes(settings, recorded, lm=lm)
+    rows = np.arange(len(fit.design.lms)) == row
+    as_is, changed = (
+        average_benchmarks(mean_score_at(fit, settings=s, rows=rows), fit=fit, by=by)
+        for s in ({}, settings)
+    )
+    return WhatIf(
+        lm=lm,
+        changes=settings,
+        recorded=recorded,
+        by=by,
+        draws=xr.Dataset({"as_is": as_is, "changed": changed, "difference": changed - as_is}),
+        extrapolates=tuple(
+            name for name, value in settings.items() if lies_outside(fit, name=name, value=value)
+        ),
+    )
+
+
+def find_lm(fit: Fit, *, name: str) -> int:
+    """Find the row of an lm of the data."""
+    known = fit.design.lms
+    if name not in known:
+        some = [*known[:3], f"and {len(known) - 3} more"] if len(known) > 3 else known
+        raise QueryError(
+            f"lm '{shorten(name)}' is not in this fit's data.{_suggest_lm(name, known)} Allowed: a "
+            f"name in the column lm of the data, written in full: {listing(some)}. For an lm that "
+            "is not in the data use bm.predict."
+        )
+    return known.index(name)
+
+
+def _suggest_lm(name: str, known: tuple[str, ...]) -> str:
+    """Guess by the whole name, or by what follows the developer's."""
+    short = {full.rpartition("/")[2]: full for full in known}
+    guess = suggest(name, known) or suggest(name, short)
+    for part, full in short.items():
+        guess = guess.replace(f"'{part}'", f"'{full}'")
+    return guess
+
+
+def _read_change(fit: Fit, name: str, value: str | float) -> str | float:
+    """Check one changed fact."""
+    if name in SIZES and _knows_sizes(fit):
+        return _read_size(name, value)
+    allowed = [*(SIZES if _knows_sizes(fit) else ()), *list_decisions(fit)]
+    if name not in allowed and allowed:
+        why = " It does not vary in this fit's data or was left out of its spec." * (
+            name in DECISIONS
+        )
+        raise QueryError(
+            f"'{shorten(name)}' is no fact that can be changed in this fit."
+            f"{suggest(name, allowed)}{why} Allowed: {listing(allowed)}."
+        )
+    return read_level(fit, decision=find_decision(fit, name=name), level=value)
+
+
+def _knows_sizes(fit: Fit) -> bool:
+    return fit.spec.scaling != "none"
+
+
+def _read_size(name: str, value: str | float) -> float:
+    column = get_column("lms", name=name)
+    try:
+        count = float(value)
+    except (TypeError, ValueError):
+        count = float("nan")
+    if not column.low <= count <= column.high:
+        raise QueryError(f"{name} is '{shorten(value)}'. {column.expects} Write it as 7e9.")
+    return count
+
+
+def _read_recorded(fit: Fit, name: str, row: int) -> str | float:
+    """Read what is recorded of a fact, as the level that the model uses."""
+    lms = fit.dataset.lms.iloc[[row]]
+    if name not in SIZES and DECISIONS[name].kind == "categorical":
+        return str(DECISIONS[name].read_levels(lms).iloc[0])
+    value = float(lms[name].iloc[0])
+    return UNDISCLOSED if np.isnan(value) else value
+
+
+def _check_changes(
+    settings: Mapping[str, str | float], recorded: Mapping[str, str | float], *, lm: str
+) -> None:
+    """Refuse what changes nothing, and parts of the mix that hold more than the whole."""
+    if not settings:
+        raise QueryError(
+            "nothing is changed. Name at least one decision and its new level, such as "
+            "position_embedding='learned'."
+        )
+    if all(_is_same(recorded[name], value) for name, value in settings.items()):
+        said = listing(f"{name} {_say(value)}" for name, value in settings.items())
+        raise QueryError(f"'{lm}' has {said} as it is. Name another level.")
+    parts = {name: float(value) for name, value in settings.items() if name in MIX_COLUMNS}
+    if sum(parts.values()) > 100 * (1 + _SAME):
+        said = listing(f"{name} {value:g}" for name, value in parts.items())
+        raise QueryError(
+            f"the parts {said} sum to {sum(parts.values()):g} percent. Allowed: 100 together at "
+            "most. Lower one of them; parts that are not named share what is left."
+        )
+
+
+def _is_same(recorded: str | float, value: str | float) -> bool:
+    if isinstance(recorded, str) or isinstance(value, str):
+        return recorded == value
+    return abs(recorded - value) <= _SAME * abs(value)
