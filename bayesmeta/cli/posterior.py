@@ -16,6 +16,9 @@ from bayesmeta.cli.shared import (
     DataDir,
     FitOption,
     Format,
+    LmFamilies,
+    Lms,
+    Scale,
     Version,
     check_format,
     check_out,
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_STATEMENTS = "'DECISION: A > B', or 'PART: +POINTS from PART' for a swap in the training mix."
+_STATEMENTS = "'DECISION: A > B', or 'swap PART -> PART by POINTS' in the training mix."
 
 
 @app.command("fit")
@@ -145,16 +148,24 @@ def effects_command(
     decision: Annotated[
         str | None, typer.Option("--decision", metavar="NAME", help="All if left out.")
     ] = None,
-    by: By = "overall",
+    by: Annotated[
+        str, typer.Option("--by", metavar="BY", help="benchmark, task_family, overall, lm_family.")
+    ] = "overall",
+    lms: Lms = None,
+    lm_family: LmFamilies = None,
+    scale: Scale = "score",
     fit: FitOption = None,
     ci_prob: CiProb = defaults.CI_PROB,
     fmt: Format = "table",
 ) -> None:
-    """Print posterior effects of design decisions on the score scale."""
+    """Print posterior effects of design decisions."""
     from bayesmeta.effects import effects
 
     check_format(fmt)
-    show_frame(effects(load_fit(fit), decision, by=by).table(ci_prob=ci_prob), fmt=fmt)
+    found = effects(
+        load_fit(fit), decision, by=by, lms=lms or None, lm_family=lm_family or None, scale=scale
+    )
+    show_frame(found.table(ci_prob=ci_prob), fmt=fmt)
 
 
 @app.command("swaps")
@@ -186,6 +197,13 @@ def query_command(
     equivalence: Annotated[
         float, typer.Option("--equivalence", metavar="PP", help="Points that make no difference.")
     ] = defaults.EQUIVALENCE,
+    more_than: Annotated[
+        float | None,
+        typer.Option("--more-than", metavar="PP", help="Also: how probable is a larger effect."),
+    ] = None,
+    lms: Lms = None,
+    lm_family: LmFamilies = None,
+    scale: Scale = "score",
     fit: FitOption = None,
     ci_prob: CiProb = defaults.CI_PROB,
     fmt: Format = "table",
@@ -195,7 +213,8 @@ def query_command(
 
     check_format(fmt)
     answer = query(load_fit(fit), statement, benchmark=benchmark, task_family=task_family,
-                   equivalence=equivalence, ci_prob=ci_prob)  # fmt: skip
+                   lms=lms or None, lm_family=lm_family or None, scale=scale,
+                   equivalence=equivalence, more_than=more_than, ci_prob=ci_prob)  # fmt: skip
     if fmt == "json":
         show(json.dumps(answer.to_dict(), indent=2))
     elif fmt == "table":

@@ -32,6 +32,17 @@ Version = Annotated[
     str, typer.Option("--data-version", metavar="VERSION", help="corrected or as-published.")
 ]
 CiProb = Annotated[float, typer.Option("--ci-prob", help="Probability of the intervals.")]
+Lms = Annotated[
+    list[str] | None,
+    typer.Option("--lm", metavar="LM", help="Average over these alone; may be repeated."),
+]
+LmFamilies = Annotated[
+    list[str] | None,
+    typer.Option("--lm-family", metavar="NAME", help="Average over their lms; may be repeated."),
+]
+Scale = Annotated[
+    str, typer.Option("--scale", help="score (percentage points), or latent (logits).")
+]
 By = Annotated[str, typer.Option("--by", metavar="BY", help="benchmark, task_family or overall.")]
 
 

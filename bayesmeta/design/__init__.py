@@ -8,7 +8,14 @@ from bayesmeta.design.composition import (
     shift_part,
     swap_parts,
 )
-from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS, UNDISCLOSED, Decision
+from bayesmeta.design.decisions import (
+    DECISIONS,
+    DEFAULT_DECISIONS,
+    FACTS,
+    SIZES,
+    UNDISCLOSED,
+    Decision,
+)
 from bayesmeta.design.effect_sizes import EffectDesign, GroupLevel, build_effect_design
 from bayesmeta.design.matrix import Design, build_design
 from bayesmeta.design.outcomes import Outcomes
@@ -20,10 +27,12 @@ __all__ = [
     "DECISIONS",
     "DEFAULT_DECISIONS",
     "DOMAINS",
+    "FACTS",
     "LOG_D_UNIT",
     "LOG_N_UNIT",
     "MIX_UNIT",
     "SCALE_TERMS",
+    "SIZES",
     "UNDISCLOSED",
     "CodeBasis",
     "Decision",

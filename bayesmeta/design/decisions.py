@@ -8,7 +8,7 @@ import pandas as pd
 
 from bayesmeta.data.schema import MIX_COLUMNS
 
-__all__ = ["DECISIONS", "DEFAULT_DECISIONS", "UNDISCLOSED", "Decision"]
+__all__ = ["DECISIONS", "DEFAULT_DECISIONS", "FACTS", "SIZES", "UNDISCLOSED", "Decision"]
 
 DISCLOSURE = "disclosure"
 """Whether anything is said of the training mix. It follows from the shares and has no column."""
@@ -127,5 +127,13 @@ DECISIONS: dict[str, Decision] = {
     )
 }
 """Every decision the tables can inform, by name."""
+
+SIZES: dict[str, Decision] = {
+    name: Decision(name, "numeric", step=2.0) for name in ("n_params", "n_tokens")
+}
+"""Size and data: no decisions of the matrix, but they can be asked for in the same way."""
+
+FACTS: dict[str, Decision] = {**DECISIONS, **SIZES}
+"""Whatever a question may set."""
 
 DEFAULT_DECISIONS: tuple[str, ...] = tuple(DECISIONS)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.effects.estimands import (
+    LM_FAMILY,
     UNITS,
     build_contrast,
     default_contrasts,
@@ -23,6 +24,7 @@ from bayesmeta.effects.evidence import judge
 from bayesmeta.effects.mix_swaps import Asked, can_give, list_swaps
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
 from bayesmeta.effects.scores import check_by, contrast_draws, target_weights
+from bayesmeta.effects.selection import Names, select_lms
 from bayesmeta.errors import QueryError, listing, suggest
 from bayesmeta.inference.fit import Fit
 
@@ -36,7 +38,7 @@ class Effects:
     Parameters
     ----------
     draws
-        Percentage points with dims chain, draw, contrast, target.
+        Percentage points, or latent units, with dims chain, draw, contrast, target.
     contrasts
         What is compared with what, in the order of the dim contrast.
     by
@@ -86,7 +88,7 @@ class Effects:
                         "reference": format_level(contrast.reference),
                         "by": self.by,
                         "target": str(target),
-                        **summarise(values, ci_prob=ci_prob),
+                        **summarise(values, ci_prob=ci_prob, units=self.draws.attrs["units"]),
                         "prob_helps": helps.estimate,
                         "mcse": helps.mcse,
                         "verdict": str(self.verdicts[k, t]),
@@ -123,7 +125,9 @@ class Effects:
         )
 
 
-def summarise(values: NDArray[np.float64], *, ci_prob: float) -> dict[str, float | str]:
+def summarise(
+    values: NDArray[np.float64], *, ci_prob: float, units: str = UNITS
+) -> dict[str, float | str]:
     """Summarise draws by median, standard deviation and equal-tailed interval."""
     tail = (1 - ci_prob) / 2
     lower, estimate, upper = np.quantile(values, [tail, 0.5, 1 - tail])
@@ -133,12 +137,18 @@ def summarise(values: NDArray[np.float64], *, ci_prob: float) -> dict[str, float
         "lower": float(lower),
         "upper": float(upper),
         "ci_prob": ci_prob,
-        "units": UNITS,
+        "units": units,
     }
 
 
 def effects(
-    fit: Fit, decision: str | Sequence[str] | None = None, *, by: str = "overall"
+    fit: Fit,
+    decision: str | Sequence[str] | None = None,
+    *,
+    by: str = "overall",
+    lms: Names = None,
+    lm_family: Names = None,
+    scale: str = "score",
 ) -> Effects:
     """Compute the effects of design decisions on the score scale.
 
@@ -153,7 +163,13 @@ def effects(
     decision
         One name or several; all decisions of the fit if left out.
     by
-        `benchmark`, `task_family` or `overall`.
+        `benchmark`, `task_family` or `overall`; or `lm_family`: over all benchmarks, and over the
+        lms of each family alone.
+    lms, lm_family
+        Names of the lms, or of the families, that effects are averaged over; all if left out. One
+        name makes it a reference lm. Verdicts are on the effect over all lms.
+    scale
+        `score`: percentage points; `latent`: logits, where effects add up.
 
     Returns
     -------
@@ -163,7 +179,7 @@ def effects(
     Raises
     ------
     QueryError
-        If a decision or `by` is not known.
+        If a name, `by` or `scale` is not known.
 
     Examples
     --------
@@ -171,28 +187,39 @@ def effects(
     >>> effects(bm.load_reference_fit(), "norm").table()["level"].tolist()
     ['nonparametric', 'rmsnorm']
     """
-    check_by(by)
+    check_by(by, more=(LM_FAMILY,))
+    rows = (
+        None if lms is None and lm_family is None else select_lms(fit, lms=lms, lm_family=lm_family)
+    )
     names = [decision] if isinstance(decision, str) else list(decision or list_decisions(fit))
     for name in names:
         find_decision(fit, name=name)
     contrasts = tuple(c for name in names for c in default_contrasts(fit, decision=name))
     if not contrasts:
         raise QueryError("this fit has no decisions (a scale-only model). Fit one with decisions.")
-    return _collect(fit, contrasts, by=by)
+    return _collect(fit, contrasts, by=by, rows=rows, scale=scale)
 
 
 def _collect(
-    fit: Fit, contrasts: Sequence[Asked], *, by: str, n_lms: tuple[int, ...] | None = None
+    fit: Fit,
+    contrasts: Sequence[Asked],
+    *,
+    by: str,
+    n_lms: tuple[int, ...] | None = None,
+    rows: NDArray[np.bool_] | None = None,
+    scale: str = "score",
 ) -> Effects:
-    parts = [contrast_draws(fit, contrast=contrast, by=by) for contrast in contrasts]
-    weights = target_weights(fit.design, by=by)
+    parts = [
+        contrast_draws(fit, contrast=contrast, by=by, rows=rows, scale=scale)
+        for contrast in contrasts
+    ]
     verdicts = [
         [
             judgement.verdict
             for judgement in judge(
                 fit,
                 contrast=contrast,
-                weights=weights.values,
+                weights=_weights_of(fit, part),
                 probabilities=(part > 0).mean(("chain", "draw")).values,
             )
         ]
@@ -206,6 +233,13 @@ def _collect(
         verdicts=np.array(verdicts),
         n_lms=n_lms,
     )
+
+
+def _weights_of(fit: Fit, part: xr.DataArray) -> NDArray[np.float64]:
+    """Weight of every benchmark in every target of an effect, shape (target, benchmark)."""
+    if part.attrs["by"] != LM_FAMILY:
+        return target_weights(fit.design, by=part.attrs["by"]).values
+    return target_weights(fit.design, by="overall").values.repeat(part.sizes["target"], axis=0)
 
 
 def swaps(

@@ -7,15 +7,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmeta.design import DECISIONS, UNDISCLOSED, Decision, Design
+from bayesmeta.data.schema import get_column
+from bayesmeta.design import DECISIONS, SIZES, UNDISCLOSED, Decision, Design
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference.fit import Fit
 
-__all__ = ["BY", "UNITS", "Contrast", "build_contrast", "default_contrasts", "find_decision"]
+__all__ = [
+    "BY",
+    "LM_FAMILY",
+    "UNITS",
+    "Contrast",
+    "build_contrast",
+    "default_contrasts",
+    "find_decision",
+    "knows_sizes",
+    "read_size",
+]
 
 UNITS = "percentage points"
 BY = ("benchmark", "task_family", "overall")
 """Over what an effect is averaged: one benchmark, a task family's benchmarks, all of them."""
+
+_LARGE = 1e7
+
+LM_FAMILY = "lm_family"
+"""Another kind of target: all benchmarks, and the lms of one family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +62,8 @@ class Contrast:
 
 
 def format_level(level: str | float) -> str:
-    """Write a level or a value as a user would type it."""
-    return level if isinstance(level, str) else f"{level:.10g}"
+    """Write a level or a value as a user would type it; counts of tokens as 2e+12."""
+    return level if isinstance(level, str) else f"{level:.{10 if abs(level) < _LARGE else 4}g}"
 
 
 def find_decision(fit: Fit, *, name: str) -> Decision:
@@ -73,6 +89,11 @@ def find_decision(fit: Fit, *, name: str) -> Decision:
     allowed = list_decisions(fit)
     if name in allowed:
         return DECISIONS[name]
+    if name in SIZES and fit.spec.scaling != "none":
+        raise QueryError(
+            f"'{name}' is no design decision, and has no effect of a step to list. Ask for two "
+            f"values of it: bm.query(fit, '{name}: 2e12 > 1e12')."
+        )
     if not allowed:
         raise QueryError(
             f"decision '{name}' cannot be asked for: this fit has no decisions (a scale-only "
@@ -115,7 +136,7 @@ def build_contrast(
     fit
         The fit.
     decision
-        Name of the decision.
+        Name of the decision; or `n_params`, `n_tokens`.
     level, reference
         What is compared with what.
 
@@ -136,17 +157,37 @@ def build_contrast(
     >>> build_contrast(fit, decision="code_share", level="20", reference=10).level
     20.0
     """
-    found = find_decision(fit, name=decision)
-    contrast = Contrast(
-        decision,
-        level=read_level(fit, decision=found, level=level),
-        reference=read_level(fit, decision=found, level=reference),
-    )
+    sides = [_read_side(fit, decision, side) for side in (level, reference)]
+    contrast = Contrast(decision, level=sides[0], reference=sides[1])
     if contrast.level == contrast.reference:
         raise QueryError(
             f"'{contrast.label}' compares a level with itself. Name two different ones."
         )
     return contrast
+
+
+def _read_side(fit: Fit, name: str, side: str | float) -> str | float:
+    if name in SIZES and knows_sizes(fit):
+        return read_size(name, side)
+    return read_level(fit, decision=find_decision(fit, name=name), level=side)
+
+
+def knows_sizes(fit: Fit) -> bool:
+    """Say whether a fit can be asked for size and data."""
+    list_decisions(fit)
+    return fit.spec.scaling != "none"
+
+
+def read_size(name: str, value: str | float) -> float:
+    """Check a number of parameters or tokens."""
+    column = get_column("lms", name=name)
+    try:
+        count = float(value)
+    except (TypeError, ValueError):
+        count = math.nan
+    if not column.low <= count <= column.high:
+        raise QueryError(f"{name} is '{shorten(value)}'. {column.expects} Write it as 7e9.")
+    return count
 
 
 def read_level(fit: Fit, *, decision: Decision, level: str | float) -> str | float:

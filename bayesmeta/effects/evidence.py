@@ -71,8 +71,8 @@ class Evidence:
         Share of the prior variance of the effect that the data removed.
     within_families, between_families
         The effect estimated from differences between siblings alone, and from the means of the
-        families alone, under the same prior: `estimate`, `lower`, `upper` in percentage points and
-        `prob_helps`. None where no family varies in the decision.
+        families alone, under the same prior: `estimate`, `lower`, `upper` in the units of the
+        effect and `prob_helps`. None where no family varies in the decision.
     most_influential_family
         The family without which the estimate would move furthest.
     influence
@@ -109,7 +109,12 @@ class Evidence:
 
 
 def build_evidence(
-    fit: Fit, *, contrast: Asked, weights: NDArray[np.float64], probability: float
+    fit: Fit,
+    *,
+    contrast: Asked,
+    weights: NDArray[np.float64],
+    probability: float,
+    scale: str = "score",
 ) -> Evidence:
     """Collect what stands behind a contrast.
 
@@ -123,6 +128,8 @@ def build_evidence(
         Weight of every benchmark, shape (benchmark,), summing to one.
     probability
         Posterior probability that the effect is positive.
+    scale
+        `score` or `latent`: the scale of the estimates from parts of the data.
 
     Returns
     -------
@@ -130,7 +137,8 @@ def build_evidence(
         The card.
     """
     model, change = linearise(fit), change_of(fit, contrast=contrast)
-    moved, slope = change.coefficients(fit.design), mean_slope(fit, weights=weights)
+    moved = change.coefficients(fit.design)
+    slope = mean_slope(fit, weights=weights) if scale == "score" else 1.0
     support = count_support(fit, contrast=contrast)
     (judgement,) = judge(
         fit, contrast=contrast, weights=weights[None], probabilities=np.array([probability])
@@ -139,13 +147,12 @@ def build_evidence(
     def describe(mean: float, sd: float) -> dict[str, float]:
         return _describe(slope * mean, slope * sd)
 
-    parts = {"within_families": None, "between_families": None}
-    if support["families_with_both"]:
-        precisions = model.precision_within, model.precision_between
-        parts = {
-            name: describe(*_numbers(model, moved, weights=weights, precision=precision))
-            for name, precision in zip(parts, precisions, strict=True)
-        }
+    def estimate(part: str) -> dict[str, float] | None:
+        if not support["families_with_both"]:
+            return None
+        found = model.estimate(moved, weights=weights, precision=getattr(model, part))
+        return describe(float(found.mean), float(found.sd))
+
     whole = model.estimate(moved, weights=weights)
     without = model.without_each_family(moved, weights=weights)
     worst = int(np.argmax(np.abs(without.mean - whole.mean)))
@@ -153,7 +160,8 @@ def build_evidence(
     pulls = model.pulls(moved, weights=weights)
     return Evidence(
         **support,
-        **parts,
+        within_families=estimate("precision_within"),
+        between_families=estimate("precision_between"),
         effective_lms=float(pulls.sum() ** 2 / np.square(pulls).sum()) if pulls.any() else 0.0,
         bundled_with=measure_bundles(fit, contrast=contrast),
         prior_probability=PRIOR_PROBABILITY,
@@ -163,17 +171,6 @@ def build_evidence(
         without_it=describe(float(without.mean[worst]), float(without.sd[worst])),
         verdict=judgement.verdict,
     )
-
-
-def _numbers(
-    model: Linearised,
-    moved: NDArray[np.float64],
-    *,
-    weights: NDArray[np.float64],
-    precision: NDArray[np.float64],
-) -> tuple[float, float]:
-    found = model.estimate(moved, weights=weights, precision=precision)
-    return float(found.mean), float(found.sd)
 
 
 def _describe(mean: float, sd: float) -> dict[str, float]:

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.design import DECISIONS, MIX_UNIT, Design, standardise
+from bayesmeta.design import FACTS, MIX_UNIT, SCALE_TERMS, SIZES, Design, standardise
 from bayesmeta.effects.estimands import Contrast
 from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
-from bayesmeta.effects.scores import parts_at, surface_change, surface_swap, swap_rows
+from bayesmeta.effects.scores import (
+    covariates_at,
+    law_at,
+    law_exponents,
+    parts_at,
+    surface_change,
+    surface_scale,
+    surface_swap,
+    swap_rows,
+)
 from bayesmeta.inference.fit import Fit
 
 __all__ = ["LatentChange", "change_of"]
@@ -22,18 +31,24 @@ class LatentChange:
 
     Parameters
     ----------
-    term, basis, function
-        Changes of the columns of the matrix, of the functions of the code share, and of those of
-        the surface, each of the shape that its name in the design's coordinates has.
+    term, basis, function, scale_term
+        Changes of the columns of the matrix, of the functions of the code share, of those of the
+        surface and of the scale covariates, each of the shape that its name in the design's
+        coordinates has.
+    law
+        Change of the scaling law at its posterior mean, shape (1,); empty without one.
     """
 
     term: NDArray[np.float64]
     basis: NDArray[np.float64]
     function: NDArray[np.float64]
+    scale_term: NDArray[np.float64]
+    law: NDArray[np.float64]
 
     def coefficients(self, design: Design) -> NDArray[np.float64]:
         """Change of every free coefficient, in the order of `Linearised.columns`."""
-        return np.concatenate([design.loading.T @ self.term, self.basis, self.function])
+        free = design.loading.T @ self.term
+        return np.concatenate([free, self.basis, self.function, self.scale_term, self.law])
 
     def draws(self, fit: Fit, *, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Latent effect in every draw, averaged over benchmarks, shape (chain, draw)."""
@@ -43,6 +58,10 @@ class LatentChange:
             total += np.einsum("k,cdkb,b->cd", self.basis, drawn["curve"][..., task], weights)
         if self.function.any():
             total += np.einsum("k,cdkb,b->cd", self.function, drawn["surface"], weights)
+        if self.scale_term.any():
+            total += np.einsum("k,cdbk,b->cd", self.scale_term, drawn["kappa"], weights)
+        if self.law.any():
+            total += self.law[0] * (drawn["kappa_law"] @ weights)
         return total
 
 
@@ -63,7 +82,10 @@ def change_of(fit: Fit, *, contrast: Asked) -> LatentChange:
     LatentChange
         Zero where the contrast changes nothing.
     """
+    scale_term, law = _scale_change(fit, contrast)
     return LatentChange(
+        scale_term=scale_term,
+        law=law,
         term=_term_change(fit.design, contrast),
         basis=_basis_change(fit, contrast),
         function=_function_change(fit, contrast),
@@ -75,7 +97,7 @@ def _term_change(design: Design, contrast: Asked) -> NDArray[np.float64]:
     if isinstance(contrast, Swap):
         change[design.mix_columns] = _swapped_parts(design, contrast)
         return change
-    decision = DECISIONS[contrast.decision]
+    decision = FACTS[contrast.decision]
     if decision.in_mix:
         change[design.mix_columns] = _shifted_parts(design, contrast)
         return change
@@ -132,11 +154,29 @@ def _function_change(fit: Fit, contrast: Asked) -> NDArray[np.float64]:
         change = surface_swap(fit.design, swap=contrast, rows=can_give(fit, swap=contrast))
         return nothing if change is None else change.mean(axis=0)
     high, low = (
-        surface_change(fit.design, settings={contrast.decision: value})
-        for value in (contrast.level, contrast.reference)
+        surface_change(fit.design, settings=at, scale=surface_scale(fit, at))
+        for at in ({contrast.decision: value} for value in (contrast.level, contrast.reference))
     )
     return nothing if high is None or low is None else (high - low).mean(axis=0)
 
 
+def _scale_change(fit: Fit, contrast: Asked) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Change of the scale covariates, shape (scale_term,), and of the law, shape (1,) or (0,)."""
+    design = fit.design
+    names, has_law = design.scale_terms, design.log_scale is not None
+    if isinstance(contrast, Swap) or contrast.decision not in SIZES:
+        return np.zeros(len(names)), np.zeros(int(has_law))
+    high, low = (
+        covariates_at(fit, {contrast.decision: value})
+        for value in (contrast.level, contrast.reference)
+    )
+    change = (high - low).mean(axis=0)[[SCALE_TERMS.index(name) for name in names]]
+    if not has_law:
+        return change, np.empty(0)
+    exponents = {name: draws.mean() for name, draws in law_exponents(fit.parameters).items()}
+    law = law_at(high, exponents) - law_at(low, exponents)
+    return change, law.mean(axis=0, keepdims=True)
+
+
 def _changes_mix(contrast: Asked) -> bool:
-    return isinstance(contrast, Swap) or DECISIONS[contrast.decision].in_mix
+    return isinstance(contrast, Swap) or FACTS[contrast.decision].in_mix

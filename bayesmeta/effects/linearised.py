@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.design import Design
+from bayesmeta.effects.scores import law_exponents
 from bayesmeta.inference.fit import Fit
 from bayesmeta.model import ModelSpec, Parameters
 from bayesmeta.model.law import law_skill
@@ -50,15 +51,17 @@ def prob_above_zero(mean: float, sd: float) -> float:
 class Linearised:
     """A Gaussian regression that stands for a fit.
 
-    An effect is asked for by its `change`, how far it moves every coefficient of a decision, shape
-    (coefficient,), and by `weights` of the benchmarks, shape (benchmark,), which sum to one.
+    An effect is asked for by its `change`, how far it moves the first coefficients, shape (k,), and
+    by `weights` of the benchmarks, shape (benchmark,), which sum to one.
 
     Parameters
     ----------
     response
         Latent values that the scores stand for, shape (obs,).
     columns
-        Columns of the decisions' coefficients, shape (obs, coefficient).
+        Columns of all coefficients, shape (obs, coefficient): the free ones of the decisions, those
+        of the functions of the code share, of the surface, of the scale covariates, of a scaling
+        law, and of families' mean scale.
     variance
         Prior variance of every coefficient: what all benchmarks share, deviations of task families
         and of benchmarks, shape (3, coefficient).
@@ -114,11 +117,15 @@ class Linearised:
     def _same_benchmark(self) -> NDArray[np.bool_]:
         return self.benchmark[:, None] == self.benchmark
 
+    def _padded(self, change: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fill a change up: what is not named does not change."""
+        return np.pad(change, (0, self.columns.shape[1] - len(change)))
+
     def prior_variance(self, change: NDArray[np.float64], *, weights: NDArray[np.float64]) -> float:
         """Prior variance of an effect, its scales as learned."""
         by_task = np.bincount(self.task, weights=weights)
         averaged = np.array([1.0, np.square(by_task).sum(), np.square(weights).sum()])
-        return float(averaged @ self.variance @ np.square(change))
+        return float(averaged @ self.variance @ np.square(self._padded(change)))
 
     def estimate(
         self,
@@ -161,7 +168,8 @@ class Linearised:
     ) -> NDArray[np.float64]:
         """Prior covariance of an effect with every response, shape (obs,)."""
         by_task = np.bincount(self.task, weights=weights)[self.task]
-        shared, of_task, own = (self.columns @ (variance * change) for variance in self.variance)
+        moved = self._padded(change)
+        shared, of_task, own = (self.columns @ (variance * moved) for variance in self.variance)
         b = self.benchmark
         return shared + of_task * by_task[b] + own * weights[b]
 
@@ -190,12 +198,8 @@ def linearise(fit: Fit) -> Linearised:
     mean = {name: draws.mean(axis=(0, 1)) for name, draws in fit.parameters.items()}
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
     response, noise = _working_responses(mean, design=design, spec=spec)
-    columns, variance = _decision_columns(mean, fit=fit)
-    nuisance, nuisance_variance = _nuisance_columns(mean, design=design, spec=spec)
-    everything = np.column_stack([columns, nuisance])
-    shared, of_task, own = (
-        (everything * row) @ everything.T for row in np.hstack([variance, nuisance_variance])
-    )
+    columns, variance = _columns(mean, fit=fit)
+    shared, of_task, own = ((columns * row) @ columns.T for row in variance)
     task = design.task_family_index[b]
     own += spec.priors.alpha_sd**2
     covariance = shared + of_task * (task[:, None] == task) + own * (b[:, None] == b)
@@ -232,15 +236,9 @@ def _working_responses(
     return eta + residual, noise
 
 
-def _decision_columns(
-    mean: Parameters, *, fit: Fit
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Columns (obs, coefficient) of what an effect may change, and prior variances.
-
-    In order: the free coefficients of the decisions, the functions of the code share, and those
-    of the surface.
-    """
-    design = fit.design
+def _columns(mean: Parameters, *, fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Columns (obs, coefficient) of all that is pooled over benchmarks, and prior variances."""
+    design, spec, priors = fit.design, fit.spec, fit.spec.priors
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
     X, mix = complete_matrix(mean, design=design)
     columns = [(X[i] - design.X_center[b]) @ design.loading]
@@ -250,10 +248,27 @@ def _decision_columns(
         columns.append(functions[i] - design.basis_center[b])
         variance.append(_curve_variance(fit, n=functions.shape[1]))
     if design.surface is not None:
-        functions = design.surface.evaluate()
-        columns.append(functions[i] - design.surface_center[b])
+        columns.append(design.surface.evaluate()[i] - design.surface_center[b])
         learned = np.square(fit.parameters["tau_surface"]).mean(axis=(0, 1))
-        variance.append(np.tile(learned[:, None], functions.shape[1]))
+        variance.append(np.tile(learned[:, None], design.surface.n_functions))
+    if design.scale_terms:
+        columns.append(design.scale[i] - design.scale_center[b])
+        shared = [
+            priors.released_sd if term == "released" else priors.law_slope_sd
+            for term in design.scale_terms
+        ]
+        levels = np.array([shared, mean["tau_kappa_task"], mean["tau_kappa"]])
+        variance.append(np.square(levels))
+    if design.log_scale is not None:
+        skill = law_skill(design.log_scale, **law_exponents(mean))
+        center = skill @ design.outcomes.information(n_lms=len(design.lms))
+        columns.append((skill[i] - center[b])[:, None])
+        scales = priors.law_slope_sd, mean["tau_kappa_law_task"], mean["tau_kappa_law"]
+        variance.append(np.square(np.array(scales, float))[:, None])
+    if spec.family_effects == "within-between" and design.between_terms:
+        columns.append(design.between[i])
+        levels = priors.between_sd**2 * np.array([1.0, 0.0, priors.beta_ratio**2])
+        variance.append(np.outer(levels, np.ones(len(design.between_terms))))
     return np.hstack(columns), np.hstack(variance)
 
 
@@ -281,35 +296,6 @@ def _curve_variance(fit: Fit, *, n: int) -> NDArray[np.float64]:
     names = ("tau_curve_shared", "tau_curve")
     levels = [float(np.square(fit.parameters.get(name, np.zeros(1))).mean()) for name in names]
     return np.outer([*levels, 0.0], np.ones(n))
-
-
-def _nuisance_columns(
-    mean: Parameters, *, design: Design, spec: ModelSpec
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Columns (obs, k) of scale and of families' mean scale, and prior variances, (3, k)."""
-    priors = spec.priors
-    i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
-    columns, variance = [np.empty((len(i), 0))], [np.empty((3, 0))]
-    if design.scale_terms:
-        columns.append(design.scale[i] - design.scale_center[b])
-        shared = [
-            priors.released_sd if term == "released" else priors.law_slope_sd
-            for term in design.scale_terms
-        ]
-        variance.append(np.square([shared, mean["tau_kappa_task"], mean["tau_kappa"]]))
-    if spec.scaling == "chinchilla" and design.log_scale is not None:
-        names = ("law_size_exponent", "law_data_exponent", "law_size_fraction")
-        at = {name.removeprefix("law_"): mean[name] for name in names}
-        skill = law_skill(design.log_scale, **at)
-        center = skill @ design.outcomes.information(n_lms=len(design.lms))
-        columns.append((skill[i] - center[b])[:, None])
-        scales = priors.law_slope_sd, mean["tau_kappa_law_task"], mean["tau_kappa_law"]
-        variance.append(np.square([scales]).T)
-    if spec.family_effects == "within-between" and design.between_terms:
-        columns.append(design.between[i])
-        levels = priors.between_sd**2 * np.array([1.0, 0.0, priors.beta_ratio**2])
-        variance.append(np.outer(levels, np.ones(len(design.between_terms))))
-    return np.hstack(columns), np.hstack(variance)
 
 
 def _family_covariance(mean: Parameters, *, design: Design, spec: ModelSpec) -> NDArray[np.float64]:

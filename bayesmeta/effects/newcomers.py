@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.data.schema import MIX_COLUMNS
-from bayesmeta.design import DECISIONS, UNDISCLOSED, Design
+from bayesmeta.design import DECISIONS, SIZES, UNDISCLOSED, Design
 from bayesmeta.effects.estimands import lies_outside, list_decisions
-from bayesmeta.effects.scores import SIZES
 from bayesmeta.errors import QueryError, listing, suggest
 from bayesmeta.inference.fit import Fit
 from bayesmeta.model import Parameters, build_design_for

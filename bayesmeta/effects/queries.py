@@ -12,11 +12,12 @@ from bayesmeta import defaults
 from bayesmeta.effects.contrasts import check_ci_prob, pick_target, summarise
 from bayesmeta.effects.estimands import Contrast, build_contrast
 from bayesmeta.effects.evidence import Evidence, build_evidence
-from bayesmeta.effects.mix_swaps import Asked, Swap
+from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
 from bayesmeta.effects.scores import contrast_draws, target_weights
+from bayesmeta.effects.selection import Names, select_lms
 from bayesmeta.effects.statements import parse_statement
-from bayesmeta.errors import QueryError
+from bayesmeta.errors import QueryError, shorten
 from bayesmeta.inference.fit import Fit
 
 __all__ = ["Answer", "evidence", "query"]
@@ -37,11 +38,18 @@ class Answer:
     effect
         Median, standard deviation and interval in percentage points.
     equivalence
-        Half-width of the region that counts as no difference, in percentage points.
-    prob_equivalent
-        Posterior probability that the effect lies inside that region.
+        Half-width of the region that counts as no difference, in the units of the effect.
+    three_way
+        Posterior probabilities that the effect lies above that region (`helps`), inside it
+        (`equivalent`) and below it (`hurts`).
     evidence
-        What stands behind it.
+        What stands behind it, over all lms.
+    n_lms
+        Number of lms that the effect is averaged over.
+    more_than
+        A size that was asked about, in the units of the effect.
+    prob_more
+        Posterior probability that the effect is larger than that.
     """
 
     contrast: Asked
@@ -49,8 +57,25 @@ class Answer:
     probability: Probability
     effect: dict[str, float | str]
     equivalence: float
-    prob_equivalent: Probability
+    three_way: dict[str, Probability]
     evidence: Evidence
+    n_lms: int
+    more_than: float | None = None
+    prob_more: Probability | None = None
+
+    @property
+    def prob_equivalent(self) -> Probability:
+        """Posterior probability of no practical difference."""
+        return self.three_way["equivalent"]
+
+    @property
+    def practically(self) -> str:
+        """Whether the effect helps, makes no difference or hurts; `undecided` where none is sure.
+
+        One of the three has to be as probable as an identified direction.
+        """
+        name, found = max(self.three_way.items(), key=lambda item: item[1].estimate)
+        return name if found.estimate >= defaults.PROB_IDENTIFIED else "undecided"
 
     @property
     def statement(self) -> str:
@@ -67,8 +92,17 @@ class Answer:
             "effect": self.effect,
             "equivalence": self.equivalence,
             "prob_equivalent": self.prob_equivalent.estimate,
+            "three_way": {name: found.estimate for name, found in self.three_way.items()},
+            "practically": self.practically,
+            **self._asked_size(),
+            "n_lms": self.n_lms,
             "evidence": self.evidence.to_dict(),
         }
+
+    def _asked_size(self) -> dict[str, float]:
+        if self.more_than is None or self.prob_more is None:
+            return {}
+        return {"more_than": self.more_than, "prob_more": self.prob_more.estimate}
 
     def table(self) -> pd.DataFrame:
         """Turn into a table of one row, without the evidence card."""
@@ -81,6 +115,9 @@ class Answer:
                     "mcse": self.probability.mcse,
                     **self.effect,
                     "prob_equivalent": self.prob_equivalent.estimate,
+                    "practically": self.practically,
+                    **self._asked_size(),
+                    "n_lms": self.n_lms,
                     "verdict": self.evidence.verdict,
                 }
             ]
@@ -98,14 +135,32 @@ class Answer:
         if not isinstance(self.contrast, Contrast) or "recorded" in card.lms:
             varies = f"it varies inside {_count(both, 'family')}"
         claim = self.statement + " helps" * isinstance(self.contrast, Swap)
+        units, without = e["units"], card.without_it
+        size = ""
+        if self.prob_more is not None:
+            size = f" P(more than {self.more_than:g} {units}) {self.prob_more.relation}."
+        bundle = ", ".join(f"{name} {share:.0%}" for name, share in card.bundled_with.items())
         return (
-            f"P({claim}) {where} {self.probability.relation}. Effect {e['estimate']:+.1f} "
-            f"percentage points, {100 * float(e['ci_prob']):.0f} % equal-tailed interval "
-            f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g} points) "
+            f"P({claim}) {where} {self.probability.relation}.{size} Effect {e['estimate']:+.1f} "
+            f"{units}, {100 * float(e['ci_prob']):.0f} % equal-tailed interval "
+            f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g}) "
             f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({sides}; {varies}; "
-            f"{card.missing_share:.0%} not recorded; most influential family "
-            f"{card.most_influential_family}). An association adjusted for the modelled covariates."
+            f"{card.missing_share:.0%} not recorded). Without {card.most_influential_family}, the "
+            f"most influential family, {without['estimate']:+.1f} ({without['lower']:+.1f} to "
+            f"{without['upper']:+.1f}){_siblings(card)}. "
+            + (f"Bundled with {bundle}. " if bundle else "")
+            + "An association adjusted for the modelled covariates."
         )
+
+
+def _siblings(card: Evidence) -> str:
+    part = card.within_families
+    if part is None:
+        return ""
+    return (
+        f"; from siblings alone {part['estimate']:+.1f} ({part['lower']:+.1f} to "
+        f"{part['upper']:+.1f})"
+    )
 
 
 def _count(n: int, noun: str) -> str:
@@ -119,7 +174,11 @@ def query(
     *,
     benchmark: str | None = None,
     task_family: str | None = None,
+    lms: Names = None,
+    lm_family: Names = None,
+    scale: str = "score",
     equivalence: float = defaults.EQUIVALENCE,
+    more_than: float | None = None,
     ci_prob: float = defaults.CI_PROB,
 ) -> Answer:
     """Answer how probable a statement about a design decision is.
@@ -129,12 +188,20 @@ def query(
     fit
         The fit that is asked.
     statement
-        `DECISION: A > B`, or `PART: +POINTS from PART` for a swap of two parts of the training
-        mix, averaged over the lms that record at least that many points of the donor.
+        `DECISION: A > B`, also of two values of `n_params` or `n_tokens`; or
+        `swap PART -> PART by POINTS` for a swap of two parts of the training mix, averaged over the
+        lms that record at least that many points of the donor.
     benchmark, task_family
         Where; over all benchmarks if both are left out.
+    lms, lm_family
+        Names of the lms, or of the families, that the effect is averaged over; all if left out. One
+        name makes it a reference lm. The evidence is that of the effect over all lms.
+    scale
+        `score`: percentage points; `latent`: logits, where effects add up.
     equivalence
-        Half-width of the region that counts as no difference, in percentage points.
+        Half-width of the region that counts as no difference, in the units of the effect.
+    more_than
+        A size, in the units of the effect, whose probability to be exceeded is wanted as well.
     ci_prob
         Probability of the interval.
 
@@ -158,22 +225,50 @@ def query(
     contrast = parse_statement(fit, statement=statement)
     by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
     check_ci_prob(ci_prob)
-    if not equivalence >= 0 or np.isinf(equivalence):
-        raise QueryError(f"equivalence is {equivalence}. Allowed: percentage points from 0 up.")
-    values = contrast_draws(fit, contrast=contrast, by=by).sel(target=target).values
+    _check_size("equivalence", equivalence, low=0.0)
+    if more_than is not None:
+        _check_size("more_than", more_than, low=-np.inf)
+    rows = select_lms(fit, lms=lms, lm_family=lm_family)
+    draws = contrast_draws(
+        fit, contrast=contrast, by=by, rows=None if rows.all() else rows, scale=scale
+    )
+    values = draws.sel(target=target).values
     weights = target_weights(fit.design, by=by).sel(target=target).values
     probability = estimate_probability(values > 0)
+    asked = rows & can_give(fit, swap=contrast) if isinstance(contrast, Swap) else rows
     return Answer(
         contrast=contrast,
         target=target,
         probability=probability,
-        effect=summarise(values, ci_prob=ci_prob),
+        effect=summarise(values, ci_prob=ci_prob, units=draws.attrs["units"]),
         equivalence=equivalence,
-        prob_equivalent=estimate_probability(np.abs(values) < equivalence),
+        three_way={
+            "helps": estimate_probability(values >= equivalence),
+            "equivalent": estimate_probability(np.abs(values) < equivalence),
+            "hurts": estimate_probability(values <= -equivalence),
+        },
         evidence=build_evidence(
-            fit, contrast=contrast, weights=weights, probability=probability.estimate
+            fit,
+            contrast=contrast,
+            weights=weights,
+            probability=probability.estimate,
+            scale=scale,
         ),
+        n_lms=int(asked.sum()),
+        more_than=more_than,
+        prob_more=None if more_than is None else estimate_probability(values > more_than),
     )
+
+
+def _check_size(name: str, value: float, *, low: float) -> None:
+    """Refuse a size of an effect that is none."""
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not low <= value < np.inf or value == -np.inf:
+        start = "a number from 0 up" if low == 0 else "a number"
+        raise QueryError(
+            f"{name} is {shorten(value)}. Allowed: {start}, in percentage points (latent units on "
+            "the latent scale), such as 0.5."
+        )
 
 
 def evidence(fit: Fit, decision: str, level: str | float, *, over: str | float) -> Evidence:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -17,30 +18,36 @@ from bayesmeta.design import (
     LOG_N_UNIT,
     MIX_UNIT,
     SCALE_TERMS,
+    SIZES,
     Design,
     scale_covariates,
     set_parts,
     standardise,
     swap_parts,
 )
-from bayesmeta.effects.estimands import BY, UNITS
+from bayesmeta.effects.estimands import BY, LM_FAMILY, UNITS
 from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
-from bayesmeta.errors import QueryError, listing, suggest
+from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference.fit import Fit
+from bayesmeta.model import Parameters
 from bayesmeta.model.law import law_skill
 from bayesmeta.model.simulate import complete_matrix, expected_score, linear_predictor
 
 __all__ = [
     "POINTS",
-    "SIZES",
+    "SCALES",
     "Settings",
     "average_benchmarks",
     "check_by",
     "contrast_draws",
+    "covariates_at",
+    "law_at",
+    "law_exponents",
     "mean_score_at",
     "mean_slope",
     "parts_at",
     "surface_change",
+    "surface_scale",
     "surface_swap",
     "swap_rows",
     "target_weights",
@@ -50,8 +57,8 @@ __all__ = [
 POINTS = 100.0
 """Percentage points in a score of one."""
 
-SIZES = ("n_params", "n_tokens")
-"""Facts that are no decisions of the matrix and may be set all the same."""
+SCALES = {"score": UNITS, "latent": "latent units"}
+"""Scales on which an effect may be asked for, and their units."""
 
 Settings = Mapping[str, str | float]
 """Levels or values by the names of decisions and sizes."""
@@ -126,7 +133,7 @@ def _latent_change(fit: Fit, base: Baseline, settings: Settings, rows: Any) -> N
     """Latent change of every lm of the rows, shape (chain, draw, lm, benchmark)."""
     design = fit.design
     change = _scale_change(fit, settings, rows)
-    scale = _surface_scale(fit, settings, rows)
+    scale = surface_scale(fit, settings, rows)
     bend = surface_change(design, settings=settings, rows=rows, scale=scale)
     change = change + _bend(fit, bend)
     parts = _parts_of_mix(settings)
@@ -177,7 +184,9 @@ def parts_at(
     )
 
 
-def _covariates_at(fit: Fit, settings: Settings, rows: Any) -> NDArray[np.float64]:
+def covariates_at(
+    fit: Fit, settings: Settings, rows: NDArray[np.bool_] | slice = slice(None)
+) -> NDArray[np.float64]:
     """Scale covariates of the lms of the rows, their sizes set, shape (lm, covariate)."""
     sizes = {name: float(settings[name]) for name in SIZES if name in settings}
     return scale_covariates(fit.dataset.lms.assign(**sizes))[rows]
@@ -188,31 +197,38 @@ def _scale_change(fit: Fit, settings: Settings, rows: Any) -> Any:
     if not set(SIZES) & set(settings):
         return 0.0
     design, parameters = fit.design, fit.parameters
-    old, new = (_covariates_at(fit, chosen, rows) for chosen in ({}, settings))
+    old, new = (covariates_at(fit, chosen, rows) for chosen in ({}, settings))
     change: Any = 0.0
     if design.scale_terms:
         columns = [SCALE_TERMS.index(name) for name in design.scale_terms]
         change = (new - old)[:, columns] @ np.swapaxes(parameters["kappa"], -1, -2)
     if design.log_scale is not None:
-        exponents = {
-            name: parameters[f"law_{name}"]
-            for name in ("size_exponent", "data_exponent", "size_fraction")
-        }
-        before, after = (
-            law_skill(part[:, :2] * (LOG_N_UNIT, LOG_D_UNIT), **exponents) for part in (old, new)
-        )
+        before, after = (law_at(part, law_exponents(parameters)) for part in (old, new))
         change = change + (after - before)[..., None] * parameters["kappa_law"][..., None, :]
     return change
 
 
-def _surface_scale(fit: Fit, settings: Settings, rows: Any) -> NDArray[np.float64] | None:
+def law_exponents(parameters: Parameters) -> dict[str, NDArray[np.float64]]:
+    """Pick the parameters of the scaling law, by the names that `law_skill` gives them."""
+    names = ("size_exponent", "data_exponent", "size_fraction")
+    return {name: parameters[f"law_{name}"] for name in names}
+
+
+def law_at(covariates: NDArray[np.float64], exponents: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Evaluate the scaling law at scale covariates (lm, covariate), shape (..., lm)."""
+    return law_skill(covariates[:, :2] * (LOG_N_UNIT, LOG_D_UNIT), **exponents)
+
+
+def surface_scale(
+    fit: Fit, settings: Settings, rows: NDArray[np.bool_] | slice = slice(None)
+) -> NDArray[np.float64] | None:
     """Covariates of the surface with other sizes, in length scales; None where none is set."""
     if fit.design.surface is None or not set(SIZES) & set(settings):
         return None
     lengths = fit.spec.surface_lengths or {}
     names = [name for name in SCALE_TERMS if name in lengths]
     columns = [SCALE_TERMS.index(name) for name in names]
-    new = _covariates_at(fit, settings, rows)[:, columns]
+    new = covariates_at(fit, settings, rows)[:, columns]
     return new / np.array([lengths[name] for name in names])
 
 
@@ -279,17 +295,27 @@ def _mix_change(
     return change + (bend[0] - bend[1]) @ fit.parameters["curve"][..., design.task_family_index]
 
 
-def _swap_gain(fit: Fit, swap: Swap) -> NDArray[np.float64]:
-    """Points gained by a swap over the lms that can give, shape (chain, draw, benchmark)."""
-    base, design, rows = build_baseline(fit), fit.design, can_give(fit, swap=swap)
+def _swap_gain(fit: Fit, swap: Swap, rows: NDArray[np.bool_], *, scale: str) -> NDArray[np.float64]:
+    """Gain by a swap over lms that can give, shape (chain, draw, benchmark)."""
+    base, design = build_baseline(fit), fit.design
     assert base.mix is not None
     eta, mix = base.eta[..., rows, :], base.mix[..., rows, :]
     bend = _bend(fit, surface_swap(design, swap=swap, rows=rows))
-    changed = eta + bend + _mix_change(fit, mix, swap_rows(swap, design, mix))
+    change = bend + _mix_change(fit, mix, swap_rows(swap, design, mix))
+    if scale == "latent":
+        return change.mean(axis=-2)
+    changed = eta + change
     return _mean_points(changed, design=design) - _mean_points(eta, design=design)
 
 
-def contrast_draws(fit: Fit, *, contrast: Asked, by: str = "overall") -> xr.DataArray:
+def contrast_draws(
+    fit: Fit,
+    *,
+    contrast: Asked,
+    by: str = "overall",
+    rows: NDArray[np.bool_] | None = None,
+    scale: str = "score",
+) -> xr.DataArray:
     """Compute the effect of one contrast or swap, draw by draw.
 
     Parameters
@@ -299,28 +325,84 @@ def contrast_draws(fit: Fit, *, contrast: Asked, by: str = "overall") -> xr.Data
     contrast
         What is compared with what, or which parts of the mix are swapped.
     by
-        `benchmark`, `task_family` or `overall`.
+        `benchmark`, `task_family` or `overall`; or `lm_family`, over all benchmarks.
+    rows
+        Which lms it is averaged over, shape (lm,); all if left out.
+    scale
+        `score`, or `latent`: logits of the share of solved items above chance, and standard
+        deviations of a Brier score.
 
     Returns
     -------
     xarray.DataArray
-        Percentage points with dims chain, draw, target: the difference in expected score in the
-        benchmark's good direction, averaged over the lms of the data; of a swap, over the lms that
-        record as much of the donor as moves.
+        Percentage points, or latent units, with dims chain, draw, target: the difference in
+        expected score in the benchmark's good direction, averaged over the lms of the data; of a
+        swap, over the lms that record as much of the donor as moves.
 
     Raises
     ------
     QueryError
-        If `by` is not known.
+        If `by` or `scale` is not known, or no lm that is averaged over can make a swap.
     """
-    check_by(by)
+    check_by(by, more=(LM_FAMILY,))
+    if scale not in SCALES:
+        raise QueryError(
+            f"scale '{shorten(scale)}' is not known.{suggest(scale, SCALES)} Allowed: "
+            f"{listing(SCALES)}."
+        )
+    if by != LM_FAMILY:
+        gain = _mean_gain(fit, contrast, rows, scale=scale)
+        return average_benchmarks(gain, fit=fit, by=by).assign_attrs(units=SCALES[scale])
+    parts = {}
+    for k, name in enumerate(fit.design.lm_families):
+        own = _can_change(fit, contrast, rows) & (fit.design.lm_family_index == k)
+        if own.any():
+            gain = _mean_gain(fit, contrast, own, scale=scale)
+            parts[name] = average_benchmarks(gain, fit=fit, by="overall").isel(target=0, drop=True)
+    targets = pd.Index(list(parts), name="target")
+    found = xr.concat(list(parts.values()), dim=targets).transpose("chain", "draw", "target")
+    return found.assign_attrs(units=SCALES[scale], by=by)
+
+
+def _can_change(fit: Fit, contrast: Asked, rows: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """Say which of the lms a contrast is averaged over, shape (lm,)."""
+    kept = np.ones(len(fit.design.lms), bool) if rows is None else rows
+    if not isinstance(contrast, Swap):
+        return kept
+    kept = kept & can_give(fit, swap=contrast)
+    if not kept.any():
+        raise QueryError(
+            f"'{contrast.label}' cannot be averaged: of the lms that are asked about none records "
+            f"{contrast.points:g} percent of {contrast.donor}. Move fewer points, or ask about "
+            "other lms."
+        )
+    return kept
+
+
+def _mean_gain(
+    fit: Fit, contrast: Asked, rows: NDArray[np.bool_] | None, *, scale: str
+) -> NDArray[np.float64]:
+    """Gain averaged over lms, in points or latent units, shape (chain, draw, benchmark)."""
     if isinstance(contrast, Swap):
-        return average_benchmarks(_swap_gain(fit, contrast), fit=fit, by=by)
-    at = [
-        mean_score_at(fit, settings={contrast.decision: value})
-        for value in (contrast.level, contrast.reference)
-    ]
-    return average_benchmarks(at[0] - at[1], fit=fit, by=by)
+        return _swap_gain(fit, contrast, _can_change(fit, contrast, rows), scale=scale)
+    sides = contrast.level, contrast.reference
+    if scale == "score" and rows is None:
+        high, low = (_mean_score_of_all(fit, contrast.decision, side) for side in sides)
+        return high - low
+    kept = slice(None) if rows is None else rows
+    if scale == "score":
+        high, low = (
+            mean_score_at(fit, settings={contrast.decision: side}, rows=kept) for side in sides
+        )
+        return high - low
+    base = build_baseline(fit)
+    high, low = (_latent_change(fit, base, {contrast.decision: side}, kept) for side in sides)
+    return (high - low).mean(axis=-2)
+
+
+@lru_cache(maxsize=2)  # the contrasts of a decision share their reference
+def _mean_score_of_all(fit: Fit, decision: str, value: str | float) -> NDArray[np.float64]:
+    return mean_score_at(fit, settings={decision: value})
 
 
 def average_benchmarks(values: NDArray[np.float64], *, fit: Fit, by: str) -> xr.DataArray:
@@ -352,7 +434,10 @@ def target_weights(design: Design, *, by: str) -> xr.DataArray:
     )
 
 
-def check_by(by: str) -> None:
+def check_by(by: str, *, more: tuple[str, ...] = ()) -> None:
     """Refuse a kind of target that is not known."""
-    if by not in BY:
-        raise QueryError(f"by '{by}' is not known.{suggest(by, BY)} Allowed: {listing(BY)}.")
+    allowed = (*BY, *more)
+    if by not in allowed:
+        raise QueryError(
+            f"by '{shorten(by)}' is not known.{suggest(by, allowed)} Allowed: {listing(allowed)}."
+        )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmeta import defaults
-from bayesmeta.design import DECISIONS, Decision
+from bayesmeta.design import DECISIONS, FACTS, Decision
 from bayesmeta.effects.estimands import format_level, list_decisions
 from bayesmeta.effects.mix_swaps import ROUNDING, Asked, Swap, can_give, known_part
 from bayesmeta.inference.fit import Fit
@@ -25,7 +25,7 @@ def count_support(fit: Fit, *, contrast: Asked) -> dict[str, Any]:
     """Count the lms and families that inform a contrast, over lms with at least one score."""
     if isinstance(contrast, Swap):
         return _count_swap_support(fit, contrast)
-    decision = DECISIONS[contrast.decision]
+    decision = FACTS[contrast.decision]
     lms = _scored_lms(fit)
     value, family = decision.read(lms), lms["lm_family"]
     if decision.kind == "categorical":
@@ -113,9 +113,9 @@ def is_extrapolation(fit: Fit, *, contrast: Asked) -> bool:
         end = np.median(start) + contrast.points / 100 if len(start) else np.inf
         families = fit.design.lm_family_index[known >= end]
         return len(np.unique(families)) < defaults.FAMILIES_WEAK
-    if DECISIONS[contrast.decision].kind == "categorical":
+    if FACTS[contrast.decision].kind == "categorical":
         return False
-    recorded = DECISIONS[contrast.decision].read(fit.dataset.lms).astype(float)
+    recorded = FACTS[contrast.decision].read(fit.dataset.lms).astype(float)
     values = float(contrast.level), float(contrast.reference)
     return min(values) < recorded.min() or max(values) > recorded.max()
 
@@ -152,7 +152,7 @@ def _value_of(fit: Fit, contrast: Asked, lms: pd.DataFrame) -> pd.Series:
     if isinstance(contrast, Swap):
         known = known_part(fit, name=contrast.decision) - known_part(fit, name=contrast.donor)
         return pd.Series(known)[lms.index]
-    decision = DECISIONS[contrast.decision]
+    decision = FACTS[contrast.decision]
     if decision.kind != "categorical":
         return decision.read(lms).astype(float)
     level = decision.read_levels(lms)

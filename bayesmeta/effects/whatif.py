@@ -10,21 +10,24 @@ import pandas as pd
 import xarray as xr
 
 from bayesmeta import defaults
-from bayesmeta.data.schema import MIX_COLUMNS, get_column
-from bayesmeta.design import DECISIONS, UNDISCLOSED
+from bayesmeta.data.schema import MIX_COLUMNS
+from bayesmeta.design import DECISIONS, SIZES, UNDISCLOSED
 from bayesmeta.effects.contrasts import check_ci_prob, summarise
 from bayesmeta.effects.estimands import (
     find_decision,
+    knows_sizes,
     lies_outside,
     list_decisions,
     read_level,
+    read_size,
 )
 from bayesmeta.effects.monte_carlo import estimate_probability
-from bayesmeta.effects.scores import SIZES, average_benchmarks, check_by, mean_score_at
+from bayesmeta.effects.scores import average_benchmarks, check_by, mean_score_at
+from bayesmeta.effects.selection import find_lm
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference.fit import Fit
 
-__all__ = ["WhatIf", "find_lm", "whatif"]
+__all__ = ["WhatIf", "whatif"]
 
 _SAME = 1e-9
 """Relative difference below which two values are the same."""
@@ -179,33 +182,11 @@ def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) 
     )
 
 
-def find_lm(fit: Fit, *, name: str) -> int:
-    """Find the row of an lm of the data."""
-    known = fit.design.lms
-    if name not in known:
-        some = [*known[:3], f"and {len(known) - 3} more"] if len(known) > 3 else known
-        raise QueryError(
-            f"lm '{shorten(name)}' is not in this fit's data.{_suggest_lm(name, known)} Allowed: a "
-            f"name in the column lm of the data, written in full: {listing(some)}. For an lm that "
-            "is not in the data use bm.predict."
-        )
-    return known.index(name)
-
-
-def _suggest_lm(name: str, known: tuple[str, ...]) -> str:
-    """Guess by the whole name, or by what follows the developer's."""
-    short = {full.rpartition("/")[2]: full for full in known}
-    guess = suggest(name, known) or suggest(name, short)
-    for part, full in short.items():
-        guess = guess.replace(f"'{part}'", f"'{full}'")
-    return guess
-
-
 def _read_change(fit: Fit, name: str, value: str | float) -> str | float:
     """Check one changed fact."""
-    if name in SIZES and _knows_sizes(fit):
-        return _read_size(name, value)
-    allowed = [*(SIZES if _knows_sizes(fit) else ()), *list_decisions(fit)]
+    if name in SIZES and knows_sizes(fit):
+        return read_size(name, value)
+    allowed = [*(SIZES if knows_sizes(fit) else ()), *list_decisions(fit)]
     if name not in allowed and allowed:
         why = " It does not vary in this fit's data or was left out of its spec." * (
             name in DECISIONS
@@ -215,21 +196,6 @@ def _read_change(fit: Fit, name: str, value: str | float) -> str | float:
             f"{suggest(name, allowed)}{why} Allowed: {listing(allowed)}."
         )
     return read_level(fit, decision=find_decision(fit, name=name), level=value)
-
-
-def _knows_sizes(fit: Fit) -> bool:
-    return fit.spec.scaling != "none"
-
-
-def _read_size(name: str, value: str | float) -> float:
-    column = get_column("lms", name=name)
-    try:
-        count = float(value)
-    except (TypeError, ValueError):
-        count = float("nan")
-    if not column.low <= count <= column.high:
-        raise QueryError(f"{name} is '{shorten(value)}'. {column.expects} Write it as 7e9.")
-    return count
 
 
 def _read_recorded(fit: Fit, name: str, row: int) -> str | float:

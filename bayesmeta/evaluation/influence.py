@@ -130,7 +130,7 @@ def _linearise_each(
 
 def _weigh_each(table: pd.DataFrame, fit: Fit, draws: NDArray[np.float64]) -> None:
     """Replace effects by importance-weighted ones where the weights can be trusted."""
-    from arviz_stats.base import array_stats
+    from arviz_stats.base.array import array_stats
 
     density = pointwise_log_likelihood(fit.parameters, design=fit.design, spec=fit.spec)
     family = fit.design.lm_family_index[fit.design.outcomes.lm_index]
