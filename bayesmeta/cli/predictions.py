@@ -34,6 +34,9 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the draws of what i
 _FOR_PROGRAMS = ["ci_prob", "units"]
 """Columns that a table for reading says in its heading."""
 
+_ARGUMENTS = ("fit", "lm", "by")
+"""What the function is told beside the changes; no decision has such a name."""
+
 _NAMES = ["extrapolates", "undisclosed"]
 """Columns that a table for reading leaves out where they are blank."""
 
@@ -62,7 +65,7 @@ def predict_command(
 def whatif_command(
     lm: Annotated[str, typer.Argument(metavar="LM", help="An lm of the data.")],
     changes: Annotated[
-        list[str], typer.Argument(metavar="DECISION=LEVEL...", help="Also n_params=, n_tokens=.")
+        list[str], typer.Argument(metavar="DECISION=LEVEL", help="Also n_params=, n_tokens=.")
     ],
     by: By = "benchmark",
     fit: FitOption = None,
@@ -127,6 +130,11 @@ def _read_changes(words: list[str]) -> dict[str, str]:
             )
         if name.strip() in changes:
             raise QueryError(f"{shorten(name.strip())} is given twice. Allowed: each name once.")
+        if name.strip() in _ARGUMENTS:
+            raise QueryError(
+                f"'{name.strip()}' is no fact that can be changed. Allowed: names of decisions, "
+                "n_params and n_tokens, such as position_embedding=learned."
+            )
         changes[name.strip()] = level.strip()
     return changes
 

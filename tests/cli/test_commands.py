@@ -302,6 +302,7 @@ BAD = {
     "changed decision": (["whatif", "EleutherAI/pythia-1b", "norms=rmsnorm"], "'norm'"),
     "changed level": (["whatif", "EleutherAI/pythia-1b", "norm=rmsnrm"], "'rmsnorm'"),
     "change": (["whatif", "EleutherAI/pythia-1b", "norm"], "DECISION=LEVEL"),
+    "changed argument": (["whatif", "EleutherAI/pythia-1b", "lm=b"], "'lm' is no fact"),
     "empty level": (["whatif", "EleutherAI/pythia-1b", "norm="], "DECISION=LEVEL"),
     "long change": (["whatif", "EleutherAI/pythia-1b", "x" * 10_000], "DECISION=LEVEL"),
     "long level": (["whatif", "EleutherAI/pythia-1b", "norm=" + "x" * 10_000], "rmsnorm"),
