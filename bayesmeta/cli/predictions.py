@@ -34,6 +34,12 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the draws of what i
 _FOR_PROGRAMS = ["ci_prob", "units"]
 """Columns that a table for reading says in its heading."""
 
+_ARGUMENTS = ("fit", "lm", "by")
+"""What the function is told beside the changes; no decision has such a name."""
+
+_NAMES = ["extrapolates", "undisclosed"]
+"""Columns that a table for reading leaves out where they are blank."""
+
 
 @app.command("predict")
 def predict_command(
@@ -49,8 +55,8 @@ def predict_command(
     check_format(fmt)
     found = predict(load_fit(fit), table, ci_prob=ci_prob, seed=seed)
     heading = (
-        f"Scores in percentage points; {ci_prob:.3g} intervals of the expected score, and of a "
-        "new observation:"
+        f"Scores in percentage points; {100 * ci_prob:g} % intervals of the expected score, and of "
+        "a new observation:"
     )
     _print(found.table(), heading=heading, fmt=fmt)
 
@@ -59,7 +65,7 @@ def predict_command(
 def whatif_command(
     lm: Annotated[str, typer.Argument(metavar="LM", help="An lm of the data.")],
     changes: Annotated[
-        list[str], typer.Argument(metavar="DECISION=LEVEL...", help="Also n_params=, n_tokens=.")
+        list[str], typer.Argument(metavar="DECISION=LEVEL", help="Also n_params=, n_tokens=.")
     ],
     by: By = "benchmark",
     fit: FitOption = None,
@@ -74,8 +80,8 @@ def whatif_command(
     if found.extrapolates:
         say(f"warning: outside what the lms of the data record: {listing(found.extrapolates)}")
     heading = (
-        f"{found.lm} with {found.label}; percentage points, higher is better, {ci_prob:.3g} "
-        "intervals of the difference:"
+        f"{found.lm} with {found.label}; percentage points, higher is better (a Brier score counts "
+        f"with a minus), {100 * ci_prob:g} % intervals of the difference:"
     )
     rows = found.table(ci_prob=ci_prob)
     _print(rows, heading=heading, fmt=fmt, also=["lm", "change", "by"])
@@ -106,8 +112,8 @@ def designs_command(
         over = listing(f"{name} ({value:.3g} FLOP)" for name, value in found.left_out.items())
         say(f"left out, since over the budget of {budget:.3g} FLOP: {over}")
     heading = (
-        f"Mean over {len(found.benchmarks)} benchmarks in percentage points, higher is better, "
-        f"with {ci_prob:.3g} intervals:"
+        f"Mean over {len(found.benchmarks)} benchmarks in percentage points, higher is better (a "
+        f"Brier score counts with a minus), {100 * ci_prob:g} % intervals:"
     )
     _print(found.table(ci_prob=ci_prob), heading=heading, fmt=fmt, also=["designs"])
 
@@ -124,6 +130,11 @@ def _read_changes(words: list[str]) -> dict[str, str]:
             )
         if name.strip() in changes:
             raise QueryError(f"{shorten(name.strip())} is given twice. Allowed: each name once.")
+        if name.strip() in _ARGUMENTS:
+            raise QueryError(
+                f"'{name.strip()}' is no fact that can be changed. Allowed: names of decisions, "
+                "n_params and n_tokens, such as position_embedding=learned."
+            )
         changes[name.strip()] = level.strip()
     return changes
 
@@ -133,7 +144,8 @@ def _print(frame: pd.DataFrame, *, heading: str, fmt: str, also: list[str] | Non
     if fmt == "table":
         show(heading)
         frame = frame.drop(columns=[*_FOR_PROGRAMS, *(also or [])])
-        frame = frame.drop(
-            columns=[name for name in frame if (frame[name].astype(str) == "").all()]
-        )
+        blank = [name for name in _NAMES if name in frame and (frame[name] == "").all()]
+        frame = frame.drop(columns=blank)
+        if "training_flop" in frame:
+            frame = frame.assign(training_flop=frame["training_flop"].map("{:.3g}".format))
     show_frame(frame, fmt=fmt)

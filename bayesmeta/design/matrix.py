@@ -17,7 +17,7 @@ from bayesmeta.design.composition import (
     build_code_basis,
     build_mix,
 )
-from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED
+from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.generations import ENGLISH, Generations, build_generations
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
 from bayesmeta.design.scale import (
@@ -330,7 +330,9 @@ def build_design(
             mix=mix if mix is not None and len(mix.rows) else None,
             with_english=any(name.startswith(f"{ENGLISH}:") for name in missing.names),
         ),
-        unknown=build_unknown_choices(lms, columns=_open_columns(terms), among=among)
+        unknown=build_unknown_choices(
+            lms, columns=[(term.decision, term.level) for term in terms], among=among
+        )
         if sum_unknown or not among.all()
         else None,
         surface=surface,
@@ -363,12 +365,6 @@ def _build_surface(
         first_of_family=np.flatnonzero(~lms["lm_family"].duplicated().to_numpy() & among),
         among=among,
     )
-
-
-def _open_columns(terms: tuple[Term, ...]) -> list[tuple[str, str]]:
-    """Decision and level of every column, without levels where an open choice is one of them."""
-    closed = {term.decision for term in terms if term.level == UNDISCLOSED}
-    return [(term.decision, "" if term.decision in closed else term.level) for term in terms]
 
 
 def _check_names(decisions: Sequence[str]) -> None:

@@ -77,7 +77,7 @@ def build_unknown_choices(
         The table of lms.
     columns
         Decision and level of every column of the matrix, shape (term,); the level is empty for a
-        numeric one, and of one whose undisclosed choices are no unknowns.
+        numeric one. A decision with a column for undisclosed choices has no unknown ones.
     among
         The lms whose choices count, shape (lm,); all if left out.
 
@@ -89,7 +89,10 @@ def build_unknown_choices(
     names = list(dict.fromkeys(d for d, level in columns if level and d in DECISIONS))
     table = pd.DataFrame(
         {
-            name: DECISIONS[name].read_levels(lms).replace(UNDISCLOSED, "").to_numpy()
+            name: DECISIONS[name]
+            .read_levels(lms)
+            .replace(UNDISCLOSED, UNDISCLOSED if (name, UNDISCLOSED) in columns else "")
+            .to_numpy()
             for name in names
         },
         dtype=object,

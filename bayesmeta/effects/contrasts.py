@@ -25,7 +25,7 @@ from bayesmeta.effects.mix_swaps import Asked, can_give, list_swaps
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
 from bayesmeta.effects.scores import check_by, contrast_draws, target_weights
 from bayesmeta.effects.selection import Names, select_lms
-from bayesmeta.errors import QueryError, listing, suggest
+from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference.fit import Fit
 
 __all__ = ["Effects", "effects", "prob_helps", "swaps"]
@@ -344,7 +344,7 @@ def pick_target(fit: Fit, *, benchmark: str | None, task_family: str | None) -> 
 def _known(name: str, allowed: Sequence[str], what: str) -> str:
     if name not in allowed:
         raise QueryError(
-            f"{what} '{name}' is not in this fit.{suggest(name, allowed)} Allowed: "
+            f"{what} '{shorten(name)}' is not in this fit.{suggest(name, allowed)} Allowed: "
             f"{listing(allowed)}."
         )
     return name

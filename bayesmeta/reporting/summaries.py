@@ -16,8 +16,8 @@ _ROUNDED = {"estimate": 2, "sd": 2, "lower": 2, "upper": 2, "prob_helps": 3, "mc
             "prob_at_upper_edge": 3, "mcse_edges": 3, "mae": 2, "mae_families": 2,
             "crps": 2, "log_density": 2, "coverage50": 1, "coverage90": 1, "difference": 2,
             "gain": 1, "prior_lower": 2, "prior_upper": 2, "narrowed": 2,
-            "lower_observed": 2, "upper_observed": 2, "as_is": 2, "changed": 2,
             "prob_best": 3, "expected_rank": 2, "mcse_rank": 2,
+            "lower_observed": 2, "upper_observed": 2, "as_is": 2, "changed": 2,
             "random": 2, "leave_family_out": 2, "leakage": 2}  # fmt: skip
 
 

@@ -103,6 +103,81 @@ def test_swap_is_asked_as_a_statement():
     ).stdout  # fmt: skip
 
 
+NEW_LMS = """\
+lm,lm_family,n_params,n_tokens,norm,code_share
+small,new,1000000000,300000000000,rmsnorm,10
+large,new,70000000000,2000000000000,rmsnorm,10
+vast,new,900000000000,20000000000000,,10
+"""
+
+
+@pytest.fixture
+def new_lms(tmp_path):
+    path = tmp_path / "lms.csv"
+    path.write_text(NEW_LMS)
+    return str(path)
+
+
+def test_predict_json_has_the_agreed_keys(new_lms):
+    rows = run_json("predict", new_lms)
+    assert set(rows[0]) == {
+        "lm", "benchmark", "estimate", "sd", "lower", "upper", "ci_prob", "units",
+        "lower_observed", "upper_observed", "direction", "family", "extrapolates", "undisclosed",
+    }  # fmt: skip
+    assert len(rows) == 3 * len(load_dataset().benchmarks)
+    assert all(row["lower"] <= row["estimate"] <= row["upper"] for row in rows)
+    assert {row["lm"]: row["extrapolates"] for row in rows} == {
+        "small": "", "large": "", "vast": "n_params, n_tokens"
+    }  # fmt: skip
+    assert rows == run_json("predict", new_lms)
+    assert rows != run_json("predict", new_lms, "--seed", "2")
+
+
+def test_predict_prints_what_its_intervals_are(new_lms):
+    result = run("predict", new_lms, "--ci-prob", "0.8")
+    assert result.stdout.startswith("Scores in percentage points; 80 % intervals")
+    assert "ci_prob" not in result.stdout
+    assert "lower_observed" in result.stdout
+
+
+def test_whatif_json_has_the_agreed_keys():
+    words = ("EleutherAI/pythia-6.9b", "position_embedding=learned", "n_params=13e9")
+    rows = run_json("whatif", *words, "--by", "task_family")
+    assert set(rows[0]) == {
+        "lm", "change", "by", "target", "as_is", "changed", "estimate", "sd", "lower", "upper",
+        "ci_prob", "units", "prob_helps", "mcse",
+    }  # fmt: skip
+    assert {row["target"] for row in rows} == set(load_dataset().benchmarks["task_family"])
+    assert rows[0]["change"].startswith("position_embedding: rotary -> learned; n_params: 68573")
+
+
+def test_whatif_warns_beyond_the_data():
+    result = run("whatif", "EleutherAI/pythia-6.9b", "n_params=1e15", "--by", "overall")
+    assert result.exit_code == 0
+    assert "warning: outside what the lms of the data record: n_params" in result.stderr
+    assert "EleutherAI/pythia-6.9b with n_params" in result.stdout
+
+
+def test_designs_json_has_the_agreed_keys(new_lms):
+    words = ("--benchmarks", "hellaswag,humaneval", "--budget", "1e25")
+    result = run("designs", new_lms, *words, "--format", "json")
+    rows = json.loads(result.stdout)
+    assert set(rows[0]) == {
+        "lm", "prob_best", "mcse", "expected_rank", "mcse_rank", "estimate", "sd", "lower",
+        "upper", "ci_prob", "units", "training_flop", "designs", "family", "extrapolates",
+        "undisclosed",
+    }  # fmt: skip
+    assert [row["lm"] for row in rows] == ["large", "small"]
+    assert rows[0]["training_flop"] == pytest.approx(6 * 70e9 * 2e12)
+    assert "left out, since over the budget of 1e+25 FLOP: vast (1.08e+26 FLOP)" in result.stderr
+
+
+def test_designs_prints_compute_for_reading(new_lms):
+    result = run("designs", new_lms)
+    assert "1.08e+26" in result.stdout
+    assert "a Brier score counts with a minus" in result.stdout.replace("\n", " ")
+
+
 def test_tradeoff_json_has_places_with_edges():
     words = ("--loss", "language_modelling,commonsense", "--weights", "1", "3")
     rows = run_json("tradeoff", "code_share", *words)
@@ -220,6 +295,19 @@ BAD = {
     "gain": (["tradeoff", "--gain", "coding"], "code"),
     "one target": (["plot", "tradeoff", "--by", "overall", "--out", "t.pdf"], "overall"),
     "spec": (["fit", "--spec", "nowhere.toml"], "nowhere.toml"),
+    "table of lms": (["predict", "nowhere.csv"], "lm, lm_family, n_params, n_tokens"),
+    "long table of lms": (["designs", "x" * 10_000], "(10000 characters) does not exist"),
+    "lm": (["whatif", "pythia-6.9b", "norm=rmsnorm"], "Did you mean 'EleutherAI/pythia-6.9b'?"),
+    "long lm": (["whatif", "x" * 10_000, "norm=rmsnorm"], "(10000 characters)"),
+    "changed decision": (["whatif", "EleutherAI/pythia-1b", "norms=rmsnorm"], "'norm'"),
+    "changed level": (["whatif", "EleutherAI/pythia-1b", "norm=rmsnrm"], "'rmsnorm'"),
+    "change": (["whatif", "EleutherAI/pythia-1b", "norm"], "DECISION=LEVEL"),
+    "changed argument": (["whatif", "EleutherAI/pythia-1b", "lm=b"], "'lm' is no fact"),
+    "empty level": (["whatif", "EleutherAI/pythia-1b", "norm="], "DECISION=LEVEL"),
+    "long change": (["whatif", "EleutherAI/pythia-1b", "x" * 10_000], "DECISION=LEVEL"),
+    "long level": (["whatif", "EleutherAI/pythia-1b", "norm=" + "x" * 10_000], "rmsnorm"),
+    "changed twice": (["whatif", "EleutherAI/pythia-1b", "norm=rmsnorm", "norm=a"], "given twice"),
+    "changed size": (["whatif", "EleutherAI/pythia-1b", "n_params=7B"], "7e9"),
     "sampler": (["fit", "--sampler", "stan"], "nutpie"),
 }
 
@@ -238,6 +326,33 @@ def test_bad_input_is_one_message_and_exit_code_2(monkeypatch, capsys, tmp_path,
     assert allowed in captured.err
     assert captured.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+BAD_LMS = {
+    "empty": ("", [], "is empty"),
+    "header": (NEW_LMS.splitlines()[0] + "\n", [], "has a header but no rows"),
+    "twice": (NEW_LMS.replace("large", "small"), [], "line 3, column 'lm'"),
+    "level": (NEW_LMS.replace(",rmsnorm", ",groupnorm"), [], "rmsnorm"),
+    "no size": (NEW_LMS.replace("n_params", "d_model"), [], "column 'n_params' is missing"),
+    "binary": ("\0\1", [], "is not CSV text"),
+    "budget": (NEW_LMS, ["--budget", "1"], "leaves out all 3"),
+    "benchmarks": (NEW_LMS, ["--benchmarks", "hellaswg"], "hellaswag"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LMS)
+def test_table_of_lms_that_cannot_be_used_is_one_message(monkeypatch, capsys, tmp_path, case):
+    text, words, allowed = BAD_LMS[case]
+    (tmp_path / "lms.csv").write_text(text)
+    monkeypatch.setattr(sys, "argv", ["bayesmeta", "designs", str(tmp_path / "lms.csv"), *words])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    captured = capsys.readouterr()
+    assert exit_.value.code == 2
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert allowed in captured.err
+    assert captured.err.count("\n") == 1
 
 
 def test_unknown_option_exits_2_without_traceback():
