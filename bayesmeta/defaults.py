@@ -72,8 +72,8 @@ FAMILIES_WEAK: Final = 2
 """Least number of lm families on each side of a contrast that is more than one family's story."""
 
 FAMILIES_IDENTIFIED: Final = 3
-"""Least number of lm families on each side of an identified contrast (of a numeric decision: that
-vary in it); two cannot show heterogeneity."""
+"""Least number of lm families on each side of an identified contrast, and of those that vary in the
+decision; two cannot show heterogeneity."""
 
 REFERENCE_DRAWS: Final = 1000
 """Draws of the shipped posterior: a probability near one half has an MCSE of 0.016."""

@@ -198,8 +198,8 @@ def judge(
     what the lms record.
 
     `identified`: the data tell the direction, and not by one family or by what comes bundled with
-    the decision. They removed at least half of the prior variance; the decision varies inside
-    families, with several families on each side; the direction has a probability of at least 0.95,
+    the decision. They removed at least half of the prior variance; several families stand on each
+    side, and the decision varies inside several; the direction has a probability of at least 0.95,
     and of at least 0.9 both without any one family and from differences between siblings alone,
     who share the rest of the recipe.
 
@@ -229,7 +229,7 @@ def judge(
     varying = support["families_with_both"]
     alone = n_families < defaults.FAMILIES_WEAK and not varying
     alone = alone or is_extrapolation(fit, contrast=contrast)
-    several = (n_families if recorded is None else varying) >= defaults.FAMILIES_IDENTIFIED
+    several = min(n_families, varying) >= defaults.FAMILIES_IDENTIFIED
     separated = support["within_family_share"] >= defaults.WITHIN_SHARE_IDENTIFIED
     judged = []
     for row, p in zip(weights, probabilities, strict=True):

@@ -620,6 +620,7 @@ def test_effect_that_siblings_and_all_families_show_is_identified(build_gqa_fit)
     card = evidence(build_gqa_fit(lambda _: True), "attention", "gqa", over="mha")
     assert card.within_family_share >= defaults.WITHIN_SHARE_IDENTIFIED
     assert min(card.lm_families.values()) >= defaults.FAMILIES_IDENTIFIED
+    assert card.families_with_both >= defaults.FAMILIES_IDENTIFIED
     assert card.within_families["prob_helps"] > defaults.PROB_STABLE
     assert card.verdict == "identified"
 
