@@ -5,12 +5,14 @@ from bayesmeta.effects.curves import Curve, curve
 from bayesmeta.effects.designs import DesignRanking, rank_designs
 from bayesmeta.effects.estimands import Contrast, list_decisions
 from bayesmeta.effects.evidence import Evidence
+from bayesmeta.effects.ladders import Ladders, ladders
 from bayesmeta.effects.mix_swaps import Swap
 from bayesmeta.effects.monte_carlo import Probability
 from bayesmeta.effects.predictions import Predictions, predict
 from bayesmeta.effects.queries import Answer, evidence, query
 from bayesmeta.effects.ranking import Ranking, rank_levels
 from bayesmeta.effects.scores import contrast_draws
+from bayesmeta.effects.tipping import tipping_point
 from bayesmeta.effects.tradeoffs import Tradeoff
 from bayesmeta.effects.whatif import WhatIf, whatif
 
@@ -21,6 +23,7 @@ __all__ = [
     "DesignRanking",
     "Effects",
     "Evidence",
+    "Ladders",
     "Predictions",
     "Probability",
     "Ranking",
@@ -31,6 +34,7 @@ __all__ = [
     "curve",
     "effects",
     "evidence",
+    "ladders",
     "list_decisions",
     "predict",
     "prob_helps",
@@ -38,5 +42,6 @@ __all__ = [
     "rank_designs",
     "rank_levels",
     "swaps",
+    "tipping_point",
     "whatif",
 ]

@@ -10,11 +10,11 @@ import pandas as pd
 
 from bayesmeta import defaults
 from bayesmeta.design import DECISIONS, FACTS, Decision
-from bayesmeta.effects.estimands import format_level, list_decisions
+from bayesmeta.effects.estimands import Contrast, format_level, list_decisions
 from bayesmeta.effects.mix_swaps import ROUNDING, Asked, Swap, can_give, known_part
 from bayesmeta.inference.fit import Fit
 
-__all__ = ["count_support", "is_extrapolation", "measure_bundles"]
+__all__ = ["count_support", "is_extrapolation", "measure_bundles", "vary_inside"]
 
 _BUNDLES = 3
 _BINS = 4
@@ -37,10 +37,9 @@ def count_support(fit: Fit, *, contrast: Asked) -> dict[str, Any]:
         kept = value.notna()
         sides = {"recorded": kept, "undisclosed": ~kept}
         x = value[kept].astype(float)
-    ranges = _choices(x, decision).groupby(family[kept]).agg(np.ptp)
     return {
         **_count_sides(sides, family),
-        "families_with_both": int((ranges >= 1).sum()),
+        "families_with_both": len(_vary(x, family[kept], decision)),
         "within_family_share": _within_share(x, family[kept]),
         "missing_share": float(value.isna().mean()),
     }
@@ -50,6 +49,20 @@ def _scored_lms(fit: Fit) -> pd.DataFrame:
     """Rows of the lms with at least one score, by their position."""
     lms = fit.dataset.lms.reset_index(drop=True)
     return lms[np.isin(np.arange(len(lms)), fit.design.outcomes.lm_index)]
+
+
+def vary_inside(fit: Fit, *, contrast: Contrast) -> list[str]:
+    """List the families whose scored lms differ in a numeric decision by half a step or more."""
+    decision, lms = FACTS[contrast.decision], _scored_lms(fit)
+    value = decision.read(lms).astype(float)
+    kept = value.notna()
+    return _vary(value[kept], lms["lm_family"][kept], decision)
+
+
+def _vary(x: pd.Series, family: pd.Series, decision: Decision) -> list[str]:
+    """List the families in which a value differs by at least one choice."""
+    ranges = _choices(x, decision).groupby(family).agg(np.ptp)
+    return [str(name) for name in ranges.index[ranges >= 1]]
 
 
 def _count_swap_support(fit: Fit, swap: Swap) -> dict[str, Any]:

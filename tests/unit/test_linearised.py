@@ -137,21 +137,12 @@ def some_change(fit):
     return moved, target_weights(fit.design, by="overall").values[0]
 
 
-def keep(model, rows):
-    """The regression of some of the scores."""
-    return dataclasses.replace(
-        model, response=model.response[rows], columns=model.columns[rows],
-        covariance=model.covariance[np.ix_(rows, rows)], lm=model.lm[rows],
-        family=model.family[rows], benchmark=model.benchmark[rows],
-    )  # fmt: skip
-
-
 def test_without_a_family_is_the_regression_of_the_other_scores(built):
     fit, model, _ = built
     moved, weights = some_change(fit)
     found = model.without_each_family(moved, weights=weights)
     for k in np.unique(model.family):
-        wanted = keep(model, model.family != k).estimate(moved, weights=weights)
+        wanted = model.given(model.family != k).estimate(moved, weights=weights)
         assert found.mean[k] == pytest.approx(float(wanted.mean), abs=1e-8)
         assert found.sd[k] == pytest.approx(float(wanted.sd), rel=1e-6)
 

@@ -1,0 +1,210 @@
+"""Ladders: families that vary a decision on purpose, beside what all other families say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.design import FACTS
+from bayesmeta.effects.contrasts import check_ci_prob
+from bayesmeta.effects.estimands import UNITS, Contrast
+from bayesmeta.effects.latent import change_of
+from bayesmeta.effects.linearised import Linearised, linearise, prob_above_zero
+from bayesmeta.effects.scores import check_by, mean_slope, target_weights
+from bayesmeta.effects.statements import parse_statement
+from bayesmeta.effects.support import vary_inside
+from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.inference.fit import Fit
+
+__all__ = ["OTHERS", "Ladders", "ladders"]
+
+OTHERS = "all others"
+"""The name under which everything but the ladders stands."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Ladders:
+    """One effect by every ladder alone, and by all other families.
+
+    Parameters
+    ----------
+    contrast
+        What is compared with what.
+    by
+        What a target is: a benchmark, a task family, or all benchmarks.
+    families
+        Families with a ladder.
+    steps
+        What is recorded in each of them, from low to high.
+    targets
+        Names of the targets.
+    mean, sd
+        Effect in percentage points, both of shape (family, target); the last row is of all other
+        families.
+    """
+
+    contrast: Contrast
+    by: str
+    families: tuple[str, ...]
+    steps: tuple[tuple[float, ...], ...]
+    targets: tuple[str, ...]
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+
+    def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
+        """Summarise the effects.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per target and family, and one for all others: the `estimate` and interval in
+            percentage points, `prob_helps`, and for a ladder the `difference` from all others and
+            `prob_conflict`, the probability that its effect lies on the side of theirs on which it
+            is estimated: one half is perfect agreement, one a certain conflict.
+
+        Raises
+        ------
+        QueryError
+            If the probability is not between 0 and 1.
+        """
+        check_ci_prob(ci_prob)
+        half = NormalDist().inv_cdf((1 + ci_prob) / 2)
+        rows = []
+        for t, target in enumerate(self.targets):
+            for k, name in enumerate((*self.families, OTHERS)):
+                mean, sd = float(self.mean[k, t]), float(self.sd[k, t])
+                difference = mean - float(self.mean[-1, t])
+                apart = float(np.hypot(sd, self.sd[-1, t]))
+                is_ladder = name != OTHERS
+                rows.append(
+                    {
+                        "target": target,
+                        "lm_family": name,
+                        "estimate": mean,
+                        "lower": mean - half * sd,
+                        "upper": mean + half * sd,
+                        "ci_prob": ci_prob,
+                        "units": UNITS,
+                        "prob_helps": prob_above_zero(mean, sd),
+                        "difference": difference if is_ladder else np.nan,
+                        "prob_conflict": prob_above_zero(abs(difference), apart)
+                        if is_ladder
+                        else np.nan,
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        said = "; ".join(
+            f"{name} ({listing(f'{step:g}' for step in steps)})"
+            for name, steps in zip(self.families, self.steps, strict=True)
+        )
+        return f"Ladders({self.contrast.label} by {self.by}: {said})"
+
+
+def ladders(
+    fit: Fit,
+    statement: str = "code_share: 20 > 5",
+    *,
+    by: str = "task_family",
+    families: Sequence[str] | None = None,
+) -> Ladders:
+    """Compare what families that vary a number on purpose say of it with what all others say.
+
+    Siblings of a ladder share the rest of the recipe, so that it is close to an experiment; but it
+    is one family's, often of one size. Both sides are read from the model linearised about its
+    posterior means, each given its own scores alone: a ladder by the differences between its lms,
+    the others by all that they differ in. They share the prior and nothing else.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    statement
+        Two values of a numeric decision, such as `code_share: 20 > 5`.
+    by
+        `benchmark`, `task_family` or `overall`.
+    families
+        Names of the families; all that vary in it if left out.
+
+    Returns
+    -------
+    Ladders
+        Effects by family and target, and `.table()`.
+
+    Raises
+    ------
+    QueryError
+        If the statement is not of a numeric decision, or no family varies in it.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> ladders(bm.load_reference_fit(), by="overall").families
+    ('codegen', 'llama2-220M')
+    """
+    check_by(by)
+    contrast = parse_statement(fit, statement=statement)
+    if not isinstance(contrast, Contrast) or FACTS[contrast.decision].kind == "categorical":
+        raise QueryError(
+            f"'{shorten(statement)}' is not about a number that a family could vary step by step. "
+            "Allowed: two values of a numeric decision, such as 'code_share: 20 > 5'."
+        )
+    names = _find_families(fit, contrast, families)
+    model, targets = linearise(fit), target_weights(fit.design, by=by)
+    moved = change_of(fit, contrast=contrast).coefficients(fit.design)
+    index = [fit.design.lm_families.index(name) for name in names]
+    parts = [model.given(model.family == k) for k in index]
+    others = model.given(~np.isin(model.family, index))
+    mean = np.empty((len(names) + 1, targets.sizes["target"]))
+    sd = np.empty(mean.shape)
+    for t, weights in enumerate(targets.values):
+        slope = mean_slope(fit, weights=weights)
+        for k, part in enumerate([*parts, others]):
+            precision = part.precision_within if k < len(parts) else None
+            found = part.estimate(moved, weights=weights, precision=precision)
+            mean[k, t], sd[k, t] = slope * found.mean, slope * found.sd
+    return Ladders(
+        contrast=contrast,
+        by=by,
+        families=tuple(names),
+        steps=tuple(_steps(fit, contrast, model, k) for k in index),
+        targets=tuple(str(name) for name in targets["target"].values),
+        mean=mean,
+        sd=sd,
+    )
+
+
+def _find_families(fit: Fit, contrast: Contrast, families: Sequence[str] | None) -> list[str]:
+    allowed = sorted(vary_inside(fit, contrast=contrast))
+    if not allowed:
+        raise QueryError(
+            f"no family of this fit's data varies in {contrast.decision}, so that there is no "
+            "ladder. Ask about another decision: bm.evidence says in how many families it varies."
+        )
+    chosen = [families] if isinstance(families, str) else list(families or allowed)
+    for name in chosen:
+        if name not in allowed:
+            raise QueryError(
+                f"family '{shorten(name)}' has no ladder of {contrast.decision}."
+                f"{suggest(name, allowed)} Allowed: {listing(allowed)}."
+            )
+    return chosen
+
+
+def _steps(fit: Fit, contrast: Contrast, model: Linearised, family: int) -> tuple[float, ...]:
+    """Values that the scored lms of a family record, from low to high."""
+    values = FACTS[contrast.decision].read(fit.dataset.lms).to_numpy(float)
+    own = values[np.unique(model.lm[model.family == family])]
+    return tuple(float(x) for x in np.unique(own[~np.isnan(own)]))

@@ -1,0 +1,144 @@
+"""Tipping points: how much of a part nobody disclosed would turn the sign of an effect."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesmeta.design import Mix
+from bayesmeta.effects.contrasts import pick_target
+from bayesmeta.effects.latent import change_of
+from bayesmeta.effects.linearised import linearise, linearise_with, prob_above_zero
+from bayesmeta.effects.mix_swaps import find_part
+from bayesmeta.effects.scores import mean_slope, parts_at, target_weights
+from bayesmeta.effects.statements import parse_statement
+from bayesmeta.errors import QueryError
+from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.progress import progress_bar
+
+__all__ = ["EVERYONE", "tipping_point"]
+
+EVERYONE = "all that do not disclose it"
+"""The row in which all these lms are given the share at once."""
+
+GRID = (0.0, 20.0, 40.0, 60.0, 80.0)
+"""Shares that undisclosed parts are given, in percent; more of one part is no general model."""
+
+
+def tipping_point(
+    fit: Fit,
+    statement: str,
+    *,
+    part: str | None = None,
+    benchmark: str | None = None,
+    task_family: str | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Say at what share of an undisclosed part an effect would change its sign.
+
+    Lms that do not disclose a part stand at the typical share. Here each family of them, and all at
+    once, is given other shares instead, the other undisclosed parts making room in proportion, and
+    the effect is estimated anew by the model linearised about its posterior means.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    statement
+        As `query` reads it.
+    part
+        The part of the training mix that is not disclosed, such as `code_share`; the one that the
+        statement is about if left out.
+    benchmark, task_family
+        Where; over all benchmarks if both are left out.
+    progress
+        Whether to show a progress bar; a family takes a second or two.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per family that does not disclose the part, and one for all: `lm_family`, number of
+        `lms`, `tips_at`, the lowest share in percent at which the sign differs from that at the
+        typical share (missing where none from 0 to 80 does), `estimate` at the typical share,
+        `lowest` and `highest` over the shares, in percentage points, and `prob_helps_least` and
+        `prob_helps_most`.
+
+    Raises
+    ------
+    QueryError
+        If the statement cannot be read, the part is not known, or all lms disclose it.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> found = tipping_point(
+    ...     bm.load_reference_fit(), "code_share: 20 > 5", task_family="code", progress=False
+    ... )
+    >>> found["lm_family"].iloc[-1]
+    'all that do not disclose it'
+    """
+    contrast = parse_statement(fit, statement=statement)
+    by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
+    mix = fit.design.mix
+    name = find_part(fit, name=contrast.decision if part is None else part)
+    assert mix is not None
+    groups = _undisclosed(fit, mix, name)
+    weights = target_weights(fit.design, by=by).sel(target=target).values
+    moved = change_of(fit, contrast=contrast).coefficients(fit.design)
+    slope = mean_slope(fit, weights=weights)
+    typical = mix.at_typical().known
+    whole = linearise(fit).estimate(moved, weights=weights)
+    rows = []
+    with progress_bar("tipping", total=len(groups), unit="families", shown=progress) as report:
+        for done, (family, lms) in enumerate(groups.items(), start=1):
+            found = []
+            for share in GRID:
+                given = typical.copy()
+                given[lms] = parts_at(fit.design, typical[lms], {name: share / 100})
+                model = linearise_with(fit, mix=given)
+                found.append(model.estimate_once(moved, weights=weights))
+            mean = slope * np.array([float(one.mean) for one in found])
+            helps = [prob_above_zero(float(one.mean), float(one.sd)) for one in found]
+            rows.append(
+                {
+                    "lm_family": family,
+                    "lms": int(lms.sum()),
+                    "tips_at": _first_turn(mean, sign=float(np.sign(whole.mean))),
+                    "estimate": slope * float(whole.mean),
+                    "lowest": float(mean.min()),
+                    "highest": float(mean.max()),
+                    "prob_helps_least": min(helps),
+                    "prob_helps_most": max(helps),
+                }
+            )
+            report(done, family)
+    return pd.DataFrame(rows)
+
+
+def _undisclosed(fit: Fit, mix: Mix, name: str) -> dict[str, NDArray[np.bool_]]:
+    """Scored lms that do not disclose a part, by family, and all of them, each of shape (lm,)."""
+    design = fit.design
+    hidden = np.isnan(mix.recorded[:, mix.domains.index(name)])
+    hidden &= np.isin(np.arange(len(hidden)), design.outcomes.lm_index)
+    if not hidden.any():
+        raise QueryError(
+            f"every lm with a score discloses its {name}: nothing is hidden that could turn a "
+            "sign. Name another part."
+        )
+    families = sorted({design.lm_families[k] for k in design.lm_family_index[hidden]})
+    members = np.array(design.lm_families)[design.lm_family_index]
+    groups = {family: hidden & (members == family) for family in families}
+    return {**groups, EVERYONE: hidden}
+
+
+def _first_turn(mean: NDArray[np.float64], *, sign: float) -> float:
+    """Least share at which the effect has another sign, linear between the shares of the grid."""
+    turned = np.flatnonzero(mean * sign < 0)
+    if not len(turned):
+        return float("nan")
+    k = int(turned[0])
+    if k == 0:
+        return GRID[0]
+    low, high = mean[k - 1], mean[k]
+    return float(GRID[k - 1] + (GRID[k] - GRID[k - 1]) * low / (low - high))
