@@ -7,9 +7,10 @@ The public names, in the order in which data flow:
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
 - effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`, `rank_levels`, `whatif`,
-  `predict`, `rank_designs`
-- evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `prior_sensitivity`
-- reporting: `plot`
+  `predict`, `rank_designs`, `ladders`, `tipping_point`
+- evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `prior_sensitivity`,
+  `leave_family_out`
+- reporting: `claim`, `check_claim`, `plot`
 
 Importing the package, or asking the shipped posterior a question, does not import PyMC.
 """
@@ -22,18 +23,21 @@ from bayesmeta.effects import (
     curve,
     effects,
     evidence,
+    ladders,
     predict,
     prob_helps,
     query,
     rank_designs,
     rank_levels,
     swaps,
+    tipping_point,
     whatif,
 )
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.evaluation import (
     Scoreboard,
     evaluate,
+    leave_family_out,
     load_scoreboard,
     load_validation,
     prior_sensitivity,
@@ -50,6 +54,7 @@ from bayesmeta.inference import (
     sample_prior,
 )
 from bayesmeta.model import EffectSizeSpec, ModelSpec, Priors, read_spec
+from bayesmeta.reporting.claims import check_claim, claim
 
 if TYPE_CHECKING:
     from bayesmeta.reporting import plots as plot
@@ -65,12 +70,16 @@ __all__ = [
     "Priors",
     "Scoreboard",
     "check",
+    "check_claim",
+    "claim",
     "compare",
     "curve",
     "effects",
     "evaluate",
     "evidence",
     "fit",
+    "ladders",
+    "leave_family_out",
     "load_dataset",
     "load_fit",
     "load_reference_fit",
@@ -89,6 +98,7 @@ __all__ = [
     "read_spec",
     "sample_prior",
     "swaps",
+    "tipping_point",
     "whatif",
 ]
 

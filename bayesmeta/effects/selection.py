@@ -65,7 +65,7 @@ def select_lms(fit: Fit, *, lms: Names = None, lm_family: Names = None) -> NDArr
 
 
 def _as_list(names: Names, what: str) -> list[str]:
-    found = [names] if isinstance(names, str) else list(names or ())
+    found = [names] if isinstance(names, str | int | float) else list(names or ())
     if not found or not all(isinstance(name, str) for name in found):
         raise QueryError(f"{what} is {names!r}. Allowed: a name, or a list of at least one.")
     return found

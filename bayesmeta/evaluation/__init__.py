@@ -2,6 +2,7 @@
 
 from bayesmeta.evaluation.execution import connect_dask
 from bayesmeta.evaluation.folds import MODELS
+from bayesmeta.evaluation.influence import leave_family_out
 from bayesmeta.evaluation.peers import PEERS
 from bayesmeta.evaluation.prior_sensitivity import prior_sensitivity
 from bayesmeta.evaluation.schemes import SCHEMES
@@ -15,6 +16,7 @@ __all__ = [
     "Scoreboard",
     "connect_dask",
     "evaluate",
+    "leave_family_out",
     "load_scoreboard",
     "load_validation",
     "prior_sensitivity",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayesmeta.errors import QueryError, listing, suggest
 
-__all__ = ["FORMATS", "format_frame"]
+__all__ = ["FORMATS", "escape_latex", "format_frame"]
 
 _ROUNDED = {"estimate": 2, "sd": 2, "lower": 2, "upper": 2, "prob_helps": 3, "mcse": 3, "rhat": 3,
             "ess_bulk": 0, "ess_tail": 0, "prob_between_15_25": 3, "prob_at_lower_edge": 3,
@@ -55,11 +55,27 @@ def _as_markdown(frame: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+_SPECIAL = str.maketrans(
+    {
+        **{c: f"\\{c}" for c in "_%&#${}"},
+        "<": "$<$",
+        ">": "$>$",
+        "~": "\\textasciitilde{}",
+        "^": "\\textasciicircum{}",
+        "\\": "\\textbackslash{}",
+    }
+)
+
+
+def escape_latex(text: str) -> str:
+    """Escape the characters that LaTeX treats specially."""
+    return text.translate(_SPECIAL)
+
+
 def _as_latex(frame: pd.DataFrame) -> str:
     """Write a booktabs tabular, with the characters escaped that LaTeX treats specially."""
-    special = str.maketrans({**{c: f"\\{c}" for c in "_%&#$"}, "<": "$<$", ">": "$>$"})
-    cells = [[str(c).translate(special) for c in row] for row in _for_reading(frame).to_numpy()]
-    header = " & ".join(str(name).translate(special) for name in frame.columns)
+    cells = [[escape_latex(str(c)) for c in row] for row in _for_reading(frame).to_numpy()]
+    header = " & ".join(escape_latex(str(name)) for name in frame.columns)
     body = " \\\\\n".join(" & ".join(row) for row in cells)
     columns = "l" * len(frame.columns)
     return (

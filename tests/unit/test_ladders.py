@@ -41,7 +41,8 @@ def test_ladders_say_what_their_own_lms_show(build_gains):
     assert found.steps == ((5, 10), (20, 25))
     table = found.table().set_index("lm_family")
     # Both are also the largest of their family, so that neither can be sure.
-    assert table.loc["ant", "estimate"] < -0.5 and table.loc["bee", "estimate"] > 0.5
+    assert table.loc["ant", "estimate"] < -0.5
+    assert table.loc["bee", "estimate"] > 0.5
     # Among all others nothing differs, so that only the prior tells, which has no direction.
     assert table.loc[OTHERS, "prob_helps"] == pytest.approx(0.5, abs=0.1)
     assert np.isnan(table.loc[OTHERS, "prob_conflict"])
