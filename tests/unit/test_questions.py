@@ -256,7 +256,7 @@ def test_card_has_what_stands_behind_a_statement(fake_bundled_fit):
 
 
 def test_bundles_of_the_bundled_data_are_seen(fake_bundled_fit):
-    """Rotary came with untied embeddings: eleven of twelve lms with learned positions tie theirs."""
+    """Learned positions came with tied embeddings."""
     card = query(fake_bundled_fit, "position_embedding: rotary > learned").evidence
     lms = fake_bundled_fit.dataset.lms
     lms = lms[lms["position_embedding"].isin(["rotary", "learned"])]
