@@ -16,7 +16,8 @@ USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help fit test lint scoreboard figures notebooks benchmark sbc coverage placebo priors clean
+.PHONY: help fit test lint scoreboard figures notebooks benchmark sbc coverage placebo priors \
+    multiverse clean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS=...] [PYTHON=...]'
@@ -68,6 +69,9 @@ placebo: $(DEV_READY) ## fit decisions dealt out at random; goes on where it sto
 
 priors: $(DEV_READY) ## fit with other scales of the prior; goes on where it stopped
 	@$(BIN)/python scripts/measure-priors.py $(ARGS)
+
+multiverse: $(DEV_READY) ## fit every specification of a claim; goes on where it stopped
+	@$(BIN)/python scripts/measure-multiverse.py $(ARGS)
 
 clean: ## remove .venv, out/ and all caches
 	@rm -rf $(VENV) out build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache

@@ -7,7 +7,8 @@ The public names, in the order in which data flow:
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
 - effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`, `rank_levels`
-- evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `prior_sensitivity`
+- evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `prior_sensitivity`,
+  `multiverse`, `Multiverse`, `load_multiverse`
 - reporting: `plot`
 
 Importing the package, or asking the shipped posterior a question, does not import PyMC.
@@ -20,10 +21,13 @@ from bayesmeta.data import Dataset, EffectSizes, load_dataset, read_dataset, rea
 from bayesmeta.effects import curve, effects, evidence, prob_helps, query, rank_levels, swaps
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.evaluation import (
+    Multiverse,
     Scoreboard,
     evaluate,
+    load_multiverse,
     load_scoreboard,
     load_validation,
+    multiverse,
     prior_sensitivity,
 )
 from bayesmeta.inference import (
@@ -50,6 +54,7 @@ __all__ = [
     "EffectSizes",
     "Fit",
     "ModelSpec",
+    "Multiverse",
     "Priors",
     "Scoreboard",
     "check",
@@ -61,10 +66,12 @@ __all__ = [
     "fit",
     "load_dataset",
     "load_fit",
+    "load_multiverse",
     "load_reference_fit",
     "load_scoreboard",
     "load_validation",
     "loo",
+    "multiverse",
     "plot",
     "prior_sensitivity",
     "prob_helps",
