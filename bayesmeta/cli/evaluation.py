@@ -391,7 +391,7 @@ def _show_multiverse(found: Multiverse, ci_prob: float, *, fmt: str) -> None:
         return
     # What is the same in every row, or empty, is left to the other formats.
     constant = ["mcse", "ci_prob", "units", "statement", "target"]
-    constant += [] if table["reason"].any() else ["reason"]
+    constant += [] if table["note"].any() else ["note"]
     for statement, target in found.asked:
         part = table[(table["statement"] == statement) & (table["target"] == target)]
         part = part.sort_values("estimate").drop(columns=constant)

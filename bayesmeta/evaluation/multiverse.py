@@ -46,7 +46,7 @@ __all__ = ["Multiverse", "load_multiverse", "multiverse"]
 
 _RECORD = "multiverse.csv"
 _ASKED = ["statement", "target"]
-_TEXTS = ("units", "reason", *_ASKED, *CHOICES)
+_TEXTS = ("units", "note", *_ASKED, *CHOICES)
 _NUMBERS = ("probability", "mcse", "estimate", "lower", "upper", "ci_prob", "rhat", "divergences")
 
 
@@ -91,8 +91,8 @@ class Multiverse:
             One row per specification and statement: the number of the specification and a column
             per choice; `statement`, `target`; `probability` that it holds, with its `mcse`; median
             `estimate` in percentage points, `lower`, `upper`; `rhat` of the effect, and
-            `divergences` of the fit; and the `reason` where it cannot be asked, with the numbers
-            missing.
+            `divergences` of the fit; and a `note` where it cannot be asked, with the numbers
+            missing, or where only the prior tells the effect.
 
         Raises
         ------
@@ -482,7 +482,7 @@ def _collect(
                     **_summarise(values, known=known),
                     "rhat": np.nan,
                     "divergences": results[key]["divergences"] if known else np.nan,
-                    "reason": answer["reason"],
+                    "note": answer["note"],
                 }
             )
     stacked = np.stack(draws)

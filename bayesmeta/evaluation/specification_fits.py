@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -38,6 +38,9 @@ Result = Mapping[str, Any]
 """What is kept of a fit: divergences, seconds, and draws of every effect that was asked for."""
 
 _FORMAT = 1
+_FEWEST_LMS = 3
+"""Fewer lms do not tell size from data."""
+
 _DIGITS = 5
 """Decimals of kept draws, in percentage points."""
 
@@ -261,20 +264,20 @@ def fit_graph(dataset: Dataset, spec: ModelSpec, jobs: tuple[Job, ...]) -> list[
     -------
     list of dict
         A result per job: `divergences`, `seconds` without compiling, and `answers`, each with
-        `draws` by chain or the `reason` why it cannot be asked. The same for the same job, whatever
-        ran before.
+        `draws` by chain, missing where it cannot be asked, and a `note` that says why. The same
+        for the same job, whatever ran before.
     """
-    refused = [_refusals(dataset, spec, job) for job in jobs]
-    if all(all(reasons) for reasons in refused):
-        return [_wrap(reasons, {}) for reasons in refused]
-    with _compiling, _unwarned():
-        refitter = Refitter(dataset, spec=spec, warm=False)
+    read = [_read_notes(dataset, spec, job) for job in jobs]
+    refitter: Refitter | None = None
     out = []
-    for job, reasons in zip(jobs, refused, strict=True):
-        started = time.perf_counter()
-        if all(reasons):
-            out.append(_wrap(reasons, {}))
+    for job, notes in zip(jobs, read, strict=True):
+        if not any(note.answerable for note in notes):
+            out.append(_wrap(notes, {}))
             continue
+        if refitter is None:
+            with _compiling, _unwarned():
+                refitter = Refitter(dataset, spec=spec, warm=False)
+        started = time.perf_counter()
         fit = refitter.fit(
             seed=job.seed,
             train=job.train,
@@ -282,15 +285,23 @@ def fit_graph(dataset: Dataset, spec: ModelSpec, jobs: tuple[Job, ...]) -> list[
             tune=defaults.RECOVERY_TUNE,
             draws=defaults.RECOVERY_DRAWS,
         )
-        draws = {k: _draw(fit, q) for k, q in enumerate(job.questions) if not reasons[k]}
+        asked = enumerate(job.questions)
+        draws = {k: _draw(fit, question) for k, question in asked if notes[k].answerable}
         seconds = round(time.perf_counter() - started, 2)
-        out.append(_wrap(reasons, draws, fit.provenance["divergences"], seconds))
+        out.append(_wrap(notes, draws, fit.provenance["divergences"], seconds))
     return out
+
+
+class Note(NamedTuple):
+    """What is to be said of a question to a fit, empty where nothing is, and if it is answered."""
+
+    text: str
+    answerable: bool
 
 
 @contextmanager
 def _unwarned() -> Iterator[None]:
-    """Keep quiet about decisions that dropped lms made constant: what is asked says so itself."""
+    """Keep quiet about decisions that dropped lms made constant: notes say what was asked of."""
     logger = logging.getLogger("bayesmeta.model.build")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -301,38 +312,38 @@ def _unwarned() -> Iterator[None]:
 
 
 def _wrap(
-    reasons: Sequence[str],
+    notes: Sequence[Note],
     draws: Mapping[int, list[list[float]]],
     divergences: int = 0,
     seconds: float = 0.0,
 ) -> Result:
-    answers = [{"reason": reason, "draws": draws.get(k)} for k, reason in enumerate(reasons)]
+    answers = [{"note": note.text, "draws": draws.get(k)} for k, note in enumerate(notes)]
     return {"divergences": divergences, "seconds": seconds, "units": UNITS, "answers": answers}
 
 
-def _refusals(dataset: Dataset, spec: ModelSpec, job: Job) -> list[str]:
-    """Say of every question why it cannot be asked of these data; empty where it can."""
-    scores = dataset.scores[job.train].reset_index(drop=True)
-    if scores["lm"].nunique() < 2:
-        left = f"{scores['lm'].nunique()} lms with a score are left"
-        return [left] * len(job.questions)
-    data = replace(dataset, scores=scores)
+def _read_notes(dataset: Dataset, spec: ModelSpec, job: Job) -> list[Note]:
+    """Say of every question why it cannot be asked of these data, or why the answer is a prior."""
+    data = replace(dataset, scores=dataset.scores[job.train].reset_index(drop=True))
+    n_lms = data.scores["lm"].nunique()
+    if n_lms < _FEWEST_LMS:
+        return [Note(f"Only {n_lms} lms with a score are left.", False)] * len(job.questions)
     try:
         design = build_design_for(data, spec=spec)
     except SpecError as error:
-        return [str(error)] * len(job.questions)
-    fit, reasons = _hollow_fit(data, spec), []
+        return [Note(str(error), False)] * len(job.questions)
+    fit, notes = _hollow_fit(data, spec), []
     for question in job.questions:
         try:
             parse_statement(fit, statement=question.statement)
             _pick(fit, question)
         except QueryError as error:
-            reasons.append(str(error))
+            notes.append(Note(str(error), False))
             continue
         modelled = [name for name in question.decisions if name in DECISIONS]
-        overlaps = find_overlaps(design, decisions=modelled)
-        reasons.append(" ".join(overlap.said for overlap in overlaps))
-    return reasons
+        said = [overlap.said for overlap in find_overlaps(design, decisions=modelled)]
+        said += ["Only the prior tells its effect."] if said else []
+        notes.append(Note(" ".join(said), True))
+    return notes
 
 
 def _pick(fit: Fit, question: Question) -> None:

@@ -91,7 +91,7 @@ def specification_curve(
     if table.empty:
         raise QueryError(
             f"'{asked['statement'].iloc[0]}' can be asked in no specification. Allowed: a statement"
-            " with an estimate. Its reason is in bm.multiverse(...).table()."
+            " with an estimate. The notes in bm.multiverse(...).table() say why."
         )
     choices = {name: found for name, found in multiverse.choices.items() if len(found) > 1}
     n_rows = sum(map(len, choices.values())) + _GAP * max(len(choices) - 1, 0)
