@@ -37,6 +37,7 @@ app = typer.Typer()
 RECORD = "scoreboard.csv"
 MULTIVERSE = "multiverse.csv"
 _POINTS = "percentage points"
+_PARTS = ("specifications", "influence", "summary")
 
 
 @app.command("evaluate")
@@ -294,6 +295,14 @@ def multiverse_command(
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Run on a Dask cluster.")
     ] = None,
+    part: Annotated[
+        str,
+        typer.Option(
+            "--show",
+            metavar="PART",
+            help="specifications, influence, summary; all of them in a table if left out.",
+        ),
+    ] = "all",
     ci_prob: CiProb = defaults.CI_PROB,
     version: Version = "corrected",
     fmt: Format = "table",
@@ -304,11 +313,14 @@ def multiverse_command(
 
     check_format(fmt)
     check_ci_prob(ci_prob)
+    if part not in (*_PARTS, "all"):
+        raise _unknown("--show", part, [*_PARTS, "all"])
     if benchmark is not None and task_family is not None:
         raise QueryError("both a benchmark and a task family were given. Name one of them.")
     target = benchmark if benchmark is not None else task_family
     if recorded:
-        _show_multiverse(_pick_recorded(load_multiverse(), statements, target), ci_prob, fmt=fmt)
+        picked = _pick_recorded(load_multiverse(), statements, target)
+        _show_multiverse(picked, part, ci_prob=ci_prob, fmt=fmt)
         return
     if not statements:
         raise QueryError(
@@ -334,7 +346,7 @@ def multiverse_command(
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if out is not None:
         found.save(out / MULTIVERSE)
-    _show_multiverse(found, ci_prob, fmt=fmt)
+    _show_multiverse(found, part, ci_prob=ci_prob, fmt=fmt)
     if out is not None:
         say(f"wrote {out / MULTIVERSE}")
 
@@ -376,33 +388,45 @@ def _pick_recorded(
     return Multiverse(found.cells[rows].reset_index(drop=True))
 
 
-def _show_multiverse(found: Multiverse, ci_prob: float, *, fmt: str) -> None:
+def _show_multiverse(found: Multiverse, part: str, *, ci_prob: float, fmt: str) -> None:
     table, names = found.table(ci_prob=ci_prob), list(found.choices)
-    if fmt == "json":
-        rows = json.loads(table.to_json(orient="records"))
-        show(json.dumps([
-            {"specification": {name: row[name] for name in names},
-             **{key: row[key] for key in row if key not in ("specification", *names)}}
-            for row in rows
-        ], indent=2))  # fmt: skip
-        return
-    if fmt != "table":
-        show_frame(table, fmt=fmt)
-        return
-    # What is the same in every row, or empty, is left to the other formats.
-    constant = ["mcse", "ci_prob", "units", "statement", "target"]
-    constant += [] if table["note"].any() else ["note"]
-    for statement, target in found.asked:
-        part = table[(table["statement"] == statement) & (table["target"] == target)]
-        part = part.sort_values("estimate").drop(columns=constant)
-        show(f"\n{statement}, {target.replace('_', ' ')}; {ci_prob:.0%} equal-tailed intervals, "
-             f"{_POINTS}:")  # fmt: skip
-        show_frame(part, fmt=fmt)
-    _show_parts({
+    parts = {
         "influence": (
-            f"What moves it: distance of the highest and the lowest level ({_POINTS})",
+            f"What moves it: distance between the means of two levels ({_POINTS})",
             found.influence(),
         ),
         "summary": (f"All specifications ({_POINTS})", found.summary()),
-    })  # fmt: skip
-    show(f"\n{found!r}")
+    }
+    if part in parts:
+        show_frame(parts[part][1], fmt=fmt)
+    elif fmt == "json":
+        _show_specifications(table, names)
+    elif fmt != "table":
+        show_frame(table, fmt=fmt)
+    else:
+        _show_sorted(table, found.asked, ci_prob=ci_prob)
+    if fmt == "table" and part == "all":
+        _show_parts(parts)
+        show(f"\n{found!r}")
+
+
+def _show_specifications(table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Print JSON, the choices of every row in an object of their own."""
+    rows = []
+    for row in json.loads(table.drop(columns="specification").to_json(orient="records")):
+        specification = {name: row.pop(name) for name in names}
+        rows.append({"specification": specification, **row})
+    show(json.dumps(rows, indent=2))
+
+
+def _show_sorted(table: pd.DataFrame, asked: Sequence[tuple[str, str]], *, ci_prob: float) -> None:
+    """Print the specifications of every statement, without what is the same in every row."""
+    constant = ["mcse", "ci_prob", "units", "statement", "target"]
+    constant += [] if table["note"].any() else ["note"]
+    for statement, target in asked:
+        rows = table[(table["statement"] == statement) & (table["target"] == target)]
+        show(
+            f"\n{statement}, {target.replace('_', ' ')}; {ci_prob:.0%} equal-tailed intervals, "
+            f"{_POINTS}:"
+        )
+        show_frame(rows.sort_values("estimate").drop(columns=constant), fmt="table")

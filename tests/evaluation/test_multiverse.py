@@ -515,6 +515,16 @@ def test_table_ends_with_a_paragraph(small_folder, fits, in_threads):
     assert result.stdout.rstrip().splitlines()[-1].startswith("2 specifications of one model")
 
 
+@pytest.mark.parametrize("part,column", [("influence", "choice"), ("summary", "share_above")])
+def test_part_of_the_record_is_shown(part, column):
+    result = run("multiverse", "--recorded", "--task-family", "code", "--show", part,
+                 "--format", "json")  # fmt: skip
+    rows = json.loads(result.stdout)
+    assert all(row["target"] == "code" and column in row for row in rows)
+    expected = getattr(bm.load_multiverse(), part)()
+    assert len(rows) == (expected["target"] == "code").sum()
+
+
 @pytest.mark.parametrize(
     "words,message",
     [
@@ -525,6 +535,7 @@ def test_table_ends_with_a_paragraph(small_folder, fits, in_threads):
         ((LEARNED, "--benchmark", "anli", "--task-family", "nli"), "Name one of them"),
         (("norm: rmsnorm > layrnorm",), "layernorm"),
         ((LEARNED, "--format", "xml"), "latex"),
+        ((LEARNED, "--show", "sumary"), "'summary'"),
         (("norm: rmsnorm > layernorm", "--recorded"), "is not in the record"),
     ],
 )

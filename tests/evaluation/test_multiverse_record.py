@@ -16,7 +16,7 @@ WEB = "web_share: +10 from code_share"
 ASKED = [(ROTARY, "overall"), (CODE, "overall"), (CODE, "code"), (WEB, "truthfulqa")]
 
 MONTE_CARLO = 0.12
-"""Of a probability, of two fits: short chains with a hundred effective draws have an MCSE of .05."""
+"""Of a probability, of two fits: a hundred effective draws give an MCSE of .05."""
 
 RHAT = 1.1
 """Of an effect in short chains. Their medians are compared across fits, not reported one by one."""
