@@ -273,8 +273,8 @@ class Multiverse:
         unasked = f", and cannot be asked in {whole - some}" if some < whole else ""
         return (
             f"P({row['statement']}) {where} is above {CERTAIN:g} in {above} of {some} and below "
-            f"{1 - CERTAIN:.2g} in {below}{unasked}. Median effects: {row['median']:+.1f} "
-            f"percentage points in the middle, {row['lowest']:+.1f} to {row['highest']:+.1f} in "
+            f"{1 - CERTAIN:.2g} in {below}{unasked}. Median effects: {row['median']:+z.1f} "
+            f"percentage points in the middle, {row['lowest']:+z.1f} to {row['highest']:+z.1f} in "
             f"all{moves}."
         )
 

@@ -221,6 +221,8 @@ BAD = {
     "one target": (["plot", "tradeoff", "--by", "overall", "--out", "t.pdf"], "overall"),
     "spec": (["fit", "--spec", "nowhere.toml"], "nowhere.toml"),
     "sampler": (["fit", "--sampler", "stan"], "nutpie"),
+    "choice of analysts": (["multiverse", STATEMENT, "--choice", "prior=wide"], "prior_width"),
+    "specifications": (["multiverse", STATEMENT, "--n", "3"], "whole number from 12 up"),
 }
 
 
