@@ -122,7 +122,9 @@ class Multiverse:
 
         A least-squares fit of main effects of all choices, over the specifications in which the
         statement can be asked, gives every level a mean that the other choices do not disturb; the
-        spread of a choice is the distance between its highest and its lowest mean.
+        spread of a choice is the distance between its highest and its lowest mean. The median of
+        one short fit is known to about a tenth of its posterior standard deviation; in a small
+        grid spreads of that size mean nothing.
 
         Returns
         -------
@@ -367,7 +369,9 @@ def multiverse(
 
     A multiverse analysis (Steegen et al. 2016, https://doi.org/10.1177/1745691616658637), shown as
     a specification curve (Simonsohn et al. 2020, https://doi.org/10.1038/s41562-020-0912-z). Each
-    specification is fitted anew with short chains.
+    specification is fitted anew with short chains. Every compiled model leaves about a hundred
+    megabytes in the process that made it; where memory is short, a run with `out` can be stopped
+    and called again.
 
     Parameters
     ----------
