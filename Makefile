@@ -17,7 +17,7 @@ USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help fit test lint scoreboard figures notebooks benchmark sbc coverage placebo power \
-    priors clean
+    priors multiverse clean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS=...] [PYTHON=...]'
@@ -72,6 +72,9 @@ power: $(DEV_READY) ## fit scores drawn from effects inside families; goes on wh
 
 priors: $(DEV_READY) ## fit with other scales of the prior; goes on where it stopped
 	@$(BIN)/python scripts/measure-priors.py $(ARGS)
+
+multiverse: $(DEV_READY) ## fit every specification of a claim; goes on where it stopped
+	@$(BIN)/python scripts/measure-multiverse.py $(ARGS)
 
 clean: ## remove .venv, out/ and all caches
 	@rm -rf $(VENV) out build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache

@@ -9,7 +9,7 @@ The public names, in the order in which data flow:
 - effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`, `rank_levels`, `whatif`,
   `predict`, `rank_designs`, `ladders`, `tipping_point`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `prior_sensitivity`,
-  `leave_family_out`
+  `leave_family_out`, `multiverse`, `Multiverse`, `load_multiverse`
 - reporting: `claim`, `check_claim`, `plot`
 
 Importing the package, or asking the shipped posterior a question, does not import PyMC.
@@ -35,11 +35,14 @@ from bayesmeta.effects import (
 )
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.evaluation import (
+    Multiverse,
     Scoreboard,
     evaluate,
     leave_family_out,
+    load_multiverse,
     load_scoreboard,
     load_validation,
+    multiverse,
     prior_sensitivity,
 )
 from bayesmeta.inference import (
@@ -67,6 +70,7 @@ __all__ = [
     "EffectSizes",
     "Fit",
     "ModelSpec",
+    "Multiverse",
     "Priors",
     "Scoreboard",
     "check",
@@ -82,10 +86,12 @@ __all__ = [
     "leave_family_out",
     "load_dataset",
     "load_fit",
+    "load_multiverse",
     "load_reference_fit",
     "load_scoreboard",
     "load_validation",
     "loo",
+    "multiverse",
     "plot",
     "predict",
     "prior_sensitivity",

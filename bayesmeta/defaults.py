@@ -105,6 +105,10 @@ RECOVERY_DRAWS: Final = 250
 """Fits of known truths and placebos: 500 draws put the ends of a 90 % interval within a tenth of
 its width, which averages out over many fits."""
 
+SPECIFICATIONS: Final = 48
+"""Specifications of a multiverse: a multiple of every number of levels, so that each level occurs
+equally often, and enough for about 24 behind a level of most choices."""
+
 SCORED_PROBS: Final = (0.5, 0.9)
 """Predictive intervals whose coverage is reported: a narrow one and a wide one."""
 

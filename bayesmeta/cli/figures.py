@@ -38,7 +38,7 @@ _POSTERIOR: tuple[str, ...] = (
     "ppc",
     "prior-posterior",
 )
-_RECORDED = ("scoreboard", "ranks")
+_RECORDED = ("scoreboard", "ranks", "specification-curve")
 _LONGEST_TABLE = 2000
 """Rows that are printed for reading; other formats are for programs and are written whole."""
 
@@ -51,8 +51,8 @@ def plot_command(
         str,
         typer.Argument(
             metavar="KIND",
-            help="forest, curve, tradeoff, calibration, ppc, prior-posterior, scoreboard, ranks "
-            "or all.",
+            help="forest, curve, tradeoff, calibration, ppc, prior-posterior, scoreboard, ranks, "
+            "specification-curve or all.",
         ),
     ],
     out: Annotated[
@@ -60,6 +60,26 @@ def plot_command(
     ],
     decision: Annotated[str | None, typer.Option("--decision", metavar="NAME")] = None,
     by: Annotated[str | None, typer.Option("--by", metavar="BY")] = None,
+    statement: Annotated[
+        str | None,
+        typer.Option(
+            "--statement",
+            metavar="STATEMENT",
+            help="Of a specification curve; the first one of the record if left out.",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="NAME", help="A benchmark or task family it was asked on"),
+    ] = None,
+    multiverse: Annotated[
+        Path | None,
+        typer.Option(
+            "--multiverse",
+            metavar="FILE.csv",
+            help="What `bayesmeta multiverse --out` wrote; the shipped record if left out.",
+        ),
+    ] = None,
     fit: FitOption = None,
     ci_prob: CiProb = defaults.CI_PROB,
     version: Version = "corrected",
@@ -79,7 +99,9 @@ def plot_command(
         check_out(out)
     drawn: dict[str, Drawn] = {}
     for name in _RECORDED if kind == "all" else {kind} & {*_RECORDED}:
-        drawn[name] = _draw_record(name, version=version)
+        asked = (multiverse, statement, target)
+        prob = defaults.CI_PROB if kind == "all" else ci_prob  # a record has intervals of its own
+        drawn[name] = _draw_record(name, version=version, asked=asked, ci_prob=prob)
     if kind not in _RECORDED:
         fitted = load_fit(fit)
         for name in _kinds_of(fitted) if kind == "all" else (kind,):
@@ -109,15 +131,36 @@ def _kinds_of(fit: Fit) -> list[str]:
     return names
 
 
-def _draw_record(name: str, *, version: str) -> Drawn:
+def _draw_record(
+    name: str,
+    *,
+    version: str,
+    asked: tuple[Path | None, str | None, str | None],
+    ci_prob: float,
+) -> Drawn:
     from bayesmeta.evaluation import load_scoreboard
     from bayesmeta.evaluation.validation import read_ranks
     from bayesmeta.reporting import plots
 
     if name == "scoreboard":
         return plots.scoreboard(load_scoreboard(version))
+    if name == "specification-curve":
+        return _draw_curve(*asked, ci_prob=ci_prob)
     ranks, header = read_ranks()
     return plots.ranks(ranks, n_draws=header["n_draws"])
+
+
+def _draw_curve(
+    path: Path | None, statement: str | None, target: str | None, *, ci_prob: float
+) -> Drawn:
+    """Draw a specification curve; the first one where none is named."""
+    from bayesmeta.evaluation import load_multiverse
+    from bayesmeta.reporting import plots
+
+    found = load_multiverse(path)
+    if statement is None and target is None:
+        statement, target = found.asked[0]
+    return plots.specification_curve(found, statement=statement, target=target, ci_prob=ci_prob)
 
 
 def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob: float) -> Drawn:

@@ -1,9 +1,9 @@
-"""Where folds are computed: here, in any `concurrent.futures` executor, or on a Dask cluster."""
+"""Where refits are computed: here, in any `concurrent.futures` executor, or on a Dask cluster."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -14,6 +14,7 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from itertools import islice
+from typing import Any
 
 import pandas as pd
 
@@ -22,7 +23,7 @@ from bayesmeta.errors import EvaluationError
 from bayesmeta.evaluation.folds import Candidate, run_fold
 from bayesmeta.evaluation.schemes import Fold
 
-__all__ = ["Task", "connect_dask", "run_folds"]
+__all__ = ["Task", "connect_dask", "run_folds", "run_tasks"]
 
 Task = tuple[Candidate, Fold]
 
@@ -58,16 +59,50 @@ def run_folds(
     EvaluationError
         If workers died for good. What was handed over before is not lost.
     """
+    calls = [(dataset, *task) for task in tasks]
+    for (_, candidate, fold), rows in run_tasks(run_fold, calls, executor=executor):
+        yield (candidate, fold), rows
+
+
+def run_tasks[T: tuple[Any, ...], R](
+    function: Callable[..., R], tasks: Sequence[T], *, executor: Executor | None
+) -> Iterator[tuple[T, R]]:
+    """Call a function with the arguments of each task, and hand over what is finished.
+
+    Parameters
+    ----------
+    function
+        What to call; a function of a module, so that it can be sent to other processes.
+    tasks
+        Its arguments, task by task.
+    executor
+        Where to run; here and one after the other if None.
+
+    Yields
+    ------
+    tuple
+        A task and what the function made of it, in the order in which they finish.
+
+    Raises
+    ------
+    EvaluationError
+        If workers died for good. What was handed over before is not lost.
+
+    Examples
+    --------
+    >>> list(run_tasks(pow, [(2, 3)], executor=None))
+    [((2, 3), 8)]
+    """
     if executor is None:
         for task in tasks:
-            yield task, run_fold(dataset, *task)
+            yield task, function(*task)
         return
     left = iter(tasks)
-    running: dict[Future[pd.DataFrame], Task] = {}
+    running: dict[Future[R], T] = {}
     try:
         while True:
             for task in islice(left, _WAITING - len(running)):
-                running[executor.submit(run_fold, dataset, *task)] = task
+                running[executor.submit(function, *task)] = task
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -76,7 +111,7 @@ def run_folds(
     except (BrokenExecutor, CancelledError) as error:
         raise EvaluationError(
             f"a worker process died or was taken away ({type(error).__name__}: {error}), perhaps "
-            "for lack of memory. Finished folds are kept where a results folder was named; the "
+            "for lack of memory. What is finished is kept where a results folder was named; the "
             "same command continues there. Try fewer workers."
         ) from error
     finally:
@@ -86,7 +121,7 @@ def run_folds(
 
 @contextmanager
 def connect_dask(address: str) -> Iterator[Executor]:
-    """Use the workers of a Dask cluster; a fold whose worker dies is run again on another.
+    """Use the workers of a Dask cluster; what a dying worker had at hand is run again on another.
 
     Parameters
     ----------
@@ -133,7 +168,7 @@ def connect_dask(address: str) -> Iterator[Executor]:
             yield client.get_executor(pure=False)
         except KilledWorker as error:
             raise EvaluationError(
-                f"Dask workers died again and again on the same fold ({error}), perhaps for lack "
-                "of memory. Finished folds are kept where a results folder was named; the same "
+                f"Dask workers died again and again on the same task ({error}), perhaps for lack "
+                "of memory. What is finished is kept where a results folder was named; the same "
                 "command continues there."
             ) from error

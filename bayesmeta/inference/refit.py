@@ -152,17 +152,21 @@ class Refitter:
         self,
         *,
         seed: int,
+        train: NDArray[np.bool_] | None = None,
         scores: NDArray[np.float64] | None = None,
         chains: int = defaults.RECOVERY_CHAINS,
         tune: int = defaults.RECOVERY_TUNE,
         draws: int = defaults.RECOVERY_DRAWS,
     ) -> Fit:
-        """Sample given all scores, the recorded ones or others, and make a fit of it.
+        """Sample given the scores, the recorded ones or others, and make a fit of it.
 
         Parameters
         ----------
         seed
             Seed of the sampler.
+        train
+            Which scores there are, shape (obs,); all if left out. The fit is that of tables
+            without the others.
         scores
             Scores to learn from instead of the recorded ones, in native units, shape (obs,).
         chains, tune, draws
@@ -172,10 +176,13 @@ class Refitter:
         -------
         Fit
             One chain that holds the draws of all: effects can be asked of it, convergence cannot.
+            Its provenance says how many `chains` there were, and how many `divergences`.
         """
         dataset = self.dataset if scores is None else self.dataset.with_scores(scores)
+        if train is None:
+            train = np.ones(len(dataset.scores), bool)
         found = self.refit(
-            np.ones(len(dataset.scores), bool),
+            train,
             seed=seed,
             scores=scores,
             chains=chains,
@@ -183,7 +190,11 @@ class Refitter:
             draws=draws,
         )
         parameters = {name: values[None] for name, values in found.parameters.items()}
-        return wrap_draws(parameters, spec=self.spec, dataset=dataset, source="refit")
+        kept = dataset.scores[train].reset_index(drop=True)
+        dataset = dataclasses.replace(dataset, scores=kept)
+        fit = wrap_draws(parameters, spec=self.spec, dataset=dataset, source="refit")
+        counts = {"chains": chains, "divergences": found.n_divergences}
+        return dataclasses.replace(fit, provenance={**fit.provenance, **counts})
 
     @staticmethod
     def _sample(compiled: Any, **settings: Any) -> Any:

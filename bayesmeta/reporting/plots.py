@@ -24,6 +24,7 @@ from bayesmeta.effects.mix_swaps import Asked, Swap
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.evaluation import Scoreboard
 from bayesmeta.reporting.calibration import calibration, ppc, ranks
+from bayesmeta.reporting.specifications import specification_curve
 from bayesmeta.reporting.style import (
     COLUMN_WIDTH,
     FAINT,
@@ -49,6 +50,7 @@ __all__ = [
     "ranks",
     "save_figure",
     "scoreboard",
+    "specification_curve",
     "tradeoff",
 ]
 

@@ -18,10 +18,12 @@ _ROUNDED = {"estimate": 2, "sd": 2, "lower": 2, "upper": 2, "prob_helps": 3, "mc
             "gain": 1, "prior_lower": 2, "prior_upper": 2, "narrowed": 2,
             "prob_best": 3, "expected_rank": 2, "mcse_rank": 2,
             "lower_observed": 2, "upper_observed": 2, "as_is": 2, "changed": 2,
+            "probability": 3, "effect_spread": 2, "probability_spread": 3, "share_above": 2,
+            "share_below": 2, "median": 2, "lowest": 2, "highest": 2, "divergences": 0,
             "random": 2, "leave_family_out": 2, "leakage": 2}  # fmt: skip
 
 
-_PROBABILITIES = {name for name in _ROUNDED if name.startswith("prob_")}
+_PROBABILITIES = {name for name in _ROUNDED if name.startswith("prob_")} | {"probability"}
 _BOUNDS = {"0.000": "< 0.001", "1.000": "> 0.999"}
 
 

@@ -309,6 +309,8 @@ BAD = {
     "changed twice": (["whatif", "EleutherAI/pythia-1b", "norm=rmsnorm", "norm=a"], "given twice"),
     "changed size": (["whatif", "EleutherAI/pythia-1b", "n_params=7B"], "7e9"),
     "sampler": (["fit", "--sampler", "stan"], "nutpie"),
+    "choice of analysts": (["multiverse", STATEMENT, "--choice", "prior=wide"], "prior_width"),
+    "specifications": (["multiverse", STATEMENT, "--n", "3"], "whole number from 12 up"),
 }
 
 

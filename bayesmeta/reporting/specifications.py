@@ -1,0 +1,185 @@
+"""The figure of a multiverse: a specification curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayesmeta import defaults
+from bayesmeta.errors import QueryError
+from bayesmeta.evaluation import Multiverse
+from bayesmeta.reporting.style import FAINT, INK, PAGE_WIDTH, PALE, STYLE, Drawn
+
+__all__ = ["specification_curve"]
+
+_VERSION_STYLE: dict[str, dict[str, Any]] = {
+    "corrected": {"color": "#0072B2", "marker": "o"},
+    "as-published": {"color": "#D55E00", "marker": "s"},
+    "your data": {"color": "#0072B2", "marker": "o"},
+}
+_LEVEL_NAMES = {
+    "data": {"corrected": "facts: corrected", "as-published": "facts: as published"},
+    "flagged": {"out": "failed runs out", "in": "failed runs in"},
+    "missing": {"kept": "not recorded: kept", "dropped": "not recorded: dropped"},
+    "release_date": {"linear": "release date: in", "none": "release date: out"},
+    "family_effects": {"none": "no family effects", "orthogonal": "families: orthogonal",
+                       "random": "families: random",
+                       "within-between": "families: within-between"},
+    "scaling": {"loglinear": "scaling: log-linear", "chinchilla": "scaling: Chinchilla",
+                "none": "scaling: none"},
+    "likelihood": {"student": "likelihood: Student-t", "normal": "likelihood: normal"},
+    "prior_width": {"default": "prior: default", "halved": "prior: halved",
+                    "doubled": "prior: doubled"},
+}  # fmt: skip
+_ROW, _GAP = 0.118, 0.45
+"""Height of a row of dots in inches, and the gap between two choices in rows."""
+
+_EFFECTS, _PROBABILITIES, _REST = 1.55, 0.75, 0.95
+"""Heights of the two upper panels, and of legend and caption, in inches."""
+
+
+def specification_curve(
+    multiverse: Multiverse,
+    *,
+    statement: str | None = None,
+    target: str | None = None,
+    ci_prob: float = defaults.CI_PROB,
+    width: float = PAGE_WIDTH,
+) -> Drawn:
+    """Draw what every specification says of a statement, sorted, with its choices marked below.
+
+    Parameters
+    ----------
+    multiverse
+        What `bm.multiverse` or `bm.load_multiverse` returned.
+    statement, target
+        What was asked; may be left out where that leaves one.
+    ci_prob
+        Probability of the equal-tailed intervals.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the table drawn, from left to right. Specifications in which the statement
+        cannot be asked are counted in the caption.
+
+    Raises
+    ------
+    QueryError
+        If not exactly one statement is meant, or it can be asked in no specification.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> drawn = specification_curve(bm.load_multiverse(), statement="code_share: 20 > 5",
+    ...                             target="code")
+    >>> bool(drawn.table["estimate"].is_monotonic_increasing)
+    True
+    """
+    asked = multiverse.select(statement, target).iloc[[0]]
+    whole = multiverse.table(ci_prob=ci_prob).merge(asked[["statement", "target"]])
+    table = whole[whole["estimate"].notna()].sort_values("estimate", kind="stable")
+    table = table.reset_index(drop=True)
+    if table.empty:
+        raise QueryError(
+            f"'{asked['statement'].iloc[0]}' can be asked in no specification. Allowed: a statement"
+            " with an estimate. The notes in bm.multiverse(...).table() say why."
+        )
+    choices = {name: found for name, found in multiverse.choices.items() if len(found) > 1}
+    n_rows = sum(map(len, choices.values())) + _GAP * max(len(choices) - 1, 0)
+    heights = [_EFFECTS, _PROBABILITIES, *([_ROW * n_rows + 0.1] if choices else [])]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, sum(heights) + _REST), layout="constrained")
+        panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+        _draw_effects(panels[0], table)
+        _draw_probabilities(panels[1], table)
+        if choices:
+            _draw_choices(panels[2], table, choices)
+        for axes in panels:
+            _mark_default(axes, table)
+            axes.tick_params(axis="x", length=0, labelbottom=False)
+            axes.spines["bottom"].set_visible(False)
+            axes.set_xlim(-0.8, len(table) - 0.2)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=4,
+                      frameon=False, handletextpad=0.3, columnspacing=1.2)  # fmt: skip
+        figure.supxlabel(_caption(whole, table, ci_prob=ci_prob), fontsize=7)
+    return Drawn(figure, table)
+
+
+def _versions(table: pd.DataFrame) -> pd.Series:
+    return table["data"] if "data" in table else pd.Series("your data", table.index)
+
+
+def _draw_effects(axes: Axes, table: pd.DataFrame) -> None:
+    axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
+    versions = _versions(table)
+    for version in dict.fromkeys(versions.sort_values(ascending=False)):
+        part = table[versions == version]
+        error = np.stack([part["estimate"] - part["lower"], part["upper"] - part["estimate"]])
+        style = _VERSION_STYLE[str(version)]
+        label = f"facts {str(version).replace('-', ' ')}" if "data" in table else None
+        axes.errorbar(part.index, part["estimate"], yerr=error, linestyle="none", markersize=3,
+                      elinewidth=0.9, markeredgewidth=0, label=label, **style)  # fmt: skip
+    axes.set_ylabel("effect\n(percentage points)")
+
+
+def _draw_probabilities(axes: Axes, table: pd.DataFrame) -> None:
+    for height in (0.05, 0.5, 0.95):
+        axes.axhline(height, color=FAINT if height == 0.5 else PALE, linewidth=0.6, zorder=0)
+    versions = _versions(table)
+    for version in dict.fromkeys(versions):
+        part, style = table[versions == version], _VERSION_STYLE[str(version)]
+        axes.plot(part.index, part["probability"], linestyle="none", markersize=2.6,
+                  markeredgewidth=0, clip_on=False, **style)  # fmt: skip
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0.05, 0.5, 0.95], [".05", ".5", ".95"])
+    axes.set_ylabel("P(statement)")
+
+
+def _draw_choices(axes: Axes, table: pd.DataFrame, choices: Mapping[str, Sequence[str]]) -> None:
+    """Draw a row of dots for every level: filled where a specification has it."""
+    height, ticks, labels = 0.0, [], []
+    everywhere = np.arange(len(table))
+    for name, levels in choices.items():
+        for level in levels:
+            has = (table[name] == level).to_numpy()
+            axes.plot(everywhere[~has], np.full((~has).sum(), height), ".", color=PALE,
+                      markersize=2, markeredgewidth=0)  # fmt: skip
+            axes.plot(everywhere[has], np.full(has.sum(), height), "s", color=INK, markersize=3,
+                      markeredgewidth=0)  # fmt: skip
+            ticks.append(height)
+            words = f"{name.replace('_', ' ')}: {level}"
+            labels.append(_LEVEL_NAMES.get(name, {}).get(level, words))
+            height += 1
+        height += _GAP
+    axes.set_yticks(ticks, labels, fontsize=6)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(height - _GAP - 0.4, -0.6)
+    axes.spines["left"].set_visible(False)
+
+
+def _mark_default(axes: Axes, table: pd.DataFrame) -> None:
+    for place in table.index[table["specification"] == 0]:
+        axes.axvspan(place - 0.5, place + 0.5, color="#F0E442", alpha=0.6, linewidth=0, zorder=-1,
+                     label="default specification")  # fmt: skip
+
+
+def _caption(whole: pd.DataFrame, table: pd.DataFrame, *, ci_prob: float) -> str:
+    first = whole.iloc[0]
+    where = "mean over benchmarks" if first["target"] == "overall" else f"on {first['target']}"
+    lost = len(whole) - len(table)
+    left = f"; it cannot be asked in {lost} others" if lost else ""
+    return (
+        f"{first['statement']}, {where.replace('_', ' ')}: {len(table)} specifications, sorted by "
+        f"their effect{left};\nmedian and {ci_prob:.0%} equal-tailed interval; filled squares: "
+        "the choices made"
+    )
