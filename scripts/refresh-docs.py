@@ -28,7 +28,7 @@ STEP = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTI
 # All are answered from the shipped posterior or the tables: within seconds, without sampling.
 QUICK = (
     "query", "effects", "rank", "check", "curve", "tradeoff", "swaps", "scoreboard", "validation",
-    "data", "multiverse",
+    "data", "multiverse", "ladders", "influence", "claim", "whatif", "designs",
 )  # fmt: skip
 
 
