@@ -37,8 +37,10 @@ _POSTERIOR: tuple[str, ...] = (
     "calibration",
     "ppc",
     "prior-posterior",
+    "ladders",
 )
 _RECORDED = ("scoreboard", "ranks", "specification-curve")
+_LADDER = "code_share: 20 > 5"
 _LONGEST_TABLE = 2000
 """Rows that are printed for reading; other formats are for programs and are written whole."""
 
@@ -51,8 +53,8 @@ def plot_command(
         str,
         typer.Argument(
             metavar="KIND",
-            help="forest, curve, tradeoff, calibration, ppc, prior-posterior, scoreboard, ranks, "
-            "specification-curve or all.",
+            help="forest, curve, tradeoff, calibration, ppc, prior-posterior, ladders, scoreboard, "
+            "ranks, specification-curve or all.",
         ),
     ],
     out: Annotated[
@@ -65,7 +67,7 @@ def plot_command(
         typer.Option(
             "--statement",
             metavar="STATEMENT",
-            help="Of a specification curve; the first one of the record if left out.",
+            help="Of a specification curve (the record's first one if left out) or of ladders.",
         ),
     ] = None,
     target: Annotated[
@@ -105,7 +107,9 @@ def plot_command(
     if kind not in _RECORDED:
         fitted = load_fit(fit)
         for name in _kinds_of(fitted) if kind == "all" else (kind,):
-            drawn[name] = _draw(name, fitted, decision=decision, by=by, ci_prob=ci_prob)
+            drawn[name] = _draw(
+                name, fitted, decision=decision, by=by, statement=statement, ci_prob=ci_prob
+            )
     paths = {out: kind}
     if kind == "all":
         check_folder(out)
@@ -125,10 +129,23 @@ def plot_command(
 def _kinds_of(fit: Fit) -> list[str]:
     """List the figures of a posterior that its benchmarks allow."""
     names = list(_POSTERIOR)
+    if not _has_ladder(fit):
+        say("ladders is left out: no family of this fit's data varies in its share of code")
+        names.remove("ladders")
     if "code" not in fit.design.task_families:
         say("tradeoff is left out: no benchmark of this fit has the task family 'code'")
         names.remove("tradeoff")
     return names
+
+
+def _has_ladder(fit: Fit) -> bool:
+    from bayesmeta.effects import ladders
+
+    try:
+        ladders(fit, _LADDER, by="overall")
+    except QueryError:
+        return False
+    return True
 
 
 def _draw_record(
@@ -163,8 +180,16 @@ def _draw_curve(
     return plots.specification_curve(found, statement=statement, target=target, ci_prob=ci_prob)
 
 
-def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob: float) -> Drawn:
-    from bayesmeta.effects import curve, effects
+def _draw(
+    name: str,
+    fit: Fit,
+    *,
+    decision: str | None,
+    by: str | None,
+    statement: str | None,
+    ci_prob: float,
+) -> Drawn:
+    from bayesmeta.effects import curve, effects, ladders
     from bayesmeta.inference import sample_prior
     from bayesmeta.reporting import plots
 
@@ -173,6 +198,9 @@ def _draw(name: str, fit: Fit, *, decision: str | None, by: str | None, ci_prob:
         prior = sample_prior(fit.dataset, fit.spec)
         before, after = (effects(one, decision, by=by or "overall") for one in (prior, fit))
         return plots.prior_posterior(after, prior=before, ci_prob=ci_prob)
+    if name == "ladders":
+        found = ladders(fit, statement or _LADDER, by=by or "task_family")
+        return plots.ladders(found, ci_prob=ci_prob)
     if name == "forest":
         return plots.forest(effects(fit, decision, by=by or "overall"), ci_prob=ci_prob)
     if name in ("calibration", "ppc"):

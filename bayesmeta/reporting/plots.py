@@ -24,6 +24,7 @@ from bayesmeta.effects.mix_swaps import Asked, Swap
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.evaluation import Scoreboard
 from bayesmeta.reporting.calibration import calibration, ppc, ranks
+from bayesmeta.reporting.ladders import ladders
 from bayesmeta.reporting.specifications import specification_curve
 from bayesmeta.reporting.style import (
     COLUMN_WIDTH,
@@ -45,6 +46,7 @@ __all__ = [
     "calibration",
     "curve",
     "forest",
+    "ladders",
     "ppc",
     "prior_posterior",
     "ranks",

@@ -20,6 +20,8 @@ _ROUNDED = {"estimate": 2, "sd": 2, "lower": 2, "upper": 2, "prob_helps": 3, "mc
             "lower_observed": 2, "upper_observed": 2, "as_is": 2, "changed": 2,
             "probability": 3, "effect_spread": 2, "probability_spread": 3, "share_above": 2,
             "share_below": 2, "median": 2, "lowest": 2, "highest": 2, "divergences": 0,
+            "move": 2, "pareto_k": 2, "prob_conflict": 3, "tips_at": 0,
+            "prob_helps_least": 3, "prob_helps_most": 3,
             "random": 2, "leave_family_out": 2, "leakage": 2}  # fmt: skip
 
 
