@@ -73,7 +73,7 @@ def listing(allowed: Iterable[object]) -> str:
 
 
 def shorten(value: object, *, most: int = 200) -> str:
-    """Cut a long value so that the message that shows it can be read.
+    """Write a value so that the message that shows it can be read, on one line.
 
     Parameters
     ----------
@@ -85,15 +85,17 @@ def shorten(value: object, *, most: int = 200) -> str:
     Returns
     -------
     str
-        The value as text, with three points and its length where it was cut.
+        The value as text: what cannot be printed as an escape, and where it was cut three points
+        and its length.
 
     Examples
     --------
     >>> shorten("rotary"), shorten("a" * 500, most=3)
     ('rotary', 'aaa... (500 characters)')
     """
-    text = str(value)
-    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+    whole = str(value)
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in whole[:most])
+    return text if len(whole) <= most else f"{text}... ({len(whole)} characters)"
 
 
 def suggest(value: object, allowed: Iterable[object]) -> str:
