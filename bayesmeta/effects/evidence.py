@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.effects.latent import change_of
+from bayesmeta.effects.latent import LatentChange, change_of
 from bayesmeta.effects.linearised import Linearised, linearise, prob_above_zero
 from bayesmeta.effects.mix_swaps import Asked
 from bayesmeta.effects.scores import mean_slope
@@ -108,6 +109,25 @@ class Evidence:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """What verdict and card share of a contrast."""
+
+    change: LatentChange
+    moved: NDArray[np.float64]
+    support: Mapping[str, Any]
+
+
+@lru_cache(maxsize=2)
+def _prepare(fit: Fit, contrast: Asked) -> _Asked:
+    change = change_of(fit, contrast=contrast)
+    return _Asked(
+        change,
+        moved=change.coefficients(fit.design),
+        support=count_support(fit, contrast=contrast),
+    )
+
+
 def build_evidence(
     fit: Fit,
     *,
@@ -136,10 +156,9 @@ def build_evidence(
     Evidence
         The card.
     """
-    model, change = linearise(fit), change_of(fit, contrast=contrast)
-    moved = change.coefficients(fit.design)
+    asked, model = _prepare(fit, contrast), linearise(fit)
+    change, support, moved = asked.change, asked.support, asked.moved
     slope = mean_slope(fit, weights=weights) if scale == "score" else 1.0
-    support = count_support(fit, contrast=contrast)
     (judgement,) = judge(
         fit, contrast=contrast, weights=weights[None], probabilities=np.array([probability])
     )
@@ -221,8 +240,8 @@ def judge(
     tuple of Judgement
         Verdict and contraction on every target.
     """
-    change, support = change_of(fit, contrast=contrast), count_support(fit, contrast=contrast)
-    moved, model = change.coefficients(fit.design), linearise(fit)
+    asked = _prepare(fit, contrast)
+    change, support, moved, model = asked.change, asked.support, asked.moved, linearise(fit)
     sides = support["lm_families"]
     recorded = sides.get("averaged_over", sides.get("recorded"))
     n_families = min(sides.values()) if recorded is None else recorded

@@ -18,7 +18,7 @@ from bayesmeta.data.corrections import SCORE_PREFIX
 from bayesmeta.data.dataset import VERSIONS
 from bayesmeta.data.load import load_corrections
 from bayesmeta.data.schema import MIX_COLUMNS
-from bayesmeta.design import DECISIONS, DOMAINS
+from bayesmeta.design import DOMAINS, FACTS
 from bayesmeta.errors import EvaluationError, listing, suggest
 from bayesmeta.model import ModelSpec
 from bayesmeta.model.spec import OPTIONS
@@ -388,7 +388,7 @@ def _is_missing(lms: pd.DataFrame, decisions: Sequence[str]) -> pd.Series:
     for name in decisions:
         if name in DOMAINS:
             columns += [part for part in MIX_COLUMNS if lms[part].notna().any()]
-        elif DECISIONS[name].name in lms:
+        elif FACTS[name].name in lms:
             columns.append(name)
     return lms[list(dict.fromkeys(columns))].isna().any(axis=1)
 
