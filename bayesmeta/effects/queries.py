@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayesmeta import defaults
 from bayesmeta.effects.contrasts import check_ci_prob, pick_target, summarise
-from bayesmeta.effects.estimands import Contrast, build_contrast
+from bayesmeta.effects.estimands import UNITS, Contrast, build_contrast
 from bayesmeta.effects.evidence import Evidence, build_evidence
 from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
@@ -136,14 +136,14 @@ class Answer:
             varies = f"it varies inside {_count(both, 'family')}"
         claim = self.statement + " helps" * isinstance(self.contrast, Swap)
         units, without = e["units"], card.without_it
-        size = ""
+        size, short = "", "points" if units == UNITS else "units"
         if self.prob_more is not None:
-            size = f" P(more than {self.more_than:g} {units}) {self.prob_more.relation}."
+            size = f" P(more than {self.more_than:g} {short}) {self.prob_more.relation}."
         bundle = ", ".join(f"{name} {share:.0%}" for name, share in card.bundled_with.items())
         return (
             f"P({claim}) {where} {self.probability.relation}.{size} Effect {e['estimate']:+.1f} "
             f"{units}, {100 * float(e['ci_prob']):.0f} % equal-tailed interval "
-            f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g}) "
+            f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g} {short}) "
             f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({sides}; {varies}; "
             f"{card.missing_share:.0%} not recorded). Without {card.most_influential_family}, the "
             f"most influential family, {without['estimate']:+.1f} ({without['lower']:+.1f} to "

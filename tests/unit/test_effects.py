@@ -955,7 +955,7 @@ def test_probability_of_an_interval_that_is_none(fake_fit, ci_prob):
 @pytest.mark.parametrize("equivalence", [-0.1, float("nan"), float("inf")])
 def test_equivalence_that_is_no_width(fake_fit, equivalence):
     with pytest.raises(
-        QueryError, match=r"^equivalence is .*\. Allowed: percentage points from 0 up"
+        QueryError, match=r"^equivalence is .*\. Allowed: a number from 0 up, in percentage points"
     ):
         query(fake_fit, "attention: gqa > mha", equivalence=equivalence)
 
