@@ -68,6 +68,8 @@ class Evidence:
         would predict on its own.
     prior_probability
         Probability of the statement before the data.
+    prior_sd
+        Standard deviation of the effect before the data, its scales as learned.
     contraction
         Share of the prior variance of the effect that the data removed.
     within_families, between_families
@@ -96,6 +98,7 @@ class Evidence:
     missing_share: float
     bundled_with: Mapping[str, float]
     prior_probability: float
+    prior_sd: float
     contraction: float
     within_families: Mapping[str, float] | None
     between_families: Mapping[str, float] | None
@@ -184,6 +187,7 @@ def build_evidence(
         effective_lms=float(pulls.sum() ** 2 / np.square(pulls).sum()) if pulls.any() else 0.0,
         bundled_with=measure_bundles(fit, contrast=contrast),
         prior_probability=PRIOR_PROBABILITY,
+        prior_sd=slope * model.prior_variance(moved, weights=weights) ** 0.5,
         contraction=judgement.contraction,
         most_influential_family=fit.design.lm_families[worst],
         influence=float(abs(without.mean[worst] - whole.mean) / sd) if sd > 0 else 0.0,

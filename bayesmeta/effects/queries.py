@@ -12,6 +12,7 @@ from bayesmeta import defaults
 from bayesmeta.effects.contrasts import check_ci_prob, pick_target, summarise
 from bayesmeta.effects.estimands import UNITS, Contrast, build_contrast
 from bayesmeta.effects.evidence import Evidence, build_evidence
+from bayesmeta.effects.linearised import prob_above_zero
 from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
 from bayesmeta.effects.scores import contrast_draws, target_weights
@@ -50,6 +51,9 @@ class Answer:
         A size that was asked about, in the units of the effect.
     prob_more
         Posterior probability that the effect is larger than that.
+    prior_more
+        The same before the data, for small effects: the prior of the latent effect, its scales as
+        learned, times the points that a small latent effect is worth.
     """
 
     contrast: Asked
@@ -62,6 +66,7 @@ class Answer:
     n_lms: int
     more_than: float | None = None
     prob_more: Probability | None = None
+    prior_more: float = np.nan
 
     @property
     def prob_equivalent(self) -> Probability:
@@ -92,7 +97,10 @@ class Answer:
             "effect": self.effect,
             "equivalence": self.equivalence,
             "prob_equivalent": self.prob_equivalent.estimate,
-            "three_way": {name: found.estimate for name, found in self.three_way.items()},
+            "three_way": {
+                name: {"probability": found.estimate, "mcse": found.mcse}
+                for name, found in self.three_way.items()
+            },
             "practically": self.practically,
             **self._asked_size(),
             "n_lms": self.n_lms,
@@ -102,7 +110,12 @@ class Answer:
     def _asked_size(self) -> dict[str, float]:
         if self.more_than is None or self.prob_more is None:
             return {}
-        return {"more_than": self.more_than, "prob_more": self.prob_more.estimate}
+        return {
+            "more_than": self.more_than,
+            "prob_more": self.prob_more.estimate,
+            "prob_more_mcse": self.prob_more.mcse,
+            "prior_more": self.prior_more,
+        }
 
     def table(self) -> pd.DataFrame:
         """Turn into a table of one row, without the evidence card."""
@@ -138,7 +151,10 @@ class Answer:
         units, without = e["units"], card.without_it
         size, short = "", "points" if units == UNITS else "units"
         if self.prob_more is not None:
-            size = f" P(more than {self.more_than:g} {short}) {self.prob_more.relation}."
+            size = (
+                f" P(more than {self.more_than:g} {short}) {self.prob_more.relation}, and "
+                f"{self.prior_more:.2f} before the data."
+            )
         bundle = ", ".join(f"{name} {share:.0%}" for name, share in card.bundled_with.items())
         return (
             f"P({claim}) {where} {self.probability.relation}.{size} Effect {e['estimate']:+.1f} "
@@ -235,6 +251,13 @@ def query(
     values = draws.sel(target=target).values
     weights = target_weights(fit.design, by=by).sel(target=target).values
     probability = estimate_probability(values > 0)
+    card = build_evidence(
+        fit,
+        contrast=contrast,
+        weights=weights,
+        probability=probability.estimate,
+        scale=scale,
+    )
     asked = rows & can_give(fit, swap=contrast) if isinstance(contrast, Swap) else rows
     return Answer(
         contrast=contrast,
@@ -247,16 +270,11 @@ def query(
             "equivalent": estimate_probability(np.abs(values) < equivalence),
             "hurts": estimate_probability(values <= -equivalence),
         },
-        evidence=build_evidence(
-            fit,
-            contrast=contrast,
-            weights=weights,
-            probability=probability.estimate,
-            scale=scale,
-        ),
+        evidence=card,
         n_lms=int(asked.sum()),
         more_than=more_than,
         prob_more=None if more_than is None else estimate_probability(values > more_than),
+        prior_more=np.nan if more_than is None else prob_above_zero(-more_than, card.prior_sd),
     )
 
 

@@ -41,6 +41,8 @@ def test_latent_effect_has_its_analytic_summary(normal_fit):
     assert answer.probability.estimate == pytest.approx(law.sf(0), **close)
     assert answer.prob_more.estimate == pytest.approx(law.sf(0.4), **close)
     assert answer.three_way["helps"].estimate == pytest.approx(law.sf(0.1), **close)
+    prior = stats.norm(0, answer.evidence.prior_sd)
+    assert answer.prior_more == pytest.approx(prior.sf(0.4))
     assert answer.three_way["hurts"].estimate == pytest.approx(law.cdf(-0.1), **close)
     assert answer.effect["estimate"] == pytest.approx(0.3, **close)
     assert answer.effect["lower"] == pytest.approx(law.ppf(0.05), **close)
