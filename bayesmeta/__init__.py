@@ -15,8 +15,7 @@ The public names, in the order in which data flow:
 Importing the package, or asking the shipped posterior a question, does not import PyMC.
 """
 
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bayesmeta.data import Dataset, EffectSizes, load_dataset, read_dataset, read_effect_sizes
 from bayesmeta.effects import (
@@ -34,17 +33,6 @@ from bayesmeta.effects import (
     whatif,
 )
 from bayesmeta.errors import BayesmetaError
-from bayesmeta.evaluation import (
-    Multiverse,
-    Scoreboard,
-    evaluate,
-    leave_family_out,
-    load_multiverse,
-    load_scoreboard,
-    load_validation,
-    multiverse,
-    prior_sensitivity,
-)
 from bayesmeta.inference import (
     EffectSizeFit,
     Fit,
@@ -60,6 +48,17 @@ from bayesmeta.model import EffectSizeSpec, ModelSpec, Priors, read_spec
 from bayesmeta.reporting.claims import check_claim, claim
 
 if TYPE_CHECKING:
+    from bayesmeta.evaluation import (
+        Multiverse,
+        Scoreboard,
+        evaluate,
+        leave_family_out,
+        load_multiverse,
+        load_scoreboard,
+        load_validation,
+        multiverse,
+        prior_sensitivity,
+    )
     from bayesmeta.reporting import plots as plot
 
 __all__ = [
@@ -111,10 +110,28 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> ModuleType:
-    """Load `plot`, and with it matplotlib, when it is first used."""
+_EVALUATION = (
+    "Multiverse",
+    "Scoreboard",
+    "evaluate",
+    "leave_family_out",
+    "load_multiverse",
+    "load_scoreboard",
+    "load_validation",
+    "multiverse",
+    "prior_sensitivity",
+)
+"""Names that no question of a posterior needs; what they stand in takes a while to import."""
+
+
+def __getattr__(name: str) -> Any:
+    """Load `plot`, and with it matplotlib, and whatever refits when it is first used."""
     if name == "plot":
         from bayesmeta.reporting import plots
 
         return plots
+    if name in _EVALUATION:
+        from bayesmeta import evaluation
+
+        return getattr(evaluation, name)
     raise AttributeError(f"module 'bayesmeta' has no attribute '{name}'")
