@@ -8,6 +8,7 @@ from differences between siblings alone, is then a matter of linear algebra inst
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from statistics import NormalDist
@@ -65,8 +66,8 @@ class Linearised:
     variance
         Prior variance of every coefficient: what all benchmarks share, deviations of task families
         and of benchmarks, shape (3, coefficient).
-    covariance
-        Prior covariance of the responses, with their noise, shape (obs, obs).
+    build_covariance
+        Builds the prior covariance of the responses, with their noise, shape (obs, obs).
     lm, family, benchmark
         What every score belongs to, each of shape (obs,).
     task
@@ -78,12 +79,20 @@ class Linearised:
     response: NDArray[np.float64]
     columns: NDArray[np.float64]
     variance: NDArray[np.float64]
-    covariance: NDArray[np.float64]
+    build_covariance: Callable[[], NDArray[np.float64]]
     lm: NDArray[np.int64]
     family: NDArray[np.int64]
     benchmark: NDArray[np.int64]
     task: NDArray[np.int64]
     n_families: int
+
+    @cached_property
+    def covariance(self) -> NDArray[np.float64]:
+        """Prior covariance of the responses, with their noise, shape (obs, obs).
+
+        It is built when it is first needed: with ten times the scores it takes a gigabyte.
+        """
+        return self.build_covariance()
 
     @cached_property
     def precision(self) -> NDArray[np.float64]:
@@ -171,7 +180,7 @@ class Linearised:
             self,
             response=self.response[rows],
             columns=self.columns[rows],
-            covariance=self.covariance[np.ix_(rows, rows)],
+            build_covariance=lambda: self.covariance[np.ix_(rows, rows)],
             lm=self.lm[rows],
             family=self.family[rows],
             benchmark=self.benchmark[rows],
@@ -225,16 +234,19 @@ def linearise_with(fit: Fit, *, mix: NDArray[np.float64] | None) -> Linearised:
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
     response, noise = _working_responses(mean, design=design, spec=spec)
     columns, variance = _columns(mean, fit=fit, mix=mix)
-    shared, of_task, own = ((columns * row) @ columns.T for row in variance)
-    task = design.task_family_index[b]
-    own += spec.priors.alpha_sd**2
-    covariance = shared + of_task * (task[:, None] == task) + own * (b[:, None] == b)
-    covariance += _family_covariance(mean, design=design, spec=spec)
+
+    def build_covariance() -> NDArray[np.float64]:
+        shared, of_task, own = ((columns * row) @ columns.T for row in variance)
+        task = design.task_family_index[b]
+        own += spec.priors.alpha_sd**2
+        covariance = shared + of_task * (task[:, None] == task) + own * (b[:, None] == b)
+        return covariance + _family_covariance(mean, design=design, spec=spec) + np.diag(noise)
+
     return Linearised(
         response=response,
         columns=columns,
         variance=variance,
-        covariance=covariance + np.diag(noise),
+        build_covariance=build_covariance,
         lm=i,
         family=design.lm_family_index[i],
         benchmark=b,
