@@ -51,8 +51,9 @@ def claim_command(
     lm_family: LmFamilies = None,
     scale: Scale = "score",
     equivalence: Annotated[
-        float, typer.Option("--equivalence", metavar="PP", help="Points that make no difference.")
-    ] = defaults.EQUIVALENCE,
+        float | None,
+        typer.Option("--equivalence", metavar="PP", help="Points that make no difference; 0.5."),
+    ] = None,
     fit: FitOption = None,
     ci_prob: CiProb = defaults.CI_PROB,
     fmt: Format = "table",

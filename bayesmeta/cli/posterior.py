@@ -195,8 +195,9 @@ def query_command(
     benchmark: Annotated[str | None, typer.Option("--benchmark", metavar="NAME")] = None,
     task_family: Annotated[str | None, typer.Option("--task-family", metavar="NAME")] = None,
     equivalence: Annotated[
-        float, typer.Option("--equivalence", metavar="PP", help="Points that make no difference.")
-    ] = defaults.EQUIVALENCE,
+        float | None,
+        typer.Option("--equivalence", metavar="PP", help="Points that make no difference; 0.5."),
+    ] = None,
     more_than: Annotated[
         float | None,
         typer.Option("--more-than", metavar="PP", help="Also: how probable is a larger effect."),

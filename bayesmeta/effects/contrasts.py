@@ -24,7 +24,7 @@ from bayesmeta.effects.evidence import judge
 from bayesmeta.effects.mix_swaps import Asked, can_give, list_swaps
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
 from bayesmeta.effects.scores import check_by, contrast_draws, target_weights
-from bayesmeta.effects.selection import Names, select_lms
+from bayesmeta.effects.selection import Names, as_names, select_lms
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference.fit import Fit
 
@@ -191,7 +191,7 @@ def effects(
     rows = (
         None if lms is None and lm_family is None else select_lms(fit, lms=lms, lm_family=lm_family)
     )
-    names = [decision] if isinstance(decision, str) else list(decision or list_decisions(fit))
+    names = as_names(decision, allowed=list_decisions(fit))
     for name in names:
         find_decision(fit, name=name)
     contrasts = tuple(c for name in names for c in default_contrasts(fit, decision=name))
@@ -342,7 +342,7 @@ def pick_target(fit: Fit, *, benchmark: str | None, task_family: str | None) -> 
 
 
 def _known(name: str, allowed: Sequence[str], what: str) -> str:
-    if name not in allowed:
+    if not isinstance(name, str) or name not in allowed:
         raise QueryError(
             f"{what} '{shorten(name)}' is not in this fit.{suggest(name, allowed)} Allowed: "
             f"{listing(allowed)}."
@@ -352,5 +352,8 @@ def _known(name: str, allowed: Sequence[str], what: str) -> str:
 
 def check_ci_prob(ci_prob: float) -> None:
     """Refuse a probability of an interval that is none."""
-    if not 0 < ci_prob < 1:
-        raise QueryError(f"ci_prob is {ci_prob}. Allowed: a number between 0 and 1, such as 0.9.")
+    is_number = isinstance(ci_prob, int | float | np.number) and not isinstance(ci_prob, bool)
+    if not is_number or not 0 < ci_prob < 1:
+        raise QueryError(
+            f"ci_prob is {shorten(ci_prob)}. Allowed: a number between 0 and 1, such as 0.9."
+        )

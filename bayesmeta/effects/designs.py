@@ -13,9 +13,11 @@ import xarray as xr
 from bayesmeta import defaults
 from bayesmeta.data import read_lms
 from bayesmeta.effects.contrasts import check_ci_prob, pick_target, summarise
+from bayesmeta.effects.estimands import check_seed, list_decisions
 from bayesmeta.effects.newcomers import name_facts, place_lms
 from bayesmeta.effects.ranking import rank_draws, summarise_ranks
 from bayesmeta.effects.scores import to_points
+from bayesmeta.effects.selection import as_names
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.inference.fit import Fit
 from bayesmeta.model import expected_score
@@ -170,6 +172,8 @@ def rank_designs(
     >>> bm.rank_designs(bm.load_reference_fit(), new).table()["lm"].tolist()
     ['large', 'small']
     """
+    list_decisions(fit)
+    check_seed(seed)
     names = _read_benchmarks(fit, benchmarks)
     lms = read_lms(candidates)
     flop = training_flop(lms)
@@ -199,7 +203,7 @@ def _read_benchmarks(fit: Fit, benchmarks: str | Sequence[str] | None) -> tuple[
     """Check names of benchmarks; each counts once."""
     if benchmarks is None:
         return fit.design.benchmarks
-    names = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
+    names = as_names(benchmarks, allowed=fit.design.benchmarks)
     if not names:
         raise QueryError(
             "no benchmark is named. Leave benchmarks out for all of them. Allowed: "

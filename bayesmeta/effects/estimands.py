@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +19,14 @@ __all__ = [
     "UNITS",
     "Contrast",
     "build_contrast",
+    "check_seed",
     "default_contrasts",
     "find_decision",
+    "is_prior",
     "knows_sizes",
+    "read_number",
     "read_size",
+    "refuse_prior",
 ]
 
 UNITS = "percentage points"
@@ -29,6 +34,8 @@ BY = ("benchmark", "task_family", "overall")
 """Over what an effect is averaged: one benchmark, a task family's benchmarks, all of them."""
 
 _LARGE = 1e7
+_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+"""A number as one types it; `float` would also read 2_0 and digits of other scripts."""
 
 LM_FAMILY = "lm_family"
 """Another kind of target: all benchmarks, and the lms of one family."""
@@ -87,9 +94,9 @@ def find_decision(fit: Fit, *, name: str) -> Decision:
         If the fit has no such decision.
     """
     allowed = list_decisions(fit)
-    if name in allowed:
+    if isinstance(name, str) and name in allowed:
         return DECISIONS[name]
-    if name in SIZES and fit.spec.scaling != "none":
+    if isinstance(name, str) and name in SIZES and fit.spec.scaling != "none":
         raise QueryError(
             f"'{name}' is no design decision, and has no effect of a step to list. Ask for two "
             f"values of it: bm.query(fit, '{name}: 2e12 > 1e12')."
@@ -99,11 +106,45 @@ def find_decision(fit: Fit, *, name: str) -> Decision:
             f"decision '{name}' cannot be asked for: this fit has no decisions (a scale-only "
             "model). Fit a spec with decisions."
         )
-    why = " It does not vary in this fit's data or was left out of its spec." * (name in DECISIONS)
+    known = isinstance(name, str) and name in DECISIONS
+    why = " It does not vary in this fit's data or was left out of its spec." * known
     raise QueryError(
         f"decision '{shorten(name)}' is not in this fit.{suggest(name, allowed)}{why} Allowed: "
         f"{listing(allowed)}."
     )
+
+
+def is_prior(fit: Fit) -> bool:
+    """Say whether a fit holds draws of the prior, behind which no data stand."""
+    return fit.provenance.get("sampler") == "prior"
+
+
+def refuse_prior(fit: Fit) -> None:
+    """Refuse draws of the prior where it is asked what the data say."""
+    list_decisions(fit)
+    if is_prior(fit):
+        raise QueryError(
+            "these are draws of the prior: no data stand behind them, and there is nothing to "
+            "weigh or to claim. Allowed: a posterior, such as bm.load_reference_fit(). Of prior "
+            "draws ask bm.effects or bm.prob_helps."
+        )
+
+
+def read_number(value: object) -> float:
+    """Read a number as one types it in a table; NaN where it is none."""
+    if isinstance(value, bool) or (isinstance(value, str) and not _PLAIN.fullmatch(value.strip())):
+        return math.nan
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that is none."""
+    is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not is_whole or seed < 0:
+        raise QueryError(f"seed is {shorten(seed)}. Allowed: a whole number from 0 up, such as 1.")
 
 
 def list_decisions(fit: Fit) -> list[str]:
@@ -167,7 +208,7 @@ def build_contrast(
 
 
 def _read_side(fit: Fit, name: str, side: str | float) -> str | float:
-    if name in SIZES and knows_sizes(fit):
+    if isinstance(name, str) and name in SIZES and knows_sizes(fit):
         return read_size(name, side)
     return read_level(fit, decision=find_decision(fit, name=name), level=side)
 
@@ -180,11 +221,7 @@ def knows_sizes(fit: Fit) -> bool:
 
 def read_size(name: str, value: str | float) -> float:
     """Check a number of parameters or tokens."""
-    column = get_column("lms", name=name)
-    try:
-        count = float(value)
-    except (TypeError, ValueError):
-        count = math.nan
+    column, count = get_column("lms", name=name), read_number(value)
     if not column.low <= count <= column.high:
         raise QueryError(f"{name} is '{shorten(value)}'. {column.expects} Write it as 7e9.")
     return count
@@ -210,10 +247,7 @@ def _read_word(fit: Fit, decision: Decision, level: str | float) -> str:
 def _read_value(fit: Fit, decision: Decision, level: str | float) -> float:
     top = 100.0 if decision.kind == "share" else math.inf
     unit = "percent of the training tokens" if decision.kind == "share" else "the table's unit"
-    try:
-        value = float(level)
-    except (TypeError, ValueError):
-        value = math.nan
+    value = read_number(level)
     if not (0 <= value <= top) or value == math.inf or (decision.kind == "numeric" and value == 0):
         upper = f" to {top:g}" if top < math.inf else " up, without zero"
         raise QueryError(

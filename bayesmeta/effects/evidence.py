@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.effects.estimands import is_prior
 from bayesmeta.effects.latent import LatentChange, change_of
 from bayesmeta.effects.linearised import Linearised, linearise, prob_above_zero
 from bayesmeta.effects.mix_swaps import Asked
@@ -72,16 +73,23 @@ class Evidence:
         Standard deviation of the effect before the data, its scales as learned.
     contraction
         Share of the prior variance of the effect that the data removed.
+    all_families
+        The effect by the linearised model given all data, to compare the next ones with:
+        `estimate`, `lower`, `upper` in the units of the effect and `prob_helps`. It is that of a
+        small change at the average lm, times its size, and differs from the effect asked for where
+        scores bend.
     within_families, between_families
         The effect estimated from differences between siblings alone, and from the means of the
-        families alone, under the same prior: `estimate`, `lower`, `upper` in the units of the
-        effect and `prob_helps`. None where no family varies in the decision.
+        families alone, each under the same prior, which draws both towards zero. None where no
+        family varies in the decision.
     most_influential_family
         The family without which the estimate would move furthest.
     influence
         That move, in posterior standard deviations of the effect.
     without_it
         The effect without that family, as `within_families`.
+    extrapolates
+        Whether a value lies outside what the lms record.
     verdict
         `identified`, `weakly identified` or `prior-driven`.
 
@@ -100,11 +108,13 @@ class Evidence:
     prior_probability: float
     prior_sd: float
     contraction: float
+    all_families: Mapping[str, float]
     within_families: Mapping[str, float] | None
     between_families: Mapping[str, float] | None
     most_influential_family: str
     influence: float
     without_it: Mapping[str, float]
+    extrapolates: bool
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -182,6 +192,7 @@ def build_evidence(
     pulls = model.pulls(moved, weights=weights)
     return Evidence(
         **support,
+        all_families=describe(float(whole.mean), float(whole.sd)),
         within_families=estimate("precision_within"),
         between_families=estimate("precision_between"),
         effective_lms=float(pulls.sum() ** 2 / np.square(pulls).sum()) if pulls.any() else 0.0,
@@ -192,6 +203,7 @@ def build_evidence(
         most_influential_family=fit.design.lm_families[worst],
         influence=float(abs(without.mean[worst] - whole.mean) / sd) if sd > 0 else 0.0,
         without_it=describe(float(without.mean[worst]), float(without.sd[worst])),
+        extrapolates=is_extrapolation(fit, contrast=contrast),
         verdict=judgement.verdict,
     )
 
@@ -218,7 +230,7 @@ def judge(
 
     `prior-driven`: the data removed less than a quarter of the prior variance, or one side has a
     single family, whose own effect cannot be told from the decision's, or a value lies outside
-    what the lms record.
+    what the lms record. So is whatever is asked of draws of the prior.
 
     `identified`: the data tell the direction, and not by one family or by what comes bundled with
     the decision. They removed at least half of the prior variance; several families stand on each
@@ -244,6 +256,8 @@ def judge(
     tuple of Judgement
         Verdict and contraction on every target.
     """
+    if is_prior(fit):
+        return tuple(Judgement("prior-driven", contraction=0.0) for _ in weights)
     asked = _prepare(fit, contrast)
     change, support, moved, model = asked.change, asked.support, asked.moved, linearise(fit)
     sides = support["lm_families"]

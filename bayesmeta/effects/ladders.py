@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.design import FACTS
 from bayesmeta.effects.contrasts import check_ci_prob
-from bayesmeta.effects.estimands import UNITS, Contrast
+from bayesmeta.effects.estimands import UNITS, Contrast, refuse_prior
 from bayesmeta.effects.latent import change_of
 from bayesmeta.effects.linearised import Linearised, linearise, prob_above_zero
 from bayesmeta.effects.scores import check_by, mean_slope, target_weights
+from bayesmeta.effects.selection import as_names
 from bayesmeta.effects.statements import parse_statement
 from bayesmeta.effects.support import vary_inside
 from bayesmeta.errors import QueryError, listing, shorten, suggest
@@ -155,6 +156,7 @@ def ladders(
     ('codegen', 'llama2-220M')
     """
     check_by(by)
+    refuse_prior(fit)
     contrast = parse_statement(fit, statement=statement)
     if not isinstance(contrast, Contrast) or FACTS[contrast.decision].kind == "categorical":
         raise QueryError(
@@ -193,7 +195,7 @@ def _find_families(fit: Fit, contrast: Contrast, families: Sequence[str] | None)
             f"no family of this fit's data varies in {contrast.decision}, so that there is no "
             "ladder. Ask about another decision: bm.evidence says in how many families it varies."
         )
-    chosen = [families] if isinstance(families, str) else list(families or allowed)
+    chosen = as_names(families, allowed=allowed)
     for name in chosen:
         if name not in allowed:
             raise QueryError(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.design import DOMAINS, Mix
-from bayesmeta.effects.estimands import Contrast, list_decisions
+from bayesmeta.effects.estimands import Contrast, list_decisions, read_number
 from bayesmeta.errors import QueryError, listing, suggest
 from bayesmeta.inference.fit import Fit
 
@@ -132,10 +131,7 @@ def _mix_of(fit: Fit) -> Mix:
 
 def read_points(points: str | float) -> float:
     """Read what a swap moves, in percent of the training tokens."""
-    try:
-        value = float(points)
-    except (TypeError, ValueError):
-        value = math.nan
+    value = read_number(points)
     if not 0 < value <= 100:
         raise QueryError(
             f"points '{points}' are not allowed. Allowed: a number above 0 and up to 100 (percent "

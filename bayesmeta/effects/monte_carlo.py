@@ -43,7 +43,8 @@ class Probability:
             return f"> {1 - bound:.3g}"
         if self.estimate <= 0:
             return f"< {bound:.3g}"
-        return f"{self.estimate:.2f} (MCSE {self.mcse:.3f})"
+        digits = 2 if 0.005 <= self.estimate < 0.995 else 3
+        return f"{self.estimate:.{digits}f} (MCSE {self.mcse:.3f})"
 
     @property
     def relation(self) -> str:

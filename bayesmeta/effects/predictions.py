@@ -14,6 +14,7 @@ from bayesmeta import defaults
 from bayesmeta.data import read_lms
 from bayesmeta.data.schema import METRIC_RANGE
 from bayesmeta.effects.contrasts import check_ci_prob, summarise
+from bayesmeta.effects.estimands import check_seed, list_decisions
 from bayesmeta.effects.newcomers import Newcomers, name_facts, place_lms, stream
 from bayesmeta.effects.scores import POINTS
 from bayesmeta.inference.fit import Fit
@@ -144,6 +145,8 @@ def predict(
     True
     """
     check_ci_prob(ci_prob)
+    check_seed(seed)
+    list_decisions(fit)
     lms = read_lms(new_lms)
     placed = place_lms(fit, lms, seed=seed)
     latent = placed.latent(fit)

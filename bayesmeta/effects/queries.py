@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +11,15 @@ import pandas as pd
 
 from bayesmeta import defaults
 from bayesmeta.effects.contrasts import check_ci_prob, pick_target, summarise
-from bayesmeta.effects.estimands import UNITS, Contrast, build_contrast
+from bayesmeta.effects.estimands import UNITS, Contrast, build_contrast, refuse_prior
 from bayesmeta.effects.evidence import Evidence, build_evidence
 from bayesmeta.effects.linearised import prob_above_zero
 from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
-from bayesmeta.effects.scores import contrast_draws, target_weights
+from bayesmeta.effects.scores import contrast_draws, mean_slope, target_weights
 from bayesmeta.effects.selection import Names, select_lms
 from bayesmeta.effects.statements import parse_statement
-from bayesmeta.errors import QueryError, shorten
+from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.inference.fit import Fit
 
 __all__ = ["Answer", "evidence", "query"]
@@ -47,6 +48,8 @@ class Answer:
         What stands behind it, over all lms.
     n_lms
         Number of lms that the effect is averaged over.
+    among
+        Names of the lms or families that were asked about; empty for all.
     more_than
         A size that was asked about, in the units of the effect.
     prob_more
@@ -64,6 +67,7 @@ class Answer:
     three_way: dict[str, Probability]
     evidence: Evidence
     n_lms: int
+    among: tuple[str, ...] = ()
     more_than: float | None = None
     prob_more: Probability | None = None
     prior_more: float = np.nan
@@ -104,6 +108,7 @@ class Answer:
             "practically": self.practically,
             **self._asked_size(),
             "n_lms": self.n_lms,
+            "among": list(self.among),
             "evidence": self.evidence.to_dict(),
         }
 
@@ -131,6 +136,7 @@ class Answer:
                     "practically": self.practically,
                     **self._asked_size(),
                     "n_lms": self.n_lms,
+                    "among": listing(self.among),
                     "verdict": self.evidence.verdict,
                 }
             ]
@@ -148,8 +154,8 @@ class Answer:
         if not isinstance(self.contrast, Contrast) or "recorded" in card.lms:
             varies = f"it varies inside {_count(both, 'family')}"
         claim = self.statement + " helps" * isinstance(self.contrast, Swap)
-        units, without = e["units"], card.without_it
-        size, short = "", "points" if units == UNITS else "units"
+        units, short = e["units"], "points" if e["units"] == UNITS else "latent units"
+        size, lms = "", f", {_count(self.n_lms, 'lm')} of {listing(self.among)},"
         if self.prob_more is not None:
             size = (
                 f" P(more than {self.more_than:g} {short}) {self.prob_more.relation}, and "
@@ -157,26 +163,24 @@ class Answer:
             )
         bundle = ", ".join(f"{name} {share:.0%}" for name, share in card.bundled_with.items())
         return (
-            f"P({claim}) {where} {self.probability.relation}.{size} Effect {e['estimate']:+.1f} "
-            f"{units}, {100 * float(e['ci_prob']):.0f} % equal-tailed interval "
+            f"P({claim}) {where}{lms * bool(self.among)} {self.probability.relation}.{size} Effect "
+            f"{e['estimate']:+.1f} {units}, {100 * float(e['ci_prob']):g} % equal-tailed interval "
             f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g} {short}) "
             f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({sides}; {varies}; "
-            f"{card.missing_share:.0%} not recorded). Without {card.most_influential_family}, the "
-            f"most influential family, {without['estimate']:+.1f} ({without['lower']:+.1f} to "
-            f"{without['upper']:+.1f}){_siblings(card)}. "
+            f"{card.missing_share:.0%} not recorded"
+            + "; outside what lms record"
+            * card.extrapolates
+            + f"). Linearised: {_say(card.all_families)} by all families, "
+            f"{_say(card.without_it)} without {card.most_influential_family}"
+            + (f", {_say(card.within_families)} by siblings alone" if card.within_families else "")
+            + ". "
             + (f"Bundled with {bundle}. " if bundle else "")
             + "An association adjusted for the modelled covariates."
         )
 
 
-def _siblings(card: Evidence) -> str:
-    part = card.within_families
-    if part is None:
-        return ""
-    return (
-        f"; from siblings alone {part['estimate']:+.1f} ({part['lower']:+.1f} to "
-        f"{part['upper']:+.1f})"
-    )
+def _say(part: Mapping[str, float]) -> str:
+    return f"{part['estimate']:+.1f} ({part['lower']:+.1f} to {part['upper']:+.1f})"
 
 
 def _count(n: int, noun: str) -> str:
@@ -193,7 +197,7 @@ def query(
     lms: Names = None,
     lm_family: Names = None,
     scale: str = "score",
-    equivalence: float = defaults.EQUIVALENCE,
+    equivalence: float | None = None,
     more_than: float | None = None,
     ci_prob: float = defaults.CI_PROB,
 ) -> Answer:
@@ -215,7 +219,8 @@ def query(
     scale
         `score`: percentage points; `latent`: logits, where effects add up.
     equivalence
-        Half-width of the region that counts as no difference, in the units of the effect.
+        Half-width of the region that counts as no difference, in the units of the effect; if left
+        out, half a point, or what half a point is worth on the latent scale.
     more_than
         A size, in the units of the effect, whose probability to be exceeded is wanted as well.
     ci_prob
@@ -241,7 +246,9 @@ def query(
     contrast = parse_statement(fit, statement=statement)
     by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
     check_ci_prob(ci_prob)
-    _check_size("equivalence", equivalence, low=0.0)
+    refuse_prior(fit)
+    if equivalence is not None:
+        _check_size("equivalence", equivalence, low=0.0)
     if more_than is not None:
         _check_size("more_than", more_than, low=-np.inf)
     rows = select_lms(fit, lms=lms, lm_family=lm_family)
@@ -250,6 +257,9 @@ def query(
     )
     values = draws.sel(target=target).values
     weights = target_weights(fit.design, by=by).sel(target=target).values
+    if equivalence is None:
+        slope = mean_slope(fit, weights=weights) if scale == "latent" else 1.0
+        equivalence = defaults.EQUIVALENCE / slope
     probability = estimate_probability(values > 0)
     card = build_evidence(
         fit,
@@ -272,10 +282,17 @@ def query(
         },
         evidence=card,
         n_lms=int(asked.sum()),
+        among=_name(lms, lm_family),
         more_than=more_than,
         prob_more=None if more_than is None else estimate_probability(values > more_than),
         prior_more=np.nan if more_than is None else prob_above_zero(-more_than, card.prior_sd),
     )
+
+
+def _name(lms: Names, lm_family: Names) -> tuple[str, ...]:
+    """Names that were asked about, of lms where both kinds were given."""
+    given = lm_family if lms is None else lms
+    return () if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
 def _check_size(name: str, value: float, *, low: float) -> None:
@@ -318,6 +335,7 @@ def evidence(fit: Fit, decision: str, level: str | float, *, over: str | float) 
     >>> card.lm_families["gqa"]
     8
     """
+    refuse_prior(fit)
     contrast = build_contrast(fit, decision=decision, level=level, reference=over)
     weights = target_weights(fit.design, by="overall").values[0]
     helps = float((contrast_draws(fit, contrast=contrast) > 0).mean())

@@ -345,7 +345,7 @@ def contrast_draws(
         If `by` or `scale` is not known, or no lm that is averaged over can make a swap.
     """
     check_by(by, more=(LM_FAMILY,))
-    if scale not in SCALES:
+    if not isinstance(scale, str) or scale not in SCALES:
         raise QueryError(
             f"scale '{shorten(scale)}' is not known.{suggest(scale, SCALES)} Allowed: "
             f"{listing(SCALES)}."

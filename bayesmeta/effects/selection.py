@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference.fit import Fit
 
-__all__ = ["Names", "find_lm", "select_lms"]
+__all__ = ["Names", "as_names", "find_lm", "select_lms"]
 
 Names = str | Sequence[str] | None
 """One name, several, or none for all."""
@@ -64,11 +64,23 @@ def select_lms(fit: Fit, *, lms: Names = None, lm_family: Names = None) -> NDArr
     return chosen
 
 
-def _as_list(names: Names, what: str) -> list[str]:
-    found = [names] if isinstance(names, str | int | float) else list(names or ())
+def _as_list(names: object, what: str) -> list[str]:
+    found = _listed(names)
     if not found or not all(isinstance(name, str) for name in found):
-        raise QueryError(f"{what} is {names!r}. Allowed: a name, or a list of at least one.")
-    return found
+        raise QueryError(f"{what} is {shorten(names)}. Allowed: a name, or a list of at least one.")
+    return [str(name) for name in found]
+
+
+def _listed(names: object) -> list[object]:
+    is_list = isinstance(names, Iterable) and not isinstance(names, str)
+    return list(names) if is_list else [names]  # type: ignore[arg-type]
+
+
+def as_names(names: Names, *, allowed: Sequence[str]) -> list[str]:
+    """List names, each once; all that are allowed where none is given."""
+    if names is None:
+        return list(allowed)
+    return list(dict.fromkeys(str(name) for name in _listed(names)))
 
 
 def _find_family(fit: Fit, name: str) -> int:

@@ -130,7 +130,7 @@ def is_extrapolation(fit: Fit, *, contrast: Asked) -> bool:
         return False
     recorded = FACTS[contrast.decision].read(fit.dataset.lms).astype(float)
     values = float(contrast.level), float(contrast.reference)
-    return min(values) < recorded.min() or max(values) > recorded.max()
+    return bool(min(values) < recorded.min() or max(values) > recorded.max())
 
 
 def measure_bundles(fit: Fit, *, contrast: Asked) -> dict[str, float]:

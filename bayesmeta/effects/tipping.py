@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.design import Mix
 from bayesmeta.effects.contrasts import pick_target
+from bayesmeta.effects.estimands import refuse_prior
 from bayesmeta.effects.latent import change_of
 from bayesmeta.effects.linearised import linearise, linearise_with, prob_above_zero
 from bayesmeta.effects.mix_swaps import find_part
@@ -78,6 +79,7 @@ def tipping_point(
     >>> found["lm_family"].iloc[-1]
     'all that do not disclose it'
     """
+    refuse_prior(fit)
     contrast = parse_statement(fit, statement=statement)
     by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
     mix = fit.design.mix

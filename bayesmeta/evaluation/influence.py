@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.effects.contrasts import pick_target
+from bayesmeta.effects.estimands import refuse_prior
 from bayesmeta.effects.latent import LatentChange, change_of
 from bayesmeta.effects.linearised import linearise, prob_above_zero
 from bayesmeta.effects.scores import mean_slope, target_weights
+from bayesmeta.effects.selection import Names, as_names
 from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import EvaluationError, listing, suggest
 from bayesmeta.inference.fit import Fit, wrap_draws
@@ -24,7 +26,7 @@ def leave_family_out(
     fit: Fit,
     statement: str,
     *,
-    families: list[str] | tuple[str, ...] | None = None,
+    families: Names = None,
     benchmark: str | None = None,
     task_family: str | None = None,
     refit: bool = False,
@@ -76,6 +78,7 @@ def leave_family_out(
     >>> found["lm_family"].iloc[0]
     'codegen'
     """
+    refuse_prior(fit)
     contrast = parse_statement(fit, statement=statement)
     by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
     weights = target_weights(fit.design, by=by).sel(target=target).values
@@ -87,17 +90,20 @@ def leave_family_out(
     if refit:
         bad = [name for name in names if table.loc[name, "method"] != "importance"]
         _refit_each(table, fit, change, names=bad, weights=weights, slope=slope, shown=progress)
-    table["move"] = (table["estimate"] - draws.mean()).abs() / draws.std()
+    # A linear approximation is held against one of the whole, so that its error cancels.
+    whole = slope * float(linearise(fit).estimate(_moved(fit, change), weights=weights).mean)
+    whole = np.where(table["method"] == "linearised", whole, draws.mean())
+    table["move"] = (table["estimate"] - whole).abs() / draws.std()
     columns = ["scores", "estimate", "sd", "prob_helps", "move", "pareto_k", "method"]
     order = table.sort_values("move", ascending=False)[columns]
     return order.rename_axis("lm_family").reset_index()
 
 
-def _check_families(fit: Fit, families: list[str] | tuple[str, ...] | None) -> list[str]:
+def _check_families(fit: Fit, families: Names) -> list[str]:
     outcomes, design = fit.design.outcomes, fit.design
     scored = np.unique(design.lm_family_index[outcomes.lm_index])
     allowed = [design.lm_families[k] for k in scored]
-    names = allowed if families is None else list(dict.fromkeys(families))
+    names = as_names(families, allowed=allowed)
     for name in names:
         if name not in allowed:
             raise EvaluationError(
@@ -107,12 +113,16 @@ def _check_families(fit: Fit, families: list[str] | tuple[str, ...] | None) -> l
     return names
 
 
+def _moved(fit: Fit, change: LatentChange) -> NDArray[np.float64]:
+    return change.coefficients(fit.design)
+
+
 def _linearise_each(
     fit: Fit, change: LatentChange, *, weights: NDArray[np.float64], slope: float
 ) -> pd.DataFrame:
     """Effects without each family by the linearised model, by the name of the family."""
     design, model = fit.design, linearise(fit)
-    found = model.without_each_family(change.coefficients(design), weights=weights)
+    found = model.without_each_family(_moved(fit, change), weights=weights)
     mean, sd = slope * found.mean, slope * found.sd
     counts = np.bincount(model.family, minlength=len(design.lm_families))
     return pd.DataFrame(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bayesmeta.data.tables import write_text
 from bayesmeta.effects import Answer, query
+from bayesmeta.effects.estimands import UNITS
 from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.inference.fit import Fit
 from bayesmeta.reporting.summaries import escape_latex
@@ -56,32 +59,12 @@ class Claim:
     @property
     def sentence(self) -> str:
         """One sentence for a paper, with the verdict on the evidence."""
-        return self._word(minus="-", percent=" %", name=lambda text: text)
+        return word_claim(self.answer.to_dict())
 
     @property
     def latex(self) -> str:
         """The same for LaTeX, with what LaTeX treats specially escaped."""
-        return self._word(minus="$-$", percent="\\,\\%", name=escape_latex)
-
-    def _word(self, *, minus: str, percent: str, name: Any) -> str:
-        answer = self.answer
-        effect, digits = answer.effect, 1 if answer.effect["units"] == "percentage points" else 2
-
-        def number(value: Any) -> str:
-            text = f"{abs(float(value)):.{digits}f}"
-            return (minus if float(value) < 0 and float(text) else "") + text
-
-        where = "over all benchmarks" if answer.target == "overall" else f"on {answer.target}"
-        card, p = answer.evidence, answer.probability
-        probability = name(str(p).split(" (")[0])
-        return (
-            f"{name(answer.statement)} {name(where)}: {number(effect['estimate'])} "
-            f"{effect['units']} ({100 * float(effect['ci_prob']):.0f}{percent} equal-tailed "
-            f"interval {number(effect['lower'])} to {number(effect['upper'])}), averaged over "
-            f"{answer.n_lms} lms; probability of a positive effect {probability}; evidence "
-            f"{card.verdict}, the most influential family being "
-            f"{name(card.most_influential_family)}."
-        )
+        return word_claim(self.answer.to_dict(), latex=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Turn into plain values, as `save` writes them."""
@@ -106,6 +89,39 @@ class Claim:
 
     def __repr__(self) -> str:
         return self.sentence
+
+
+def word_claim(answer: Mapping[str, Any], *, latex: bool = False) -> str:
+    """Put the plain values of an answer into one sentence."""
+    effect, card, n = answer["effect"], answer["evidence"], int(answer["n_lms"])
+    digits = 1 if effect["units"] == UNITS else 2
+    name = escape_latex if latex else str
+    percent = "\\,\\%" if latex else " %"
+
+    def number(value: float) -> str:
+        text = f"{value:.{digits}f}"
+        return text.replace("-", "$-$") if latex else text
+
+    where = "over all benchmarks" if answer["target"] == "overall" else f"on {answer['target']}"
+    among = f" of {listing(answer['among'])}" if answer["among"] else ""
+    probability = name(_short(float(answer["probability"]), float(answer["mcse"])))
+    return (
+        f"{name(answer['statement'])} {name(where)}: {number(effect['estimate'])} "
+        f"{effect['units']} ({100 * float(effect['ci_prob']):g}{percent} equal-tailed interval "
+        f"{number(effect['lower'])} to {number(effect['upper'])}), averaged over {n} "
+        f"{'lm' if n == 1 else 'lms'}{name(among)}; probability of a positive effect "
+        f"{probability}; evidence {card['verdict']}, the most influential family being "
+        f"{name(card['most_influential_family'])}."
+    )
+
+
+def _short(probability: float, mcse: float) -> str:
+    """Two digits; near zero and one a bound by two Monte Carlo standard errors."""
+    if 0.005 <= probability < 0.995:
+        return f"{probability:.2f}"
+    if probability < 0.5:
+        return f"< {probability + 2 * mcse:.3f}"
+    return f"> {probability - 2 * mcse:.3f}"
 
 
 def claim(fit: Fit, statement: str, **settings: Any) -> Claim:
@@ -142,12 +158,15 @@ def claim(fit: Fit, statement: str, **settings: Any) -> Claim:
             raise QueryError(
                 f"setting '{shorten(key)}' is not known. Allowed: {listing(_QUESTION[1:])}."
             )
-    given = {key: value for key, value in settings.items() if value is not None}
+    given = {key: _plain(value) for key, value in settings.items() if value is not None}
     answer = query(fit, statement, **given)
     return Claim(
         answer=answer,
         question={"statement": statement, **given},
-        origin={key: fit.provenance[key] for key in _ORIGIN if key in fit.provenance},
+        origin={
+            **{key: fit.provenance[key] for key in _ORIGIN if key in fit.provenance},
+            "posterior_checksum": hash_draws(fit),
+        },
         spec=fit.spec.to_dict(),
     )
 
@@ -166,8 +185,9 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
     -------
     pandas.DataFrame
         One row per thing checked: `what`, what was `claimed`, what was `found`, and whether the two
-        `agree`: checksums exactly, numbers to 4 Monte Carlo standard errors and the rounding of
-        saved draws.
+        `agree`. Checksums, question and verdict have to be the same, and the sentence that of the
+        claim's own numbers. Given the same draws, so has every number of the answer; given others,
+        those of the effect to 4 Monte Carlo standard errors.
 
     Raises
     ------
@@ -183,48 +203,103 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
     """
     values = _read_claim(made)
     found = claim(fit, **values["question"])
-    now, then = found.answer.to_dict(), values["answer"]
+    then, now = values["answer"], json.loads(json.dumps(found.answer.to_dict()))
+    origin = values["origin"]
     rows = [
-        _compare_exactly(key, values["origin"].get(key), found.origin.get(key))
+        _compare_exactly(key, origin.get(key), found.origin.get(key))
         for key in ("data_checksum", "spec_checksum")
     ]
-    slack = _MCSE_LIMIT * (float(then["mcse"]) + float(now["mcse"]))
-    rows.append(_compare("probability", then["probability"], now["probability"], slack=slack))
-    n = float(fit.shape[0] * fit.shape[1])
-    for name, factor in (("estimate", 1.25), ("lower", 2.1), ("upper", 2.1)):
-        # Standard errors of sample quantiles of a normal posterior, in its standard deviations.
-        error = factor * float(now["effect"]["sd"]) * (2 / (n / _THINNED)) ** 0.5
-        old, new = then["effect"][name], now["effect"][name]
-        rows.append(_compare(name, old, new, slack=_MCSE_LIMIT * error))
-    old, new = then["evidence"]["verdict"], now["evidence"]["verdict"]
-    return pd.DataFrame([*rows, _compare_exactly("verdict", old, new)])
+    spec = json.loads(json.dumps(found.spec))
+    rows.append(_compare_exactly("spec", values.get("spec") == spec, True))
+    said = word_claim(then), word_claim(then, latex=True)
+    rows.append(
+        _compare_exactly("sentence", (values.get("claim"), values.get("latex")) == said, True)
+    )
+    same = origin.get("posterior_checksum") == found.origin["posterior_checksum"]
+    slack = _slack_of(found, fit) if not same else {}
+    for what in ("probability", *_EFFECT):
+        old, new = (side["effect"][what] if what in _EFFECT else side[what] for side in (then, now))
+        rows.append(_compare(what, old, new, slack=slack.get(what, _ROUNDING)))
+    rows.append(
+        _compare_exactly("verdict", then["evidence"]["verdict"], found.answer.evidence.verdict)
+    )
+    if same:
+        others = [
+            name for name in sorted({*then, *now}) if not _is_same(then.get(name), now.get(name))
+        ]
+        rows.append(_compare_exactly("everything else", listing(others) or "as found", "as found"))
+    return pd.DataFrame(rows)
+
+
+_EFFECT = {"estimate": 1.25, "lower": 2.1, "upper": 2.1}
+"""Numbers of an effect, and standard errors of such quantiles of normal draws, in their standard
+deviations over the root of their number."""
+
+_ROUNDING = 1e-6
+"""Relative difference between numbers that are the same."""
+
+
+def hash_draws(fit: Fit) -> str:
+    """SHA-256 of the draws, which no two runs have in common."""
+    digest = hashlib.sha256()
+    for name in sorted(fit.parameters):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(fit.parameters[name], np.float32).tobytes())
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy numbers and sequences of names into what JSON holds."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return list(value) if isinstance(value, tuple | np.ndarray | pd.Series) else value
+
+
+def _slack_of(found: Claim, fit: Fit) -> dict[str, float]:
+    """Say how far numbers of another run of the same sampler may lie from the found ones."""
+    answer, n = found.answer, fit.shape[0] * fit.shape[1] / _THINNED
+    error = float(answer.effect["sd"]) * (2 / n) ** 0.5
+    slack = {name: _MCSE_LIMIT * factor * error for name, factor in _EFFECT.items()}
+    return {**slack, "probability": _MCSE_LIMIT * 2**0.5 * answer.probability.mcse}
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    """Compare plain values, numbers to their rounding."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return {*old} == {*new} and all(_is_same(old[key], new[key]) for key in old)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(_is_same, old, new))
+    numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (old, new))
+    if numbers:
+        return abs(old - new) <= _ROUNDING * (1 + abs(new))
+    return type(old) is type(new) and old == new
 
 
 def _read_claim(made: Claim | Mapping[str, Any] | str | PathLike[str]) -> Mapping[str, Any]:
-    if isinstance(made, Claim):
-        return made.to_dict()
-    if isinstance(made, Mapping):
-        values: Any = made
+    if isinstance(made, Claim | Mapping):
+        values = made.to_dict() if isinstance(made, Claim) else made
+        values, shown = json.loads(json.dumps(values)), "the mapping"
     else:
+        shown = shorten(made)
         try:
             values = json.loads(Path(made).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, ValueError) as error:
+        except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
             raise QueryError(
-                f"{shorten(made)} cannot be read as a claim: {error}. Allowed: a file that "
+                f"{shown} cannot be read as a claim: {shorten(error)}. Allowed: a file that "
                 "`bayesmeta claim ... --out FILE.json` wrote."
             ) from error
     try:
         known, answer = {**values["question"]}, values["answer"]
-        effect = (answer["effect"][name] for name in ("estimate", "lower", "upper"))
-        numbers = [float(x) for x in (*effect, answer["probability"], answer["mcse"])]
-        complete = bool(values["origin"]) and bool(answer["evidence"]["verdict"])
-        whole = complete and "statement" in known and all(x == x for x in numbers)
-    except (KeyError, TypeError, ValueError):
+        word_claim(answer)
+        numbers = [float(answer["effect"][name]) for name in _EFFECT]
+        whole = bool(values["origin"]["posterior_checksum"]) and "statement" in known
+        whole = whole and all(x == x for x in numbers) and {*known} <= {*_QUESTION}
+    except (KeyError, TypeError, ValueError, AttributeError):
         whole = False
     if not whole:
         raise QueryError(
-            f"{shorten(made) if not isinstance(made, Mapping) else 'the mapping'} is no claim: its "
-            "question, its answer or its origin is missing. Allowed: what Claim.save wrote."
+            f"{shown} is no claim: its question, its answer or its origin is missing or is not "
+            "what Claim.save wrote. Allowed: such a file, as it was written."
         )
     return values
 
@@ -239,5 +314,10 @@ def _compare(what: str, then: float, now: float, *, slack: float) -> dict[str, A
 
 
 def _compare_exactly(what: str, then: Any, now: Any) -> dict[str, Any]:
-    short = [str(value)[:12] if "checksum" in what else str(value) for value in (then, now)]
+    words = {True: "as written", False: "changed"}
+    short = [
+        words[value] if isinstance(value, bool) else str(value)[:12] if "checksum" in what
+        else shorten(value)
+        for value in (then, now)
+    ]  # fmt: skip
     return {"what": what, "claimed": short[0], "found": short[1], "agree": then == now}

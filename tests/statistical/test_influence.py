@@ -55,6 +55,15 @@ def test_every_family_with_scores_is_left_out_once(reference, quick):
     assert counts.to_dict() == families.value_counts().to_dict()
 
 
+def test_one_family_may_be_named_alone(reference, quick):
+    for families in ("codegen", ["codegen", "codegen"]):
+        found = bm.leave_family_out(reference, STATEMENT, families=families)
+        assert found["lm_family"].tolist() == ["codegen"]
+        assert found["move"].iloc[0] == quick["move"].iloc[0]
+    card = query(reference, STATEMENT).evidence
+    assert card.influence == pytest.approx(quick["move"].iloc[0])
+
+
 def test_unknown_family_is_refused(reference):
     with pytest.raises(EvaluationError, match=r"'codgen' has no scores.*Did you mean 'codegen'"):
         bm.leave_family_out(reference, STATEMENT, families=["codgen"])

@@ -1,8 +1,10 @@
 """Subsets, reference lms, the latent scale, sizes of effects, statements about size and data."""
 
+import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -219,8 +221,9 @@ def test_claim_of_other_data_or_numbers_does_not_hold(small, fake_fit, build_fak
     assert not table.loc["data_checksum", "agree"]
     made["answer"]["effect"]["estimate"] += 20.0
     table = bm.check_claim(made, fake_fit).set_index("what")
-    assert not table.loc["estimate", "agree"]
-    assert table.drop("estimate")["agree"].all()
+    wrong = ["sentence", "estimate", "everything else"]  # which hold it as well
+    assert not table.loc[wrong, "agree"].any()
+    assert table.drop(wrong)["agree"].all()
 
 
 def test_claim_of_a_second_run_holds(build_fake_fit, small):
@@ -237,6 +240,125 @@ def test_what_is_no_claim_is_refused(fake_fit, tmp_path, text):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(QueryError, match="claim"):
         bm.check_claim(path, fake_fit)
+
+
+def tamper(values, change):
+    copied = json.loads(json.dumps(values))
+    change(copied)
+    return copied
+
+
+@pytest.mark.parametrize(
+    "what, change",
+    [
+        ("sentence", lambda v: v.update(claim="Code makes lms 50 points better")),
+        ("sentence", lambda v: v.update(latex="50 points")),
+        ("spec", lambda v: v["spec"].update(likelihood="normal")),
+        (
+            "lower",
+            lambda v: v["answer"]["effect"].update(lower=v["answer"]["effect"]["lower"] + 0.1),
+        ),
+        ("probability", lambda v: v["answer"].update(mcse=1.0, probability=0.05)),
+        ("everything else", lambda v: v["answer"]["effect"].update(units="bananas")),
+        ("everything else", lambda v: v["answer"].update(prob_equivalent=0.99)),
+        ("everything else", lambda v: v["answer"]["evidence"]["lms"].update(gqa=50)),
+        ("verdict", lambda v: v["answer"]["evidence"].update(verdict="identified")),
+    ],
+)
+def test_no_part_of_a_claim_can_be_changed_unseen(fake_fit, what, change):
+    values = tamper(bm.claim(fake_fit, "attention: gqa > mha").to_dict(), change)
+    assert not bm.check_claim(values, fake_fit).set_index("what").loc[what, "agree"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v["question"].update(scale=[]),
+        lambda v: v["question"].update(ci_prob="x"),
+        lambda v: v["question"].update(fit=1),
+        lambda v: v["answer"]["effect"].update(estimate="x"),
+        lambda v: v.update(answer=[]),
+        lambda v: v["origin"].pop("posterior_checksum"),
+    ],
+)
+def test_claim_with_a_part_of_another_kind_is_refused(fake_fit, change):
+    values = tamper(bm.claim(fake_fit, "attention: gqa > mha").to_dict(), change)
+    with pytest.raises(QueryError):
+        bm.check_claim(values, fake_fit)
+
+
+def test_filters_are_named_wherever_the_answer_is(fake_fit):
+    answer = query(fake_fit, "attention: gqa > mha", lm_family="bee")
+    assert "over all benchmarks, 3 lms of bee, =" in str(answer)
+    assert answer.to_dict()["among"] == ["bee"]
+    assert answer.table()["among"].iloc[0] == "bee"
+    made = bm.claim(fake_fit, "attention: gqa > mha", lms="bee-1")
+    assert "averaged over 1 lm of bee-1;" in made.sentence
+
+
+def test_half_a_point_is_worth_less_than_half_a_logit(fake_fit):
+    latent = query(fake_fit, "attention: gqa > mha", scale="latent")
+    points = query(fake_fit, "attention: gqa > mha")
+    assert points.equivalence == defaults.EQUIVALENCE
+    assert 0.005 < latent.equivalence < 0.2
+    slope = points.evidence.prior_sd / latent.evidence.prior_sd
+    assert latent.equivalence * slope == pytest.approx(points.equivalence)
+
+
+def test_scale_only_models_answer_about_size(small, build_fake_fit):
+    fit = build_fake_fit(small, spec=ModelSpec(decisions=(), interactions="none"))
+    answer = query(fit, "n_params: 2e9 > 1e9")
+    assert answer.evidence.bundled_with == {}
+    assert len(bm.leave_family_out(fit, "n_params: 2e9 > 1e9", progress=False)) == 5
+
+
+def test_draws_of_the_prior_are_not_taken_for_findings(small, build_fake_fit):
+    fit = dataclasses.replace(build_fake_fit(small), provenance={"sampler": "prior"})
+    assert set(effects(fit).table()["verdict"]) == {"prior-driven"}
+    for ask in (query, bm.claim, bm.leave_family_out, bm.tipping_point, bm.ladders):
+        with pytest.raises(QueryError, match="draws of the prior: no data stand behind them"):
+            ask(fit, "code_share: 20 > 5")
+    with pytest.raises(QueryError, match="draws of the prior"):
+        bm.evidence(fit, "attention", "gqa", over="mha")
+
+
+@pytest.mark.parametrize("level", [True, "2_0", "\uff12\uff10", 10**400, [20], None])
+def test_what_is_no_plain_number_is_no_share(fake_fit, level):
+    with pytest.raises(QueryError, match="of code_share is not allowed"):
+        bm.prob_helps(fake_fit, "code_share", level, over=5)
+
+
+WRONG_KINDS = [
+    lambda fit: query(fit, "attention: gqa > mha", ci_prob=None),
+    lambda fit: query(fit, "attention: gqa > mha", ci_prob=[0.9]),
+    lambda fit: query(fit, "attention: gqa > mha", benchmark=pd.Series(["recall"])),
+    lambda fit: query(fit, "attention: gqa > mha", scale=[]),
+    lambda fit: effects(fit, 1),
+    lambda fit: effects(fit, [["attention"]]),
+    lambda fit: bm.evidence(fit, ["attention"], "gqa", over="mha"),
+    lambda fit: bm.ladders(fit, families=1),
+    lambda fit: bm.rank_levels(fit, []),
+    lambda fit: bm.rank_designs(None, "x.csv"),
+    lambda fit: bm.rank_designs(fit, "x.csv", seed=-1),
+    lambda fit: bm.rank_designs(fit, "x.csv", benchmarks=1),
+    lambda fit: bm.predict(fit, "x.csv", seed=None),
+    lambda fit: bm.predict(1, "x.csv"),
+    lambda fit: bm.whatif(fit, "bee-1", n_params=10**400),
+    lambda fit: bm.check_claim(None, fit),
+    lambda fit: bm.check_claim([], fit),
+]
+
+
+@pytest.mark.parametrize("ask", WRONG_KINDS)
+def test_arguments_of_another_kind_end_in_one_message(fake_fit, ask):
+    with pytest.raises(QueryError) as caught:
+        ask(fake_fit)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_series_of_lms_is_a_list_of_them(fake_fit):
+    names = fake_fit.dataset.lms.set_index("lm").query("lm_family == 'bee'").index.to_series()
+    assert query(fake_fit, "attention: gqa > mha", lms=names).n_lms == 3
 
 
 def test_unknown_setting_of_a_claim_is_refused(fake_fit):
