@@ -70,7 +70,7 @@ class Answer:
     among: tuple[str, ...] = ()
     more_than: float | None = None
     prob_more: Probability | None = None
-    prior_more: float = np.nan
+    prior_more: float | None = None
 
     @property
     def prob_equivalent(self) -> Probability:
@@ -113,7 +113,7 @@ class Answer:
         }
 
     def _asked_size(self) -> dict[str, float]:
-        if self.more_than is None or self.prob_more is None:
+        if self.more_than is None or self.prob_more is None or self.prior_more is None:
             return {}
         return {
             "more_than": self.more_than,
@@ -285,7 +285,7 @@ def query(
         among=_name(lms, lm_family),
         more_than=more_than,
         prob_more=None if more_than is None else estimate_probability(values > more_than),
-        prior_more=np.nan if more_than is None else prob_above_zero(-more_than, card.prior_sd),
+        prior_more=None if more_than is None else prob_above_zero(-more_than, card.prior_sd),
     )
 
 
