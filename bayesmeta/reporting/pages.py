@@ -222,18 +222,18 @@ _HTML: Mapping[type, Callable[[Any], str]] = {
 
 
 def escape_markdown(text: str) -> str:
-    """Escape what Markdown, and HTML inside it, treat specially; one line.
+    r"""Escape what Markdown, and HTML inside it, treat specially; one line.
 
     Examples
     --------
     >>> print(escape_markdown("a_b | <c>"))
-    a\\_b \\| \\<c\\>
+    a\_b \| \<c\>
     """
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def write_markdown(section: Section) -> str:
-    """Write a section as Markdown, without its figures.
+    r"""Write a section as Markdown, without its figures.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def write_markdown(section: Section) -> str:
     >>> print(write_markdown(Section("s", "Title", [Listing(["a_b", "c"])])))
     ## Title
     <BLANKLINE>
-    - a\\_b
+    - a\_b
     - c
     """
     blocks = [f"## {escape_markdown(section.title)}", *map(_block_markdown, section.blocks)]

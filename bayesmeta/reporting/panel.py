@@ -7,7 +7,7 @@ level is enough for every question that the panel offers, and the page computes 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -195,14 +195,16 @@ def list_offers(fit: Fit) -> tuple[Offer, ...]:
 def _offer_decision(fit: Fit, name: str) -> Offer:
     decision = find_decision(fit, name=name)
     shown = [c for c in default_contrasts(fit, decision=name) if c.level != UNDISCLOSED]
+    levels: list[str | float] = []
     if decision.kind == "categorical":
-        levels = [level for level in list_levels(fit, decision=decision) if level != UNDISCLOSED]
+        known = list_levels(fit, decision=decision)
+        levels += [level for level in known if level != UNDISCLOSED]
     else:
         low, high = float(shown[0].reference), float(shown[0].level)
         recorded = decision.read(fit.dataset.lms).astype(float)
         steps = [low * decision.step**k for k in _STEPS]
         more = _ROUND_SHARES if decision.kind == "share" else steps
-        levels = _grid(low, high, more=more, bounds=(recorded.min(), recorded.max()))
+        levels += _grid(low, high, more=more, bounds=(recorded.min(), recorded.max()))
     pairs = [(levels.index(c.level), levels.index(c.reference)) for c in shown]
     return Offer(name, decision.kind, levels=tuple(levels), pairs=tuple(pairs))
 
@@ -217,7 +219,7 @@ def _offer_size(fit: Fit, name: str) -> Offer:
 
 
 def _grid(
-    low: float, high: float, *, more: tuple[float, ...] | list[float], bounds: tuple[float, float]
+    low: float, high: float, *, more: Sequence[float], bounds: tuple[float, float]
 ) -> list[float]:
     """Values of the default contrast and a few more that lms record, rising."""
     inside = [x for x in more if bounds[0] <= x <= bounds[1] and x not in (low, high)]
@@ -225,7 +227,7 @@ def _grid(
 
 
 def build_panel(
-    fit: Fit, *, decisions: tuple[str, ...] | None = None, progress: bool = False
+    fit: Fit, *, decisions: Sequence[str] | None = None, progress: bool = False
 ) -> Panel | None:
     """Compute what a panel answers from.
 

@@ -142,6 +142,8 @@
     return fixed(p, 2) + " (MCSE " + fixed(mcse, 3) + ")";
   }
 
+  const quoted = (name) =>
+    /^[\w.-]+$/.test(name) ? name : "'" + name.replaceAll("'", "'\\''") + "'";
   const words = (name) => name.replaceAll("_", " ");
   const count = (n, one, many) => n + " " + (n === 1 ? one : many);
   const range = ([estimate, lower, upper]) =>
@@ -253,8 +255,9 @@
     by("meaning").textContent = MEANINGS[verdict] + ".";
     by("evidence").replaceChildren(
       ...evidence(answer).flatMap(([name, text]) => [element("dt", name), element("dd", text)]));
-    const option = { overall: "", benchmark: ` --benchmark ${answer.target.name}`,
-      task_family: ` --task-family ${answer.target.name}` }[answer.target.by];
+    const name = quoted(answer.target.name);
+    const option = { overall: "", benchmark: ` --benchmark ${name}`,
+      task_family: ` --task-family ${name}` }[answer.target.by];
     by("command").textContent =
       `bayesmeta query "${answer.statement}"${option} --equivalence ${margin}`;
     draw(answer);
