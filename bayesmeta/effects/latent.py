@@ -53,7 +53,9 @@ class LatentChange:
     def draws(self, fit: Fit, *, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Latent effect in every draw, averaged over benchmarks, shape (chain, draw)."""
         drawn, task = fit.parameters, fit.design.task_family_index
-        total = np.einsum("k,cdkb,b->cd", self.term, drawn["beta"], weights)
+        total = np.zeros(fit.shape)
+        if self.term.any():
+            total += np.einsum("k,cdkb,b->cd", self.term, drawn["beta"], weights)
         if self.basis.any():
             total += np.einsum("k,cdkb,b->cd", self.basis, drawn["curve"][..., task], weights)
         if self.function.any():

@@ -253,7 +253,7 @@
     by("verdict").className = "badge " + verdict.replace(" ", "-");
     by("verdict").textContent = `${MARKS[verdict]} ${verdict}`;
     by("meaning").textContent = MEANINGS[verdict] + ".";
-    by("evidence").replaceChildren(
+    by("behind").replaceChildren(
       ...evidence(answer).flatMap(([name, text]) => [element("dt", name), element("dd", text)]));
     const name = quoted(answer.target.name);
     const option = { overall: "", benchmark: ` --benchmark ${name}`,
