@@ -10,7 +10,7 @@ The public names, in the order in which data flow:
   `predict`, `rank_designs`, `ladders`, `tipping_point`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `prior_sensitivity`,
   `leave_family_out`, `multiverse`, `Multiverse`, `load_multiverse`
-- reporting: `claim`, `check_claim`, `plot`
+- reporting: `claim`, `check_claim`, `plot`, `report`
 
 Importing the package, or asking the shipped posterior a question, does not import PyMC.
 """
@@ -46,6 +46,7 @@ from bayesmeta.inference import (
 )
 from bayesmeta.model import EffectSizeSpec, ModelSpec, Priors, read_spec
 from bayesmeta.reporting.claims import check_claim, claim
+from bayesmeta.reporting.report import report
 
 if TYPE_CHECKING:
     from bayesmeta.evaluation import (
@@ -101,6 +102,7 @@ __all__ = [
     "read_dataset",
     "read_effect_sizes",
     "read_spec",
+    "report",
     "sample_prior",
     "swaps",
     "tipping_point",

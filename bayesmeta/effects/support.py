@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,8 @@ def is_extrapolation(fit: Fit, *, contrast: Asked) -> bool:
     return bool(min(values) < recorded.min() or max(values) > recorded.max())
 
 
-def measure_bundles(fit: Fit, *, contrast: Asked) -> dict[str, float]:
+@lru_cache(maxsize=2)  # the same on every target
+def measure_bundles(fit: Fit, *, contrast: Asked) -> Mapping[str, float]:
     """Measure with which other decisions a contrast comes bundled.
 
     Parameters

@@ -272,7 +272,7 @@ def thin_fit[AnyFit: (Fit, EffectSizeFit)](
     kept = max(1, draws // chains)
     step = max(1, n // kept)
     keep = {"draw": slice(0, step * kept, step)}
-    groups = ("posterior", "sample_stats")
+    groups = [name for name in ("posterior", "sample_stats") if name in fit.posterior]
     tree = {name: fit.posterior[name].to_dataset().isel(keep) for name in groups}
     provenance = {"thinned_from": chains * n, **fit.provenance}
     if diagnostics is not None:

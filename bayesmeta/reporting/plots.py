@@ -35,6 +35,7 @@ from bayesmeta.reporting.style import (
     STYLE,
     Drawn,
     draw_recorded,
+    literal,
     save_figure,
     short,
 )
@@ -188,7 +189,8 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
         figure = Figure(figsize=(width, 0.85 + 0.165 * len(table)), layout="constrained")
         axes = figure.subplots()
         shown = [c for c in effects.contrasts if c.level != UNDISCLOSED]
-        labels = [str(t) for t in table["target"]] if many_targets else [_label(c) for c in shown]
+        targets = [literal(str(t)) for t in table["target"]]
+        labels = targets if many_targets else [_label(c) for c in shown]
         if prior is not None:
             _draw_prior(axes, table)
         _draw_intervals(axes, table, labels=labels)
@@ -299,7 +301,7 @@ def _panel_title(target: str, optimum: pd.Series) -> str:
     low, high = band.split("_")[2:]
     probability = short(float(optimum[band]))
     joint = "" if probability[0] in "<>" else "= "
-    return f"{target.replace('_', ' ')}\nP(best at {low}-{high}) {joint}{probability}"
+    return f"{literal(target.replace('_', ' '))}\nP(best at {low}-{high}) {joint}{probability}"
 
 
 def scoreboard(

@@ -30,6 +30,7 @@ __all__ = [
     "STYLE",
     "Drawn",
     "draw_recorded",
+    "literal",
     "save_figure",
     "short",
 ]
@@ -73,6 +74,11 @@ def short(probability: float) -> str:
     if probability > 0.995:
         return "> .99"
     return "< .01" if probability < 0.005 else f"{probability:.2f}".lstrip("0")
+
+
+def literal(name: str) -> str:
+    """Write a name of the data so that a dollar sign in it starts no formula."""
+    return name.replace("$", r"\$")
 
 
 def draw_recorded(axes: Axes, recorded: NDArray[np.float64]) -> None:

@@ -54,6 +54,12 @@ def test_wheel_contains_every_module(wheel):
     assert modules <= set(wheel.namelist())
 
 
+def test_wheel_contains_what_a_page_is_made_of(wheel):
+    prefix = "bayesmeta/reporting/"
+    parts = {"report.html", "panel.html", "report.css", "report.js"}
+    assert {prefix + name for name in parts} <= set(wheel.namelist())
+
+
 def test_wheel_contains_nothing_else(wheel):
     tops = {name.partition("/")[0] for name in wheel.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"bayesmeta"}

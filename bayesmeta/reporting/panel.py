@@ -1,0 +1,393 @@
+"""What the panel of a report answers from: draws of mean scores, verdicts and cards, embedded.
+
+A contrast is a difference of two mean scores, averaged over benchmarks. So the mean score at every
+level is enough for every question that the panel offers, and the page computes what `query` does.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.design import SIZES, UNDISCLOSED
+from bayesmeta.effects.contrasts import summarise
+from bayesmeta.effects.estimands import (
+    BY,
+    UNITS,
+    Contrast,
+    build_contrast,
+    default_contrasts,
+    find_decision,
+    format_level,
+    knows_sizes,
+    list_decisions,
+    list_levels,
+)
+from bayesmeta.effects.evidence import Evidence, build_evidence
+from bayesmeta.effects.monte_carlo import Probability, estimate_probability
+from bayesmeta.effects.scores import mean_score_at, target_weights
+from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.progress import progress_bar
+
+__all__ = ["Finding", "Offer", "Panel", "Target", "build_panel", "list_offers", "most_draws"]
+
+_BUDGET = 6_000_000
+"""Bytes of draws in a page, as text: with the rest it stays below 8 MB."""
+
+_BYTES_PER_VALUE = 16 / 3
+"""A number of four bytes in base64."""
+
+_VALUES = 5
+_ROUND_SHARES = (0.0, 50.0, 25.0, 100.0, 75.0)
+_STEPS = (2.0, -1.0, -2.0, 3.0)
+"""How many values of a number are offered: those of the default contrast, then round shares, or
+steps away from the lower one, as far as lms record them."""
+
+_UNITS = {"share": "%", "numeric": "", "categorical": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A benchmark, a task family, or all benchmarks.
+
+    Parameters
+    ----------
+    by
+        `benchmark`, `task_family` or `overall`.
+    name
+        Its name, as `query` takes it.
+    label
+        Its name for reading.
+    weights
+        Weight of every benchmark.
+    """
+
+    by: str
+    name: str
+    label: str
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A decision, and the levels or values that may be compared.
+
+    Parameters
+    ----------
+    name
+        Name of the decision, or `n_params`, `n_tokens`.
+    kind
+        `categorical`, `numeric` or `share`.
+    levels
+        Levels, or values in rising order.
+    pairs
+        Contrasts that tables show: level and reference by their positions.
+    """
+
+    name: str
+    kind: str
+    levels: tuple[str | float, ...]
+    pairs: tuple[tuple[int, int], ...]
+
+    def contrast(self, pair: tuple[int, int]) -> Contrast:
+        """Compare two levels by their positions."""
+        return Contrast(self.name, level=self.levels[pair[0]], reference=self.levels[pair[1]])
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A contrast on a target.
+
+    Parameters
+    ----------
+    contrast
+        What is compared with what.
+    target
+        Where.
+    effect
+        Median, standard deviation and interval in percentage points.
+    probability
+        Probability that it is positive.
+    card
+        What stands behind it.
+    """
+
+    contrast: Contrast
+    target: Target
+    effect: dict[str, float | str]
+    probability: Probability
+    card: Evidence
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether a direction is as probable as that of an identified effect."""
+        p = self.probability.estimate
+        return max(p, 1 - p) >= defaults.PROB_IDENTIFIED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """Everything that a page answers questions from.
+
+    Parameters
+    ----------
+    content
+        Plain values: targets, decisions, draws in base64, cards.
+    findings
+        The contrasts that tables show, on every target, contrast by contrast.
+    targets
+        All benchmarks, then task families, then benchmarks.
+    """
+
+    content: dict[str, Any]
+    findings: tuple[Finding, ...]
+    targets: tuple[Target, ...]
+
+    def on(self, by: str) -> list[Finding]:
+        """List the findings on one kind of target."""
+        return [found for found in self.findings if found.target.by == by]
+
+
+def list_targets(fit: Fit) -> tuple[Target, ...]:
+    """List where an effect may be asked for, all benchmarks first."""
+    labels = dict(zip(fit.design.benchmarks, fit.design.benchmark_labels, strict=True))
+    found = []
+    for by in reversed(BY):
+        weights = target_weights(fit.design, by=by)
+        for name, row in zip(weights["target"].values.tolist(), weights.values, strict=True):
+            label = {"overall": "all benchmarks", "benchmark": labels.get(name, name)}.get(by, name)
+            found.append(Target(by, name, label=str(label), weights=tuple(row.tolist())))
+    return tuple(found)
+
+
+def list_offers(fit: Fit) -> tuple[Offer, ...]:
+    """List the decisions of a fit with the levels or values that a panel offers.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+
+    Returns
+    -------
+    tuple of Offer
+        In the order of the decisions; size and data last, where the fit knows them.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> list_offers(bm.load_reference_fit())[7].levels
+    (0.0, 8.0, 18.0, 25.0, 50.0)
+    """
+    found = [_offer_decision(fit, name) for name in list_decisions(fit)]
+    if knows_sizes(fit):
+        found += [_offer_size(fit, name) for name in SIZES]
+    return tuple(offer for offer in found if len(offer.levels) > 1)
+
+
+def _offer_decision(fit: Fit, name: str) -> Offer:
+    decision = find_decision(fit, name=name)
+    shown = [c for c in default_contrasts(fit, decision=name) if c.level != UNDISCLOSED]
+    levels: list[str | float] = []
+    if decision.kind == "categorical":
+        known = list_levels(fit, decision=decision)
+        levels += [level for level in known if level != UNDISCLOSED]
+    else:
+        low, high = float(shown[0].reference), float(shown[0].level)
+        recorded = decision.read(fit.dataset.lms).astype(float)
+        steps = [low * decision.step**k for k in _STEPS]
+        more = _ROUND_SHARES if decision.kind == "share" else steps
+        levels += _grid(low, high, more=more, bounds=(recorded.min(), recorded.max()))
+    pairs = [(levels.index(c.level), levels.index(c.reference)) for c in shown]
+    return Offer(name, decision.kind, levels=tuple(levels), pairs=tuple(pairs))
+
+
+def _offer_size(fit: Fit, name: str) -> Offer:
+    recorded = fit.dataset.lms[name].dropna().astype(float)
+    low = float(f"{recorded.median():.1g}")
+    steps = [low * SIZES[name].step ** (2 * k) for k in _STEPS]
+    levels = _grid(low, 2 * low, more=steps, bounds=(recorded.min(), recorded.max()))
+    pair = (levels.index(2 * low), levels.index(low))
+    return Offer(name, "numeric", levels=tuple(levels), pairs=(pair,))
+
+
+def _grid(
+    low: float, high: float, *, more: Sequence[float], bounds: tuple[float, float]
+) -> list[float]:
+    """Values of the default contrast and a few more that lms record, rising."""
+    inside = [x for x in more if bounds[0] <= x <= bounds[1] and x not in (low, high)]
+    return sorted({low, high, *inside[: _VALUES - 2]})
+
+
+def build_panel(
+    fit: Fit, *, decisions: Sequence[str] | None = None, progress: bool = False
+) -> Panel | None:
+    """Compute what a panel answers from.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    decisions
+        Names of the decisions that are offered; all if left out.
+    progress
+        Whether to show a progress bar on standard error.
+
+    Returns
+    -------
+    Panel or None
+        None where the fit has neither decisions nor sizes to ask for.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> panel = build_panel(bm.load_reference_fit(), decisions=("block",))
+    >>> panel.findings[0].contrast.label
+    'block: parallel > sequential'
+    """
+    offers = [o for o in list_offers(fit) if decisions is None or o.name in decisions]
+    if not offers:
+        return None
+    targets = list_targets(fit)
+    findings, parts = [], []
+    with progress_bar("asking", total=len(offers), unit="decisions", shown=progress) as show:
+        for k, offer in enumerate(offers):
+            part, found = _embed(fit, offer, targets)
+            parts.append(part)
+            findings += found
+            show(k + 1, "")
+    chains, draws = fit.shape
+    content = {
+        "chains": chains,
+        "draws": draws,
+        "ci_prob": defaults.CI_PROB,
+        "equivalence": defaults.EQUIVALENCE,
+        "prob_identified": defaults.PROB_IDENTIFIED,
+        "units": UNITS,
+        "n_lms": len(fit.design.lms),
+        "families": list(fit.design.lm_families),
+        "targets": _describe_targets(targets),
+        "decisions": parts,
+    }
+    return Panel(content, findings=tuple(findings), targets=targets)
+
+
+def _describe_targets(targets: tuple[Target, ...]) -> list[dict[str, Any]]:
+    """Write targets as plain values; `card` says whose cards they share."""
+    rows = list(dict.fromkeys(target.weights for target in targets))
+    return [
+        {
+            "by": target.by,
+            "name": target.name,
+            "label": target.label,
+            "members": [b for b, weight in enumerate(target.weights) if weight > 0],
+            "card": rows.index(target.weights),
+        }
+        for target in targets
+    ]
+
+
+def _embed(
+    fit: Fit, offer: Offer, targets: tuple[Target, ...]
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Compute draws, verdicts and cards of one decision."""
+    at = [mean_score_at(fit, settings={offer.name: level}) for level in offer.levels]
+    base = offer.pairs[0][1]
+    rest = [level - at[base] for k, level in enumerate(at) if k != base]
+    cards, shown = [], {}
+    for first, second in combinations(range(len(at)), 2):
+        pair = (second, first) if (second, first) in offer.pairs else (first, second)
+        found = list(_find(fit, offer.contrast(pair), at[pair[0]] - at[pair[1]], targets))
+        if pair in offer.pairs:
+            shown[pair] = found
+        cards.append({"pair": pair, **_describe_cards(fit, found)})
+    part = {
+        "name": offer.name,
+        "kind": offer.kind,
+        "unit": _UNITS[offer.kind],
+        "levels": [format_level(level) for level in offer.levels],
+        "base": base,
+        "default": offer.pairs[0],
+        "values": _encode(np.stack(rest)),
+        "cards": cards,
+    }
+    return part, [finding for pair in offer.pairs for finding in shown[pair]]
+
+
+def _find(
+    fit: Fit, contrast: Contrast, gain: NDArray[np.float64], targets: tuple[Target, ...]
+) -> Iterator[Finding]:
+    """Answer one contrast everywhere, from gains of shape (chain, draw, benchmark)."""
+    checked = build_contrast(
+        fit, decision=contrast.decision, level=contrast.level, reference=contrast.reference
+    )
+    cards: dict[tuple[float, ...], Evidence] = {}
+    for target in targets:
+        weights = np.array(target.weights)
+        values = np.einsum("b,cdb->cd", weights, gain)
+        probability = estimate_probability(values > 0)
+        if target.weights not in cards:
+            cards[target.weights] = build_evidence(
+                fit, contrast=checked, weights=weights, probability=probability.estimate
+            )
+        yield Finding(
+            checked,
+            target=target,
+            effect=summarise(values, ci_prob=defaults.CI_PROB),
+            probability=probability,
+            card=cards[target.weights],
+        )
+
+
+def _describe_cards(fit: Fit, found: list[Finding]) -> dict[str, Any]:
+    """Write the cards of one contrast as plain values: what targets share, and a row for each."""
+    first = found[0].card
+    rows = {finding.target.weights: finding.card for finding in found}
+    return {
+        "lms": list(first.lms.items()),
+        "lm_families": list(first.lm_families.items()),
+        "varies": first.families_with_both,
+        "within_share": first.within_family_share,
+        "missing": first.missing_share,
+        "bundled": list(first.bundled_with.items()),
+        "on": [_describe_card(fit, card) for card in rows.values()],
+    }
+
+
+def _describe_card(fit: Fit, card: Evidence) -> dict[str, Any]:
+    return {
+        "verdict": card.verdict,
+        "contraction": card.contraction,
+        "effective": card.effective_lms,
+        "prior_sd": card.prior_sd,
+        "family": fit.design.lm_families.index(card.most_influential_family),
+        "influence": card.influence,
+        "within": _describe_estimate(card.within_families),
+        "between": _describe_estimate(card.between_families),
+        "without": _describe_estimate(card.without_it),
+    }
+
+
+def _describe_estimate(part: Mapping[str, float] | None) -> list[float] | None:
+    names = ("estimate", "lower", "upper")
+    return None if part is None else [float(f"{part[name]:.9g}") for name in names]
+
+
+def _encode(values: NDArray[np.float64]) -> str:
+    """Write draws (level, chain, draw, benchmark) as base64 of (level, benchmark, draw)."""
+    ordered = np.moveaxis(values, -1, 1)
+    return base64.b64encode(np.ascontiguousarray(ordered, dtype="<f4").tobytes()).decode("ascii")
+
+
+def most_draws(fit: Fit) -> int:
+    """Say how many draws a page holds at most."""
+    levels = sum(len(offer.levels) - 1 for offer in list_offers(fit))
+    room = _BUDGET / _BYTES_PER_VALUE / max(1, levels * len(fit.design.benchmarks))
+    return max(1, min(defaults.REFERENCE_DRAWS, int(room)))

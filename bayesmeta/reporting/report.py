@@ -1,0 +1,174 @@
+"""A fit as one page that answers questions without a network, and as Markdown."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from bayesmeta.data.tables import write_text
+from bayesmeta.effects import effects, list_decisions
+from bayesmeta.effects.estimands import find_decision
+from bayesmeta.errors import FitError, QueryError
+from bayesmeta.inference import Diagnostics, check
+from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.store import thin_fit
+from bayesmeta.reporting.pages import Section, write_html, write_markdown
+from bayesmeta.reporting.panel import Panel, build_panel, most_draws
+from bayesmeta.reporting.sections import (
+    CURVED,
+    report_atlas,
+    report_cards,
+    report_checks,
+    report_curves,
+    report_effects,
+    report_origin,
+    report_scoreboard,
+    summarise_fit,
+    title_of,
+)
+
+__all__ = ["FILES", "report"]
+
+FILES = ("report.html", "report.md")
+"""What a report consists of."""
+
+
+def report(
+    fit: Fit,
+    out: str | PathLike[str],
+    *,
+    decisions: str | Sequence[str] | None = None,
+    progress: bool = False,
+) -> tuple[Path, ...]:
+    """Write what a fit says, as one HTML page and as Markdown.
+
+    The page needs no network and no other file. It holds a summary in words, the checks, effects,
+    an atlas of decisions and benchmarks, curves, the cards of evidence, the origin of the fit, and
+    a panel that answers questions from draws inside the page, with the numbers of `query`. A fit
+    of more draws than a page can hold is thinned first, for the whole report, which says so.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    out
+        A folder; made if its parent exists. Files of an earlier report are replaced.
+    decisions
+        Names of the decisions that it is about; if left out, all of them, and size and data.
+    progress
+        Whether to show a progress bar on standard error.
+
+    Returns
+    -------
+    tuple of pathlib.Path
+        `report.html` and `report.md`.
+
+    Raises
+    ------
+    QueryError
+        If it is no fit of lms and their scores, a decision is not known, or the folder cannot be
+        made.
+    DataError
+        If a file cannot be written.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> folder = getfixture("tmp_path")
+    >>> [path.name for path in bm.report(bm.load_reference_fit(), folder, decisions=("block",))]
+    ['report.html', 'report.md']
+    """
+    known = list_decisions(fit)
+    names = [decisions] if isinstance(decisions, str) else decisions
+    for name in names or ():
+        find_decision(fit, name=name)
+    folder = _make_folder(out)
+    diagnostics = _diagnose(fit)
+    whole = int(np.prod(fit.shape))
+    if whole > most_draws(fit):
+        fit = thin_fit(fit, draws=most_draws(fit), diagnostics=diagnostics)
+    panel = build_panel(fit, decisions=names, progress=progress)
+    found = effects(fit, names) if known else None
+    sections = [
+        report_checks(diagnostics),
+        *report_effects(found),
+        *report_atlas(panel),
+        *(report_curves(fit) if names is None or CURVED in names else ()),
+        *report_scoreboard(fit),
+        *report_cards(panel),
+        report_origin(fit, whole=whole),
+    ]
+    summary = summarise_fit(fit, diagnostics, panel, found)
+    texts = (
+        _write_page(fit, summary, sections, panel),
+        "\n\n".join([f"# {title_of(fit)}", *map(write_markdown, [summary, *sections])]) + "\n",
+    )
+    paths = tuple(folder / name for name in FILES)
+    for path, text in zip(paths, texts, strict=True):
+        write_text(path, text=text)
+    return paths
+
+
+def _make_folder(out: str | PathLike[str]) -> Path:
+    folder = Path(out)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise QueryError(
+            f"out {folder} cannot be made: {error.strerror}. Allowed: a folder inside one that "
+            "exists. Name another."
+        ) from error
+    return folder
+
+
+def _diagnose(fit: Fit) -> Diagnostics | None:
+    try:
+        return check(fit)
+    except FitError:
+        return None  # draws that no sampler made
+
+
+def _write_page(fit: Fit, summary: Section, sections: list[Section], panel: Panel | None) -> str:
+    from bayesmeta import __version__
+
+    css, js = _read("report.css"), _read("report.js")
+    names = [("summary", "Summary"), *([("panel", "Ask the posterior")] if panel else [])]
+    names += [(section.name, section.title) for section in sections]
+    digest = hashlib.sha256(f"\n{js}\n".encode()).digest()
+    return Template(_read("report.html")).substitute(
+        title=html.escape(title_of(fit)),
+        script_hash=f"sha256-{base64.b64encode(digest).decode('ascii')}",
+        css=css,
+        js=js,
+        links="\n".join(f'<li><a href="#{n}">{html.escape(title)}</a></li>' for n, title in names),
+        summary=write_html(summary),
+        panel="" if panel is None else _write_panel(panel),
+        sections="\n".join(map(write_html, sections)),
+        version=html.escape(__version__),
+    )
+
+
+def _write_panel(panel: Panel) -> str:
+    content = panel.content
+    return Template(_read("panel.html")).substitute(
+        n_draws=content["chains"] * content["draws"],
+        equivalence=content["equivalence"],
+        draws=_inert(json.dumps(content, separators=(",", ":"))),
+    )
+
+
+def _inert(text: str) -> str:
+    """Write JSON so that no tag can end, or begin, inside it."""
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _read(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

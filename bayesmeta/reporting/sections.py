@@ -1,0 +1,418 @@
+"""The sections of a report: a fit in words and tables."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmeta import defaults
+from bayesmeta.data.load import load_dataset
+from bayesmeta.effects import Effects, curve, list_decisions
+from bayesmeta.errors import EvaluationError, listing
+from bayesmeta.evaluation import load_scoreboard
+from bayesmeta.inference import Diagnostics
+from bayesmeta.inference.fit import Fit
+from bayesmeta.model import ModelSpec
+from bayesmeta.reporting.pages import Cell, Details, Figure, Listing, Section, Table, Text
+from bayesmeta.reporting.panel import Finding, Panel
+
+if TYPE_CHECKING:
+    from bayesmeta.reporting.style import Drawn
+
+__all__ = [
+    "CURVED",
+    "report_atlas",
+    "report_cards",
+    "report_checks",
+    "report_curves",
+    "report_effects",
+    "report_origin",
+    "report_scoreboard",
+    "summarise_fit",
+    "title_of",
+]
+
+_MARKS = {"identified": "●", "weakly identified": "◐", "prior-driven": "○"}
+_MINUS = "\N{MINUS SIGN}"
+CURVED = "code_share"
+"""The decision whose curve is drawn."""
+
+_PROB_LIKELY = 0.8
+"""A direction that is likely without being sure: a paler cell of the atlas."""
+
+_VERDICTS = (
+    "● identified: the data tell the direction, and neither one family nor what comes bundled with "
+    "the decision is the reason.",
+    "◐ weakly identified: the data say something, but not enough, or not apart from everything "
+    "else that distinguishes one family from another.",
+    "○ prior-driven: the data hardly speak to it, or a single family stands on one side.",
+)
+
+
+def title_of(fit: Fit) -> str:
+    """Name a report."""
+    return f"What {len(fit.design.lms)} language models say about design decisions"
+
+
+def _number(value: float, digits: int = 1) -> str:
+    return f"{value:+.{digits}f}".replace("-", _MINUS)
+
+
+def _range(values: Mapping[str, Any]) -> str:
+    """Write an estimate with its interval."""
+    estimate, lower, upper = (_number(float(values[k])) for k in ("estimate", "lower", "upper"))
+    return f"{estimate} ({lower} to {upper})"
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
+
+
+def _verdict(name: str) -> str:
+    return f"{_MARKS[name]} {name}"
+
+
+def _named(finding: Finding) -> str:
+    """Name a contrast, its target and its effect."""
+    where = "" if finding.target.by == "overall" else f" on {finding.target.label}"
+    return f"{finding.contrast.label}{where}, {_range(finding.effect)} points"
+
+
+def summarise_fit(
+    fit: Fit, diagnostics: Diagnostics | None, panel: Panel | None, found: Effects | None
+) -> Section:
+    """Say in words what was fitted, whether it holds, and what it says."""
+    design = fit.design
+    data = "the bundled data" if fit.dataset.source == "bundled" else "data of your own"
+    fitted = (
+        f"A Bayesian model of {len(design.outcomes.y)} scores was fitted: "
+        f"{len(design.lms)} lms of {_count(len(design.lm_families), 'family', 'families')} on "
+        f"{_count(len(design.benchmarks), 'benchmark', 'benchmarks')} of "
+        f"{_count(len(design.task_families), 'task family', 'task families')}, from {data} "
+        f"({fit.dataset.version}). {_verdict_on_checks(diagnostics)}"
+    )
+    blocks: list[Any] = [Text(fitted)]
+    if panel is not None:
+        blocks += _conclusions(panel)
+    if found is not None:
+        blocks.append(
+            Text(
+                "If the more probable direction of every effect over all benchmarks were claimed, "
+                f"{found.wrong_signs():.0%} of these claims would be expected to be wrong."
+            )
+        )
+    blocks.append(
+        Text(
+            "Effects are differences in expected score, in percentage points and in the good "
+            "direction of each benchmark, all other recorded facts held as they are: associations "
+            "adjusted for the modelled covariates. Intervals are equal-tailed, "
+            f"{defaults.CI_PROB:.0%}. Verdicts say whether the data, and more than one part of "
+            "them, are the reason for an answer:"
+        )
+    )
+    return Section("summary", "Summary", [*blocks, Listing(_VERDICTS)])
+
+
+def _verdict_on_checks(diagnostics: Diagnostics | None) -> str:
+    if diagnostics is None:
+        return "No sampler made the draws, so that there is nothing to check."
+    if diagnostics.passed:
+        return "The fit passes its checks and may be reported."
+    return "THE FIT FAILED ITS CHECKS: do not report it."
+
+
+def _conclusions(panel: Panel) -> Iterator[Any]:
+    """Say what is identified, and what only looks certain."""
+    overall = panel.on("overall")
+    for verdict, sentence in (
+        ("identified", "Identified over all benchmarks: {}."),
+        ("weakly identified", "Looks certain over all benchmarks, but is only weakly identified, "
+         "so that it may be what comes bundled with the decision: {}."),
+        ("prior-driven", "Looks certain over all benchmarks, but hardly rests on data: {}."),
+    ):  # fmt: skip
+        sure = [f for f in overall if f.is_sure and f.card.verdict == verdict]
+        if sure:
+            yield Text(sentence.format("; ".join(_named(f) for f in sure)))
+        elif verdict == "identified":
+            yield Text("No effect over all benchmarks is identified.")
+    narrow = panel.on("benchmark")
+    sure = [f for f in narrow if f.is_sure]
+    held: dict[str, list[str]] = {}
+    for found in sure:
+        if found.card.verdict == "identified":
+            held.setdefault(found.contrast.label, []).append(found.target.label)
+    n_held = sum(map(len, held.values()))
+    yield Text(
+        f"On single benchmarks {len(sure)} of {len(narrow)} effects have a direction of at least "
+        f"{defaults.PROB_IDENTIFIED:.0%}; {n_held} of them are identified{':' if held else '.'}"
+    )
+    if held:
+        yield Listing([f"{label} on {listing(names)}" for label, names in held.items()])
+
+
+def report_checks(diagnostics: Diagnostics | None) -> Section:
+    """Say whether a fit may be reported, and by which numbers."""
+    blocks: list[Any] = [Text(_verdict_on_checks(diagnostics))]
+    if diagnostics is not None:
+        v = diagnostics.values
+        rows = [
+            ("R-hat, largest", f"{v['rhat_max']:.3f}", f"at most {defaults.RHAT_MAX}"),
+            ("effective draws (bulk), least", f"{v['ess_bulk_min']:.0f}",
+             f"at least {defaults.ESS_MIN}"),
+            ("effective draws (tail), least", f"{v['ess_tail_min']:.0f}",
+             f"at least {defaults.ESS_MIN}"),
+            ("divergences", f"{v['divergences']:.0f}", "0"),
+            ("BFMI, least", f"{v['bfmi_min']:.2f}", f"at least {defaults.BFMI_MIN}"),
+            (f"scores with Pareto k above {defaults.PARETO_K_MAX}", f"{v['pareto_k_bad']:.0f}",
+             "no limit"),
+        ]  # fmt: skip
+        blocks.append(Table("Diagnostics of the whole fit", ("check", "found", "allowed"), rows))
+        notes = [*diagnostics.failures, *diagnostics.advice]
+        blocks += [Listing(notes)] if notes else []
+    return Section("checks", "Does it pass its checks?", blocks)
+
+
+def report_effects(found: Effects | None) -> Iterator[Section]:
+    """List effects over all benchmarks, where there are any."""
+    if found is None:
+        return
+    from bayesmeta.reporting import plots
+
+    table = found.table()
+    rows = [
+        (
+            f"{_readable(str(row['decision']))}: {row['level']} against {row['reference']}",
+            _range({str(key): value for key, value in row.items()}),
+            _probability(row["prob_helps"], row["mcse"]),
+            Cell(_verdict(str(row["verdict"]))),
+        )
+        for row in table.to_dict(orient="records")
+    ]
+    header = ("contrast", "effect, points", "P(helps), MCSE", "verdict")
+    caption = "Effects over all benchmarks in percentage points, with intervals"
+    yield Section(
+        "effects",
+        "Effects over all benchmarks",
+        [
+            Figure("forest", _draw(plots.forest(found)), "Effects over all benchmarks: medians and "
+                   "intervals; shapes mark the verdicts"),
+            Table(caption, header, rows),
+        ],
+    )  # fmt: skip
+
+
+def _probability(estimate: Any, mcse: Any) -> str:
+    text = f"{float(estimate):.3f}"
+    text = {"0.000": "< 0.001", "1.000": "> 0.999"}.get(text, text)
+    return f"{text} ({float(mcse):.3f})"
+
+
+def report_atlas(panel: Panel | None) -> Iterator[Section]:
+    """Lay out every contrast on every target."""
+    if panel is None:
+        return
+    width = len(panel.targets)
+    rows = [
+        [_readable(part[0].contrast.label.replace(" > ", " against ")), *map(_atlas_cell, part)]
+        for part in (panel.findings[k : k + width] for k in range(0, len(panel.findings), width))
+    ]
+    header = [
+        "contrast",
+        *(_readable(t.label) if t.by == "task_family" else t.label for t in panel.targets),
+    ]
+    explained = (
+        "Each cell has the effect in points, an arrow for its direction and a mark for its verdict "
+        "(● identified, ◐ weakly identified, ○ prior-driven). Two arrows: the direction has a "
+        f"probability of at least {defaults.PROB_IDENTIFIED:.0%}; one: of at least "
+        f"{_PROB_LIKELY:.0%}; a dot: less. Blue is better, orange is worse, paler is less sure."
+    )
+    caption = "Effects over all benchmarks, task families and benchmarks, percentage points"
+    yield Section(
+        "atlas",
+        "Atlas: every decision on every benchmark",
+        [Text(explained), Table(caption, header, rows, style="atlas")],
+    )
+
+
+def _atlas_cell(finding: Finding) -> Cell:
+    p = finding.probability.estimate
+    sure = 3 if finding.is_sure else 2 if max(p, 1 - p) >= _PROB_LIKELY else 1
+    arrow = "·" if sure == 1 else ("▲" if p > 0.5 else "▼") * (sure - 1)
+    verdict = finding.card.verdict
+    return Cell(
+        f"{_number(float(finding.effect['estimate']))} {arrow} {_MARKS[verdict]}",
+        style=f"{'up' if p > 0.5 else 'down'}{sure}",
+        note=f"{_range(finding.effect)}, P(helps) {finding.probability}, {verdict}",
+    )
+
+
+def report_curves(fit: Fit) -> Iterator[Section]:
+    """Curves of the code share, where the fit knows one."""
+    if CURVED not in list_decisions(fit):
+        return
+    from bayesmeta.reporting import plots
+
+    found = curve(fit, CURVED, by="task_family")
+    optimum = found.optimum()
+    low, high = defaults.OPTIMUM_BAND
+    inside = f"prob_between_{low:g}_{high:g}"
+    rows = [
+        (
+            _readable(str(target)),
+            f"{row['estimate']:.0f} % ({row['lower']:.0f} to {row['upper']:.0f})",
+            _probability(row[inside], row["mcse"]),
+            f"{row['prob_at_lower_edge']:.2f}, {row['prob_at_upper_edge']:.2f}",
+        )
+        for target, row in optimum.iterrows()
+    ]
+    header = ("task family", "best share of code", f"P(best at {low:g} to {high:g} %), MCSE",
+              "P(best at either edge)")  # fmt: skip
+    yield Section(
+        "curves",
+        "How much code",
+        [
+            Figure("curve", _draw(plots.curve(found)), "Change in score along the share of code in "
+                   "the training data, by task family"),
+            Table("Where the curve of each task family is highest", header, rows),
+        ],
+    )  # fmt: skip
+
+
+def report_scoreboard(fit: Fit) -> Iterator[Section]:
+    """Give the recorded evaluation, where it is of this very model and data."""
+    version = fit.dataset.version
+    if fit.dataset.source != "bundled" or fit.spec.checksum != ModelSpec().checksum:
+        return
+    try:
+        same = load_dataset(version=version).checksum == fit.dataset.checksum
+        board = load_scoreboard(version)
+    except EvaluationError:
+        return
+    if not same:
+        return
+    from bayesmeta.reporting import plots
+
+    drawn = plots.scoreboard(board)
+    rows = [
+        (
+            str(row["model"]),
+            str(row["scheme"]),
+            f"{row['mae']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})",
+            "-" if np.isnan(row["coverage90"]) else f"{row['coverage90']:.0f} %",
+        )
+        for row in drawn.table.sort_values(["scheme", "mae"]).to_dict(orient="records")
+    ]
+    header = ("model", "held out", "mean absolute error, points", "scores in 90 % intervals")
+    yield Section(
+        "scoreboard",
+        "How well it predicts",
+        [
+            Text(
+                "The recorded evaluation of this model on these data, against regressions that a "
+                "Bayesian model has to beat: errors on scores that were held out at random, and of "
+                "whole lm families."
+            ),
+            Figure("scoreboard", _draw(drawn), "Mean absolute error of every model on held-out "
+                   "scores"),
+            Table("Errors over benchmarks", header, rows),
+        ],
+    )  # fmt: skip
+
+
+def _draw(drawn: Drawn) -> str:
+    """Draw a figure as SVG whose text is text."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "bayesmeta"}
+    with mpl.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a browser has them
+        drawn.figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def report_cards(panel: Panel | None) -> Iterator[Section]:
+    """List what stands behind every contrast over all benchmarks."""
+    if panel is None:
+        return
+    cards = [
+        Details(
+            f"{_MARKS[found.card.verdict]} {found.contrast.label}: {_range(found.effect)}",
+            [Table("Evidence over all benchmarks", ("what", "found"), list(_card_rows(found)))],
+        )
+        for found in panel.on("overall")
+    ]
+    yield Section("evidence", "What stands behind each effect", cards)
+
+
+def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
+    card = found.card
+    yield "verdict", _verdict(card.verdict)
+    yield "P(helps)", str(found.probability)
+    for name, n in card.lms.items():
+        families = _count(card.lm_families[name], "family", "families")
+        yield _readable(name), f"{_count(n, 'lm', 'lms')} of {families}"
+    yield "families that vary in it", str(card.families_with_both)
+    yield "share of its variance inside families", f"{card.within_family_share:.0%}"
+    yield "lms that do not record it", f"{card.missing_share:.0%}"
+    bundled = (f"{_readable(name)} {share:.0%}" for name, share in card.bundled_with.items())
+    yield "bundled with", ", ".join(bundled) or "nothing"
+    yield "prior variance removed by the data", f"{card.contraction:.0%}"
+    for name, part in (
+        ("from siblings alone", card.within_families),
+        ("from means of families alone", card.between_families),
+    ):
+        yield name, "no family varies" if part is None else _range(part)
+    yield "most influential family", card.most_influential_family
+    yield "the effect without it", _range(card.without_it)
+
+
+def report_origin(fit: Fit, *, whole: int) -> Section:
+    """Say where data and draws come from, and what the model is."""
+    chains, draws = fit.shape
+    given = {**fit.provenance}
+    for key in ("diagnostics", "checked"):
+        given.pop(key, None)
+    rows = [
+        ("data", _describe_data(fit)),
+        ("draws in this report", f"{chains * draws} ({chains} chains of {draws})"),
+        *((_readable(str(key)), _plain(value)) for key, value in given.items()),
+    ]
+    blocks: list[Any] = [Table("Data, sampler, versions and checksums", ("what", "value"), rows)]
+    if whole != chains * draws:
+        blocks.insert(
+            0,
+            Text(
+                f"The fit has {whole} draws. This report keeps {chains * draws} of them, evenly "
+                "spaced, so that its numbers differ from those of the whole fit by Monte Carlo "
+                "error."
+            ),
+        )
+    spec = [(_readable(str(key)), _plain(value)) for key, value in fit.spec.to_dict().items()]
+    blocks.append(Details("The model", [Table("Options of the model", ("option", "value"), spec)]))
+    return Section("origin", "Data and provenance", blocks)
+
+
+def _describe_data(fit: Fit) -> str:
+    data, design = fit.dataset, fit.design
+    return (
+        f"{Path(data.source).name}: {len(design.lms)} lms, {len(design.benchmarks)} benchmarks, "
+        f"{len(design.outcomes.y)} scores"
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value)) or "none"
+    return str(value)

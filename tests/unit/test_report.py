@@ -1,0 +1,455 @@
+"""A fit as one page: what it says, that names in it are inert, and that its panel is right."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import bayesmeta as bm
+from bayesmeta.data import read_dataset
+from bayesmeta.errors import QueryError
+from bayesmeta.inference.fit import wrap_draws
+from bayesmeta.model import ModelSpec
+from bayesmeta.reporting import panel as panels
+
+LIMIT = 8_000_000
+ASKED = ("attention", "code_share", "n_params")
+NASTY_FAMILY = (
+    '</script><script>window.hacked = 1</script>\'&|_%$x^$ `語言` <img src=x onerror="hack()">'
+)
+NASTY_LABEL = "<b onclick='hack()'>it's | \"100 %\" of_ωμέγα</b> &amp; ]]> <!--"
+NASTY_BENCHMARK = "-->a'b\"c d|e_f</script>"
+VOID = {"meta", "link", "br", "img", "input", "path", "use"}
+
+
+def quoted(text):
+    return '"' + text.replace('"', '""') + '"'
+
+
+@pytest.fixture(scope="module")
+def nasty(small_folder, tmp_path_factory, build_fake_fit):
+    """A fit whose families, benchmarks, labels and task families are full of markup."""
+    folder = tmp_path_factory.mktemp("nasty")
+    lms, scores, benchmarks = (
+        (small_folder / f"{name}.csv").read_text(encoding="utf-8")
+        for name in ("lms", "scores", "benchmarks")
+    )
+    lms = re.sub(r"^(bee-\d),bee,", lambda m: f"{m[1]},{quoted(NASTY_FAMILY)},", lms, flags=re.M)
+    benchmarks = benchmarks.replace("Reading", quoted(NASTY_LABEL))
+    benchmarks = benchmarks.replace(",logic,", f",{quoted(NASTY_FAMILY)},")
+    benchmarks = benchmarks.replace("puzzles", quoted(NASTY_BENCHMARK))
+    scores = scores.replace("puzzles", quoted(NASTY_BENCHMARK))
+    for name, text in (("lms", lms), ("scores", scores), ("benchmarks", benchmarks)):
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+    return build_fake_fit(read_dataset(folder), spec=ModelSpec())
+
+
+def write(fit, folder, **settings):
+    page, markdown = bm.report(fit, folder, **settings)
+    return page, page.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def nasty_report(nasty, tmp_path_factory):
+    return write(nasty, tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return bm.load_reference_fit()
+
+
+@pytest.fixture(scope="module")
+def shipped_report(reference, tmp_path_factory):
+    decisions = [name for name in ASKED if name != "n_params"]
+    return write(reference, tmp_path_factory.mktemp("report"), decisions=decisions)
+
+
+class Page(HTMLParser):
+    """Elements, their attributes, text outside of scripts and styles, and unclosed elements."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.texts, self.open, self.scripts = [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script":
+            self.scripts.append((self.elements[-1][1], data))
+        elif self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+    def handle_comment(self, data):
+        raise AssertionError(f"a comment: {data}")
+
+
+@pytest.fixture(scope="module", params=["nasty", "shipped"])
+def page(request):
+    return Page(request.getfixturevalue(f"{request.param}_report")[1])
+
+
+def test_page_is_well_formed(page):
+    assert page.open == []
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert [name for name in set(ids) if ids.count(name) > 1] == []
+    links = [attrs["href"][1:] for tag, attrs in page.elements if tag == "a"]
+    assert set(links) <= set(ids)
+
+
+def test_page_loads_nothing(page):
+    loading = {"src", "srcset", "data", "action", "background", "poster", "ping"}
+    for tag, attrs in page.elements:
+        assert not loading & set(attrs), tag
+        for name in ("href", "xlink:href"):
+            assert attrs.get(name, "#").startswith("#"), tag
+        assert tag not in ("link", "iframe", "object", "embed", "base", "img")
+        assert "url(" not in attrs.get("style", "").replace("url(#", "")
+        assert not any(name.startswith("on") for name in attrs)
+
+
+def test_only_the_script_of_the_page_may_run(page):
+    policy = next(a["content"] for t, a in page.elements if "http-equiv" in a)
+    assert "default-src 'none'" in policy
+    runs = [text for attrs, text in page.scripts if attrs.get("type") != "application/json"]
+    assert len(runs) == 1
+    digest = base64.b64encode(hashlib.sha256(runs[0].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+
+
+def test_every_control_has_a_label_and_the_page_a_skip_link(page):
+    controls = {a["id"] for t, a in page.elements if t in ("select", "input")}
+    assert controls == {"decision", "level", "over", "where", "equivalence"}
+    assert controls == {a["for"] for t, a in page.elements if t == "label"}
+    first = next(a for t, a in page.elements if t == "a")
+    assert first["href"] == "#content"
+    assert any("width=device-width" in a.get("content", "") for t, a in page.elements)
+    assert all(a["aria-label"] for t, a in page.elements if a.get("role") in ("img", "region"))
+
+
+def test_page_and_markdown_say_the_same(shipped_report):
+    _, text, markdown = shipped_report
+    shown = " ".join(Page(text).texts)
+    for words in (
+        "The fit passes its checks",
+        "Identified over all benchmarks: attention: gqa > mha",
+        "only weakly identified",
+        "Data and provenance",
+        "8cdcf1475142",
+    ):
+        assert words in shown
+        assert words.replace(">", "\\>") in markdown
+    assert "scores in 90 % intervals" in markdown  # the recorded evaluation is of this model
+    assert "significan" not in (text + markdown).lower()
+
+
+def test_names_are_inert_and_can_be_read(nasty_report, nasty):
+    _, text, _ = nasty_report
+    page = Page(text)
+    shown = " ".join(page.texts)
+    assert NASTY_FAMILY in shown
+    assert NASTY_LABEL in shown
+    assert not any(tag == "b" for tag, _ in page.elements)
+    (content,) = (data for attrs, data in page.scripts if attrs.get("id") == "draws")
+    assert not set("<>&") & set(content)
+    targets = [target["name"] for target in json.loads(content)["targets"]]
+    assert targets == ["overall", *nasty.design.task_families, *nasty.design.benchmarks]
+    assert "scoreboard" not in {attrs.get("id") for _, attrs in page.elements}
+
+
+def test_markdown_tables_are_whole_and_names_in_them_inert(nasty_report):
+    _, _, markdown = nasty_report
+    lines = markdown.splitlines()
+    widths = [len(re.findall(r"(?<!\\)\|", line)) for line in lines]
+    assert sum(widths) > 100
+    for (line, width), (after, next_width) in pairwise(zip(lines, widths, strict=True)):
+        if line.startswith("|") and after.startswith("|"):
+            assert width == next_width
+    assert re.search(r"(?<!\\)[<>]", markdown) is None
+    assert "</script\\>" not in markdown.replace("\\<", "")
+
+
+def decode(text):
+    """The draws of a page: for each decision, mean scores less those of one level."""
+    (content,) = (data for attrs, data in Page(text).scripts if attrs.get("id") == "draws")
+    content = json.loads(content)
+    n, draws = len(content["targets"][0]["members"]), content["chains"] * content["draws"]
+    for part in content["decisions"]:
+        values = np.frombuffer(base64.b64decode(part["values"]), "<f4").reshape(-1, n, draws)
+        part["values"] = np.insert(values.astype(float), part["base"], 0.0, axis=0)
+    return content
+
+
+def find_card(part, level, over):
+    """The card of two levels, and whether it is that of the reverse."""
+    card = next(c for c in part["cards"] if set(c["pair"]) == {level, over})
+    return card, card["pair"][0] != level
+
+
+def check_embedded(fit, text):
+    """Hold effects, verdicts and cards of a page against what `query` says."""
+    content, rng = decode(text), np.random.default_rng(1)
+    for part in content["decisions"]:
+        for target in content["targets"]:
+            level, over = rng.choice(len(part["levels"]), 2, replace=False)
+            statement = f"{part['name']}: {part['levels'][level]} > {part['levels'][over]}"
+            where = {} if target["by"] == "overall" else {target["by"]: target["name"]}
+            answer = bm.query(fit, statement, **where)
+            gain = part["values"][level] - part["values"][over]
+            values = gain[target["members"]].mean(axis=0)
+            assert (values > 0).mean() == answer.probability.estimate
+            assert np.median(values) == pytest.approx(answer.effect["estimate"], abs=2e-6)
+            card, turned = find_card(part, level, over)
+            on, found = card["on"][target["card"]], answer.evidence
+            assert on["verdict"] == found.verdict
+            assert on["contraction"] == pytest.approx(found.contraction)
+            assert content["families"][on["family"]] == found.most_influential_family
+            sign = -1 if turned else 1
+            assert sign * on["without"][0] == pytest.approx(found.without_it["estimate"], abs=1e-6)
+            assert (on["within"] is None) == (found.within_families is None)
+            assert dict(card["lms"]) == found.lms
+
+
+def test_embedded_numbers_are_those_of_query(nasty_report, nasty):
+    check_embedded(nasty, nasty_report[1])
+
+
+def test_embedded_numbers_of_the_shipped_posterior_are_those_of_query(shipped_report, reference):
+    check_embedded(reference, shipped_report[1])
+
+
+def test_page_stays_small_whatever_the_fit(reference):
+    levels = sum(len(offer.levels) - 1 for offer in panels.list_offers(reference))
+    draws = panels.most_draws(reference)
+    assert draws == 1000
+    assert levels * 13 * draws * 16 / 3 < 0.75 * LIMIT
+
+
+@pytest.mark.slow
+def test_whole_report_of_the_shipped_posterior_is_below_the_limit(reference, tmp_path):
+    _, text, _ = write(reference, tmp_path)
+    assert len(text.encode()) < LIMIT
+
+
+def test_fit_of_many_draws_is_thinned_and_the_report_says_so(small, build_fake_fit, tmp_path):
+    fit = build_fake_fit(small, spec=ModelSpec(), draws=700)
+    _, text, _ = write(fit, tmp_path, decisions="attention")
+    assert decode(text)["draws"] * 2 <= 1000
+    assert "The fit has 1400 draws" in text
+
+
+def test_report_is_the_same_every_time(default_fit, tmp_path):
+    first, second = (write(default_fit, tmp_path, decisions="attention")[1:] for _ in range(2))
+    assert first == second
+
+
+def test_fit_without_decisions_is_reported(small, build_fake_fit, tmp_path):
+    fit = build_fake_fit(small, spec=ModelSpec(decisions=(), interactions="none"))
+    _, text, _ = write(fit, tmp_path)
+    assert {part["name"] for part in decode(text)["decisions"]} == {"n_params", "n_tokens"}
+
+
+def test_draws_that_no_sampler_made_are_reported_without_checks(small, build_fake_fit, tmp_path):
+    drawn = build_fake_fit(small, spec=ModelSpec(), draws=700)
+    made = wrap_draws(drawn.parameters, spec=drawn.spec, dataset=small, source="prior")
+    _, text, _ = write(made, tmp_path, decisions="attention")
+    assert "nothing to check" in text
+
+
+def test_failed_checks_are_said_first(build_fake_fit, small, tmp_path):
+    fit = build_fake_fit(small, spec=ModelSpec(), draws=30)  # few draws
+    _, text, markdown = write(fit, tmp_path, decisions="attention")
+    assert "FAILED ITS CHECKS" in text.split("</section>")[0]
+    assert "FAILED ITS CHECKS" in markdown
+
+
+def test_levels_without_difference_can_be_said(default_fit):
+    offers = {offer.name: offer for offer in panels.list_offers(default_fit)}
+    assert offers["attention"].levels == ("gqa", "mha")
+    assert all(len(offer.levels) <= 5 for offer in offers.values() if offer.kind != "categorical")
+    for offer in offers.values():
+        assert all(level != over for level, over in offer.pairs)
+
+
+@pytest.mark.parametrize("decisions", ["atention", ["attention", "atention"]])
+def test_unknown_decision_is_refused_before_anything_is_written(default_fit, tmp_path, decisions):
+    with pytest.raises(QueryError, match="Did you mean 'attention'"):
+        bm.report(default_fit, tmp_path / "out", decisions=decisions)
+    assert not (tmp_path / "out").exists()
+
+
+def test_folder_that_cannot_be_made_is_refused(default_fit, tmp_path):
+    with pytest.raises(QueryError, match="cannot be made"):
+        bm.report(default_fit, tmp_path / "no" / "where")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(QueryError, match="cannot be made"):
+        bm.report(default_fit, tmp_path / "file")
+
+
+def test_what_is_no_fit_is_refused(tmp_path):
+    with pytest.raises(QueryError, match="Allowed: a Fit"):
+        bm.report("fit.nc", tmp_path)
+
+
+# ---- in a browser ------------------------------------------------------------------------------
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+               None)  # fmt: skip
+needs_browser = pytest.mark.skipif(
+    BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path"
+)
+
+# Fills in the form of a page as a reader would, and keeps every answer and what is shown of it.
+DRIVER = """
+<pre id="collected"></pre>
+<script>
+const form = document.getElementById("question"), collected = [];
+const set = (name, value) => {
+  form.elements[name].value = value;
+  form.elements[name].dispatchEvent(new Event("change", { bubbles: true }));
+};
+for (const question of QUESTIONS) {
+  for (const [name, value] of Object.entries(question)) set(name, String(value));
+  const shown = (id) => document.getElementById(id).textContent;
+  collected.push({
+    answer: JSON.parse(document.getElementById("answer").dataset.answer || "null"),
+    trouble: shown("trouble"), probability: shown("probability"), effect: shown("effect"),
+    interval: shown("interval"), command: shown("command"), verdict: shown("verdict"),
+    evidence: shown("behind"), hash: location.hash,
+  });
+}
+document.getElementById("collected").textContent = JSON.stringify(collected);
+</script>
+"""
+
+
+def dump(path, profile, *, asked=""):
+    """The document of a page once its scripts have run."""
+    run = subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+         "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--disable-dev-shm-usage", f"--user-data-dir={profile}", "--dump-dom",
+         f"{path.as_uri()}{asked}"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert 'data-errors="0"' in run.stdout, re.findall(r'data-error="[^"]*"', run.stdout)
+    return run.stdout
+
+
+def ask_page(path, text, questions, tmp_path):
+    """Answers of a page's panel to questions, each as values of its form."""
+    text = re.sub(r"<meta http-equiv[^>]*>", "", text)  # else the driver may not run
+    driver = DRIVER.replace("QUESTIONS", json.dumps(questions))
+    driven = tmp_path / "driven.html"
+    driven.write_text(text.replace("</body>", driver + "</body>"), encoding="utf-8")
+    found = re.search(r'<pre id="collected">(.*?)</pre>', dump(driven, tmp_path / "profile"), re.S)
+    return json.loads(html.unescape(found[1]))
+
+
+def choose_questions(content, *, n, seed=2):
+    """Questions as values of the form, and as what `query` takes."""
+    rng, found = np.random.default_rng(seed), []
+    for _ in range(n):
+        d = int(rng.integers(len(content["decisions"])))
+        part = content["decisions"][d]
+        level, over = map(int, rng.choice(len(part["levels"]), 2, replace=False))
+        where = int(rng.integers(len(content["targets"])))
+        target, margin = content["targets"][where], float(rng.choice([0, 0.1, 0.5, 1, 2.5]))
+        form = {"decision": d, "level": level, "over": over, "where": where, "equivalence": margin}
+        place = {} if target["by"] == "overall" else {target["by"]: target["name"]}
+        statement = f"{part['name']}: {part['levels'][level]} > {part['levels'][over]}"
+        found.append((form, statement, {"equivalence": margin, **place}))
+    return found
+
+
+def check_answer(shown, answer):
+    """Hold one answer of a panel against that of `query`, digits as printed included."""
+    found = shown["answer"]
+    assert found["statement"] == answer.statement
+    assert found["target"] == answer.target
+    assert found["probability"] == answer.probability.estimate
+    assert found["mcse"] == pytest.approx(answer.probability.mcse, rel=1e-9)
+    for name in ("estimate", "lower", "upper"):
+        assert found[name] == pytest.approx(answer.effect[name], abs=2e-6)
+    for name, part in answer.three_way.items():
+        assert found["three_way"][name]["p"] == part.estimate
+        assert found["three_way"][name]["mcse"] == pytest.approx(part.mcse, rel=1e-9)
+    assert found["practically"] == answer.practically
+    assert found["verdict"] == answer.evidence.verdict
+    assert found["family"] == answer.evidence.most_influential_family
+    assert (found["within"] is None) == (answer.evidence.within_families is None)
+    assert shown["probability"] == str(answer.probability)
+    plain = (shown["effect"] + shown["interval"]).replace("\N{MINUS SIGN}", "-")
+    e = answer.effect
+    assert f"{e['estimate']:+.1f} percentage points" in plain
+    assert f"90 % interval {e['lower']:+.1f} to {e['upper']:+.1f}" in plain
+
+
+@needs_browser
+@pytest.mark.parametrize("which, n", [("nasty", 60), ("shipped", 40)])
+def test_panel_answers_as_query_does(request, which, n, tmp_path):
+    path, text, _ = request.getfixturevalue(f"{which}_report")
+    fit = request.getfixturevalue({"nasty": "nasty", "shipped": "reference"}[which])
+    asked = choose_questions(decode(text), n=n)
+    shown = ask_page(path, text, [form for form, _, _ in asked], tmp_path)
+    for (_, statement, settings), one in zip(asked, shown, strict=True):
+        check_answer(one, bm.query(fit, statement, **settings))
+    took = sorted(one["answer"]["milliseconds"] for one in shown)
+    assert took[len(took) // 2] < 100
+
+
+@needs_browser
+def test_address_is_a_question_and_names_stay_text(nasty_report, nasty, tmp_path):
+    path, text, _ = nasty_report
+    form, _, _ = choose_questions(decode(text), n=1)[0]
+    last = len(decode(text)["targets"]) - 1
+    (one,) = ask_page(path, text, [{**form, "where": last}], tmp_path)
+    document = dump(path, tmp_path / "other", asked=one["hash"])
+    again = json.loads(html.unescape(re.search(r'data-answer="([^"]*)"', document)[1]))
+    assert {**again, "milliseconds": 0} == {**one["answer"], "milliseconds": 0}
+    assert again["target"] == NASTY_BENCHMARK
+    assert "window.hacked" not in re.sub(r"<[^>]*>", "", "".join(re.findall(
+        r"<script>.*?</script>", document, re.S)))  # fmt: skip
+    words = one["command"]
+    assert words.startswith("bayesmeta query ")
+    echoed = subprocess.run(["bash", "-c", words.replace("bayesmeta query", "printf '%s\\n'")],
+                            capture_output=True, text=True, check=True).stdout  # fmt: skip
+    assert NASTY_BENCHMARK in echoed.splitlines()
+
+
+@needs_browser
+def test_nonsense_in_form_and_address_is_answered_in_words(nasty_report, tmp_path):
+    path, text, _ = nasty_report
+    same, negative, good = ask_page(
+        path, text,
+        [{"decision": 0, "level": 0, "over": 0}, {"over": 1, "equivalence": -1},
+         {"equivalence": 0.5}],
+        tmp_path,
+    )  # fmt: skip
+    assert same["trouble"] == "Choose two different values."
+    assert "number from 0 up" in negative["trouble"]
+    assert good["trouble"] == ""
+    assert good["answer"] is not None
+    nonsense = "#decision=attention&level=%3Cscript%3E&over=gqa&where=x:y&equivalence=abc"
+    document = dump(path, tmp_path / "other", asked=nonsense)
+    assert "Choose two different values." in document or "data-answer" in document
