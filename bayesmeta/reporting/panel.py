@@ -50,8 +50,6 @@ _STEPS = (2.0, -1.0, -2.0, 3.0)
 """How many values of a number are offered: those of the default contrast, then round shares, or
 steps away from the lower one, as far as lms record them."""
 
-_UNITS = {"share": "%", "numeric": "", "categorical": ""}
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -311,7 +309,6 @@ def _embed(
     part = {
         "name": offer.name,
         "kind": offer.kind,
-        "unit": _UNITS[offer.kind],
         "levels": [format_level(level) for level in offer.levels],
         "base": base,
         "default": offer.pairs[0],

@@ -324,9 +324,18 @@
     select.value = String(chosen);
   }
 
+  function levelName(decision, level) {
+    if (decision.kind === "categorical") return words(level);
+    if (decision.kind === "share") return level + " %";
+    const size = Number(level);
+    for (const [unit, name] of [[1e12, "trillion"], [1e9, "billion"], [1e6, "million"]]) {
+      if (size >= unit) return `${Number((size / unit).toPrecision(3))} ${name}`;
+    }
+    return level;
+  }
+
   function levelNames(decision) {
-    return decision.levels.map((level, k) =>
-      [k, decision.kind === "categorical" ? words(level) : level + (decision.unit && " %")]);
+    return decision.levels.map((level, k) => [k, levelName(decision, level)]);
   }
 
   function fillLevels(decision, level, over) {

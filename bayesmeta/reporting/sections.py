@@ -205,7 +205,7 @@ def report_effects(found: Effects | None) -> Iterator[Section]:
         [
             Figure("forest", _draw(plots.forest(found)), "Effects over all benchmarks: medians and "
                    "intervals; shapes mark the verdicts"),
-            Table(caption, header, rows),
+            Table(caption, header, rows, style="numbers"),
         ],
     )  # fmt: skip
 
@@ -282,7 +282,7 @@ def report_curves(fit: Fit) -> Iterator[Section]:
         [
             Figure("curve", _draw(plots.curve(found)), "Change in score along the share of code in "
                    "the training data, by task family"),
-            Table("Where the curve of each task family is highest", header, rows),
+            Table("Where the curve of each task family is highest", header, rows, style="numbers"),
         ],
     )  # fmt: skip
 
@@ -323,7 +323,7 @@ def report_scoreboard(fit: Fit) -> Iterator[Section]:
             ),
             Figure("scoreboard", _draw(drawn), "Mean absolute error of every model on held-out "
                    "scores"),
-            Table("Errors over benchmarks", header, rows),
+            Table("Errors over benchmarks", header, rows, style="numbers"),
         ],
     )  # fmt: skip
 

@@ -982,3 +982,11 @@ def test_curve_of_a_decision_with_levels(fake_fit):
 def test_value_that_is_nothing_is_refused(fake_fit):
     with pytest.raises(QueryError, match=r"value 'None' of code_share is not allowed"):
         prob_helps(fake_fit, "code_share", None, over=3)
+
+
+def test_sizes_can_be_asked_of_a_fit_without_decisions(small, build_fake_fit):
+    fit = build_fake_fit(small, spec=ModelSpec(decisions=()))
+    answer = query(fit, "n_params: 2e9 > 1e9")
+    reverse = query(fit, "n_params: 1e9 > 2e9")
+    assert answer.effect["estimate"] == pytest.approx(-float(reverse.effect["estimate"]))
+    assert answer.evidence.contraction == pytest.approx(reverse.evidence.contraction)
