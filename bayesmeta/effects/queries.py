@@ -136,9 +136,10 @@ class Answer:
             ]
         )
 
-    def __repr__(self) -> str:
-        e, card = self.effect, self.evidence
-        where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
+    @property
+    def support(self) -> str:
+        """Lms and families behind it, in words."""
+        card = self.evidence
         sides = "; ".join(
             f"{name.replace('_', ' ')}: {_count(card.lms[name], 'lm')} of {_count(n, 'family')}"
             for name, n in card.lm_families.items()
@@ -147,6 +148,11 @@ class Answer:
         varies = f"{_count(both, 'family')} with both" if both else "no family has both"
         if not isinstance(self.contrast, Contrast) or "recorded" in card.lms:
             varies = f"it varies inside {_count(both, 'family')}"
+        return f"{sides}; {varies}; {card.missing_share:.0%} not recorded"
+
+    def __repr__(self) -> str:
+        e, card = self.effect, self.evidence
+        where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
         claim = self.statement + " helps" * isinstance(self.contrast, Swap)
         units, without = e["units"], card.without_it
         size, short = "", "points" if units == UNITS else "units"
@@ -160,8 +166,8 @@ class Answer:
             f"P({claim}) {where} {self.probability.relation}.{size} Effect {e['estimate']:+.1f} "
             f"{units}, {100 * float(e['ci_prob']):.0f} % equal-tailed interval "
             f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g} {short}) "
-            f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({sides}; {varies}; "
-            f"{card.missing_share:.0%} not recorded). Without {card.most_influential_family}, the "
+            f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({self.support}). "
+            f"Without {card.most_influential_family}, the "
             f"most influential family, {without['estimate']:+.1f} ({without['lower']:+.1f} to "
             f"{without['upper']:+.1f}){_siblings(card)}. "
             + (f"Bundled with {bundle}. " if bundle else "")
