@@ -42,8 +42,11 @@ _LABELS, _REST = 1.85, 1.75
 _TEXT = 5.8
 """Points of the numbers, where the cells are wide enough."""
 
-_LUMA = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue in how bright a colour is."""
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+"""Weights of linear red, green and blue in how bright a colour is."""
+
+_MIDDLE = 0.18
+"""Luminance at which black and white stand out alike."""
 
 _MARKS = {
     "identified": {"linestyle": "-", "linewidth": 1.1, "edgecolor": INK},
@@ -146,7 +149,8 @@ def _cell(middle: tuple[float, float], *, colour: NDArray[np.float64], verdict: 
 
 def _readable(colour: NDArray[np.float64]) -> str:
     """Choose black or white, whichever stands out; neither is a colour that themes replace."""
-    return "#010101" if float(_LUMA @ colour[:3]) > 0.5 else "#FEFEFE"
+    linear = np.where(colour[:3] > 0.04, ((colour[:3] + 0.055) / 1.055) ** 2.4, colour[:3] / 12.92)
+    return "#010101" if float(_LUMINANCE @ linear) > _MIDDLE else "#FEFEFE"
 
 
 def _label_cells(

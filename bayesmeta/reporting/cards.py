@@ -26,6 +26,7 @@ from bayesmeta.reporting.style import (
     Drawn,
     build_figure,
     drawn_from,
+    printable,
     pt,
     short,
 )
@@ -112,12 +113,12 @@ def evidence(
     )
     axes.set_yticks(
         [*range(len(intervals)), len(intervals) + 0.55],
-        [*intervals["part"], "without each\nfamily in turn"],
+        [*(printable(part, most=24) for part in intervals["part"]), "without each\nfamily in turn"],
     )
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(intervals) + 1.6, -0.7)
     axes.set_xlabel(
-        f"effect ({answer.effect['units']}); {ci_prob:.0%} intervals, of the prior shaded"
+        f"effect ({answer.effect['units']});\n{ci_prob:.0%} intervals, that of the prior shaded"
     )
     figure.suptitle(title, x=0.02, ha="left", fontsize=pt(7), fontweight="bold")
     figure.supxlabel(notes, x=0.02, ha="left", fontsize=pt(6.5))
@@ -214,5 +215,10 @@ def _words(answer: Answer, *, width: float) -> tuple[str, str]:
         f"Without {card.most_influential_family} the estimate moves furthest.",
         "An association adjusted for the modelled covariates.",
     ]
-    title = "\n".join(line for part in title for line in textwrap.wrap(part, int(0.95 * most)))
-    return title, "\n".join(textwrap.wrap(" ".join(notes), most))
+    lines = [line for part in title for line in textwrap.wrap(part, int(0.95 * most))]
+    below = textwrap.wrap(" ".join(notes), most)
+    return "\n".join(map(_plain, lines)), "\n".join(map(_plain, below))
+
+
+def _plain(line: str) -> str:
+    return printable(line, most=len(line))

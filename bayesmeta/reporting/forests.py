@@ -24,6 +24,7 @@ from bayesmeta.reporting.style import (
     build_figure,
     check_given,
     drawn_from,
+    printable,
     pt,
     short,
 )
@@ -210,11 +211,11 @@ def group_targets(effects: Effects) -> tuple[list[tuple[str, str]], list[int]]:
     names = [str(name) for name in effects.draws["target"].values]
     if "task_family" not in effects.draws.coords:
         shown = names if effects.by == LM_FAMILY else [name.replace("_", " ") for name in names]
-        return [("", name) for name in shown], list(range(len(names)))
+        return [("", printable(name)) for name in shown], list(range(len(names)))
     tasks = [str(name).replace("_", " ") for name in effects.draws["task_family"].values]
     labels = [str(name) for name in effects.draws["label"].values]
     order = sorted(range(len(tasks)), key=lambda k: (tasks.index(tasks[k]), k))
-    return [(tasks[k], labels[k]) for k in order], order
+    return [(printable(tasks[k]), printable(labels[k])) for k in order], order
 
 
 def _describe(effects: Effects, *, ci_prob: float, many_targets: bool) -> str:
@@ -251,8 +252,8 @@ def name_contrast(contrast: Asked) -> tuple[str, str]:
         parts = [part.removesuffix("_share") for part in (contrast.decision, contrast.donor)]
         return parts[0], f"{contrast.level} points from {parts[1]}"
     unit = " %" if FACTS[contrast.decision].kind == "share" else ""
-    sides = f"{format_level(contrast.level)} vs {format_level(contrast.reference)}{unit}"
-    return name, sides
+    level, reference = (format_level(side) for side in (contrast.level, contrast.reference))
+    return name, printable(f"{level} vs {reference}{unit}", most=40)
 
 
 def head_groups(pairs: Sequence[tuple[str, str]]) -> list[str]:

@@ -23,6 +23,7 @@ from bayesmeta.reporting.style import (
     Drawn,
     build_figure,
     drawn_from,
+    printable,
     pt,
 )
 
@@ -132,7 +133,7 @@ def scaling(
         is_brier = not design.outcomes.is_logistic[design.benchmarks.index(name)]
         if is_brier:
             axes.invert_yaxis()
-        axes.set_title(f"{label} (Brier)" if is_brier else label, loc="left")
+        axes.set_title(printable(label, most=20) + " (Brier)" * is_brier, loc="left")
     for axes in panels[-columns:]:
         axes.tick_params(axis="x", labelbottom=True)
     _finish(panels, fit=fit, along=along, ci_prob=ci_prob)
@@ -232,8 +233,8 @@ def _draw_panel(
               label="other families", zorder=1, **_DOT)  # fmt: skip
     for family, style in _styles(shown).items():
         part = scores[scores["lm_family"] == family]
-        axes.plot(part["scale"], part["estimate"], markersize=pt(2.9), zorder=3, label=family,
-                  **style)  # fmt: skip
+        axes.plot(part["scale"], part["estimate"], markersize=pt(2.9), zorder=3,
+                  label=printable(family, most=20), **style)  # fmt: skip
     axes.fill_between(line["scale"], line["lower"], line["upper"], color=INK, alpha=0.2,
                       linewidth=0, zorder=2)  # fmt: skip
     axes.plot(line["scale"], line["estimate"], color=INK, linewidth=pt(1), zorder=2,

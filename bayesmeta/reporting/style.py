@@ -49,6 +49,7 @@ __all__ = [
     "draw_recorded",
     "drawn_from",
     "is_dark",
+    "printable",
     "pt",
     "save_figure",
     "short",
@@ -337,6 +338,13 @@ def _replace(colour: Any) -> Any:
     rgba: Any = to_rgba(colour)  # type: ignore[arg-type]
     shown = _ON_DARK.get(to_hex(rgba))
     return None if shown is None else to_rgba(shown, alpha=rgba[3])
+
+
+def printable(name: object, *, most: int = 32) -> str:
+    """Write a name of the data as a label: not too long, with no character read as markup."""
+    text = " ".join(str(name).split())
+    text = text if len(text) <= most else f"{text[: most - 3]}..."
+    return f" {text}".replace("$", r"\$") if text.startswith("_") else text.replace("$", r"\$")
 
 
 def short(probability: float) -> str:
