@@ -22,7 +22,7 @@ DataDir = Annotated[
     typer.Argument(metavar="[DATA_DIR]", help="Your tables; the bundled ones if left out."),
 ]
 Format = Annotated[
-    str, typer.Option("--format", metavar="FORMAT", help="table, json, csv, md or latex.")
+    str, typer.Option("--format", metavar="FORMAT", help="table, json, csv, md, latex or html.")
 ]
 FitOption = Annotated[
     Path | None,
@@ -80,11 +80,19 @@ def check_format(fmt: str) -> None:
         )
 
 
-def check_out(path: Path) -> None:
+def check_out(path: Path, *, option: str = "--out") -> None:
     """Refuse before the work, not after it."""
     if not path.parent.is_dir() or path.is_dir():
         what = "is a folder" if path.is_dir() else f"cannot be written: {path.parent} is no folder"
-        raise QueryError(f"--out {path} {what}. Name a file in a folder that exists.")
+        raise QueryError(f"{option} {path} {what}. Name a file in a folder that exists.")
+
+
+def check_ending(path: Path) -> None:
+    """Refuse the name of a figure's file whose ending no figure can have."""
+    from bayesmeta.reporting.style import FORMATS
+
+    if path.suffix not in FORMATS:
+        raise QueryError(f"--out {path} has no known ending. Allowed: {listing(FORMATS)}.")
 
 
 def check_folder(path: Path) -> None:

@@ -20,7 +20,7 @@ from bayesmeta.effects.estimands import (
     format_level,
     list_decisions,
 )
-from bayesmeta.effects.evidence import judge
+from bayesmeta.effects.evidence import judge, support_of
 from bayesmeta.effects.mix_swaps import Asked, can_give, list_swaps
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
 from bayesmeta.effects.scores import check_by, contrast_draws, target_weights
@@ -38,7 +38,8 @@ class Effects:
     Parameters
     ----------
     draws
-        Percentage points, or latent units, with dims chain, draw, contrast, target.
+        Percentage points, or latent units, with dims chain, draw, contrast, target; benchmarks with
+        their `label` and `task_family` as coordinates.
     contrasts
         What is compared with what, in the order of the dim contrast.
     by
@@ -47,6 +48,9 @@ class Effects:
         Verdict on every contrast and target, shape (contrast, target).
     n_lms
         Number of lms that every contrast is averaged over, if not all lms of the data.
+    counts
+        Numbers of lms, and of their families, behind every contrast: at its level; of a number,
+        that record it; of a swap, that it is averaged over.
     """
 
     draws: xr.DataArray
@@ -54,6 +58,7 @@ class Effects:
     by: str
     verdicts: NDArray[np.str_]
     n_lms: tuple[int, ...] | None = None
+    counts: tuple[tuple[int, int], ...] | None = None
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise the draws; intervals are equal-tailed.
@@ -213,26 +218,34 @@ def _collect(
         contrast_draws(fit, contrast=contrast, by=by, rows=rows, scale=scale)
         for contrast in contrasts
     ]
-    verdicts = [
-        [
-            judgement.verdict
-            for judgement in judge(
-                fit,
-                contrast=contrast,
-                weights=_weights_of(fit, part),
-                probabilities=(part > 0).mean(("chain", "draw")).values,
-            )
-        ]
-        for contrast, part in zip(contrasts, parts, strict=True)
-    ]
+    verdicts, counts = [], []
+    for contrast, part in zip(contrasts, parts, strict=True):
+        helps = (part > 0).mean(("chain", "draw")).values
+        judged = judge(fit, contrast=contrast, weights=_weights_of(fit, part), probabilities=helps)
+        verdicts.append([judgement.verdict for judgement in judged])
+        counts.append(_count(fit, contrast))
     draws = xr.concat(parts, dim=pd.Index([c.label for c in contrasts], name="contrast"))
+    if by == "benchmark":
+        design = fit.design
+        tasks = [design.task_families[k] for k in design.task_family_index]
+        draws = draws.assign_coords(
+            label=("target", list(design.benchmark_labels)), task_family=("target", tasks)
+        )
     return Effects(
         draws=draws.transpose("chain", "draw", "contrast", "target"),
         contrasts=tuple(contrasts),
         by=by,
         verdicts=np.array(verdicts),
         n_lms=n_lms,
+        counts=tuple(counts),
     )
+
+
+def _count(fit: Fit, contrast: Asked) -> tuple[int, int]:
+    """Count lms and families at the level, or that record a number or make a swap."""
+    found = support_of(fit, contrast)
+    lms, families = (next(iter(found[key].values())) for key in ("lms", "lm_families"))
+    return lms, families
 
 
 def _weights_of(fit: Fit, part: xr.DataArray) -> NDArray[np.float64]:

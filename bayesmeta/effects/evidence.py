@@ -20,7 +20,7 @@ from bayesmeta.effects.scores import mean_slope
 from bayesmeta.effects.support import count_support, is_extrapolation, measure_bundles
 from bayesmeta.inference.fit import Fit
 
-__all__ = ["Evidence", "Judgement", "build_evidence", "judge"]
+__all__ = ["Evidence", "Judgement", "build_evidence", "judge", "support_of"]
 
 PRIOR_PROBABILITY = 0.5
 """Every effect has a prior that is symmetric about zero, so that no direction is favoured."""
@@ -139,6 +139,11 @@ def _prepare(fit: Fit, contrast: Asked) -> _Asked:
         moved=change.coefficients(fit.design),
         support=count_support(fit, contrast=contrast),
     )
+
+
+def support_of(fit: Fit, contrast: Asked) -> Mapping[str, Any]:
+    """Count the lms and families that inform a contrast, as `count_support` does."""
+    return _prepare(fit, contrast).support
 
 
 def build_evidence(

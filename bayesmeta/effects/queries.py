@@ -142,9 +142,10 @@ class Answer:
             ]
         )
 
-    def __repr__(self) -> str:
-        e, card = self.effect, self.evidence
-        where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
+    @property
+    def support(self) -> str:
+        """Lms and families behind it, in words."""
+        card = self.evidence
         sides = "; ".join(
             f"{name.replace('_', ' ')}: {_count(card.lms[name], 'lm')} of {_count(n, 'family')}"
             for name, n in card.lm_families.items()
@@ -153,6 +154,11 @@ class Answer:
         varies = f"{_count(both, 'family')} with both" if both else "no family has both"
         if not isinstance(self.contrast, Contrast) or "recorded" in card.lms:
             varies = f"it varies inside {_count(both, 'family')}"
+        return f"{sides}; {varies}; {card.missing_share:.0%} not recorded"
+
+    def __repr__(self) -> str:
+        e, card = self.effect, self.evidence
+        where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
         claim = self.statement + " helps" * isinstance(self.contrast, Swap)
         units, short = e["units"], "points" if e["units"] == UNITS else "latent units"
         size, lms = "", f", {_count(self.n_lms, 'lm')} of {listing(self.among)},"
@@ -166,8 +172,7 @@ class Answer:
             f"P({claim}) {where}{lms * bool(self.among)} {self.probability.relation}.{size} Effect "
             f"{e['estimate']:+.1f} {units}, {100 * float(e['ci_prob']):g} % equal-tailed interval "
             f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g} {short}) "
-            f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({sides}; {varies}; "
-            f"{card.missing_share:.0%} not recorded"
+            f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({self.support}"
             + "; outside what lms record"
             * card.extrapolates
             + f"). Linearised: {_say(card.all_families)} by all families, "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,7 +14,7 @@ from bayesmeta import defaults
 from bayesmeta.evaluation.validation import ENVELOPE
 from bayesmeta.inference import Fit, LeaveOneOut, loo
 from bayesmeta.model import simulate_scores
-from bayesmeta.reporting.style import FAINT, INK, PAGE_WIDTH, STYLE, Drawn
+from bayesmeta.reporting.style import FAINT, INK, PAGE_WIDTH, Drawn, build_figure, drawn_from, pt
 
 __all__ = ["calibration", "ppc", "ranks"]
 
@@ -27,6 +26,7 @@ _BAND_SIMULATIONS = 1000
 _BAND, _LINE = "#56B4E9", "#0072B2"
 
 
+@drawn_from(Fit, made_by="bm.fit or bm.load_fit")
 def calibration(
     fit: Fit,
     *,
@@ -87,29 +87,29 @@ def calibration(
         )
     table = pd.concat(parts, ignore_index=True)
     coverage = found.by("benchmark").set_index("benchmark").filter(like="coverage")
-    with mpl.rc_context(STYLE):
-        figure, panels = _build_panels(fit, width=width, sharex=True, sharey=True)
-        for benchmark, axes in panels.items():
-            points = table[table["benchmark"] == benchmark]
-            axes.axhline(0, color=FAINT, linewidth=0.6)
-            axes.fill_between(points["pit"], points["lower"], points["upper"], color=_BAND,
-                              alpha=0.35, linewidth=0)  # fmt: skip
-            axes.plot(points["pit"], points["difference"], color=_LINE, linewidth=1.1,
-                      drawstyle="steps-post")  # fmt: skip
-            inside = ", ".join(f"{share:.0f}%" for share in coverage.loc[benchmark])
-            axes.set_title(f"{axes.get_title('left')}\n{inside}", loc="left")
-        first, second = (f"{prob:.0%}" for prob in defaults.SCORED_PROBS)
-        bad = f"{found.n_bad} of {len(found.table)} scores"
-        figure.supxlabel(
-            f"leave-one-out probability of a lower score (PIT); band: {ci_prob:.0%}, simultaneous;"
-            f"\ntitles: share of scores in {first} and {second} intervals; "
-            f"{bad} have a Pareto k above {defaults.PARETO_K_MAX}",
-            fontsize=7,
-        )
-        figure.supylabel("distribution less\nthe uniform one", fontsize=7)
+    figure, panels = _build_panels(fit, width=width, sharex=True, sharey=True)
+    for benchmark, axes in panels.items():
+        points = table[table["benchmark"] == benchmark]
+        axes.axhline(0, color=FAINT, linewidth=pt(0.6))
+        axes.fill_between(points["pit"], points["lower"], points["upper"], color=_BAND,
+                          alpha=0.35, linewidth=0)  # fmt: skip
+        axes.plot(points["pit"], points["difference"], color=_LINE, linewidth=pt(1.1),
+                  drawstyle="steps-post")  # fmt: skip
+        inside = ", ".join(f"{share:.0f}%" for share in coverage.loc[benchmark])
+        axes.set_title(f"{axes.get_title('left')}\n{inside}", loc="left")
+    first, second = (f"{prob:.0%}" for prob in defaults.SCORED_PROBS)
+    bad = f"{found.n_bad} of {len(found.table)} scores"
+    figure.supxlabel(
+        f"leave-one-out probability of a lower score (PIT); band: {ci_prob:.0%}, simultaneous;"
+        f"\ntitles: share of scores in {first} and {second} intervals; "
+        f"{bad} have a Pareto k above {defaults.PARETO_K_MAX}",
+        fontsize=pt(7),
+    )
+    figure.supylabel("distribution less\nthe uniform one", fontsize=pt(7))
     return Drawn(figure, table)
 
 
+@drawn_from(Mapping, made_by="bayesmeta.evaluation.validation.read_ranks")
 def ranks(
     ranks: Mapping[str, NDArray[np.int64]],
     *,
@@ -168,27 +168,27 @@ def ranks(
                 )
             )  # fmt: skip
     table = pd.concat(parts, ignore_index=True)
-    with mpl.rc_context(STYLE):
-        figure, panels = _lay_out(
-            list(table["parameter"].unique()), width=width, sharex=True, sharey=True
-        )
-        for (name, lines), axes in zip(table.groupby("parameter", sort=False), panels, strict=True):
-            axes.fill_between(points, lower - points, upper - points, color=_BAND, alpha=0.35,
-                              linewidth=0)  # fmt: skip
-            for _, line in lines.groupby("element"):
-                axes.plot(line["rank"], line["difference"], color=_LINE, linewidth=0.4, alpha=0.5,
-                          rasterized=True)  # fmt: skip
-            count = lines["element"].nunique()
-            axes.set_title(f"{name} ({count})" if count > 1 else str(name), loc="left")
-        figure.supxlabel(
-            f"rank of the truth among {n_draws} draws, as a fraction; {n} truths; band: "
-            f"{ci_prob:.0%}, simultaneous,\nfor one line; in brackets: number of elements",
-            fontsize=7,
-        )
-        figure.supylabel("distribution less the uniform one", fontsize=7)
+    figure, panels = _lay_out(
+        list(table["parameter"].unique()), width=width, sharex=True, sharey=True
+    )
+    for (name, lines), axes in zip(table.groupby("parameter", sort=False), panels, strict=True):
+        axes.fill_between(points, lower - points, upper - points, color=_BAND, alpha=0.35,
+                          linewidth=0)  # fmt: skip
+        for _, line in lines.groupby("element"):
+            axes.plot(line["rank"], line["difference"], color=_LINE, linewidth=pt(0.4), alpha=0.5,
+                      rasterized=True)  # fmt: skip
+        count = lines["element"].nunique()
+        axes.set_title(f"{name} ({count})" if count > 1 else str(name), loc="left")
+    figure.supxlabel(
+        f"rank of the truth among {n_draws} draws, as a fraction; {n} truths; band: "
+        f"{ci_prob:.0%}, simultaneous,\nfor one line; in brackets: number of elements",
+        fontsize=pt(7),
+    )
+    figure.supylabel("distribution less the uniform one", fontsize=pt(7))
     return Drawn(figure, table)
 
 
+@drawn_from(Fit, made_by="bm.fit or bm.load_fit")
 def ppc(
     fit: Fit,
     *,
@@ -259,20 +259,19 @@ def ppc(
             )
         )
     table = pd.concat(parts, ignore_index=True)
-    with mpl.rc_context(STYLE):
-        figure, panels = _build_panels(fit, width=width, sharex=False, sharey=True)
-        for benchmark, axes in panels.items():
-            points = table[table["benchmark"] == benchmark]
-            axes.fill_between(points["score"], points["lower"], points["upper"], color=_BAND,
-                              alpha=0.45, linewidth=0)  # fmt: skip
-            axes.plot(points["score"], points["recorded"], color=INK, linewidth=0.9)
-            axes.locator_params(axis="x", nbins=4)
-        figure.supxlabel(
-            "score (accuracy as a fraction, or Brier score); line: recorded; band: "
-            f"{len(chosen)} simulated data sets, {ci_prob:.0%} equal-tailed, pointwise",
-            fontsize=7,
-        )
-        figure.supylabel("share of lms at or below", fontsize=7)
+    figure, panels = _build_panels(fit, width=width, sharex=False, sharey=True)
+    for benchmark, axes in panels.items():
+        points = table[table["benchmark"] == benchmark]
+        axes.fill_between(points["score"], points["lower"], points["upper"], color=_BAND,
+                          alpha=0.45, linewidth=0)  # fmt: skip
+        axes.plot(points["score"], points["recorded"], color=INK, linewidth=pt(0.9))
+        axes.locator_params(axis="x", nbins=4)
+    figure.supxlabel(
+        "score (accuracy as a fraction, or Brier score); line: recorded; band: "
+        f"{len(chosen)} simulated data sets, {ci_prob:.0%} equal-tailed, pointwise",
+        fontsize=pt(7),
+    )
+    figure.supylabel("share of lms at or below", fontsize=pt(7))
     return Drawn(figure, table)
 
 
@@ -290,7 +289,7 @@ def _lay_out(
 ) -> tuple[Figure, list[Axes]]:
     """Lay out one panel per title, row by row."""
     rows, columns = -(-len(titles) // _COLUMNS), min(_COLUMNS, len(titles))
-    figure = Figure(figsize=(width, 0.55 + 1.25 * rows), layout="constrained")
+    figure = build_figure(width=width, height=0.55 + 1.25 * rows)
     grid = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False)
     for axes in grid.flat[len(titles) :]:
         axes.set_visible(False)

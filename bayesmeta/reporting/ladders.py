@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 
 from bayesmeta import defaults
 from bayesmeta.effects.ladders import OTHERS, Ladders
-from bayesmeta.reporting.style import COLUMN_WIDTH, FAINT, INK, PALE, STYLE, Drawn, short
+from bayesmeta.reporting.style import (
+    COLUMN_WIDTH,
+    FAINT,
+    INK,
+    PALE,
+    Drawn,
+    build_figure,
+    drawn_from,
+    pt,
+    short,
+)
 
 __all__ = ["ladders"]
 
@@ -21,6 +29,7 @@ _ROW = 0.16
 """Height of an interval, in inches."""
 
 
+@drawn_from(Ladders, made_by="bm.ladders")
 def ladders(
     found: Ladders, *, ci_prob: float = defaults.CI_PROB, width: float = COLUMN_WIDTH
 ) -> Drawn:
@@ -59,35 +68,34 @@ def ladders(
         colour, marker = _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
         styles[name] = {"color": colour, "marker": marker}
     step, n = len(names) + 1, len(found.targets)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, _ROW * step * n + 1.0), layout="constrained")
-        axes = figure.subplots()
-        axes.axvline(0, color=FAINT, linewidth=0.6, zorder=0)
-        for place, name in enumerate(names):
-            part = table[table["lm_family"] == name]
-            y = step * np.arange(n) + place
-            error = np.stack([part["estimate"] - part["lower"], part["upper"] - part["estimate"]])
-            axes.errorbar(part["estimate"], y, xerr=error, linestyle="none", markersize=3.2,
-                          elinewidth=0.9, markeredgewidth=0, label=name,
-                          **styles[name])  # fmt: skip
-            if name == OTHERS:
-                continue
-            for height, conflict in zip(y, part["prob_conflict"], strict=True):
-                axes.annotate(short(float(conflict)), (1.02, height), va="center", fontsize=6,
-                              xycoords=axes.get_yaxis_transform(), color=INK,
-                              annotation_clip=False)  # fmt: skip
-        axes.annotate("P(conflict)", (1.02, -1.3), xycoords=axes.get_yaxis_transform(),
-                      va="center", fontsize=6, color=INK, annotation_clip=False)  # fmt: skip
-        for k in range(1, n):
-            axes.axhline(step * k - 1, color=PALE, linewidth=0.5)
-        middle = step * np.arange(n) + (len(names) - 1) / 2
-        axes.set_yticks(middle, [name.replace("_", " ") for name in found.targets])
-        axes.tick_params(axis="y", length=0)
-        axes.set_ylim(step * n - 1, -2)
-        axes.set_xlabel(
-            f"{found.contrast.label.replace('_', ' ')} (percentage points),\n"
-            f"{100 * ci_prob:.0f} % intervals"
-        )
-        figure.legend(loc="outside upper center", ncols=len(names), frameon=False,
-                      handletextpad=0.3, columnspacing=1.2)  # fmt: skip
+    figure = build_figure(width=width, height=_ROW * step * n + 1.0)
+    axes = figure.subplots()
+    axes.axvline(0, color=FAINT, linewidth=pt(0.6), zorder=0)
+    for place, name in enumerate(names):
+        part = table[table["lm_family"] == name]
+        y = step * np.arange(n) + place
+        error = np.stack([part["estimate"] - part["lower"], part["upper"] - part["estimate"]])
+        axes.errorbar(part["estimate"], y, xerr=error, linestyle="none", markersize=pt(3.2),
+                      elinewidth=pt(0.9), markeredgewidth=0, label=name,
+                      **styles[name])  # fmt: skip
+        if name == OTHERS:
+            continue
+        for height, conflict in zip(y, part["prob_conflict"], strict=True):
+            axes.annotate(short(float(conflict)), (1.02, height), va="center", fontsize=pt(6),
+                          xycoords=axes.get_yaxis_transform(), color=INK,
+                          annotation_clip=False)  # fmt: skip
+    axes.annotate("P(conflict)", (1.02, -1.3), xycoords=axes.get_yaxis_transform(),
+                  va="center", fontsize=pt(6), color=INK, annotation_clip=False)  # fmt: skip
+    for k in range(1, n):
+        axes.axhline(step * k - 1, color=PALE, linewidth=pt(0.5))
+    middle = step * np.arange(n) + (len(names) - 1) / 2
+    axes.set_yticks(middle, [name.replace("_", " ") for name in found.targets])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(step * n - 1, -2)
+    axes.set_xlabel(
+        f"{found.contrast.label.replace('_', ' ')} (percentage points),\n"
+        f"{100 * ci_prob:.0f} % intervals"
+    )
+    figure.legend(loc="outside upper center", ncols=len(names), frameon=False,
+                  handletextpad=0.3, columnspacing=1.2)  # fmt: skip
     return Drawn(figure, table)

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
 from bayesmeta.evaluation import Multiverse
-from bayesmeta.reporting.style import FAINT, INK, PAGE_WIDTH, PALE, STYLE, Drawn
+from bayesmeta.reporting.style import (
+    FAINT,
+    INK,
+    PAGE_WIDTH,
+    PALE,
+    Drawn,
+    build_figure,
+    drawn_from,
+    pt,
+)
 
 __all__ = ["specification_curve"]
 
@@ -44,6 +51,7 @@ _EFFECTS, _PROBABILITIES, _REST = 1.55, 0.75, 0.95
 """Heights of the two upper panels, and of legend and caption, in inches."""
 
 
+@drawn_from(Multiverse, made_by="bm.multiverse or bm.load_multiverse")
 def specification_curve(
     multiverse: Multiverse,
     *,
@@ -96,22 +104,21 @@ def specification_curve(
     choices = {name: found for name, found in multiverse.choices.items() if len(found) > 1}
     n_rows = sum(map(len, choices.values())) + _GAP * max(len(choices) - 1, 0)
     heights = [_EFFECTS, _PROBABILITIES, *([_ROW * n_rows + 0.1] if choices else [])]
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, sum(heights) + _REST), layout="constrained")
-        panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-        _draw_effects(panels[0], table)
-        _draw_probabilities(panels[1], table)
-        if choices:
-            _draw_choices(panels[2], table, choices)
-        for axes in panels:
-            _mark_default(axes, table)
-            axes.tick_params(axis="x", length=0, labelbottom=False)
-            axes.spines["bottom"].set_visible(False)
-            axes.set_xlim(-0.8, len(table) - 0.2)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=4,
-                      frameon=False, handletextpad=0.3, columnspacing=1.2)  # fmt: skip
-        figure.supxlabel(_caption(whole, table, ci_prob=ci_prob), fontsize=7)
+    figure = build_figure(width=width, height=sum(heights) + _REST)
+    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    _draw_effects(panels[0], table)
+    _draw_probabilities(panels[1], table)
+    if choices:
+        _draw_choices(panels[2], table, choices)
+    for axes in panels:
+        _mark_default(axes, table)
+        axes.tick_params(axis="x", length=0, labelbottom=False)
+        axes.spines["bottom"].set_visible(False)
+        axes.set_xlim(-0.8, len(table) - 0.2)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=4,
+                  frameon=False, handletextpad=0.3, columnspacing=1.2)  # fmt: skip
+    figure.supxlabel(_caption(whole, table, ci_prob=ci_prob), fontsize=pt(7))
     return Drawn(figure, table)
 
 
@@ -120,25 +127,25 @@ def _versions(table: pd.DataFrame) -> pd.Series:
 
 
 def _draw_effects(axes: Axes, table: pd.DataFrame) -> None:
-    axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
+    axes.axhline(0, color=FAINT, linewidth=pt(0.6), zorder=0)
     versions = _versions(table)
     for version in dict.fromkeys(versions.sort_values(ascending=False)):
         part = table[versions == version]
         error = np.stack([part["estimate"] - part["lower"], part["upper"] - part["estimate"]])
         style = _VERSION_STYLE[str(version)]
         label = f"facts {str(version).replace('-', ' ')}" if "data" in table else None
-        axes.errorbar(part.index, part["estimate"], yerr=error, linestyle="none", markersize=3,
-                      elinewidth=0.9, markeredgewidth=0, label=label, **style)  # fmt: skip
+        axes.errorbar(part.index, part["estimate"], yerr=error, linestyle="none", markersize=pt(3),
+                      elinewidth=pt(0.9), markeredgewidth=0, label=label, **style)  # fmt: skip
     axes.set_ylabel("effect\n(percentage points)")
 
 
 def _draw_probabilities(axes: Axes, table: pd.DataFrame) -> None:
     for height in (0.05, 0.5, 0.95):
-        axes.axhline(height, color=FAINT if height == 0.5 else PALE, linewidth=0.6, zorder=0)
+        axes.axhline(height, color=FAINT if height == 0.5 else PALE, linewidth=pt(0.6), zorder=0)
     versions = _versions(table)
     for version in dict.fromkeys(versions):
         part, style = table[versions == version], _VERSION_STYLE[str(version)]
-        axes.plot(part.index, part["probability"], linestyle="none", markersize=2.6,
+        axes.plot(part.index, part["probability"], linestyle="none", markersize=pt(2.6),
                   markeredgewidth=0, clip_on=False, **style)  # fmt: skip
     axes.set_ylim(0, 1)
     axes.set_yticks([0.05, 0.5, 0.95], [".05", ".5", ".95"])
@@ -153,15 +160,15 @@ def _draw_choices(axes: Axes, table: pd.DataFrame, choices: Mapping[str, Sequenc
         for level in levels:
             has = (table[name] == level).to_numpy()
             axes.plot(everywhere[~has], np.full((~has).sum(), height), ".", color=PALE,
-                      markersize=2, markeredgewidth=0)  # fmt: skip
-            axes.plot(everywhere[has], np.full(has.sum(), height), "s", color=INK, markersize=3,
+                      markersize=pt(2), markeredgewidth=0)  # fmt: skip
+            axes.plot(everywhere[has], np.full(has.sum(), height), "s", color=INK, markersize=pt(3),
                       markeredgewidth=0)  # fmt: skip
             ticks.append(height)
             words = f"{name.replace('_', ' ')}: {level}"
             labels.append(_LEVEL_NAMES.get(name, {}).get(level, words))
             height += 1
         height += _GAP
-    axes.set_yticks(ticks, labels, fontsize=6)
+    axes.set_yticks(ticks, labels, fontsize=pt(6))
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(height - _GAP - 0.4, -0.6)
     axes.spines["left"].set_visible(False)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from bayesmeta import defaults
 from bayesmeta.effects.curves import Curve
@@ -17,9 +15,11 @@ from bayesmeta.reporting.style import (
     COLUMN_WIDTH,
     FAINT,
     INK,
-    STYLE,
     Drawn,
+    build_figure,
     draw_recorded,
+    drawn_from,
+    pt,
     short,
 )
 
@@ -31,6 +31,7 @@ _SIDES: dict[str, dict[str, Any]] = {
 }
 
 
+@drawn_from(Tradeoff, Curve, made_by="bm.curve or its method tradeoff")
 def tradeoff(
     draws: Tradeoff | Curve, *, ci_prob: float = defaults.CI_PROB, width: float = COLUMN_WIDTH
 ) -> Drawn:
@@ -61,19 +62,18 @@ def tradeoff(
     found = draws.tradeoff() if isinstance(draws, Curve) else draws
     path, places = found.path(ci_prob=ci_prob), found.table(ci_prob=ci_prob)
     masses = {name: _mass(found, name) for name in places.index}
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, 3.0), layout="constrained")
-        top, *strips = figure.subplots(3, 1, sharex=True, height_ratios=(6, 1, 1))
-        _draw_sides(top, path, found)
-        for axes, (name, place) in zip(strips, places.iterrows(), strict=True):
-            _draw_mass(axes, masses[str(name)])
-            axes.set_title(_title(str(name), place, found), loc="left", pad=3, fontsize=6.5)
-        name = found.decision.replace("_", " ")
-        figure.supxlabel(
-            f"{name} ({found.units}); ticks: recorded lms; change:\nfrom the left edge; bands and "
-            f"brackets: {ci_prob:.0%} equal-tailed;\nbars: posterior probability",
-            fontsize=7,
-        )
+    figure = build_figure(width=width, height=3.0)
+    top, *strips = figure.subplots(3, 1, sharex=True, height_ratios=(6, 1, 1))
+    _draw_sides(top, path, found)
+    for axes, (name, place) in zip(strips, places.iterrows(), strict=True):
+        _draw_mass(axes, masses[str(name)])
+        axes.set_title(_title(str(name), place, found), loc="left", pad=pt(3), fontsize=pt(6.5))
+    name = found.decision.replace("_", " ")
+    figure.supxlabel(
+        f"{name} ({found.units}); ticks: recorded lms; change:\nfrom the left edge; bands and "
+        f"brackets: {ci_prob:.0%} equal-tailed;\nbars: posterior probability",
+        fontsize=pt(7),
+    )
     return Drawn(figure, pd.concat([path, *masses.values()], ignore_index=True))
 
 
@@ -87,12 +87,12 @@ def _mass(found: Tradeoff, name: str) -> pd.DataFrame:
 def _draw_sides(axes: Axes, path: pd.DataFrame, found: Tradeoff) -> None:
     n = len(found.loss_names)
     loss = found.loss_label if n <= 2 else f"mean of the {n} other tasks"
-    axes.axhline(0, color=FAINT, linewidth=0.6)
+    axes.axhline(0, color=FAINT, linewidth=pt(0.6))
     for (side, style), label in zip(_SIDES.items(), (found.gain_name, loss), strict=True):
         points = path[path["side"] == side]
         axes.fill_between(points["grid"], points["lower"], points["upper"], linewidth=0,
                           color=style["color"], alpha=0.2)  # fmt: skip
-        axes.plot(points["grid"], points["estimate"], linewidth=1.2, **style,
+        axes.plot(points["grid"], points["estimate"], linewidth=pt(1.2), **style,
                   label=label.replace("_", " "))  # fmt: skip
     draw_recorded(axes, found.recorded)
     axes.tick_params(axis="x", length=0)
@@ -101,7 +101,7 @@ def _draw_sides(axes: Axes, path: pd.DataFrame, found: Tradeoff) -> None:
 
 
 def _draw_mass(axes: Axes, mass: pd.DataFrame) -> None:
-    axes.vlines(mass["grid"], 0, mass["probability"], color=INK, linewidth=2)
+    axes.vlines(mass["grid"], 0, mass["probability"], color=INK, linewidth=pt(2))
     axes.set_ylim(0, max(1e-9, mass["probability"].max()))
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

@@ -1,0 +1,202 @@
+"""The atlas: every contrast on every benchmark or task family, in one figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.patches import Patch, Rectangle
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.design import UNDISCLOSED
+from bayesmeta.effects.contrasts import Effects
+from bayesmeta.effects.estimands import BY
+from bayesmeta.errors import QueryError, listing
+from bayesmeta.reporting.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
+from bayesmeta.reporting.style import (
+    FAINT,
+    INK,
+    PAGE_WIDTH,
+    Drawn,
+    build_figure,
+    diverging,
+    drawn_from,
+    is_dark,
+    pt,
+)
+
+__all__ = ["atlas"]
+
+_ROW, _GAP = 0.15, 0.35
+"""Height of a row in inches, and the gap between two groups in rows or columns."""
+
+_LABELS, _REST = 1.85, 1.75
+"""Inches left of the cells, and above and below them."""
+
+_TEXT = 5.8
+"""Points of the numbers, where the cells are wide enough."""
+
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+"""Weights of linear red, green and blue in how bright a colour is."""
+
+_MIDDLE = 0.18
+"""Luminance at which black and white stand out alike."""
+
+_MARKS = {
+    "identified": {"linestyle": "-", "linewidth": 1.1, "edgecolor": INK},
+    "prior-driven": {"linestyle": ":", "linewidth": 0.7, "edgecolor": FAINT},
+}
+
+
+@drawn_from(Effects, made_by=EFFECTS_BY)
+def atlas(
+    effects: Effects, *, ci_prob: float = defaults.CI_PROB, width: float = PAGE_WIDTH
+) -> Drawn:
+    """Draw contrasts against targets: direction and certainty as colour, size as a number.
+
+    Orange cells hurt, blue ones help, the stronger the surer. Numbers are median effects. A solid
+    frame marks what is identified; a dotted one, with the number in brackets, what is prior-driven.
+
+    Parameters
+    ----------
+    effects
+        Effects by benchmark or by task family.
+    ci_prob
+        Probability of the equal-tailed intervals of the table.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the table of the effects in it.
+
+    Raises
+    ------
+    QueryError
+        If the effects are those on lm families, or of no contrast.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> drawn = atlas(bm.effects(bm.load_reference_fit(), "norm", by="task_family"))
+    >>> len(drawn.table)
+    16
+    """
+    if effects.by not in BY:
+        raise QueryError(
+            f"an atlas by '{effects.by}' would have {effects.draws.sizes['target']} columns. "
+            f"Allowed: {listing(BY)}. Call effects with one of them, or plot.forest for one "
+            "contrast."
+        )
+    table = effects.table(ci_prob=ci_prob)
+    table = table[table["level"] != UNDISCLOSED].reset_index(drop=True)
+    kept = [contrast for contrast in effects.contrasts if contrast.level != UNDISCLOSED]
+    columns, order = group_targets(effects)
+    rows = [name_contrast(contrast) for contrast in kept]
+    x, y = (_places([group or name for group, name in pairs]) for pairs in (columns, rows))
+    height = _ROW * (y[-1] + 1) + _REST
+    figure = build_figure(width=width, height=height)
+    axes = figure.subplots()
+    cell = 72 * (width - _LABELS) / (x[-1] + 1)
+    grid = [part.iloc[order] for _, part in table.groupby(np.arange(len(table)) // len(order))]
+    for place, part in zip(y, grid, strict=True):
+        _draw_row(axes, part, x=x, y=float(place), size=min(_TEXT, cell / 4.2))
+    _label_cells(axes, rows=rows, columns=columns, x=x, y=y)
+    _draw_legend(axes, units=str(effects.draws.attrs["units"]))
+    return Drawn(figure, table)
+
+
+def _places(groups: Sequence[str]) -> NDArray[np.float64]:
+    """Place rows or columns one apart, groups of several a gap further from their neighbours."""
+    places = [0.0]
+    for before, after in pairwise(groups):
+        places.append(places[-1] + 1 + _GAP * (before != after))
+    return np.array(places)
+
+
+def _draw_row(
+    axes: Axes, part: pd.DataFrame, *, x: NDArray[np.float64], y: float, size: float
+) -> None:
+    colours = diverging()
+    for place, row in zip(x, part.to_dict("records"), strict=True):
+        colour = np.array(colours(float(row["prob_helps"])))
+        verdict = str(row["verdict"])
+        axes.add_patch(_cell((float(place), y), colour=colour, verdict=verdict))
+        number = f"{row['estimate']:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0")
+        axes.annotate(
+            f"({number})" if verdict == "prior-driven" else number,
+            (float(place), y), ha="center", va="center_baseline", fontsize=pt(size),
+            color=_readable(colour),
+            fontweight="bold" if verdict == "identified" else "normal",
+        )  # fmt: skip
+
+
+def _cell(middle: tuple[float, float], *, colour: NDArray[np.float64], verdict: str) -> Rectangle:
+    mark = _MARKS.get(verdict)
+    corner = (middle[0] - 0.46, middle[1] - 0.45)
+    if mark is None:
+        return Rectangle(corner, 0.92, 0.9, facecolor=colour, linewidth=0)
+    frame = {**mark, "linewidth": pt(float(mark["linewidth"]))}
+    return Rectangle(corner, 0.92, 0.9, facecolor=colour, zorder=2, **frame)
+
+
+def _readable(colour: NDArray[np.float64]) -> str:
+    """Choose black or white, whichever stands out; neither is a colour that themes replace."""
+    linear = np.where(colour[:3] > 0.04, ((colour[:3] + 0.055) / 1.055) ** 2.4, colour[:3] / 12.92)
+    return "#010101" if float(_LUMINANCE @ linear) > _MIDDLE else "#FEFEFE"
+
+
+def _label_cells(
+    axes: Axes,
+    *,
+    rows: Sequence[tuple[str, str]],
+    columns: Sequence[tuple[str, str]],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+) -> None:
+    axes.set_yticks(y, head_groups(rows))
+    names = []
+    for k, (group, item) in enumerate(columns):
+        begins = group and (k == 0 or columns[k - 1][0] != group)
+        names.append(f"{group}:\n{item}" if begins else item)
+    axes.set_xticks(x, names, rotation=90, ha="center", multialignment="left")
+    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    axes.set_xlim(-0.6, x[-1] + 0.6)
+    axes.set_ylim(y[-1] + 0.6, -0.6)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _draw_legend(axes: Axes, *, units: str) -> None:
+    figure, colours = axes.figure, diverging()
+    scale = ScalarMappable(Normalize(0, 1), cmap=colours)
+    bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.4, aspect=28, pad=0.02)
+    bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", ".25", ".5", ".75", "1"])
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.set_label(f"P(helps); numbers: median effect ({units})")
+    figure.legend(handles=_examples(colours), loc="outside lower center", ncols=3, frameon=False,
+                  handletextpad=0.5, columnspacing=1.5)  # fmt: skip
+
+
+def _examples(colours: Colormap) -> list[Patch]:
+    ground = colours(0.7 if is_dark() else 0.62)
+    frames = {
+        "identified: solid frame": "identified",
+        "weakly identified: no frame": "",
+        "prior-driven: dotted frame, (number)": "prior-driven",
+    }
+    return [
+        Patch(
+            facecolor=ground,
+            label=words,
+            **({**_MARKS[name], "linewidth": pt(float(_MARKS[name]["linewidth"]))} if name else {}),
+        )
+        for words, name in frames.items()
+    ]

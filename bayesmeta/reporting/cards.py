@@ -1,0 +1,224 @@
+"""The figure of an evidence card: what parts of the data say of one statement."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.effects.contrasts import pick_target
+from bayesmeta.effects.latent import change_of
+from bayesmeta.effects.linearised import linearise
+from bayesmeta.effects.queries import Answer, query
+from bayesmeta.effects.scores import mean_slope, target_weights
+from bayesmeta.inference import Fit
+from bayesmeta.reporting.style import (
+    COLUMN_WIDTH,
+    FAINT,
+    INK,
+    PALE,
+    Drawn,
+    build_figure,
+    drawn_from,
+    printable,
+    pt,
+    short,
+)
+
+__all__ = ["evidence"]
+
+_NORMAL = NormalDist()
+_CHARACTERS = 20
+"""Characters of text in an inch."""
+
+_LINE = 0.115
+"""Height of a line of text in inches."""
+
+_BINS = 45
+_ROWS = {
+    "all data": ("o", "#0072B2"),
+    "siblings alone": ("^", "#009E73"),
+    "families alone": ("s", "#CC79A7"),
+    "without": ("D", "#D55E00"),
+}
+"""Marker and colour of every interval."""
+
+
+@drawn_from(Fit, made_by="bm.fit or bm.load_fit")
+def evidence(
+    fit: Fit,
+    statement: str,
+    *,
+    benchmark: str | None = None,
+    task_family: str | None = None,
+    ci_prob: float = defaults.CI_PROB,
+    width: float = COLUMN_WIDTH,
+) -> Drawn:
+    """Draw the evidence card of a statement: its effect by all data and by parts of them.
+
+    Parts of the data, and the data without single families, speak through the model linearised
+    about its posterior means, as on the card that `query` returns.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    statement
+        As `query` reads it.
+    benchmark, task_family
+        Where; over all benchmarks if both are left out.
+    ci_prob
+        Probability of the equal-tailed intervals, and of the prior's.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the table drawn: `part`, `estimate`, `lower`, `upper`, and `lm_family` where
+        one is left out; of those left out in turn, the estimate alone.
+
+    Raises
+    ------
+    QueryError
+        If the statement cannot be read or names what the fit does not know.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> drawn = evidence(bm.load_reference_fit(), "code_share: 20 > 5")
+    >>> drawn.table["part"].unique().tolist()[:4]
+    ['all data', 'siblings alone', 'families alone', 'without codegen']
+    """
+    answer = query(fit, statement, benchmark=benchmark, task_family=task_family, ci_prob=ci_prob)
+    intervals = _tabulate(answer, ci_prob=ci_prob)
+    each = _leave_out(fit, answer, benchmark=benchmark, task_family=task_family)
+    half = _NORMAL.inv_cdf((1 + ci_prob) / 2) * answer.evidence.prior_sd
+    prior = {"part": "prior", "estimate": 0.0, "lower": -half, "upper": half}
+    title, notes = _words(answer, width=width)
+    lines = len(title.splitlines()) + len(notes.splitlines())
+    height = 1.0 + 0.17 * len(intervals) + 0.45 + _LINE * lines
+    figure = build_figure(width=width, height=height)
+    axes = figure.subplots()
+    _draw_prior(axes, prior)
+    _draw_intervals(axes, intervals)
+    _draw_strip(
+        axes, each, place=len(intervals) + 0.55, worst=answer.evidence.most_influential_family
+    )
+    axes.set_yticks(
+        [*range(len(intervals)), len(intervals) + 0.55],
+        [*(printable(part, most=24) for part in intervals["part"]), "without each\nfamily in turn"],
+    )
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(intervals) + 1.6, -0.7)
+    axes.set_xlabel(
+        f"effect ({answer.effect['units']});\n{ci_prob:.0%} intervals, that of the prior shaded"
+    )
+    figure.suptitle(title, x=0.02, ha="left", fontsize=pt(7), fontweight="bold")
+    figure.supxlabel(notes, x=0.02, ha="left", fontsize=pt(6.5))
+    table = pd.concat([intervals, pd.DataFrame([prior]), each], ignore_index=True)
+    return Drawn(figure, table.assign(ci_prob=ci_prob, verdict=answer.evidence.verdict))
+
+
+def _tabulate(answer: Answer, *, ci_prob: float) -> pd.DataFrame:
+    """Effect by all data and by parts of them, from top to bottom."""
+    card = answer.evidence
+    whole = {key: answer.effect[key] for key in ("estimate", "lower", "upper")}
+    rows = [{"part": "all data", **whole}]
+    parts: dict[str, Mapping[str, float] | None] = {
+        "siblings alone": card.within_families,
+        "families alone": card.between_families,
+        f"without {card.most_influential_family}": card.without_it,
+    }
+    scale = _NORMAL.inv_cdf((1 + ci_prob) / 2) / _NORMAL.inv_cdf((1 + defaults.CI_PROB) / 2)
+    for name, found in parts.items():
+        if found is None:
+            continue
+        middle = found["estimate"]
+        ends = {key: middle + scale * (found[key] - middle) for key in ("lower", "upper")}
+        rows.append({"part": name, "estimate": middle, **ends})
+    return pd.DataFrame(rows)
+
+
+def _leave_out(
+    fit: Fit, answer: Answer, *, benchmark: str | None, task_family: str | None
+) -> pd.DataFrame:
+    """Estimate without every family that has scores."""
+    by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
+    weights = target_weights(fit.design, by=by).sel(target=target).values
+    model, design = linearise(fit), fit.design
+    moved = change_of(fit, contrast=answer.contrast).coefficients(design)
+    mean = mean_slope(fit, weights=weights) * model.without_each_family(moved, weights=weights).mean
+    scored = np.unique(model.family)
+    names = np.array(design.lm_families)[scored]
+    return pd.DataFrame(
+        {"part": "without each family", "lm_family": names, "estimate": mean[scored]}
+    )
+
+
+def _draw_prior(axes: Axes, prior: Mapping[str, float | str]) -> None:
+    axes.axvspan(float(prior["lower"]), float(prior["upper"]), color=PALE, linewidth=0,
+                 zorder=0)  # fmt: skip
+    axes.axvline(0, color=FAINT, linewidth=pt(0.6), zorder=1)
+
+
+def _draw_intervals(axes: Axes, intervals: pd.DataFrame) -> None:
+    for place, row in enumerate(intervals.to_dict("records")):
+        marker, colour = _ROWS.get(row["part"], _ROWS["without"])
+        error = [[row["estimate"] - row["lower"]], [row["upper"] - row["estimate"]]]
+        axes.errorbar([row["estimate"]], [place], xerr=error, marker=marker, color=colour,
+                      markersize=pt(3.6), elinewidth=pt(1.1), markeredgewidth=0)  # fmt: skip
+
+
+def _draw_strip(axes: Axes, each: pd.DataFrame, *, place: float, worst: str) -> None:
+    """Draw one dot per family left out; those that would cover each other stand side by side."""
+    marker, colour = _ROWS["without"]
+    values = each["estimate"].to_numpy(float)
+    height = place + _spread(values, width=float(np.ptp(axes.get_xlim())))
+    is_worst = (each["lm_family"] == worst).to_numpy()
+    axes.plot(values[~is_worst], height[~is_worst], "o", color=INK, alpha=0.6, markersize=pt(2.4),
+              markeredgewidth=0, zorder=3)  # fmt: skip
+    axes.plot(values[is_worst], height[is_worst], marker, color=colour, markersize=pt(3.2),
+              markeredgewidth=0, zorder=4)  # fmt: skip
+
+
+def _spread(values: NDArray[np.float64], *, width: float) -> NDArray[np.float64]:
+    """Move values that fall into one bin of the axis up and down in turn, at most half a row."""
+    bins = np.floor(values / max(width / _BINS, 1e-12)).astype(int)
+    offset = np.zeros(len(values))
+    for one in np.unique(bins):
+        members = np.flatnonzero(bins == one)
+        steps = (np.arange(len(members)) + 1) // 2 * np.where(np.arange(len(members)) % 2, 1, -1)
+        offset[members] = steps * min(0.17, 1.3 / max(len(members), 1))
+    return offset
+
+
+def _words(answer: Answer, *, width: float) -> tuple[str, str]:
+    """Title and notes, broken into lines that fit."""
+    card, most = answer.evidence, int(_CHARACTERS * width)
+    where = "over all benchmarks" if answer.target == "overall" else f"on {answer.target}"
+    probability = short(answer.probability.estimate)
+    joint = "" if probability[0] in "<>" else "= "
+    title = [
+        f"{answer.statement}, {where}".replace("_", " "),
+        f"P {joint}{probability}; {card.verdict}",
+    ]
+    notes = [
+        f"{answer.support[:1].upper()}{answer.support[1:]}.",
+        f"The data removed {card.contraction:.0%} of the prior variance.",
+        f"Without {card.most_influential_family} the estimate moves furthest.",
+        "An association adjusted for the modelled covariates.",
+    ]
+    lines = [line for part in title for line in textwrap.wrap(part, int(0.95 * most))]
+    below = textwrap.wrap(" ".join(notes), most)
+    return "\n".join(map(_plain, lines)), "\n".join(map(_plain, below))
+
+
+def _plain(line: str) -> str:
+    return printable(line, most=len(line))

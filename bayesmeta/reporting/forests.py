@@ -1,0 +1,308 @@
+"""Forest plots: effects with their intervals, alone or before their prior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from bayesmeta import defaults
+from bayesmeta.design import FACTS, UNDISCLOSED
+from bayesmeta.effects.contrasts import Effects
+from bayesmeta.effects.estimands import LM_FAMILY, UNITS, format_level
+from bayesmeta.effects.mix_swaps import Asked, Swap
+from bayesmeta.errors import QueryError, listing
+from bayesmeta.reporting.style import (
+    COLUMN_WIDTH,
+    FAINT,
+    INK,
+    PALE,
+    Drawn,
+    build_figure,
+    check_given,
+    drawn_from,
+    printable,
+    pt,
+    short,
+)
+
+__all__ = [
+    "EFFECTS_BY",
+    "_VERDICT_STYLE",
+    "forest",
+    "head_groups",
+    "name_contrast",
+    "prior_posterior",
+]
+
+_VERDICT_STYLE: dict[str, dict[str, Any]] = {
+    "identified": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
+    "weakly identified": {"color": "#E69F00", "marker": "s", "markerfacecolor": "#E69F00"},
+    "prior-driven": {"color": FAINT, "marker": "D", "markerfacecolor": "white"},
+}
+_NAMES = {
+    "position_embedding": "position embedding",
+    "weight_tying": "weight tying",
+    "mlp_ratio": "MLP ratio",
+    "context_length": "context length",
+}
+
+
+EFFECTS_BY = "bm.effects or bm.swaps"
+_COLUMNS = {"P(helps)": 14.0, "lms": 36.0, "fam.": 51.0}
+"""Middles of the columns beside the intervals, in points from their right edge."""
+
+
+@drawn_from(Effects, made_by=EFFECTS_BY)
+def forest(
+    effects: Effects, *, ci_prob: float = defaults.CI_PROB, width: float = COLUMN_WIDTH
+) -> Drawn:
+    """Draw medians and intervals of effects, one row per contrast.
+
+    Contrasts stand below the name of their decision, benchmarks below that of their task family.
+
+    Parameters
+    ----------
+    effects
+        Effects on one target, or one contrast on many targets.
+    ci_prob
+        Probability of the equal-tailed interval.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the table drawn, top to bottom: that of the effects, with the numbers of
+        `lms` and `lm_families` at the level, or that record a number or can make a swap.
+
+    Raises
+    ------
+    QueryError
+        If there are several contrasts on several targets.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> from bayesmeta.effects import effects
+    >>> drawn = forest(effects(bm.load_reference_fit(), "norm"))
+    >>> len(drawn.table)
+    2
+    """
+    return _draw_forest(effects, prior=None, ci_prob=ci_prob, width=width)
+
+
+@drawn_from(Effects, made_by=EFFECTS_BY)
+def prior_posterior(
+    effects: Effects,
+    *,
+    prior: Effects,
+    ci_prob: float = defaults.CI_PROB,
+    width: float = COLUMN_WIDTH,
+) -> Drawn:
+    """Draw what was believed of effects before the data behind what is believed after them.
+
+    Parameters
+    ----------
+    effects
+        Effects of a fit on one target, or one contrast on many targets.
+    prior
+        The same effects of draws from the prior (`sample_prior`).
+    ci_prob
+        Probability of the equal-tailed intervals.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the table drawn, top to bottom: that of a forest, with `prior_lower`,
+        `prior_upper` and `narrowed`, the share of the prior interval's width that is gone.
+
+    Raises
+    ------
+    QueryError
+        If there are several contrasts on several targets, or the two are not of the same.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> fit = bm.load_reference_fit()
+    >>> prior = bm.sample_prior(fit.dataset, fit.spec, draws=50)
+    >>> drawn = prior_posterior(bm.effects(fit, "norm"), prior=bm.effects(prior, "norm"))
+    >>> len(drawn.table)
+    2
+    """
+    check_given("plot.prior_posterior", prior, Effects, made_by="bm.effects of bm.sample_prior")
+    if effects.draws.indexes["contrast"].tolist() != prior.draws.indexes["contrast"].tolist() or (
+        effects.by != prior.by
+    ):
+        asked, other = (listing(c.label for c in one.contrasts) for one in (effects, prior))
+        raise QueryError(
+            f"effects and prior are of different questions: {asked} by {effects.by}, and {other} "
+            f"by {prior.by}. Allowed: the same contrasts and targets. Call effects in the same way "
+            "for both."
+        )
+    return _draw_forest(effects, prior=prior, ci_prob=ci_prob, width=width)
+
+
+def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, width: float) -> Drawn:
+    many_targets = effects.draws.sizes["target"] > 1
+    if many_targets and len(effects.contrasts) > 1:
+        raise QueryError(
+            f"a forest shows one target or one contrast, not {len(effects.contrasts)} contrasts on "
+            f"{effects.draws.sizes['target']} targets. Ask for one decision with one contrast, or "
+            "use by='overall'; plot.atlas shows many on many."
+        )
+    table, labels = _tabulate(effects, prior=prior, ci_prob=ci_prob, many_targets=many_targets)
+    figure = build_figure(width=width, height=1.0 + 0.165 * len(table))
+    axes = figure.subplots()
+    if prior is not None:
+        _draw_prior(axes, table)
+    _draw_intervals(axes, table, labels=labels)
+    columns = ["P(helps)"] if many_targets or effects.counts is None else list(_COLUMNS)
+    _draw_columns(axes, table, columns=columns)
+    figure.supxlabel(_describe(effects, ci_prob=ci_prob, many_targets=many_targets), fontsize=pt(7))
+    return Drawn(figure, table)
+
+
+def _tabulate(
+    effects: Effects, *, prior: Effects | None, ci_prob: float, many_targets: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """Build the table drawn, and the label of every row."""
+    table = effects.table(ci_prob=ci_prob)
+    if prior is not None:
+        before = prior.table(ci_prob=ci_prob)
+        narrowed = (table["upper"] - table["lower"]) / (before["upper"] - before["lower"])
+        table = table.assign(
+            prior_lower=before["lower"], prior_upper=before["upper"], narrowed=1 - narrowed
+        )
+    if effects.counts is not None:
+        counts = np.repeat(np.array(effects.counts), effects.draws.sizes["target"], axis=0)
+        table = table.assign(lms=counts[:, 0], lm_families=counts[:, 1])
+    if many_targets:
+        pairs, order = group_targets(effects)
+        if any(group for group, _ in pairs):
+            table = table.assign(task_family=effects.draws["task_family"].values.tolist())
+        return table.iloc[order].reset_index(drop=True), head_groups(pairs)
+    shown = [c.level != UNDISCLOSED for c in effects.contrasts]
+    pairs = [name_contrast(c) for c in effects.contrasts if c.level != UNDISCLOSED]
+    return table[shown].reset_index(drop=True), head_groups(pairs)
+
+
+def group_targets(effects: Effects) -> tuple[list[tuple[str, str]], list[int]]:
+    """Bring benchmarks of a task family together.
+
+    Parameters
+    ----------
+    effects
+        Effects on several targets.
+
+    Returns
+    -------
+    list of tuple of str
+        Task family, blank for what is no benchmark, and name of every target, in their new order.
+    list of int
+        Where each of them stands among the targets.
+    """
+    names = [str(name) for name in effects.draws["target"].values]
+    if "task_family" not in effects.draws.coords:
+        shown = names if effects.by == LM_FAMILY else [name.replace("_", " ") for name in names]
+        return [("", printable(name)) for name in shown], list(range(len(names)))
+    tasks = [str(name).replace("_", " ") for name in effects.draws["task_family"].values]
+    labels = [str(name) for name in effects.draws["label"].values]
+    order = sorted(range(len(tasks)), key=lambda k: (tasks.index(tasks[k]), k))
+    return [(printable(tasks[k]), printable(labels[k])) for k in order], order
+
+
+def _describe(effects: Effects, *, ci_prob: float, many_targets: bool) -> str:
+    """Say what is asked and shown."""
+    units = effects.draws.attrs["units"]
+    asked = f"{effects.contrasts[0].label.replace(' >', ' against')}\n" if many_targets else ""
+    measured = f"effect on the score ({units})" if units == UNITS else f"latent effect ({units})"
+    counts = f"; {_describe_counts(effects, many_targets)}" if effects.counts else ""
+    return f"{asked}{measured}; median and\n{ci_prob:.0%} equal-tailed interval{counts}"
+
+
+def _describe_counts(effects: Effects, many_targets: bool) -> str:
+    """Say which lms and families are counted, or how many there are."""
+    contrast = effects.contrasts[0]
+    is_swap = isinstance(contrast, Swap)
+    if not many_targets:
+        which = (
+            "that\ncan give as much"
+            if is_swap
+            else "at the\nfirst level, or that record the number"
+        )
+        return f"lms, fam.: {which}"
+    assert effects.counts is not None
+    lms, families = effects.counts[0]
+    is_level = not is_swap and FACTS[contrast.decision].kind == "categorical"
+    where = format_level(contrast.level) if is_level else "can give" if is_swap else "recorded"
+    return f"{where}:\n{lms} lms of {families} families"
+
+
+def name_contrast(contrast: Asked) -> tuple[str, str]:
+    """Name a decision and what is compared in it."""
+    name = _NAMES.get(contrast.decision, contrast.decision.replace("_", " "))
+    if isinstance(contrast, Swap):
+        parts = [part.removesuffix("_share") for part in (contrast.decision, contrast.donor)]
+        return parts[0], f"{contrast.level} points from {parts[1]}"
+    unit = " %" if FACTS[contrast.decision].kind == "share" else ""
+    level, reference = (format_level(side) for side in (contrast.level, contrast.reference))
+    return name, printable(f"{level} vs {reference}{unit}", most=40)
+
+
+def head_groups(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Name the group of every row, or column, where it begins; a group without a name nowhere."""
+    labels = []
+    for k, (group, item) in enumerate(pairs):
+        begins = group and (k == 0 or pairs[k - 1][0] != group)
+        labels.append(f"{group}: {item}" if begins else item)
+    return labels
+
+
+def _draw_prior(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw prior intervals as bars behind what comes later."""
+    axes.use_sticky_edges = False
+    width = table["prior_upper"] - table["prior_lower"]
+    axes.barh(np.arange(len(table))[::-1], width, left=table["prior_lower"], height=0.7,
+              color=PALE, label="prior", zorder=0)  # fmt: skip
+
+
+def _draw_intervals(axes: Axes, table: pd.DataFrame, *, labels: list[str]) -> None:
+    y = np.arange(len(table))[::-1]
+    axes.axvline(0, color=FAINT, linewidth=pt(0.6), zorder=0)
+    for verdict, style in _VERDICT_STYLE.items():
+        rows = (table["verdict"] == verdict).to_numpy()
+        if not rows.any():
+            continue
+        part = table[rows]
+        error = np.stack([part["estimate"] - part["lower"], part["upper"] - part["estimate"]])
+        axes.errorbar(part["estimate"], y[rows], xerr=error, linestyle="none", markersize=pt(3.2),
+                      elinewidth=pt(1.0), markeredgewidth=pt(0.8), label=verdict,
+                      **style)  # fmt: skip
+    axes.set_yticks(y, labels)
+    axes.set_ylim(-0.7, len(table) - 0.3)
+    axes.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])
+    axes.tick_params(axis="y", length=0)
+    axes.figure.legend(loc="outside upper center", ncols=4, frameon=False, handletextpad=0.2,
+                       columnspacing=0.9)  # fmt: skip
+
+
+def _draw_columns(axes: Axes, table: pd.DataFrame, *, columns: Sequence[str]) -> None:
+    """Write numbers beside the intervals, below their headings."""
+    cells = {"P(helps)": [short(p) for p in table["prob_helps"]]}
+    for name, column in (("lms", "lms"), ("fam.", "lm_families")):
+        if name in columns:
+            cells[name] = [str(n) for n in table[column]]
+    rows = np.arange(len(table))[::-1]
+    for name in columns:
+        for height, text in zip([len(table) - 0.1, *rows], [name, *cells[name]], strict=True):
+            axes.annotate(text, (1, height), xytext=(pt(_COLUMNS[name]), 0), ha="center",
+                          va="center_baseline", xycoords=("axes fraction", "data"), fontsize=pt(6),
+                          textcoords="offset points", color=INK,
+                          annotation_clip=False)  # fmt: skip

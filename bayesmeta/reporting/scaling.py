@@ -1,0 +1,271 @@
+"""The figure of scale: scores of the lms, and the expected score, along compute, size or data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.effects.estimands import knows_sizes
+from bayesmeta.effects.scores import POINTS, mean_score_at, to_points
+from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.inference import Fit
+from bayesmeta.inference.store import thin_fit
+from bayesmeta.reporting.style import (
+    FAINT,
+    INK,
+    PAGE_WIDTH,
+    Drawn,
+    build_figure,
+    drawn_from,
+    printable,
+    pt,
+)
+
+__all__ = ["ALONG", "scaling"]
+
+_FLOP = 6.0
+"""Operations per parameter and token in training."""
+
+ALONG = {
+    "compute": "training compute (6 x parameters x tokens, FLOP)",
+    "n_params": "parameters",
+    "n_tokens": "training tokens",
+}
+"""What scale may be, and how its axis is labelled."""
+
+_N_GRID = 20
+_MAX_DRAWS = 400
+"""Points of a line, and posterior draws behind it: one every few of a full fit."""
+
+_COLUMNS = 5
+_SHOWN = 6
+"""Families with a colour of their own, where none are named."""
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = ("o", "D", "^", "v", "s", "P")
+_DOT = {"linestyle": "none", "markeredgewidth": 0}
+
+
+@drawn_from(Fit, made_by="bm.fit or bm.load_fit")
+def scaling(
+    fit: Fit,
+    *,
+    along: str = "compute",
+    families: Sequence[str] | None = None,
+    ci_prob: float = defaults.CI_PROB,
+    width: float = PAGE_WIDTH,
+) -> Drawn:
+    """Draw scores against scale, with the score that the model expects, by benchmark.
+
+    The line is the posterior median of the mean expected score over the lms of the data, were all
+    of them trained at that scale, all their other recorded facts and their families held as they
+    are. Along compute, tokens per parameter are the median of the lms.
+
+    Parameters
+    ----------
+    fit
+        A fit.
+    along
+        `compute`, `n_params` or `n_tokens`.
+    families
+        Up to six lm families that get colours; those with most lms if left out.
+    ci_prob
+        Probability of the equal-tailed band of that mean.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and what it shows: `what` is `score` or `expected`, with `benchmark`, `lm`,
+        `lm_family`, `scale` in the unit of the axis, `estimate`, `lower` and `upper` in percentage
+        points of the benchmark's own metric.
+
+    Raises
+    ------
+    QueryError
+        If the model has no scale, or `along` or a family is not known.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> drawn = scaling(bm.load_reference_fit(), families=["pythia", "codegen"])
+    >>> drawn.table["what"].value_counts().to_dict()
+    {'score': 1105, 'expected': 260}
+    """
+    if along not in ALONG:
+        raise QueryError(
+            f"along '{shorten(along)}' is not known.{suggest(along, ALONG)} Allowed: "
+            f"{listing(ALONG)}."
+        )
+    if not knows_sizes(fit):
+        raise QueryError(
+            "this fit's model has no scale (scaling is 'none'). Fit one with "
+            "ModelSpec(scaling='loglinear')."
+        )
+    shown = _choose_families(fit, families)
+    recorded = _tabulate_scores(fit, along=along)
+    expected = _tabulate_expected(fit, along=along, ci_prob=ci_prob)
+    design = fit.design
+    n = len(design.benchmarks)
+    columns = min(_COLUMNS, n)
+    rows = -(-n // columns)
+    figure = build_figure(width=width, height=1.15 + 1.22 * rows)
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
+    for axes in grid.flat[n:]:
+        axes.set_visible(False)
+    panels = list(grid.flat[:n])
+    chance = fit.dataset.benchmarks.set_index("benchmark")["chance"]
+    for axes, name, label in zip(panels, design.benchmarks, design.benchmark_labels, strict=True):
+        _draw_panel(
+            axes,
+            scores=recorded[recorded["benchmark"] == name],
+            line=expected[expected["benchmark"] == name],
+            shown=shown,
+            chance=POINTS * float(chance[name]),
+        )
+        is_brier = not design.outcomes.is_logistic[design.benchmarks.index(name)]
+        if is_brier:
+            axes.invert_yaxis()
+        axes.set_title(printable(label, most=20) + " (Brier)" * is_brier, loc="left")
+    for axes in panels[-columns:]:
+        axes.tick_params(axis="x", labelbottom=True)
+    _finish(panels, fit=fit, along=along, ci_prob=ci_prob)
+    return Drawn(figure, pd.concat([recorded, expected], ignore_index=True))
+
+
+def _choose_families(fit: Fit, families: Sequence[str] | None) -> list[str]:
+    known = fit.design.lm_families
+    if families is None:
+        counts = np.bincount(fit.design.lm_family_index, minlength=len(known))
+        return [known[k] for k in np.argsort(-counts, kind="stable")[:_SHOWN]]
+    names = [families] if isinstance(families, str) else list(dict.fromkeys(families))
+    for name in names:
+        if name not in known:
+            raise QueryError(
+                f"lm family '{shorten(name)}' is not in this fit's data.{suggest(name, known)} "
+                f"Allowed: {listing(known)}."
+            )
+    if len(names) > _SHOWN:
+        raise QueryError(
+            f"{len(names)} families were named, more than can be told apart. Allowed: up to "
+            f"{_SHOWN}. Leave some out; they are drawn in grey."
+        )
+    return names
+
+
+def _scale_of(fit: Fit, *, along: str) -> NDArray[np.float64]:
+    """Scale of every lm of the data, shape (lm,)."""
+    n_params, n_tokens = (fit.dataset.lms[key].to_numpy(float) for key in ("n_params", "n_tokens"))
+    return {"n_params": n_params, "n_tokens": n_tokens}.get(along, _FLOP * n_params * n_tokens)
+
+
+def _tabulate_scores(fit: Fit, *, along: str) -> pd.DataFrame:
+    design, outcomes = fit.design, fit.design.outcomes
+    lm = outcomes.lm_index
+    return pd.DataFrame(
+        {
+            "what": "score",
+            "benchmark": np.array(design.benchmarks)[outcomes.benchmark_index],
+            "lm": np.array(design.lms)[lm],
+            "lm_family": np.array(design.lm_families)[design.lm_family_index[lm]],
+            "scale": _scale_of(fit, along=along)[lm],
+            "estimate": POINTS * outcomes.y,
+        }
+    )
+
+
+def _settings_at(fit: Fit, *, along: str, scale: float) -> dict[str, float]:
+    """Sizes that every lm is given at a point of the axis."""
+    if along != "compute":
+        return {along: scale}
+    ratio = _tokens_per_parameter(fit)
+    n_params = (scale / (_FLOP * ratio)) ** 0.5
+    return {"n_params": n_params, "n_tokens": ratio * n_params}
+
+
+def _tokens_per_parameter(fit: Fit) -> float:
+    lms = fit.dataset.lms
+    return float((lms["n_tokens"] / lms["n_params"]).median())
+
+
+def _tabulate_expected(fit: Fit, *, along: str, ci_prob: float) -> pd.DataFrame:
+    scale = _scale_of(fit, along=along)[np.unique(fit.design.outcomes.lm_index)]
+    grid = np.geomspace(scale.min(), scale.max(), _N_GRID)
+    thin = thin_fit(fit, draws=_MAX_DRAWS) if np.prod(fit.shape) > _MAX_DRAWS else fit
+    at = [
+        mean_score_at(thin, settings=_settings_at(fit, along=along, scale=float(x))) for x in grid
+    ]
+    own = np.stack(at) / to_points(np.ones(len(fit.design.benchmarks)), design=fit.design)
+    tail = (1 - ci_prob) / 2
+    lower, middle, upper = POINTS * np.quantile(own, [tail, 0.5, 1 - tail], axis=(1, 2))
+    n = len(fit.design.benchmarks)
+    return pd.DataFrame(
+        {
+            "what": "expected",
+            "benchmark": np.tile(fit.design.benchmarks, _N_GRID),
+            "scale": np.repeat(grid, n),
+            "estimate": middle.ravel(),
+            "lower": lower.ravel(),
+            "upper": upper.ravel(),
+            "ci_prob": ci_prob,
+        }
+    )
+
+
+def _draw_panel(
+    axes: Axes,
+    *,
+    scores: pd.DataFrame,
+    line: pd.DataFrame,
+    shown: Sequence[str],
+    chance: float,
+) -> None:
+    axes.axhline(chance, color=FAINT, linewidth=pt(0.6), linestyle=":", zorder=0)
+    rest = scores[~scores["lm_family"].isin(list(shown))]
+    axes.plot(rest["scale"], rest["estimate"], ".", color=FAINT, markersize=pt(3.2), alpha=0.7,
+              label="other families", zorder=1, **_DOT)  # fmt: skip
+    for family, style in _styles(shown).items():
+        part = scores[scores["lm_family"] == family]
+        axes.plot(part["scale"], part["estimate"], markersize=pt(2.9), zorder=3,
+                  label=printable(family, most=20), **style)  # fmt: skip
+    axes.fill_between(line["scale"], line["lower"], line["upper"], color=INK, alpha=0.2,
+                      linewidth=0, zorder=2)  # fmt: skip
+    axes.plot(line["scale"], line["estimate"], color=INK, linewidth=pt(1), zorder=2,
+              label="expected score")  # fmt: skip
+    axes.set_xscale("log")
+    axes.locator_params(axis="y", nbins=4)
+
+
+def _styles(shown: Sequence[str]) -> dict[str, dict[str, Any]]:
+    marks = zip(_COLOURS, _MARKERS, strict=True)
+    return {
+        name: {"color": colour, "marker": marker, **_DOT}
+        for name, (colour, marker) in zip(shown, marks, strict=False)
+    }
+
+
+def _finish(panels: Sequence[Axes], *, fit: Fit, along: str, ci_prob: float) -> None:
+    """Add what all panels share: legend and captions."""
+    figure = panels[0].figure
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend([*handles[1:], handles[0]], [*labels[1:], labels[0]], ncols=5, frameon=False,
+                  loc="outside upper center", handletextpad=0.3, columnspacing=1.2)  # fmt: skip
+    path = ""
+    if along == "compute":
+        path = f", {_tokens_per_parameter(fit):.3g} tokens per parameter"
+    chance = "dotted: chance"
+    if not fit.design.outcomes.is_logistic.all():
+        chance += "; Brier scores x 100, lower is better, on axes turned over"
+    figure.supxlabel(
+        f"{ALONG[along]}\nline: expected score, mean over the lms as they are but for scale{path}; "
+        f"band: {ci_prob:.0%} equal-tailed;\n{chance}",
+        fontsize=pt(7),
+    )
+    figure.supylabel("score (percentage points)", fontsize=pt(7))

@@ -1,0 +1,134 @@
+"""The command that draws: its figures, its options, what it refuses."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from bayesmeta.cli import app, main
+from bayesmeta.cli.figures import _APPLIES, _POSTERIOR, _RECORDED
+from bayesmeta.reporting.style import is_dark
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["plot", *map(str, words)], catch_exceptions=False)
+
+
+def refuse(monkeypatch, capsys, *words):
+    """Run as a program does; return the one message that it ends with."""
+    monkeypatch.setattr("sys.argv", ["bayesmeta", "plot", *map(str, words)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Traceback" not in said.err
+    assert len(said.err.strip().splitlines()) == 1
+    return said.err
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, fake_bundled_fit):
+    """A saved fit with few draws, quickly asked."""
+    path = tmp_path_factory.mktemp("fit") / "fit.nc"
+    fake_bundled_fit.save(path)
+    return path
+
+
+NEW = {
+    "atlas": ("--decision", "norm", "--by", "task_family"),
+    "scaling": ("--along", "n_params"),
+    "evidence": ("--statement", "attention: gqa > mha", "--target", "commonsense"),
+}
+
+
+@pytest.mark.parametrize("kind", NEW)
+def test_new_figures_are_drawn_with_their_numbers(tmp_path, saved, kind):
+    out, data = tmp_path / f"{kind}.png", tmp_path / "numbers.csv"
+    result = run(kind, "--out", out, "--data", data, "--fit", saved, *NEW[kind], "--format", "json")
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert report["paths"] == [str(out)]
+    numbers = pd.DataFrame(report["numbers"][kind])
+    written = pd.read_csv(data)
+    assert list(written.columns) == list(numbers.columns)
+    np.testing.assert_allclose(written["estimate"], numbers["estimate"].astype(float), rtol=1e-9)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out.name, data.name])
+
+
+def test_card_stands_for_the_headline_where_nothing_is_asked(tmp_path, saved):
+    result = run("evidence", "--out", tmp_path / "card.svg", "--fit", saved, "--format", "csv")
+    assert result.stdout.startswith("part,estimate,lower,upper")
+    assert "code share: 20" in (tmp_path / "card.svg").read_text()
+
+
+def test_style_and_theme_reach_the_file(tmp_path, saved):
+    sizes = {}
+    for style, theme in (("paper", "light"), ("screen", "dark")):
+        out = tmp_path / f"{style}.png"
+        words = ("evidence", "--out", out, "--fit", saved, "--style", style, "--theme", theme)
+        assert run(*words).exit_code == 0
+        with Image.open(out) as image:
+            sizes[style] = image.size[0]
+            assert (image.convert("L").getpixel((1, 1)) < 40) == (theme == "dark")
+    assert sizes == {"paper": 1005, "screen": 1005}  # 300 and 200 pixels per inch
+    assert not is_dark()  # the command's choice has ended with it
+
+
+REFUSED = {
+    "decision": (("calibration", "--decision", "norm"), "forest, atlas, curve, tradeoff"),
+    "by": (("ranks", "--by", "benchmark"), "prior-posterior, ladders"),
+    "along": (("curve", "--along", "compute"), "Allowed with: scaling"),
+    "statement": (("forest", "--statement", "a: b > c"), "evidence, ladders, specification-curve"),
+    "target": (("ladders", "--target", "code"), "evidence, specification-curve"),
+    "multiverse": (("ppc", "--multiverse", "m.csv"), "specification-curve, all"),
+    "fit": (("scoreboard", "--fit", "fit.nc"), "forest"),
+    "ci-prob": (("ranks", "--ci-prob", "0.5"), "specification-curve"),
+    "data-version": (("forest", "--data-version", "as-published"), "scoreboard, all"),
+    "data of all": (("all", "--data", "numbers.csv"), "forest"),
+    "by of all": (("all", "--by", "overall"), "forest"),
+    "long value": (("calibration", "--decision", "x" * 10_000), "(10000 characters)"),
+    "kind": (("evidense",), "Did you mean 'evidence'"),
+    "style": (("forest", "--style", "poster"), "Allowed: paper, screen"),
+    "theme": (("forest", "--theme", "drak"), "Did you mean 'dark'"),
+    "data's ending": (("forest", "--data", "numbers.txt"), "Allowed: .csv"),
+    "data's folder": (("forest", "--data", "nowhere/numbers.csv"), "--data nowhere/numbers.csv"),
+    "target's name": (("evidence", "--target", "lambda"), "Did you mean 'lambada'"),
+    "card's statement": (("evidence", "--statement", "nonsense"), "DECISION: A > B"),
+    "scale": (("scaling", "--along", "flops"), "Allowed: compute, n_params, n_tokens"),
+    "probability": (("evidence", "--ci-prob", "90"), "between 0 and 1"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_apply_is_one_message(monkeypatch, capsys, tmp_path, case):
+    words, allowed = REFUSED[case]
+    monkeypatch.chdir(tmp_path)
+    out = "." if words[0] == "all" else "figure.pdf"
+    assert allowed in refuse(monkeypatch, capsys, *words, "--out", out)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ending_is_refused_before_the_work(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("bayesmeta.cli.figures._draw_all", lambda *_, **__: pytest.fail("drawn"))
+    said = refuse(monkeypatch, capsys, "forest", "--out", tmp_path / "figure.gif")
+    assert "Allowed: .pdf, .png, .svg" in said
+
+
+def test_every_option_names_figures_that_exist():
+    known = {*_POSTERIOR, *_RECORDED, "all"}
+    assert all(set(applies) <= known for applies in _APPLIES.values())
+
+
+def test_numbers_that_cannot_be_written_leave_the_old_ones(tmp_path, saved, monkeypatch):
+    data = tmp_path / "numbers.csv"
+    data.write_text("old")
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
+    words = ("evidence", "--out", tmp_path / "card.png", "--fit", saved, "--data", data)
+    result = CliRunner().invoke(app, ["plot", *map(str, words)])
+    assert result.exception is not None
+    assert data.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["numbers.csv"]
