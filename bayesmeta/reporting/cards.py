@@ -43,6 +43,7 @@ _LINE = 0.115
 _BINS = 45
 _ROWS = {
     "all data": ("o", "#0072B2"),
+    "all, linearised": ("P", "#56B4E9"),
     "siblings alone": ("^", "#009E73"),
     "families alone": ("s", "#CC79A7"),
     "without": ("D", "#D55E00"),
@@ -94,7 +95,7 @@ def evidence(
     >>> import bayesmeta as bm
     >>> drawn = evidence(bm.load_reference_fit(), "code_share: 20 > 5")
     >>> drawn.table["part"].unique().tolist()[:4]
-    ['all data', 'siblings alone', 'families alone', 'without codegen']
+    ['all data', 'all, linearised', 'siblings alone', 'families alone']
     """
     answer = query(fit, statement, benchmark=benchmark, task_family=task_family, ci_prob=ci_prob)
     intervals = _tabulate(answer, ci_prob=ci_prob)
@@ -132,6 +133,7 @@ def _tabulate(answer: Answer, *, ci_prob: float) -> pd.DataFrame:
     whole = {key: answer.effect[key] for key in ("estimate", "lower", "upper")}
     rows = [{"part": "all data", **whole}]
     parts: dict[str, Mapping[str, float] | None] = {
+        "all, linearised": card.all_families,
         "siblings alone": card.within_families,
         "families alone": card.between_families,
         f"without {card.most_influential_family}": card.without_it,
@@ -211,6 +213,7 @@ def _words(answer: Answer, *, width: float) -> tuple[str, str]:
     ]
     notes = [
         f"{answer.support[:1].upper()}{answer.support[1:]}.",
+        *["It lies outside what lms record."] * card.extrapolates,
         f"The data removed {card.contraction:.0%} of the prior variance.",
         f"Without {card.most_influential_family} the estimate moves furthest.",
         "An association adjusted for the modelled covariates.",

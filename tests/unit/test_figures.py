@@ -383,6 +383,7 @@ def test_evidence_card_shows_what_the_answer_says(fake_bundled_fit, ci_prob):
     assert table.loc["all data", ends].tolist() == [answer.effect[key] for key in ends]
     z, z90 = (NormalDist().inv_cdf((1 + p) / 2) for p in (ci_prob, 0.9))
     for part, found in (
+        ("all, linearised", card.all_families),
         ("siblings alone", card.within_families),
         ("families alone", card.between_families),
         (f"without {card.most_influential_family}", card.without_it),
