@@ -139,7 +139,7 @@
     const bound = (x) => String(Number(x.toPrecision(3)));
     if (p >= 1) return "> " + bound(1 - 1 / nDraws);
     if (p <= 0) return "< " + bound(1 / nDraws);
-    return fixed(p, 2) + " (MCSE " + fixed(mcse, 3) + ")";
+    return fixed(p, p >= 0.005 && p < 0.995 ? 2 : 3) + " (MCSE " + fixed(mcse, 3) + ")";
   }
 
   const quoted = (name) =>

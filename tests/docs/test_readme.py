@@ -49,11 +49,11 @@ def blocks(language):
 
 
 def prose():
-    """README without blocks, inline code, links' targets and the numbers of papers."""
+    """README without blocks, inline code, links' targets, numbers of papers and of figures."""
     text = FENCE.sub("", README)
     text = re.sub(r"\[(?:doi|arXiv):[^]]*\]\([^)]*\)", "", text)
     text = re.sub(r"\]\([^)]*\)", "]", text)
-    text = re.sub(r"`[^`]*`", "", text)
+    text = re.sub(r"`[^`]*`|\*Figure \d+\.", "", text)
     return re.sub(r"\b(?:et al\.|Reich|Röver) \d{4}|Apache-2\.0", "", text)
 
 
