@@ -41,7 +41,7 @@ def summarise(tables):
 def main():
     """Run, write the record and print the shares."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=40, help="deals")
+    parser.add_argument("--n", type=int, default=60, help="deals")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, default=measuring.ROOT / "out" / "placebo")
     parser.add_argument("--out", type=Path, default=measuring.ROOT / "data" / "placebo.csv")

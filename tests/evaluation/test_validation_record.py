@@ -24,7 +24,7 @@ the time: of a truth at 1.4 prior standard deviations, an interval that has remo
 prior variance holds 82 % by conjugate algebra. A factor of two in the width is another matter."""
 CHANCE = 0.01
 FEWEST = {
-    "placebo.csv": ("deal", 40),
+    "placebo.csv": ("deal", 60),
     "coverage.csv": ("cell", len(CELLS)),
     "power.csv": ("cell", len(POWER_CELLS)),
     "priors.csv": ("prior", 11),
