@@ -1,0 +1,23 @@
+"""The command that looks at the installation."""
+
+from __future__ import annotations
+
+import typer
+
+from bayesmeta.cli.shared import Format, check_format, leave_if, say, show_frame
+
+app = typer.Typer()
+
+
+@app.command("doctor")
+def doctor_command(fmt: Format = "table") -> None:
+    """Say what this installation has, and what is missing; exits with 1 if something is."""
+    from bayesmeta.inference.environment import describe_environment
+
+    check_format(fmt)
+    table = describe_environment()
+    show_frame(table, fmt=fmt)
+    bad = table.loc[table["state"].isin(["missing", "broken"]), "what"].tolist()
+    if bad:
+        say(f"something is wrong: {', '.join(bad)}. Install bayesmeta anew: pip install bayesmeta")
+    leave_if(bool(bad))

@@ -1,0 +1,100 @@
+"""What this installation has: versions, samplers, cores, the shipped posterior."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+
+import pandas as pd
+
+from bayesmeta.errors import BayesmetaError
+from bayesmeta.inference.store import load_reference_fit
+
+__all__ = ["describe_environment"]
+
+NEEDED = {
+    "pymc": "the model",
+    "nutpie": "sampling",
+    "arviz": "checks of a fit",
+    "numpy": "everything",
+    "pandas": "tables",
+    "xarray": "draws",
+    "h5netcdf": "files of fits",
+    "pandera": "validation of tables",
+    "matplotlib": "figures",
+    "typer": "the command line",
+}
+"""Packages without which something does not work, and what."""
+
+OPTIONAL = {
+    "numpyro": "sampling on a GPU: pip install bayesmeta[jax]",
+    "dask": "refits on a cluster: pip install bayesmeta[dask]",
+    "scikit-learn": "peers of the scoreboard: pip install bayesmeta[peers]",
+    "xgboost-cpu": "peers of the scoreboard: pip install bayesmeta[peers]",
+}
+"""Packages that extras bring, and for what."""
+
+_INSTEAD = {"xgboost-cpu": "xgboost"}
+"""The same library under another name."""
+
+FEWEST_CORES = 2
+"""With fewer, chains run one after the other and a fit takes twice as long."""
+
+
+def describe_environment() -> pd.DataFrame:
+    """Say what is there and what is missing. Nothing heavy is imported.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per thing: `what`, what was `found`, what it is `needed_for`, and its `state`: `ok`;
+        `missing` or `broken`, where something does not work without it; `not installed`, where only
+        an extra is.
+
+    Examples
+    --------
+    >>> table = describe_environment().set_index("what")
+    >>> table.loc["bayesmeta", "state"], table.loc["pymc", "needed_for"]
+    ('ok', 'the model')
+    """
+    rows = [
+        _row("python", platform.python_version(), "everything"),
+        _row("bayesmeta", _version("bayesmeta"), "everything"),
+        *(_row(name, _version(name), use) for name, use in NEEDED.items()),
+        *(_row(name, _version(name), use, extra=True) for name, use in OPTIONAL.items()),
+        _count_cores(),
+        _try_posterior(),
+    ]
+    return pd.DataFrame(rows)
+
+
+def _row(what: str, found: str | None, use: str, *, extra: bool = False) -> dict[str, str]:
+    state = "ok" if found is not None else "not installed" if extra else "missing"
+    return {"what": what, "found": found or "-", "needed_for": use, "state": state}
+
+
+def _version(name: str) -> str | None:
+    for candidate in (name, _INSTEAD.get(name, name)):
+        try:
+            return metadata.version(candidate)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _count_cores() -> dict[str, str]:
+    affinity = getattr(os, "sched_getaffinity", None)
+    n = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    use = "chains at once" if n >= FEWEST_CORES else "chains at once: a fit takes twice as long"
+    return {"what": "cores", "found": str(n), "needed_for": use, "state": "ok"}
+
+
+def _try_posterior() -> dict[str, str]:
+    row = {"what": "shipped posterior", "needed_for": "questions without sampling"}
+    try:
+        fit = load_reference_fit()
+    except BayesmetaError as error:
+        return {**row, "found": str(error), "state": "broken"}
+    chains, draws = fit.shape
+    return {**row, "found": f"{chains} chains x {draws} draws", "state": "ok"}

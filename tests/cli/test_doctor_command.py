@@ -1,0 +1,73 @@
+"""What `bayesmeta doctor` says of an installation, whole and broken."""
+
+import json
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+from typer.testing import CliRunner
+
+from bayesmeta.cli import app
+from bayesmeta.errors import StoreError
+from bayesmeta.inference import environment
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["doctor", *words], catch_exceptions=False)
+
+
+def states(result):
+    return {row["what"]: row["state"] for row in json.loads(result.stdout)}
+
+
+def test_whole_installation_is_well():
+    result = run("--format", "json")
+    assert result.exit_code == 0
+    found = {row["what"]: row["found"] for row in json.loads(result.stdout)}
+    assert found["numpy"] == metadata.version("numpy")
+    assert int(found["cores"]) >= 1
+    assert found["shipped posterior"] == "4 chains x 250 draws"
+    assert set(states(result).values()) <= {"ok", "not installed"}
+
+
+def test_missing_package_is_named(monkeypatch):
+    def version(name):
+        if name in ("nutpie", "dask"):
+            raise metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(environment.metadata, "version", version)
+    result = run("--format", "json")
+    assert result.exit_code == 1
+    assert states(result)["nutpie"] == "missing"
+    assert states(result)["dask"] == "not installed"
+    assert "something is wrong: nutpie." in result.stderr
+
+
+def test_broken_posterior_is_named(monkeypatch):
+    def fail():
+        raise StoreError("the file is cut off")
+
+    monkeypatch.setattr(environment, "load_reference_fit", fail)
+    result = run("--format", "json")
+    assert result.exit_code == 1
+    assert states(result)["shipped posterior"] == "broken"
+    assert "the file is cut off" in result.stdout
+
+
+@pytest.mark.parametrize("name", sorted(environment.NEEDED))
+def test_what_is_needed_is_a_dependency(name):
+    needed = " ".join(metadata.requires("bayesmeta") or [])
+    assert name in needed
+
+
+def test_looking_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['bayesmeta', 'doctor', '--format', 'csv']\n"
+        "from bayesmeta.cli import app\n"
+        "try:\n    app()\nexcept SystemExit:\n    pass\n"
+        "assert not {'pymc', 'pytensor', 'nutpie', 'matplotlib', 'arviz'} & set(sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
