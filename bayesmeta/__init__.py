@@ -15,6 +15,7 @@ The public names, in the order in which data flow:
 Importing the package, or asking the shipped posterior a question, does not import PyMC.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bayesmeta.data import Dataset, EffectSizes, load_dataset, read_dataset, read_effect_sizes
@@ -45,8 +46,6 @@ from bayesmeta.inference import (
     sample_prior,
 )
 from bayesmeta.model import EffectSizeSpec, ModelSpec, Priors, read_spec
-from bayesmeta.reporting.claims import check_claim, claim
-from bayesmeta.reporting.report import report
 
 if TYPE_CHECKING:
     from bayesmeta.evaluation import (
@@ -61,6 +60,8 @@ if TYPE_CHECKING:
         prior_sensitivity,
     )
     from bayesmeta.reporting import plots as plot
+    from bayesmeta.reporting.claims import check_claim, claim
+    from bayesmeta.reporting.report import report
 
 __all__ = [
     "BayesmetaError",
@@ -112,6 +113,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 
+_REPORTING = {"check_claim": "claims", "claim": "claims", "report": "report"}
 _EVALUATION = (
     "Multiverse",
     "Scoreboard",
@@ -132,6 +134,8 @@ def __getattr__(name: str) -> Any:
         from bayesmeta.reporting import plots
 
         return plots
+    if name in _REPORTING:
+        return getattr(import_module(f"bayesmeta.reporting.{_REPORTING[name]}"), name)
     if name in _EVALUATION:
         from bayesmeta import evaluation
 

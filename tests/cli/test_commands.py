@@ -27,7 +27,7 @@ STATEMENT = "position_embedding: rotary > learned"
 # The promise is 1.5 s as a whole process on two idle cores; a busy machine may double it, so the
 # best of several runs counts, which measures the program and not its neighbours.
 QUERY_SECONDS = 1.5
-QUERY_RUNS = 10
+QUERY_RUNS = 20
 
 # It is made for an installation without extras. The tests need the extra `dask`, which xarray
 # imports where it finds it, for 0.6 s; a module that is None cannot be imported.

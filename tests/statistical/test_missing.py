@@ -21,9 +21,11 @@ from bayesmeta.model.simulate import generation_distribution
 SPEC = ModelSpec(
     decisions=("web_share", "code_share"), unknown_numbers="estimated", generations="measured"
 )
-INTERVAL, COVERED = 0.9, 0.75
-"""Of about 50 intervals of 90 % at least 75 % hold their truth. Shares of one mix depend on each
-other, so that the standard error of the coverage is that of the families, 0.3 / sqrt(10)."""
+SEEDS = (1, 2, 3)
+INTERVAL, COVERED = 0.9, 0.73
+"""Of 180 intervals of 90 % at least 73 % hold their truth: three standard errors less. Shares of
+one mix depend on each other, so that the standard error of the coverage is that of the ten families
+of three data sets, 0.3 / sqrt(30). Intervals of half the width would hold 59 %."""
 
 SMALLEST = 0.01
 """What log-ratios add to every share."""
@@ -91,9 +93,18 @@ def with_generations(dataset, *, seed):
 
 
 def test_hidden_mixes_of_simulated_generations_are_covered(bundled):
+    found = [recover_mixes(bundled, seed=seed) for seed in SEEDS]
+    covered, error, swapped = np.mean(found, axis=0)
+    assert covered >= COVERED
+    # The probe works: another family's mix is not what these intervals are about.
+    assert error < 0.8 * swapped
+
+
+def recover_mixes(bundled, *, seed):
+    """Share of intervals that hold hidden mixes; mean error of these, and of other families'."""
     import nutpie
 
-    data, mixes = with_generations(bundled, seed=3)
+    data, mixes = with_generations(bundled, seed=seed)
     design = build_design_for(data, spec=SPEC)
     measured = {design.lm_families[g] for g in design.lm_family_index[design.generations.rows]}
     compiled = nutpie.compile_pymc_model(
@@ -108,8 +119,6 @@ def test_hidden_mixes_of_simulated_generations_are_covered(bundled):
     asked = [g for g, name in enumerate(design.mix_groups) if name in measured]
     assert len(asked) >= 8
     covered = (lower <= truth) & (truth <= upper)
-    assert covered[asked].mean() >= COVERED
-    # The probe works: another family's mix is not what these intervals are about.
     swapped = np.roll(truth, 1, axis=0)
     errors = [np.abs(draws.mean(axis=0) - mix)[asked].mean() for mix in (truth, swapped)]
-    assert errors[0] < 0.8 * errors[1]
+    return covered[asked].mean(), *errors
