@@ -2,12 +2,29 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import lru_cache
 
 import pandas as pd
 
 import bayesmeta as bm
 from bayesmeta.data.tables import write_text
+from bayesmeta.evaluation.recovery import build_truth
 from bayesmeta.inference.progress import progress_bar
+from bayesmeta.inference.refit import Refitter
+
+
+@lru_cache(maxsize=1)
+def prepare(cell):
+    """Choose the truth of a cell and compile the model for it, once per process."""
+    truth = build_truth(bm.load_dataset(), cell=cell)
+    return truth, Refitter(truth.seen, spec=bm.ModelSpec(), warm=False)
+
+
+def compute_repeat(score, cells, key):
+    """Fit one set of scores of one cell; keys are `CELL-REPEAT`, by number."""
+    cell, repeat = (int(part) for part in key.split("-"))
+    truth, refitter = prepare(cells[cell])
+    return score(refitter, truth, seed=1000 * cell + repeat)
 
 
 def identify():

@@ -11,31 +11,19 @@ kept, so that a run that was broken off goes on where it stopped.
 
 import argparse
 import sys
-from functools import lru_cache
 from pathlib import Path
 
 import measuring
 import numpy as np
 import pandas as pd
-from keeping import compute_all, write_record
+from keeping import compute_all, compute_repeat, write_record
 
-import bayesmeta as bm
-from bayesmeta.evaluation.recovery import CELLS, build_truth, score_recovery
-from bayesmeta.inference.refit import Refitter
-
-
-@lru_cache(maxsize=1)
-def prepare(cell):
-    """Choose the truth of a cell and compile the model for it, once per process."""
-    truth = build_truth(bm.load_dataset(), cell=CELLS[cell])
-    return truth, Refitter(truth.seen, spec=bm.ModelSpec(), warm=False)
+from bayesmeta.evaluation.recovery import CELLS, score_recovery
 
 
 def compute(key):
     """Fit one set of scores of one cell."""
-    cell, repeat = (int(part) for part in key.split("-"))
-    truth, refitter = prepare(cell)
-    return score_recovery(refitter, truth, seed=1000 * cell + repeat)
+    return compute_repeat(score_recovery, CELLS, key)
 
 
 def summarise(tables):

@@ -12,35 +12,23 @@ where it stopped.
 
 import argparse
 import sys
-from functools import lru_cache
 from pathlib import Path
 
 import measuring
 import numpy as np
 import pandas as pd
-from keeping import compute_all, write_record
+from keeping import compute_all, compute_repeat, write_record
 
-import bayesmeta as bm
 from bayesmeta.evaluation.placebo import CERTAIN
-from bayesmeta.evaluation.recovery import POWER_CELLS, build_truth, score_verdicts
-from bayesmeta.inference.refit import Refitter
+from bayesmeta.evaluation.recovery import POWER_CELLS, score_verdicts
 
 SIZES = (0.0, 0.5, 1.0, 2.0, 4.0, np.inf)
 """Bounds of true effects that are counted together, in percentage points."""
 
 
-@lru_cache(maxsize=1)
-def prepare(cell):
-    """Choose the truth of a cell and compile the model for it, once per process."""
-    truth = build_truth(bm.load_dataset(), cell=POWER_CELLS[cell])
-    return truth, Refitter(truth.seen, spec=bm.ModelSpec(), warm=False)
-
-
 def compute(key):
     """Fit one set of scores of one cell."""
-    cell, repeat = (int(part) for part in key.split("-"))
-    truth, refitter = prepare(cell)
-    return score_verdicts(refitter, truth, seed=1000 * cell + repeat)
+    return compute_repeat(score_verdicts, POWER_CELLS, key)
 
 
 def summarise(tables):

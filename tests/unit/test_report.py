@@ -205,8 +205,11 @@ def find_card(part, level, over):
     return card, card["pair"][0] != level
 
 
-def check_embedded(fit, text):
-    """Hold effects, verdicts and cards of a page against what `query` says."""
+@pytest.mark.parametrize("name", ["nasty", "shipped"])
+def test_embedded_numbers_are_those_of_query(name, request):
+    """Effects, verdicts and cards of a page against what `query` says."""
+    fit = request.getfixturevalue({"nasty": "nasty", "shipped": "reference"}[name])
+    _, text, _ = request.getfixturevalue(f"{name}_report")
     content, rng = decode(text), np.random.default_rng(1)
     for part in content["decisions"]:
         for target in content["targets"]:
@@ -227,14 +230,6 @@ def check_embedded(fit, text):
             assert sign * on["without"][0] == pytest.approx(found.without_it["estimate"], abs=1e-6)
             assert (on["within"] is None) == (found.within_families is None)
             assert dict(card["lms"]) == found.lms
-
-
-def test_embedded_numbers_are_those_of_query(nasty_report, nasty):
-    check_embedded(nasty, nasty_report[1])
-
-
-def test_embedded_numbers_of_the_shipped_posterior_are_those_of_query(shipped_report, reference):
-    check_embedded(reference, shipped_report[1])
 
 
 def test_page_stays_small_whatever_the_fit(reference):
