@@ -8,7 +8,16 @@ from typing import Any
 
 import typer
 
-from bayesmeta.cli import claims, doctor, evaluation, figures, posterior, predictions, tables
+from bayesmeta.cli import (
+    claims,
+    doctor,
+    evaluation,
+    figures,
+    multiverse,
+    posterior,
+    predictions,
+    tables,
+)
 from bayesmeta.cli.shared import EXIT_BAD_INPUT, say
 from bayesmeta.errors import BayesmetaError
 
@@ -21,7 +30,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (posterior.app, claims.app, predictions.app, figures.app, evaluation.app, doctor.app):
+for part in (
+    posterior.app,
+    claims.app,
+    predictions.app,
+    figures.app,
+    evaluation.app,
+    multiverse.app,
+    doctor.app,
+):
     app.add_typer(part)
 app.add_typer(tables.app, name="data")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from bayesmeta.inference import Fit
 
 EXIT_UNCHECKED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+
+POINTS = "percentage points"
 
 DataDir = Annotated[
     Path | None,
@@ -127,3 +130,22 @@ def leave_if(failed: bool) -> None:
     """End with the code for a fit that did not pass its checks."""
     if failed:
         raise typer.Exit(EXIT_UNCHECKED)
+
+
+def word_unknown(option: str, value: str, allowed: list[str]) -> QueryError:
+    """Word the refusal of a value that an option does not know."""
+    return QueryError(
+        f"{option} '{value}' is not known.{suggest(value, allowed)} Allowed: {listing(allowed)}."
+    )
+
+
+def split_names(names: str) -> list[str]:
+    """Split names at commas, and drop the blanks."""
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def show_parts(parts: Mapping[str, tuple[str, pd.DataFrame]]) -> None:
+    """Print tables for reading, each below its title."""
+    for title, table in parts.values():
+        show(f"\n{title}:")
+        show_frame(table, fmt="table")

@@ -5,7 +5,6 @@ from bayesmeta.design.composition import (
     CodeBasis,
     Mix,
     set_parts,
-    shift_part,
     swap_parts,
 )
 from bayesmeta.design.decisions import (
@@ -49,7 +48,6 @@ __all__ = [
     "find_overlaps",
     "scale_covariates",
     "set_parts",
-    "shift_part",
     "standardise",
     "swap_parts",
 ]

@@ -20,7 +20,6 @@ __all__ = [
     "build_code_basis",
     "build_mix",
     "set_parts",
-    "shift_part",
     "swap_parts",
 ]
 
@@ -159,43 +158,6 @@ def build_mix(lms: pd.DataFrame, *, among: NDArray[np.bool_] | slice = slice(Non
     )
 
 
-def shift_part(
-    mix: NDArray[np.float64],
-    *,
-    domain: str,
-    share: NDArray[np.float64] | float,
-    typical: NDArray[np.float64],
-    domains: Sequence[str] = DOMAINS,
-) -> NDArray[np.float64]:
-    """Set one part of a composition and scale the others in proportion.
-
-    Parameters
-    ----------
-    mix
-        Fractions, shape (..., domain).
-    domain
-        The part to set.
-    share
-        Its new fraction, broadcastable to the shape of `mix` without its last axis.
-    typical
-        Proportions used where an lm has nothing but this part, shape (domain,).
-    domains
-        Names of the parts.
-
-    Returns
-    -------
-    ndarray
-        Fractions that sum to one, the shape of `mix`.
-
-    Examples
-    --------
-    >>> mix = np.array([0.6, 0.2, 0.1, 0.0, 0.0, 0.1])
-    >>> shift_part(mix, domain="code_share", share=0.6, typical=mix).round(3)
-    array([0.3 , 0.6 , 0.05, 0.  , 0.  , 0.05])
-    """
-    return set_parts(mix, shares={domain: share}, typical=typical, domains=domains)
-
-
 def set_parts(
     mix: NDArray[np.float64],
     *,
@@ -203,7 +165,7 @@ def set_parts(
     typical: NDArray[np.float64],
     domains: Sequence[str] = DOMAINS,
 ) -> NDArray[np.float64]:
-    """Set some parts of a composition together and scale the others in proportion.
+    """Set one part of a composition or several, and scale the others in proportion.
 
     Parameters
     ----------

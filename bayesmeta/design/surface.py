@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.design.composition import Mix, shift_part
+from bayesmeta.design.composition import Mix, set_parts
 
 __all__ = ["Surface", "build_surface"]
 
@@ -163,7 +163,7 @@ def build_surface(
         imagined += [
             _facts(surface.scale[one], shifted, surface.english[one], lengths=lengths)
             for shifted in (
-                shift_part(parts[one], domain="code_share", share=share, typical=typical,
+                set_parts(parts[one], shares={"code_share": share}, typical=typical,
                            domains=mix.domains)
                 for share in _CODE_LADDER
             )

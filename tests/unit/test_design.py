@@ -18,7 +18,7 @@ from bayesmeta.design import (
     MIX_UNIT,
     build_design,
     find_overlaps,
-    shift_part,
+    set_parts,
     standardise,
 )
 from bayesmeta.design.composition import build_code_basis, build_mix
@@ -208,7 +208,7 @@ def test_mix_columns_hold_the_mix(design):
 
 @given(parts=PARTS, share=FRACTIONS, domain=st.sampled_from(DOMAINS))
 def test_shifted_part_has_its_new_share(parts, share, domain):
-    new = shift_part(parts / parts.sum(), domain=domain, share=share, typical=np.full(6, 1 / 6))
+    new = set_parts(parts / parts.sum(), shares={domain: share}, typical=np.full(6, 1 / 6))
     assert new[DOMAINS.index(domain)] == share
     assert new.sum() == pytest.approx(1, abs=EXACT)
 
@@ -216,7 +216,7 @@ def test_shifted_part_has_its_new_share(parts, share, domain):
 @given(parts=PARTS, share=st.floats(0, 0.99), domain=st.sampled_from(DOMAINS))
 def test_shifting_keeps_the_proportions_of_the_others(parts, share, domain):
     old = parts / parts.sum()
-    new = shift_part(old, domain=domain, share=share, typical=np.full(6, 1 / 6))
+    new = set_parts(old, shares={domain: share}, typical=np.full(6, 1 / 6))
     others = np.arange(6) != DOMAINS.index(domain)
     np.testing.assert_allclose(
         new[others] / new[others].sum(), old[others] / old[others].sum(), atol=1e-9
@@ -226,15 +226,15 @@ def test_shifting_keeps_the_proportions_of_the_others(parts, share, domain):
 def test_lm_with_nothing_but_code_gets_typical_others():
     only_code = np.eye(6)[CODE]
     typical = np.array([0.5, 0.1, 0.1, 0.1, 0.1, 0.1])
-    new = shift_part(only_code, domain="code_share", share=0.4, typical=typical)
+    new = set_parts(only_code, shares={"code_share": 0.4}, typical=typical)
     np.testing.assert_allclose(new, [1 / 3, 0.4, 1 / 15, 1 / 15, 1 / 15, 1 / 15], atol=EXACT)
 
 
 def test_shifting_many_lms_equals_one_by_one():
     mixes = np.random.default_rng(5).dirichlet(np.ones(6), (2, 3))
     typical = np.full(6, 1 / 6)
-    new = shift_part(mixes, domain="web_share", share=0.3, typical=typical)
-    one = shift_part(mixes[1, 2], domain="web_share", share=0.3, typical=typical)
+    new = set_parts(mixes, shares={"web_share": 0.3}, typical=typical)
+    one = set_parts(mixes[1, 2], shares={"web_share": 0.3}, typical=typical)
     np.testing.assert_allclose(new[1, 2], one, atol=EXACT)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bayesmeta.design.composition import shift_part
+from bayesmeta.design.composition import set_parts
 from bayesmeta.effects import contrast_draws
 from bayesmeta.effects.estimands import build_contrast
 from bayesmeta.effects.scores import surface_change
@@ -68,7 +68,7 @@ def test_far_from_all_lms_the_prior_comes_back_with_its_variance(bundled):
     """Pure code at every size: no large lm is near, and the functions still vary there."""
     design = build_design_for(bundled, spec=ModelSpec())
     surface = design.surface
-    code = shift_part(surface.mix, domain="code_share", share=1.0,
+    code = set_parts(surface.mix, shares={"code_share": 1.0},
                       typical=np.exp(design.mix.log_mean), domains=design.mix.domains)  # fmt: skip
     assert np.square(surface.evaluate(mix=code)).sum(axis=1).mean() > 0.7
 
