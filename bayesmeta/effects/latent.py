@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayesmeta.design import FACTS, MIX_UNIT, SCALE_TERMS, SIZES, Design, standardise
 from bayesmeta.effects.estimands import Contrast
 from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
-from bayesmeta.effects.scores import (
+from bayesmeta.effects.settings import (
     covariates_at,
     law_at,
     law_exponents,

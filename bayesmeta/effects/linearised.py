@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.design import MIX_UNIT, Design
-from bayesmeta.effects.scores import law_exponents
+from bayesmeta.effects.settings import law_exponents
 from bayesmeta.inference.fit import Fit
 from bayesmeta.model import ModelSpec, Parameters
 from bayesmeta.model.law import law_skill

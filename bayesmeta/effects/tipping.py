@@ -12,7 +12,8 @@ from bayesmeta.effects.estimands import refuse_prior
 from bayesmeta.effects.latent import change_of
 from bayesmeta.effects.linearised import linearise, linearise_with, prob_above_zero
 from bayesmeta.effects.mix_swaps import find_part
-from bayesmeta.effects.scores import mean_slope, parts_at, target_weights
+from bayesmeta.effects.scores import mean_slope, target_weights
+from bayesmeta.effects.settings import parts_at
 from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import QueryError
 from bayesmeta.inference.fit import Fit

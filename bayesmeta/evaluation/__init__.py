@@ -3,7 +3,8 @@
 from bayesmeta.evaluation.execution import connect_dask
 from bayesmeta.evaluation.folds import MODELS
 from bayesmeta.evaluation.influence import leave_family_out
-from bayesmeta.evaluation.multiverse import Multiverse, load_multiverse, multiverse
+from bayesmeta.evaluation.multiverse import multiverse
+from bayesmeta.evaluation.multiverse_results import Multiverse, load_multiverse
 from bayesmeta.evaluation.peers import PEERS
 from bayesmeta.evaluation.prior_sensitivity import prior_sensitivity
 from bayesmeta.evaluation.schemes import SCHEMES

@@ -6,7 +6,7 @@ import pytest
 from bayesmeta.design.composition import set_parts
 from bayesmeta.effects import contrast_draws
 from bayesmeta.effects.estimands import build_contrast
-from bayesmeta.effects.scores import surface_change
+from bayesmeta.effects.settings import surface_change
 from bayesmeta.inference import load_reference_fit
 from bayesmeta.model import (
     ModelSpec,

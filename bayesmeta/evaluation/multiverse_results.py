@@ -1,0 +1,333 @@
+"""What a multiverse says: specifications, which choice moves a statement most, the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.data.load import bundled_folder
+from bayesmeta.data.tables import write_text
+from bayesmeta.effects.contrasts import check_ci_prob
+from bayesmeta.errors import EvaluationError, QueryError, listing, suggest
+from bayesmeta.evaluation.placebo import CERTAIN
+from bayesmeta.evaluation.specifications import (
+    CHOICES,
+)
+
+__all__ = ["Multiverse", "format_record", "load_multiverse"]
+
+_RECORD = "multiverse.csv"
+_ASKED = ["statement", "target"]
+_TEXTS = ("units", "note", *_ASKED, *CHOICES)
+_NUMBERS = ("probability", "mcse", "estimate", "lower", "upper", "ci_prob", "rhat", "divergences")
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Multiverse:
+    """Statements under a grid of specifications.
+
+    Parameters
+    ----------
+    cells
+        One row per specification and statement, as `table` returns it. Specification 0 is the
+        default one.
+    draws
+        Effects in percentage points, shape (row, draw); None in a record, which has no draws.
+    """
+
+    cells: pd.DataFrame
+    draws: NDArray[np.float64] | None = None
+
+    @property
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """Levels of every choice, that of the default specification first."""
+        names = [name for name in CHOICES if name in self.cells]
+        return {name: tuple(dict.fromkeys(self.cells[name])) for name in names}
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """Statements and targets."""
+        return list(dict.fromkeys(self.cells[_ASKED].itertuples(index=False, name=None)))
+
+    def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
+        """Tabulate what every specification says.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the equal-tailed interval.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per specification and statement: the number of the specification and a column
+            per choice; `statement`, `target`; `probability` that it holds, with its `mcse`; median
+            `estimate` in percentage points, `lower`, `upper`; `rhat` of the effect, and
+            `divergences` of the fit; and a `note` where it cannot be asked, with the numbers
+            missing, or where only the prior tells the effect.
+
+        Raises
+        ------
+        QueryError
+            If the probability is not between 0 and 1, or is not the one of a record without draws.
+
+        Examples
+        --------
+        >>> load_multiverse().table()["specification"].iloc[0]
+        np.int64(0)
+        """
+        check_ci_prob(ci_prob)
+        if (self.cells["ci_prob"] == ci_prob).all():
+            return self.cells.copy()
+        if self.draws is None:
+            kept = float(self.cells["ci_prob"].iloc[0])
+            raise QueryError(
+                f"ci_prob is {ci_prob}, and this record has no draws. Allowed: {kept:g}. Run "
+                "bm.multiverse for other intervals."
+            )
+        tail = (1 - ci_prob) / 2
+        lower, upper = np.quantile(self.draws, [tail, 1 - tail], axis=1)
+        return self.cells.assign(lower=lower, upper=upper, ci_prob=ci_prob)
+
+    def influence(self) -> pd.DataFrame:
+        """Say which choice moves a statement most.
+
+        A least-squares fit of main effects of all choices, over the specifications in which the
+        statement can be asked, gives every level a mean that the other choices do not disturb; the
+        spread of a choice is the distance between its highest and its lowest mean. The median of
+        one short fit is known to about a tenth of its posterior standard deviation; in a small
+        grid spreads of that size mean nothing.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per statement and choice, the one that moves the effect most first: `choice`,
+            `effect_spread` in percentage points between the levels `highest_at` and `lowest_at`,
+            `probability_spread`, and the number `n` of specifications. Missing where the
+            specifications cannot tell a choice from others.
+
+        Examples
+        --------
+        >>> cells = pd.DataFrame(
+        ...     {"specification": [0, 1], "likelihood": ["student", "normal"], "statement": "s",
+        ...      "target": "overall", "probability": [0.5, 0.9], "estimate": [0.0, 2.0]}
+        ... )
+        >>> float(Multiverse(cells).influence()["effect_spread"].iloc[0].round(6))
+        2.0
+        """
+        names = [name for name, levels in self.choices.items() if len(levels) > 1]
+        rows = []
+        for statement, target in self.asked:
+            part = self.select(statement, target)
+            part = part[part["estimate"].notna()]
+            found = [
+                {"statement": statement, "target": target, "choice": name, **spread,
+                 "n": len(part)}
+                for name, spread in _spreads(part, names).items()
+            ]  # fmt: skip
+            rows += sorted(found, key=lambda row: -np.nan_to_num(row["effect_spread"], nan=-1.0))
+        return pd.DataFrame(rows)
+
+    def summary(self, *, by: str | None = None) -> pd.DataFrame:
+        """Sum up what the specifications say.
+
+        Parameters
+        ----------
+        by
+            A choice whose levels are summed up apart; all specifications together if left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per statement (and level): number of `specifications` and of those in which it
+            was `answered`; `share_above` and `share_below`, the shares of the latter with a
+            probability beyond .95 and .05; median `probability`; `median`, `lowest` and `highest`
+            estimate in percentage points.
+
+        Raises
+        ------
+        EvaluationError
+            If the choice is not one of the grid's.
+
+        Examples
+        --------
+        >>> load_multiverse().summary(by="data")["data"].unique().tolist()
+        ['corrected', 'as-published']
+        """
+        if by is not None and by not in self.choices:
+            raise EvaluationError(
+                f"choice '{by}' is not in this multiverse.{suggest(by, self.choices)} Allowed: "
+                f"{listing(self.choices)}. Correct it or leave it out."
+            )
+        groups = [*_ASKED, *([by] if by is not None else [])]
+        rows = []
+        for values, part in self.cells.groupby(groups, sort=False):
+            known = part[part["estimate"].notna()]
+            probability, estimate = known["probability"], known["estimate"]
+            rows.append(
+                {
+                    **dict(zip(groups, values, strict=True)),
+                    "specifications": len(part),
+                    "answered": len(known),
+                    "share_above": float((probability > CERTAIN).mean()),
+                    "share_below": float((probability < 1 - CERTAIN).mean()),
+                    "probability": float(probability.median()),
+                    "median": float(estimate.median()),
+                    "lowest": float(estimate.min()),
+                    "highest": float(estimate.max()),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def select(self, statement: str | None = None, target: str | None = None) -> pd.DataFrame:
+        """Select the rows of one statement.
+
+        Parameters
+        ----------
+        statement, target
+            What was asked; may be left out where that leaves one.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per specification.
+
+        Raises
+        ------
+        QueryError
+            If not exactly one statement and target is meant.
+
+        Examples
+        --------
+        >>> found = load_multiverse().select("position_embedding: rotary > learned")
+        >>> found["family_effects"].iloc[0]
+        'orthogonal'
+        """
+        found = [pair for pair in self.asked
+                 if statement in (None, pair[0]) and target in (None, pair[1])]  # fmt: skip
+        if len(found) != 1:
+            raise QueryError(
+                f"statement {statement!r} with target {target!r} means {len(found)} of those "
+                f"asked.{suggest(statement, [pair[0] for pair in self.asked])} Allowed: "
+                f"{listing(f'{s!r} on {t}' for s, t in self.asked)}. Name one."
+            )
+        rows = (self.cells["statement"] == found[0][0]) & (self.cells["target"] == found[0][1])
+        return self.cells[rows].reset_index(drop=True)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the table to a CSV file, whole or not at all; draws are not in it.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written.
+        """
+        write_text(Path(path), text=format_record(self.cells))
+
+    def __repr__(self) -> str:
+        n = self.cells["specification"].nunique()
+        parts = [self._word(row) for row in self.summary().to_dict("records")]
+        return f"{n} specifications of one model and its data. {' '.join(parts)}"
+
+    def _word(self, row: Mapping[Any, Any]) -> str:
+        where = "over all benchmarks" if row["target"] == "overall" else f"on {row['target']}"
+        if not row["answered"]:
+            return f"'{row['statement']}' {where} cannot be asked in any of them."
+        some, whole = row["answered"], row["specifications"]
+        above, below = (round(row[name] * some) for name in ("share_above", "share_below"))
+        first = self.influence()
+        asked = (first["statement"] == row["statement"]) & (first["target"] == row["target"])
+        moves = ""
+        if len(first) and first["effect_spread"][asked].notna().any():
+            top = first[asked].iloc[0]
+            moves = (
+                f"; the choice of {top['choice']} moves it most, by {top['effect_spread']:.1f} "
+                f"points from {top['lowest_at']} to {top['highest_at']}"
+            )
+        unasked = f", and cannot be asked in {whole - some}" if some < whole else ""
+        return (
+            f"P({row['statement']}) {where} is above {CERTAIN:g} in {above} of {some} and below "
+            f"{1 - CERTAIN:.2g} in {below}{unasked}. Median effects: {row['median']:+z.1f} "
+            f"percentage points in the middle, {row['lowest']:+z.1f} to {row['highest']:+z.1f} in "
+            f"all{moves}."
+        )
+
+
+def _spreads(part: pd.DataFrame, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Spread of the main effects of every choice, on the effect and on the probability."""
+    levels = {name: list(dict.fromkeys(part[name])) for name in names}
+    columns = {
+        name: np.column_stack([np.empty((len(part), 0)),
+                               *((part[name] == level).to_numpy(float) for level in found[1:])])
+        for name, found in levels.items()
+    }  # fmt: skip
+    constant = np.ones((len(part), 1))
+    whole = np.column_stack([constant, *columns.values()])
+    outcomes = part[["estimate", "probability"]].to_numpy(float)
+    fitted = np.linalg.lstsq(whole, outcomes, rcond=None)[0] if len(part) else np.empty((0, 2))
+    out, at = {}, 1
+    for name, found in levels.items():
+        width = columns[name].shape[1]
+        others = np.column_stack([constant, *(c for n, c in columns.items() if n != name)])
+        rank = np.linalg.matrix_rank(whole) - np.linalg.matrix_rank(others) if len(part) else 0
+        means = np.vstack([np.zeros((1, 2)), fitted[at : at + width]])
+        at += width
+        known = width > 0 and rank == width
+        spread = np.ptp(means, axis=0) if known else np.full(2, np.nan)
+        out[name] = {
+            "effect_spread": float(spread[0]),
+            "highest_at": found[int(np.argmax(means[:, 0]))] if known else "",
+            "lowest_at": found[int(np.argmin(means[:, 0]))] if known else "",
+            "probability_spread": float(spread[1]),
+        }
+    return out
+
+
+def format_record(cells: pd.DataFrame) -> str:
+    """Write rows of a multiverse as CSV text."""
+    return cells.to_csv(index=False, float_format="%.5g", lineterminator="\n")
+
+
+def load_multiverse(path: str | PathLike[str] | None = None) -> Multiverse:
+    """Load the recorded multiverse of the bundled data, or one that was saved.
+
+    Parameters
+    ----------
+    path
+        A file that `Multiverse.save` wrote; the bundled record if left out.
+
+    Returns
+    -------
+    Multiverse
+        Without draws.
+
+    Raises
+    ------
+    EvaluationError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> load_multiverse().asked[0]
+    ('position_embedding: rotary > learned', 'overall')
+    """
+    path = Path(path) if path is not None else bundled_folder() / _RECORD
+    try:
+        types = {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_NUMBERS, float)}
+        blank = {name: [""] for name in _NUMBERS}
+        cells = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=blank)
+        cells["specification"]
+    except (OSError, ValueError, KeyError) as error:
+        raise EvaluationError(
+            f"{path} cannot be read as a multiverse ({error}). Allowed: a file that a multiverse "
+            "has saved, such as DIR/multiverse.csv of `bayesmeta multiverse --out DIR`."
+        ) from error
+    return Multiverse(cells.drop(columns=["spec_checksum", "data_checksum"], errors="ignore"))
