@@ -19,9 +19,9 @@ from bayesmeta.effects.estimands import UNITS
 from bayesmeta.effects.monte_carlo import estimate_probability
 from bayesmeta.errors import EvaluationError
 from bayesmeta.evaluation.execution import run_tasks
+from bayesmeta.evaluation.fit_store import FitStore
 from bayesmeta.evaluation.multiverse_results import Multiverse
 from bayesmeta.evaluation.specification_fits import (
-    FitStore,
     Question,
     Result,
     Task,

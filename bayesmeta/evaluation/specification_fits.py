@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,25 +18,25 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data import Dataset
-from bayesmeta.data.tables import write_text
 from bayesmeta.design import DECISIONS, find_overlaps
 from bayesmeta.effects.contrasts import pick_target
 from bayesmeta.effects.estimands import UNITS
 from bayesmeta.effects.mix_swaps import Swap
 from bayesmeta.effects.scores import contrast_draws
 from bayesmeta.effects.statements import parse_statement
-from bayesmeta.errors import EvaluationError, QueryError, SpecError, listing, suggest
-from bayesmeta.evaluation.specifications import Specification, Variant, apply_to_spec, build_variant
+from bayesmeta.errors import QueryError, SpecError, listing, suggest
+from bayesmeta.evaluation.specifications import Specification
+from bayesmeta.evaluation.variants import Variant, apply_to_spec, build_variant
 from bayesmeta.inference.fit import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model import ModelSpec, build_design_for
 
-__all__ = ["FitStore", "Job", "Question", "Task", "fit_graph", "plan_fits", "read_questions"]
+__all__ = ["Job", "Question", "Task", "fit_graph", "plan_fits", "read_questions"]
 
 Result = Mapping[str, Any]
 """What is kept of a fit: divergences, seconds, and draws of every effect that was asked for."""
 
-_FORMAT = 1
+FORMAT = 1
 _FEWEST_LMS = 3
 """Fewer lms do not tell size from data."""
 
@@ -243,7 +242,7 @@ def _make_job(
     drawn = int(np.random.SeedSequence([seed, own]).generate_state(1)[0]) % defaults.LARGEST_SETTING
     asked = [[question.statement, question.by, question.target] for question in questions]
     settings = (defaults.RECOVERY_CHAINS, defaults.RECOVERY_TUNE, defaults.RECOVERY_DRAWS)
-    text = json.dumps([_FORMAT, *fit, drawn, *settings, asked])
+    text = json.dumps([FORMAT, *fit, drawn, *settings, asked])
     key = hashlib.sha256(text.encode()).hexdigest()[:24]
     return Job(key, train=variant.train, seed=drawn, questions=tuple(questions))
 
@@ -356,53 +355,3 @@ def _draw(fit: Fit, question: Question) -> list[list[float]]:
     values = contrast_draws(fit, contrast=contrast, by=question.by).sel(target=question.target)
     chains = fit.provenance["chains"]
     return np.asarray(values, float).reshape(chains, -1).round(_DIGITS).tolist()
-
-
-class FitStore:
-    """Finished fits in a folder, each in a file of its own, written whole or not at all.
-
-    A file's name says of which data, model, settings and questions it is, so that several runs may
-    share a folder.
-
-    Parameters
-    ----------
-    folder
-        Made if it does not exist.
-
-    Raises
-    ------
-    EvaluationError
-        If the folder holds something else.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Check the folder, and mark it as one of a multiverse."""
-        self.folder = folder
-        mark = folder / "multiverse.json"
-        if not mark.exists():
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-                raise EvaluationError(
-                    f"{folder} exists and holds no results of a multiverse. Allowed: a new or empty"
-                    " folder, or one that a multiverse has made. Choose another --out."
-                )
-            try:
-                (folder / "fits").mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise EvaluationError(
-                    f"{folder} cannot be made: {error.strerror}. Choose a folder that may be "
-                    "written."
-                ) from error
-            write_text(mark, text=json.dumps({"bayesmeta_multiverse": _FORMAT}) + "\n")
-        (folder / "fits").mkdir(exist_ok=True)
-
-    def _path(self, key: str) -> Path:
-        return self.folder / "fits" / f"{key}.json"
-
-    def read(self, key: str) -> Result | None:
-        """Read a finished fit, or nothing where there is none."""
-        path = self._path(key)
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-    def write(self, key: str, *, result: Result) -> None:
-        """Keep a finished fit."""
-        write_text(self._path(key), text=json.dumps(result) + "\n")

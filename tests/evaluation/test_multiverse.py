@@ -19,12 +19,8 @@ from bayesmeta.cli import multiverse as commands
 from bayesmeta.data.load import load_corrections
 from bayesmeta.errors import BayesmetaError, EvaluationError, QueryError
 from bayesmeta.evaluation import CHOICES, specification_fits
-from bayesmeta.evaluation.specifications import (
-    apply_to_spec,
-    build_grid,
-    build_variant,
-    list_choices,
-)
+from bayesmeta.evaluation.specifications import build_grid, list_choices
+from bayesmeta.evaluation.variants import apply_to_spec, build_variant
 from bayesmeta.inference.refit import Refitter
 
 LEARNED = "position_embedding: rotary > learned"
