@@ -10,7 +10,7 @@ The public names, in the order in which data flow:
   `predict`, `rank_designs`, `ladders`, `tipping_point`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `prior_sensitivity`,
   `leave_family_out`, `multiverse`, `Multiverse`, `load_multiverse`
-- reporting: `claim`, `check_claim`, `plot`, `report`
+- reporting: `claim`, `check_claim`, `format_table`, `plot`, `report`
 
 Importing the package, or asking the shipped posterior a question, does not import PyMC.
 """
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from bayesmeta.reporting import plots as plot
     from bayesmeta.reporting.claims import check_claim, claim
     from bayesmeta.reporting.report import report
+    from bayesmeta.reporting.summaries import format_table
 
 __all__ = [
     "BayesmetaError",
@@ -83,6 +84,7 @@ __all__ = [
     "evaluate",
     "evidence",
     "fit",
+    "format_table",
     "ladders",
     "leave_family_out",
     "load_dataset",
@@ -113,7 +115,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-_REPORTING = {"check_claim": "claims", "claim": "claims", "report": "report"}
+_REPORTING = {
+    "check_claim": "claims",
+    "claim": "claims",
+    "format_table": "summaries",
+    "report": "report",
+}
 _EVALUATION = (
     "Multiverse",
     "Scoreboard",

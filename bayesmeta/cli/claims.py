@@ -10,6 +10,8 @@ import typer
 
 from bayesmeta import defaults
 from bayesmeta.cli.shared import (
+    POINTS,
+    Benchmark,
     By,
     CiProb,
     FitOption,
@@ -17,6 +19,8 @@ from bayesmeta.cli.shared import (
     LmFamilies,
     Lms,
     Scale,
+    Statement,
+    TaskFamily,
     check_format,
     check_out,
     leave_if,
@@ -28,10 +32,6 @@ from bayesmeta.cli.shared import (
 from bayesmeta.errors import QueryError
 
 app = typer.Typer()
-
-Statement = Annotated[str, typer.Argument(metavar="STATEMENT", help="As `query` reads it.")]
-Benchmark = Annotated[str | None, typer.Option("--benchmark", metavar="NAME")]
-TaskFamily = Annotated[str | None, typer.Option("--task-family", metavar="NAME")]
 
 
 @app.command("claim")
@@ -58,7 +58,7 @@ def claim_command(
     ci_prob: CiProb = defaults.CI_PROB,
     fmt: Format = "table",
 ) -> None:
-    """Print a sentence for a paper, its LaTeX or JSON; save it so that it can be checked."""
+    """A sentence for a paper, with a file that a reader can check."""
     from bayesmeta.reporting.claims import check_claim, claim
 
     check_format(fmt)
@@ -98,7 +98,7 @@ def influence_command(
     fit: FitOption = None,
     fmt: Format = "table",
 ) -> None:
-    """Print what an effect would be without each lm family."""
+    """What an effect would be without each lm family."""
     from bayesmeta.evaluation.influence import leave_family_out
 
     check_format(fmt)
@@ -106,7 +106,12 @@ def influence_command(
         load_fit(fit), statement, families=families or None, benchmark=benchmark,
         task_family=task_family, refit=refit,
     )  # fmt: skip
-    show_frame(table, fmt=fmt)
+    where = benchmark or task_family or "all benchmarks"
+    caption = (
+        f"Effect of {statement} on {where} without each lm family, in percentage points; move: by "
+        "how many standard deviations it changes."
+    )
+    show_frame(table, fmt=fmt, caption=caption)
 
 
 @app.command("ladders")
@@ -121,16 +126,16 @@ def ladders_command(
     ci_prob: CiProb = defaults.CI_PROB,
     fmt: Format = "table",
 ) -> None:
-    """Print an effect by families that vary it on purpose, and whether others agree."""
+    """Do families that varied it on purpose agree?"""
     from bayesmeta.effects import ladders
 
     check_format(fmt)
     found = ladders(load_fit(fit), statement, by=by, families=families or None)
     table = found.table(ci_prob=ci_prob)
     if fmt == "table":
-        show(f"{found}; percentage points, {ci_prob:.0%} intervals:")
+        show(f"{found}; {POINTS}, {100 * ci_prob:g} % intervals:")
         table = table.drop(columns=["ci_prob", "units"])
-    show_frame(table, fmt=fmt)
+    show_frame(table, fmt=fmt, caption=f"Effect of {statement} by lm families that vary it.")
 
 
 @app.command("tipping")
@@ -145,11 +150,12 @@ def tipping_command(
     fit: FitOption = None,
     fmt: Format = "table",
 ) -> None:
-    """Print how much of an undisclosed part of the mix would turn the sign of an effect."""
+    """Which undisclosed training data would turn an effect."""
     from bayesmeta.effects import tipping_point
 
     check_format(fmt)
     found = tipping_point(
         load_fit(fit), statement, part=part, benchmark=benchmark, task_family=task_family
     )
-    show_frame(found, fmt=fmt)
+    caption = f"Which undisclosed shares, in % of training tokens, would turn {statement}."
+    show_frame(found, fmt=fmt, caption=caption)

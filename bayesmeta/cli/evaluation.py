@@ -94,7 +94,7 @@ def evaluate_command(
     if fmt == "table":
         show_parts(_list_parts(board))
     else:
-        show_frame(board.table(), fmt=fmt)
+        show_frame(board.table(), fmt=fmt, caption=f"Errors by benchmark ({POINTS}).")
     if out is not None:
         say(f"wrote {out / RECORD}")
 
@@ -116,7 +116,7 @@ def scoreboard_command(
     version: Version = "corrected",
     fmt: Format = "table",
 ) -> None:
-    """Print the recorded evaluation of the bundled data."""
+    """The recorded evaluation of the bundled data."""
     from bayesmeta.evaluation import load_scoreboard
 
     check_format(fmt)
@@ -135,7 +135,8 @@ def scoreboard_command(
     if fmt == "table":
         show_parts(parts if part == "all" else {part: parts[part]})
     else:
-        show_frame(parts["benchmarks" if part == "all" else part][1], fmt=fmt)
+        title, table = parts["benchmarks" if part == "all" else part]
+        show_frame(table, fmt=fmt, caption=f"{title}.")
 
 
 def _read_seeds(text: str) -> int | range:
@@ -156,7 +157,7 @@ def _list_parts(board: Scoreboard) -> dict[str, tuple[str, pd.DataFrame]]:
 
     first = str(board.cells["model"].iloc[0])
     models = set(board.cells["model"])
-    ci = f"{defaults.CI_PROB:.0%} intervals over lm families"
+    ci = f"{100 * defaults.CI_PROB:g} % intervals over lm families"
     pairs = [
         ("full", "scale"),
         ("xgboost-all", "xgboost-scale"),
@@ -192,7 +193,7 @@ def validation_command(
     ],
     fmt: Format = "table",
 ) -> None:
-    """Show the recorded result of a check of the default model."""
+    """Recorded checks of the model: calibration, coverage, placebo."""
     from bayesmeta.evaluation import load_validation
 
     check_format(fmt)

@@ -240,7 +240,7 @@ def report_command(
     fit: FitOption = None,
     fmt: Format = "table",
 ) -> None:
-    """Write a page that answers questions without a network, and Markdown; print their paths."""
+    """Write a page that answers questions without a network."""
     import pandas as pd
 
     from bayesmeta.reporting.report import report

@@ -14,8 +14,10 @@ from bayesmeta.cli.executors import open_executor
 from bayesmeta.cli.shared import (
     EXIT_INTERRUPTED,
     POINTS,
+    Benchmark,
     CiProb,
     Format,
+    TaskFamily,
     Version,
     check_format,
     load_data,
@@ -55,8 +57,8 @@ def multiverse_command(
         Path | None,
         typer.Option("--data", metavar="DIR", help="Your tables; the bundled ones if left out."),
     ] = None,
-    benchmark: Annotated[str | None, typer.Option("--benchmark", metavar="NAME")] = None,
-    task_family: Annotated[str | None, typer.Option("--task-family", metavar="NAME")] = None,
+    benchmark: Benchmark = None,
+    task_family: TaskFamily = None,
     choices: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,7 +94,7 @@ def multiverse_command(
     version: Version = "corrected",
     fmt: Format = "table",
 ) -> None:
-    """Ask a statement under every choice that reasonable analysts make differently."""
+    """Does it hang on how one analyses the data?"""
     from bayesmeta.effects.contrasts import check_ci_prob
     from bayesmeta.evaluation import load_multiverse, multiverse
 
@@ -183,11 +185,12 @@ def _show_multiverse(found: Multiverse, part: str, *, ci_prob: float, fmt: str) 
         "summary": (f"All specifications ({POINTS})", found.summary()),
     }
     if part in parts:
-        show_frame(parts[part][1], fmt=fmt)
+        title, rows = parts[part]
+        show_frame(rows, fmt=fmt, caption=f"{title}.")
     elif fmt == "json":
         _show_specifications(table, names)
     elif fmt != "table":
-        show_frame(table, fmt=fmt)
+        show_frame(table, fmt=fmt, caption="Every specification.")
     else:
         _show_sorted(table, found.asked, ci_prob=ci_prob)
     if fmt == "table" and part == "all":
@@ -211,7 +214,7 @@ def _show_sorted(table: pd.DataFrame, asked: Sequence[tuple[str, str]], *, ci_pr
     for statement, target in asked:
         rows = table[(table["statement"] == statement) & (table["target"] == target)]
         show(
-            f"\n{statement}, {target.replace('_', ' ')}; {ci_prob:.0%} equal-tailed intervals, "
-            f"{POINTS}:"
+            f"\n{statement}, {target.replace('_', ' ')}; {100 * ci_prob:g} % equal-tailed "
+            f"intervals, {POINTS}:"
         )
         show_frame(rows.sort_values("estimate").drop(columns=constant), fmt="table")

@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesmeta import defaults
+from bayesmeta.cli.completion import names_of, one_of
 from bayesmeta.cli.shared import (
     EXIT_INTERRUPTED,
+    Benchmark,
     By,
     CiProb,
     DataDir,
+    Decision,
     FitOption,
     Format,
     LmFamilies,
     Lms,
     Scale,
+    Statement,
+    TaskFamily,
     Version,
     check_format,
     check_out,
@@ -37,8 +42,6 @@ if TYPE_CHECKING:
     from bayesmeta.inference import Diagnostics, Fit
 
 app = typer.Typer()
-
-_STATEMENTS = "'DECISION: A > B', or 'swap PART -> PART by POINTS' in the training mix."
 
 
 @app.command("fit")
@@ -122,7 +125,7 @@ def _print_effects(fitted: Fit, *, fmt: str) -> None:
     if fmt == "table":
         show(
             f"\nEffects on the score over all benchmarks, in percentage points "
-            f"({defaults.CI_PROB:.0%} equal-tailed intervals):"
+            f"({100 * defaults.CI_PROB:g} % equal-tailed intervals):"
         )
         table = table.drop(columns=["by", "target", "ci_prob", "units"])
     show_frame(table, fmt=fmt)
@@ -146,10 +149,22 @@ def check_command(fit: FitOption = None, fmt: Format = "table") -> None:
 @app.command("effects")
 def effects_command(
     decision: Annotated[
-        str | None, typer.Option("--decision", metavar="NAME", help="All if left out.")
+        str | None,
+        typer.Option(
+            "--decision",
+            metavar="NAME",
+            help="All if left out.",
+            autocompletion=names_of("decisions"),
+        ),
     ] = None,
     by: Annotated[
-        str, typer.Option("--by", metavar="BY", help="benchmark, task_family, overall, lm_family.")
+        str,
+        typer.Option(
+            "--by",
+            metavar="BY",
+            help="benchmark, task_family, overall or lm_family.",
+            autocompletion=one_of("benchmark", "task_family", "overall", "lm_family"),
+        ),
     ] = "overall",
     lms: Lms = None,
     lm_family: LmFamilies = None,
@@ -158,14 +173,15 @@ def effects_command(
     ci_prob: CiProb = defaults.CI_PROB,
     fmt: Format = "table",
 ) -> None:
-    """Print posterior effects of design decisions."""
+    """By how much every design decision changes scores."""
     from bayesmeta.effects import effects
 
     check_format(fmt)
     found = effects(
         load_fit(fit), decision, by=by, lms=lms or None, lm_family=lm_family or None, scale=scale
     )
-    show_frame(found.table(ci_prob=ci_prob), fmt=fmt)
+    caption = "Effects of design decisions on the expected score."
+    show_frame(found.table(ci_prob=ci_prob), fmt=fmt, caption=caption)
 
 
 @app.command("swaps")
@@ -181,19 +197,20 @@ def swaps_command(
     ci_prob: CiProb = defaults.CI_PROB,
     fmt: Format = "table",
 ) -> None:
-    """Print what it does to move points of the training mix from one part to another."""
+    """What it does to move training data from one part to another."""
     from bayesmeta.effects import swaps
 
     check_format(fmt)
     found = swaps(load_fit(fit), receiver, points=points, by=by)
-    show_frame(found.table(ci_prob=ci_prob), fmt=fmt)
+    caption = "Effects of moving points of the training mix from one part to another."
+    show_frame(found.table(ci_prob=ci_prob), fmt=fmt, caption=caption)
 
 
 @app.command("query")
 def query_command(
-    statement: Annotated[str, typer.Argument(metavar="STATEMENT", help=_STATEMENTS)],
-    benchmark: Annotated[str | None, typer.Option("--benchmark", metavar="NAME")] = None,
-    task_family: Annotated[str | None, typer.Option("--task-family", metavar="NAME")] = None,
+    statement: Statement,
+    benchmark: Benchmark = None,
+    task_family: TaskFamily = None,
     equivalence: Annotated[
         float | None,
         typer.Option("--equivalence", metavar="PP", help="Points that make no difference; 0.5."),
@@ -209,7 +226,7 @@ def query_command(
     ci_prob: CiProb = defaults.CI_PROB,
     fmt: Format = "table",
 ) -> None:
-    """Print how probable a statement is, and what stands behind it."""
+    """How probable a statement is, and what stands behind it."""
     from bayesmeta.effects import query
 
     check_format(fmt)
@@ -221,32 +238,33 @@ def query_command(
     elif fmt == "table":
         show(str(answer))
     else:
-        show_frame(answer.table(), fmt=fmt)
+        show_frame(answer.table(), fmt=fmt, caption="Answer of the posterior.")
 
 
 @app.command("rank")
 def rank_command(
-    decision: Annotated[str, typer.Argument(metavar="DECISION")],
+    decision: Decision,
     by: By = "overall",
     fit: FitOption = None,
     fmt: Format = "table",
 ) -> None:
-    """Print which level of a decision is the best, and the expected rank of each."""
+    """Which level of a decision is the best."""
     from bayesmeta.effects import rank_levels
 
     check_format(fmt)
-    show_frame(rank_levels(load_fit(fit), decision, by=by).table(), fmt=fmt)
+    table = rank_levels(load_fit(fit), decision, by=by).table()
+    show_frame(table, fmt=fmt, caption=f"Which level of {decision} is the best.")
 
 
 @app.command("curve")
 def curve_command(
-    decision: Annotated[str, typer.Argument(metavar="DECISION")] = "code_share",
+    decision: Decision = "code_share",
     by: By = "task_family",
     fit: FitOption = None,
     ci_prob: CiProb = defaults.CI_PROB,
     fmt: Format = "table",
 ) -> None:
-    """Print the score along a numeric decision, and where it is highest."""
+    """Where along a numeric decision the score is highest."""
     from bayesmeta.effects import curve
 
     check_format(fmt)
@@ -255,12 +273,13 @@ def curve_command(
     if fmt == "json":
         show(json.dumps(_curve_report(drawn.table(ci_prob=ci_prob), optimum), indent=2))
     else:
-        show_frame(optimum.reset_index(), fmt=fmt)
+        caption = f"Where along {decision} ({drawn.units}) the score is highest."
+        show_frame(optimum.reset_index(), fmt=fmt, caption=caption)
 
 
 @app.command("tradeoff")
 def tradeoff_command(
-    decision: Annotated[str, typer.Argument(metavar="DECISION")] = "code_share",
+    decision: Decision = "code_share",
     gain: Annotated[str, typer.Option("--gain", metavar="NAME", help="What gains.")] = "code",
     loss: Annotated[
         str | None,
@@ -274,14 +293,15 @@ def tradeoff_command(
     ci_prob: CiProb = defaults.CI_PROB,
     fmt: Format = "table",
 ) -> None:
-    """Print where others start to pay for code, and where a weighted sum of both is best."""
+    """How much code, and who pays for it."""
     from bayesmeta.effects import curve
 
     check_format(fmt)
     names = None if loss is None else loss.split(",")
     drawn = curve(load_fit(fit), decision, by=by)
     found = drawn.tradeoff(gain=gain, loss=names, weights=weights)
-    show_frame(found.table(ci_prob=ci_prob).reset_index(), fmt=fmt)
+    caption = f"Where along {decision} ({drawn.units}) {gain} gains and others pay."
+    show_frame(found.table(ci_prob=ci_prob).reset_index(), fmt=fmt, caption=caption)
 
 
 def _curve_report(points: pd.DataFrame, optimum: pd.DataFrame) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def predict_command(
     seed: Seed = defaults.SEED,
     fmt: Format = "table",
 ) -> None:
-    """Print what lms would score that are not in the data, or not trained yet."""
+    """What new lms would score, trained already or not."""
     from bayesmeta.effects import predict
 
     check_format(fmt)
@@ -72,7 +72,7 @@ def whatif_command(
     ci_prob: CiProb = defaults.CI_PROB,
     fmt: Format = "table",
 ) -> None:
-    """Print what the score of an lm of the data would be with some facts changed."""
+    """What an lm of the data would score with some facts changed."""
     from bayesmeta.effects import whatif
 
     check_format(fmt)
@@ -102,7 +102,7 @@ def designs_command(
     seed: Seed = defaults.SEED,
     fmt: Format = "table",
 ) -> None:
-    """Print which of several designs is the best on the mean over benchmarks."""
+    """Which of several designs is the best, within a budget."""
     from bayesmeta.effects import rank_designs
 
     check_format(fmt)
@@ -148,4 +148,4 @@ def _print(frame: pd.DataFrame, *, heading: str, fmt: str, also: list[str] | Non
         frame = frame.drop(columns=blank)
         if "training_flop" in frame:
             frame = frame.assign(training_flop=frame["training_flop"].map("{:.3g}".format))
-    show_frame(frame, fmt=fmt)
+    show_frame(frame, fmt=fmt, caption=f"{heading.rstrip(':')}.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bayesmeta.cli.completion import names_of, one_of
 from bayesmeta.errors import QueryError, listing, suggest
 
 if TYPE_CHECKING:
@@ -25,28 +26,98 @@ DataDir = Annotated[
     typer.Argument(metavar="[DATA_DIR]", help="Your tables; the bundled ones if left out."),
 ]
 Format = Annotated[
-    str, typer.Option("--format", metavar="FORMAT", help="table, json, csv, md, latex or html.")
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="table, json, csv, md, latex or html.",
+        autocompletion=one_of("table", "json", "csv", "md", "latex", "html"),
+    ),
 ]
 FitOption = Annotated[
     Path | None,
     typer.Option("--fit", metavar="FIT.nc", help="A saved fit; the shipped one if left out."),
 ]
 Version = Annotated[
-    str, typer.Option("--data-version", metavar="VERSION", help="corrected or as-published.")
+    str,
+    typer.Option(
+        "--data-version",
+        metavar="VERSION",
+        help="corrected or as-published.",
+        autocompletion=one_of("corrected", "as-published"),
+    ),
 ]
 CiProb = Annotated[float, typer.Option("--ci-prob", help="Probability of the intervals.")]
 Lms = Annotated[
     list[str] | None,
-    typer.Option("--lm", metavar="LM", help="Average over these alone; may be repeated."),
+    typer.Option(
+        "--lm",
+        metavar="LM",
+        help="Average over these alone; may be repeated.",
+        autocompletion=names_of("lms"),
+    ),
 ]
 LmFamilies = Annotated[
     list[str] | None,
-    typer.Option("--lm-family", metavar="NAME", help="Average over their lms; may be repeated."),
+    typer.Option(
+        "--lm-family",
+        metavar="NAME",
+        help="Average over their lms; may be repeated.",
+        autocompletion=names_of("lm_families"),
+    ),
 ]
 Scale = Annotated[
-    str, typer.Option("--scale", help="score (percentage points), or latent (logits).")
+    str,
+    typer.Option(
+        "--scale",
+        metavar="SCALE",
+        help="score (percentage points), or latent (logits).",
+        autocompletion=one_of("score", "latent"),
+    ),
 ]
-By = Annotated[str, typer.Option("--by", metavar="BY", help="benchmark, task_family or overall.")]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        metavar="BY",
+        help="benchmark, task_family or overall.",
+        autocompletion=one_of("benchmark", "task_family", "overall"),
+    ),
+]
+Decision = Annotated[
+    str,
+    typer.Argument(
+        metavar="DECISION",
+        help="Such as norm or code_share.",
+        autocompletion=names_of("decisions"),
+    ),
+]
+Statement = Annotated[
+    str,
+    typer.Argument(
+        metavar="STATEMENT",
+        help="'DECISION: A > B', such as 'norm: rmsnorm > layernorm', 'code_share: 20 > 5' or "
+        "'n_params: 14e9 > 7e9'; or 'swap web_share -> code_share by 10'.",
+    ),
+]
+Benchmark = Annotated[
+    str | None,
+    typer.Option(
+        "--benchmark",
+        metavar="NAME",
+        help="On this benchmark; over all if left out.",
+        autocompletion=names_of("benchmarks"),
+    ),
+]
+TaskFamily = Annotated[
+    str | None,
+    typer.Option(
+        "--task-family",
+        metavar="NAME",
+        help="Over the benchmarks of this task family.",
+        autocompletion=names_of("task_families"),
+    ),
+]
 
 
 def load_data(folder: Path | None, *, version: str) -> Dataset:
@@ -108,11 +179,11 @@ def check_folder(path: Path) -> None:
         ) from error
 
 
-def show_frame(frame: pd.DataFrame, *, fmt: str) -> None:
-    """Print a table."""
-    from bayesmeta.reporting.summaries import format_frame
+def show_frame(frame: pd.DataFrame, *, fmt: str, caption: str | None = None) -> None:
+    """Print a table; one for a paper has a caption."""
+    from bayesmeta.reporting.summaries import format_table
 
-    show(format_frame(frame, fmt=fmt))
+    show(format_table(frame, fmt=fmt, caption=None if fmt == "table" else caption))
 
 
 def show(text: str) -> None:

@@ -19,7 +19,7 @@ from bayesmeta.cli.shared import (
     show_frame,
 )
 
-app = typer.Typer(help="Look at, check and rebuild tables.", no_args_is_help=True)
+app = typer.Typer(help="Look at tables, check your own, rebuild ours.", no_args_is_help=True)
 
 
 @app.command("show")

@@ -1,17 +1,19 @@
-"""What this installation has: versions, samplers, cores, the shipped posterior."""
+"""What this installation has: versions, samplers, cores, compiled code, the shipped posterior."""
 
 from __future__ import annotations
 
 import os
 import platform
 from importlib import metadata
+from pathlib import Path
 
 import pandas as pd
 
+from bayesmeta import defaults
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.inference.store import load_reference_fit
 
-__all__ = ["describe_environment"]
+__all__ = ["CACHE", "describe_environment"]
 
 NEEDED = {
     "pymc": "the model",
@@ -38,12 +40,15 @@ OPTIONAL = {
 _INSTEAD = {"xgboost-cpu": "xgboost"}
 """The same library under another name."""
 
+CACHE = "compiled code"
+"""Where a folder for it can be named, its state has nothing to do with the installation."""
+
 FEWEST_CORES = 2
 """With fewer, chains run one after the other and a fit takes twice as long."""
 
 
 def describe_environment() -> pd.DataFrame:
-    """Say what is there and what is missing. Nothing heavy is imported.
+    """Say what is there and what is missing. No sampler and no PyMC is imported.
 
     Returns
     -------
@@ -63,7 +68,9 @@ def describe_environment() -> pd.DataFrame:
         _row("bayesmeta", _version("bayesmeta"), "everything"),
         *(_row(name, _version(name), use) for name, use in NEEDED.items()),
         *(_row(name, _version(name), use, extra=True) for name, use in OPTIONAL.items()),
+        _list_samplers(),
         _count_cores(),
+        _find_cache(),
         _try_posterior(),
     ]
     return pd.DataFrame(rows)
@@ -88,6 +95,29 @@ def _count_cores() -> dict[str, str]:
     n = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     use = "chains at once" if n >= FEWEST_CORES else "chains at once: a fit takes twice as long"
     return {"what": "cores", "found": str(n), "needed_for": use, "state": "ok"}
+
+
+def _list_samplers() -> dict[str, str]:
+    first = defaults.SAMPLERS[0]
+    there = [name for name in defaults.SAMPLERS if _version(name) is not None]
+    names = [f"{name} (default)" if name == first else name for name in there]
+    return _row("samplers", ", ".join(names) or None, "sampling: fit(..., sampler=)")
+
+
+def _find_cache() -> dict[str, str]:
+    """Say where compiled code is kept between fits, and whether it can be."""
+    row = {"what": CACHE, "needed_for": "a fast start of the next fit"}
+    try:
+        from pytensor import config
+
+        folder = Path(config.base_compiledir)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    except (ImportError, OSError) as error:
+        return {**row, "found": str(error), "state": "broken"}
+    if not os.access(folder, os.W_OK):
+        return {**row, "found": f"{folder} cannot be written to", "state": "broken"}
+    shown = str(folder).replace(str(Path.home()), "~", 1)
+    return {**row, "found": f"{shown}, {size / 1e6:.0f} MB", "state": "ok"}
 
 
 def _try_posterior() -> dict[str, str]:

@@ -1,4 +1,9 @@
-"""Tables to text: aligned columns, JSON, CSV, Markdown, LaTeX, HTML."""
+"""Tables to text: aligned columns, JSON, CSV, Markdown, LaTeX, HTML.
+
+Aligned columns, JSON and CSV keep the names of columns, for those who look things up or go on
+computing. Markdown, LaTeX and HTML are for papers: headings that can be read, with units, and what
+is the same in every row in the caption.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ import pandas as pd
 
 from bayesmeta.errors import QueryError, listing, suggest
 
-__all__ = ["FORMATS", "describe_intervals", "escape_latex", "format_frame"]
+__all__ = ["FORMATS", "describe_intervals", "escape_latex", "format_table", "set_for_paper"]
 
 _ROUNDED = {"estimate": 2, "sd": 2, "lower": 2, "upper": 2, "prob_helps": 3, "mcse": 3, "rhat": 3,
             "ess_bulk": 0, "ess_tail": 0, "prob_between_15_25": 3, "prob_at_lower_edge": 3,
@@ -55,9 +60,76 @@ def _as_csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False).rstrip("\n")
 
 
+_SHORT_UNITS = {"percentage points": "pp"}
+_IN_UNITS = ("estimate", "sd", "lower", "upper", "as_is", "changed", "difference",
+             "prior_lower", "prior_upper", "lower_observed", "upper_observed")  # fmt: skip
+"""Columns whose unit is that of the effects of a table."""
+
+_HEADINGS = {"prob_helps": "P(helps)", "prob_best": "P(best)", "prob_conflict": "P(conflict)",
+             "prob_equivalent": "P(no difference)", "prob_at_lower_edge": "P(at lower edge)",
+             "prob_at_upper_edge": "P(at upper edge)", "prob_between_15_25": "P(best at 15-25)",
+             "prob_helps_least": "least P(helps)", "prob_helps_most": "most P(helps)",
+             "probability": "P(statement)", "mcse": "MCSE", "mcse_rank": "MCSE of rank",
+             "mcse_edges": "MCSE of edges", "sd": "SD", "lm_family": "lm family",
+             "mae": "MAE (pp)", "mae_families": "MAE, families alike (pp)", "crps": "CRPS (pp)",
+             "coverage50": "in 50 % intervals (%)", "coverage90": "in 90 % intervals (%)",
+             "gain": "gain (%)", "leakage": "leakage (pp)", "rhat": "R-hat",
+             "ess_bulk": "bulk ESS", "ess_tail": "tail ESS", "pareto_k": "Pareto k",
+             "training_flop": "training compute (FLOP)"}  # fmt: skip
+"""Headings of columns that are not named as one would write them, with their units."""
+
+
+def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give a table the headings of a paper, with units; its caption says what it leaves out.
+
+    Parameters
+    ----------
+    frame
+        A table of the package.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Without `ci_prob`, `units`, `by` and a target that are the same in every row.
+
+    Examples
+    --------
+    >>> row = {"by": "overall", "target": "overall", "sd": 0.5, "ci_prob": 0.9}
+    >>> set_for_paper(pd.DataFrame([row | {"units": "percentage points", "prob_helps": 0.7}]))
+       SD (pp)  P(helps)
+    0      0.5       0.7
+    """
+    units = _only(frame, "units")
+    heading = {**_HEADINGS}
+    if units is not None:
+        short = _SHORT_UNITS.get(units, units)
+        heading |= {name: f"{_HEADINGS.get(name, _worded(name))} ({short})" for name in _IN_UNITS}
+    by = _only(frame, "by")
+    if by is not None and "target" in frame:
+        heading["target"] = _worded(by)
+    left_out = [name for name in ("ci_prob", "units", "by") if _only(frame, name) is not None]
+    left_out += ["target"] if by == "overall" and "target" in frame else []
+    kept = frame.drop(columns=left_out)
+    if "decision" in kept:  # a word of ours; names of the data stay as they are
+        kept = kept.assign(decision=kept["decision"].map(_worded))
+    return kept.set_axis([heading.get(str(n), _worded(n)) for n in kept.columns], axis="columns")
+
+
+def _worded(name: object) -> str:
+    return str(name).replace("_", " ")
+
+
+def _only(frame: pd.DataFrame, column: str) -> str | None:
+    """Give the one value of a column as text; None where there is none, or several."""
+    if column not in frame or frame[column].nunique(dropna=False) != 1:
+        return None
+    return str(frame[column].iloc[0])
+
+
 _MARKDOWN = re.compile(r"([\\`*|]|<(?=[A-Za-z/!?])|&(?=#?\w+;))")
 """What Markdown would not show as it is; an underscore inside a name and `< 0.01` it does."""
 
+_NEGATIVE = re.compile(r"-[0-9.]+(e[+-]?[0-9]+)?")
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
@@ -71,10 +143,12 @@ def _escape_markdown(text: object) -> str:
 
 
 def _as_markdown(frame: pd.DataFrame) -> str:
-    cells = _for_reading(frame)
+    """Write a pipe table, with the characters escaped that Markdown treats specially."""
+    cells = set_for_paper(_for_reading(frame))
     names = [_escape_markdown(name) for name in cells.columns]
+    rules = ["---:" if number else "---" for number in _are_numbers(frame)]
     rows = [[_escape_markdown(cell) for cell in row] for row in cells.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [names, ["---"] * len(names), *rows])
+    return "\n".join(f"| {' | '.join(row)} |" for row in [names, rules, *rows])
 
 
 _SPECIAL = str.maketrans(
@@ -96,22 +170,29 @@ def escape_latex(text: str) -> str:
 
 
 def _latex_cell(text: object) -> str:
-    """Escape a cell; neither its start is an option of the row before, nor two hyphens a dash."""
+    """Escape a cell; neither its start is an option of the row before, nor two hyphens a dash.
+
+    The sign of a negative number is a minus.
+    """
     cell = escape_latex(_on_one_line(text)).replace("--", "-{}-")
+    if _NEGATIVE.fullmatch(cell):
+        return f"$-${cell[1:]}"
     return f"{{}}{cell}" if cell[:1] in ("[", "*") else cell
 
 
 def _are_numbers(frame: pd.DataFrame) -> list[bool]:
-    """Say which columns hold numbers, and stand on the right."""
-    kinds = [frame.iloc[:, k] for k in range(frame.shape[1])]
+    """Say which columns of a paper's table hold numbers, and stand on the right."""
+    shown = set_for_paper(frame)
+    kinds = [shown.iloc[:, k] for k in range(shown.shape[1])]
     return [pd.api.types.is_numeric_dtype(c) and not pd.api.types.is_bool_dtype(c) for c in kinds]
 
 
 def _as_latex(frame: pd.DataFrame) -> str:
     """Write a booktabs tabular, with the characters escaped that LaTeX treats specially."""
-    cells = [[_latex_cell(c) for c in row] for row in _for_reading(frame).to_numpy().tolist()]
-    header = " & ".join(_latex_cell(name) for name in frame.columns)
-    body = "".join(" & ".join(row) + " \\\\\n" for row in cells)
+    cells = set_for_paper(_for_reading(frame))
+    header = " & ".join(_latex_cell(name) for name in cells.columns)
+    rows = [[_latex_cell(cell) for cell in row] for row in cells.to_numpy().tolist()]
+    body = "".join(" & ".join(row) + " \\\\\n" for row in rows)
     columns = "".join("r" if number else "l" for number in _are_numbers(frame))
     return (
         f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{header} \\\\\n\\midrule\n{body}"
@@ -121,14 +202,15 @@ def _as_latex(frame: pd.DataFrame) -> str:
 
 def _as_html(frame: pd.DataFrame) -> str:
     """Write a table element, with the characters escaped that HTML treats specially."""
+    cells = set_for_paper(_for_reading(frame))
     styles = [' style="text-align: right"' if number else "" for number in _are_numbers(frame)]
 
     def row(tag: str, cells: list[object]) -> str:
         parts = zip(styles, cells, strict=True)
         return "".join(f"<{tag}{s}>{html.escape(str(c))}</{tag}>" for s, c in parts)
 
-    body = [f"<tr>{row('td', cells)}</tr>" for cells in _for_reading(frame).to_numpy().tolist()]
-    head = f"<thead>\n<tr>{row('th', list(frame.columns))}</tr>\n</thead>"
+    body = [f"<tr>{row('td', line)}</tr>" for line in cells.to_numpy().tolist()]
+    head = f"<thead>\n<tr>{row('th', list(cells.columns))}</tr>\n</thead>"
     return "\n".join(["<table>", head, "<tbody>", *body, "</tbody>", "</table>"])
 
 
@@ -141,6 +223,8 @@ FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {
     "html": _as_html,
 }
 """How a table may be written."""
+
+_FOR_PAPERS = ("md", "latex", "html")
 
 
 def describe_intervals(frame: pd.DataFrame) -> str | None:
@@ -159,17 +243,18 @@ def describe_intervals(frame: pd.DataFrame) -> str | None:
     Examples
     --------
     >>> describe_intervals(pd.DataFrame({"ci_prob": [0.9], "units": ["percentage points"]}))
-    'Medians with 90 % equal-tailed intervals, in percentage points.'
+    'Medians with 90 % equal-tailed intervals, in percentage points (pp).'
     """
-    if "ci_prob" not in frame or frame["ci_prob"].nunique() != 1:
+    ci_prob, units = _only(frame, "ci_prob"), _only(frame, "units")
+    if ci_prob is None:
         return None
-    units = ""
-    if "units" in frame and frame["units"].nunique() == 1:
-        units = f", in {frame['units'].iloc[0]}"
-    return f"Medians with {100 * frame['ci_prob'].iloc[0]:g} % equal-tailed intervals{units}."
+    words = f"Medians with {100 * float(ci_prob):g} % equal-tailed intervals"
+    if units is not None:
+        words += f", in {units}" + (f" ({_SHORT_UNITS[units]})" if units in _SHORT_UNITS else "")
+    return f"{words}, over all benchmarks." if _only(frame, "by") == "overall" else f"{words}."
 
 
-def format_frame(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None = None) -> str:
+def format_table(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None = None) -> str:
     """Write a table as text.
 
     Parameters
@@ -179,8 +264,8 @@ def format_frame(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None
     fmt
         `table`, `json`, `csv`, `md`, `latex` or `html`; JSON and CSV keep full precision.
     caption
-        A caption, such as `describe_intervals` words; it makes LaTeX a floating table. Programs
-        read JSON and CSV, which go without.
+        What the table shows; what its intervals are is added in the formats for papers. A caption
+        makes LaTeX a floating table. Programs read JSON and CSV, which go without.
 
     Returns
     -------
@@ -194,9 +279,9 @@ def format_frame(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None
 
     Examples
     --------
-    >>> print(format_frame(pd.DataFrame({"lm": ["a_b"], "sd": [0.123]}), fmt="md"))
-    | lm | sd |
-    | --- | --- |
+    >>> print(format_table(pd.DataFrame({"lm": ["a_b"], "sd": [0.123]}), fmt="md"))
+    | lm | SD |
+    | --- | ---: |
     | a_b | 0.12 |
     """
     if fmt not in FORMATS:
@@ -204,6 +289,8 @@ def format_frame(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None
             f"format '{fmt}' is not known.{suggest(fmt, FORMATS)} Allowed: {listing(FORMATS)}."
         )
     text = FORMATS[fmt](frame)
+    if fmt in _FOR_PAPERS:
+        caption = " ".join(filter(None, [caption, describe_intervals(frame)])) or None
     return text if caption is None else _add_caption(text, fmt=fmt, caption=caption)
 
 

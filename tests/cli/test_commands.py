@@ -206,6 +206,33 @@ def test_every_format_prints_the_levels(fmt):
     assert "rmsnorm" in result.stdout
 
 
+FOR_PAPERS = {
+    "effects": (["effects", "--decision", "norm"], "90 % equal-tailed"),
+    "swaps": (["swaps", "code_share", "--ci-prob", "0.5"], "50 % equal-tailed"),
+    "query": (["query", "norm: rmsnorm > layernorm"], "90 % equal-tailed"),
+    "rank": (["rank", "norm"], "Which level of norm is the best"),
+    "curve": (["curve"], "code_share (% of training tokens)"),
+    "tradeoff": (["tradeoff"], "90 % equal-tailed"),
+    "ladders": (["ladders"], "90 % equal-tailed"),
+    "influence": (["influence", "code_share: 20 > 5"], "in percentage points"),
+    "whatif": (["whatif", "EleutherAI/pythia-6.9b", "attention=gqa"], "90 % equal-tailed"),
+    "scoreboard": (["scoreboard", "--show", "gains"], "90 % intervals over lm families"),
+    "multiverse": (
+        ["multiverse", "position_embedding: rotary > learned", "--recorded"],
+        "90 % equal-tailed",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", FOR_PAPERS)
+def test_tables_for_papers_say_in_their_caption_what_is_shown(command):
+    words, said = FOR_PAPERS[command]
+    text = run(*words, "--format", "latex").stdout.splitlines()
+    assert said in text[2].removeprefix("\\caption{").replace("\\", "")
+    assert "\\_" not in text[text.index("\\toprule") + 1]
+    assert run(*words, "--format", "md").stdout.splitlines()[-2] == ""
+
+
 def test_data_show_counts_the_published_scores():
     rows = run_json("data", "show", "--data-version", "as-published")
     counts = {row["benchmark"]: row["n_scores"] for row in rows}

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bayesmeta.errors import QueryError
-from bayesmeta.reporting.summaries import FORMATS, describe_intervals, format_frame
+from bayesmeta.reporting.summaries import FORMATS, describe_intervals, format_table, set_for_paper
 
 NAMES = [
     "<script>alert(\"x\" & 'y')</script>",
@@ -25,6 +25,8 @@ NAMES = [
     "x" * 200,
     "",
 ]
+HEADER = ["lm", "a|b <i>", "estimate (pp)"]
+INTERVALS = "Medians with 90 % equal-tailed intervals, in percentage points (pp)."
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +79,15 @@ class _Cells(HTMLParser):
 
 def test_html_says_what_the_table_says(frame):
     reader = _Cells()
-    text = format_frame(frame, fmt="html", caption="a < b & <i>c</i>")
+    text = format_table(frame, fmt="html", caption="a < b & <i>c</i>")
     reader.feed(text)
     header, *rows = reader.rows
-    assert header == list(frame.columns)
+    assert header == HEADER
     assert [row[0] for row in rows] == [name.replace("\r\n", "\n") for name in NAMES] or [
         row[0] for row in rows
     ] == NAMES
     assert {row[2] for row in rows} == {"0.12"}
-    assert reader.caption == "a < b & <i>c</i>"
+    assert reader.caption == f"a < b & <i>c</i> {INTERVALS}"
     assert "<script" not in text
     assert "&quot;x&quot; &amp; &#x27;y&#x27;" in text
 
@@ -96,12 +98,14 @@ def unescape_markdown(cell):
 
 
 def test_markdown_keeps_every_cell_in_its_place(frame):
-    lines = format_frame(frame, fmt="md").splitlines()
-    assert len(lines) == len(frame) + 2
-    cells = [re.split(r"(?<!\\) ?\| ?", line)[1:-1] for line in lines]
+    lines = format_table(frame, fmt="md").splitlines()
+    assert lines[-2:] == ["", INTERVALS]
+    assert len(lines) == len(frame) + 4
+    cells = [re.split(r"(?<!\\) ?\| ?", line)[1:-1] for line in lines[:-2]]
     # a backslash that is escaped itself does not escape a bar; no name ends in one before a bar
-    assert {len(row) for row in cells} == {len(frame.columns)}
-    assert unescape_markdown(cells[0][1]) == "a|b_<i>"
+    assert {len(row) for row in cells} == {len(HEADER)}
+    assert [unescape_markdown(name) for name in cells[0]] == HEADER
+    assert cells[1] == ["---", "---:", "---:"]
     for row, name in zip(cells[2:], NAMES, strict=True):
         assert unescape_markdown(row[0]) == flat(name)
         assert not re.search(r"(?<!\\)<[A-Za-z/!?]", row[0])
@@ -109,9 +113,11 @@ def test_markdown_keeps_every_cell_in_its_place(frame):
 
 
 def test_latex_leaves_no_special_character_bare(frame):
-    text = format_frame(frame, fmt="latex")
-    head, *rows, _, _ = text.splitlines()[:]
-    assert head == r"\begin{tabular}{lrrrl}"
+    text = format_table(frame, fmt="latex")
+    float_, centred, caption, head, *rows, _, _, end = text.splitlines()
+    assert (float_, centred, end) == (r"\begin{table}", r"\centering", r"\end{table}")
+    assert caption == rf"\caption{{{INTERVALS.replace('%', r'\%')}}}"
+    assert head == r"\begin{tabular}{lrr}"
     for row in rows[3:]:
         assert row.endswith(r" \\")
         row = row.removesuffix(r" \\")
@@ -121,47 +127,77 @@ def test_latex_leaves_no_special_character_bare(frame):
         ):  # fmt: skip
             row = row.replace(known, "")
         row = row.removeprefix("{}")
-        assert row.count("&") == len(frame.columns) - 1
+        assert row.count("&") == len(HEADER) - 1
         assert not re.search(r"[\\_%#${}~^<>|]", row)
         assert row[:1] not in ("\n",)
     starts = [line for line in rows if line.startswith(("[", "*"))]
     assert not starts
 
 
-def test_latex_compiles(frame, tmp_path):
-    engine = shutil.which("pdflatex")
-    if engine is None:
-        pytest.skip("needs pdflatex, which is not installed")
-    ascii_only = frame[frame["lm"].map(str.isascii)]  # other letters need another engine's fonts
-    table = format_frame(ascii_only, fmt="latex", caption="50 % of a_b & c")
-    rules = r"\def\toprule{\hline}\def\midrule{\hline}\def\bottomrule{\hline}"
-    document = f"\\documentclass{{article}}{rules}\\begin{{document}}\n{table}\n\\end{{document}}\n"
-    (tmp_path / "table.tex").write_text(document)
+PREAMBLE = (
+    r"\documentclass{article}\IfFileExists{booktabs.sty}{\usepackage{booktabs}}"
+    r"{\def\toprule{\hline}\def\midrule{\hline}\def\bottomrule{\hline}}"
+)
+
+
+@pytest.mark.parametrize("engine", ["pdflatex", "lualatex"])
+def test_latex_compiles(frame, tmp_path, engine):
+    if shutil.which(engine) is None:
+        pytest.skip(f"needs {engine}, which is not installed")
+    if engine == "pdflatex":
+        frame = frame[frame["lm"].map(str.isascii)]  # other letters need the other engine
+    table = format_table(frame, fmt="latex", caption="50 % of a_b & c")
+    document = f"{PREAMBLE}\\begin{{document}}\n{table}\n\\end{{document}}\n"
+    (tmp_path / "table.tex").write_text(document, encoding="utf-8")
     done = subprocess.run(
         [engine, "-interaction=nonstopmode", "-halt-on-error", "table.tex"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "table.pdf").stat().st_size > 5_000
 
 
+def test_minus_of_a_number_is_no_hyphen():
+    frame = pd.DataFrame({"estimate": [-0.125, 0.125], "lm": ["-1b", "-x"], "n": [-3, 4]})
+    assert [line for line in format_table(frame, fmt="latex").splitlines() if "&" in line] == [
+        r"estimate & lm & n \\", r"$-$0.12 & -1b & $-$3 \\", r"0.12 & -x & 4 \\"
+    ]  # fmt: skip
+
+
+def test_paper_headings_have_units_and_leave_out_what_the_caption_says():
+    row = {"decision": "weight_tying", "by": "benchmark", "target": "arc_challenge", "sd": 0.5,
+           "prob_helps": 1.0, "ci_prob": 0.8, "units": "logits", "lm_family": "a_b"}  # fmt: skip
+    one = pd.DataFrame([row])
+    assert set_for_paper(one).to_dict("records") == [
+        {"decision": "weight tying", "benchmark": "arc_challenge", "SD (logits)": 0.5,
+         "P(helps)": 1.0, "lm family": "a_b"}
+    ]  # fmt: skip
+    assert describe_intervals(one) == "Medians with 80 % equal-tailed intervals, in logits."
+    two = pd.concat([one, one.assign(units="percentage points", ci_prob=0.9)])
+    assert list(set_for_paper(two).columns) == [
+        "decision", "benchmark", "SD", "P(helps)", "ci prob", "units", "lm family"
+    ]  # fmt: skip
+    assert describe_intervals(two) is None
+
+
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_every_format_writes_a_table_of_no_rows(frame, fmt):
-    assert isinstance(format_frame(frame.iloc[:0], fmt=fmt), str)
+    assert isinstance(format_table(frame.iloc[:0], fmt=fmt), str)
 
 
 def test_captions_say_what_intervals_are(frame):
     words = describe_intervals(frame)
-    assert words == "Medians with 90 % equal-tailed intervals, in percentage points."
-    assert r"\caption{Medians with 90 \% equal" in format_frame(frame, fmt="latex", caption=words)
-    for fmt in ("table", "md"):
-        assert format_frame(frame, fmt=fmt, caption=words).endswith(f"\n\n{words}")
-    assert len(json.loads(format_frame(frame, fmt="json", caption=words))) == len(frame)
-    assert format_frame(frame, fmt="csv", caption=words) == format_frame(frame, fmt="csv")
+    assert words == INTERVALS
+    assert r"\caption{Medians with 90 \% equal" in format_table(frame, fmt="latex")
+    assert r"\caption{A \& b. Medians" in format_table(frame, fmt="latex", caption="A & b.")
+    assert format_table(frame, fmt="md", caption="A | b.").endswith(f"\n\nA \\| b. {words}")
+    assert format_table(frame, fmt="table", caption="A | b.").endswith("\n\nA | b.")
+    assert len(json.loads(format_table(frame, fmt="json", caption="A"))) == len(frame)
+    assert format_table(frame, fmt="csv", caption="A") == format_table(frame, fmt="csv")
     assert describe_intervals(frame[["lm"]]) is None
     mixed = pd.DataFrame({"ci_prob": [0.5, 0.9]})
     assert describe_intervals(mixed) is None
@@ -169,4 +205,4 @@ def test_captions_say_what_intervals_are(frame):
 
 def test_an_unknown_format_is_refused(frame):
     with pytest.raises(QueryError, match="Allowed: table, json, csv, md, latex, html"):
-        format_frame(frame, fmt="htm")
+        format_table(frame, fmt="htm")
