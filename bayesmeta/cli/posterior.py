@@ -33,6 +33,7 @@ from bayesmeta.cli.shared import (
     say,
     show,
     show_frame,
+    working,
 )
 from bayesmeta.errors import listing
 
@@ -137,7 +138,8 @@ def check_command(fit: FitOption = None, fmt: Format = "table") -> None:
     from bayesmeta.inference import check
 
     check_format(fmt)
-    diagnostics = check(load_fit(fit))
+    with working("checking"):
+        diagnostics = check(load_fit(fit))
     if fmt == "json":
         show(json.dumps(diagnostics.to_dict(), indent=2))
     else:
@@ -177,9 +179,11 @@ def effects_command(
     from bayesmeta.effects import effects
 
     check_format(fmt)
-    found = effects(
-        load_fit(fit), decision, by=by, lms=lms or None, lm_family=lm_family or None, scale=scale
-    )
+    with working("averaging over the draws"):
+        found = effects(
+            load_fit(fit), decision, by=by, lms=lms or None, lm_family=lm_family or None,
+            scale=scale,
+        )  # fmt: skip
     caption = "Effects of design decisions on the expected score."
     show_frame(found.table(ci_prob=ci_prob), fmt=fmt, caption=caption)
 
@@ -201,7 +205,8 @@ def swaps_command(
     from bayesmeta.effects import swaps
 
     check_format(fmt)
-    found = swaps(load_fit(fit), receiver, points=points, by=by)
+    with working("averaging over the draws"):
+        found = swaps(load_fit(fit), receiver, points=points, by=by)
     caption = "Effects of moving points of the training mix from one part to another."
     show_frame(found.table(ci_prob=ci_prob), fmt=fmt, caption=caption)
 
@@ -268,8 +273,9 @@ def curve_command(
     from bayesmeta.effects import curve
 
     check_format(fmt)
-    drawn = curve(load_fit(fit), decision, by=by)
-    optimum = drawn.optimum(ci_prob=ci_prob)
+    with working("averaging over the draws"):
+        drawn = curve(load_fit(fit), decision, by=by)
+        optimum = drawn.optimum(ci_prob=ci_prob)
     if fmt == "json":
         show(json.dumps(_curve_report(drawn.table(ci_prob=ci_prob), optimum), indent=2))
     else:
@@ -298,8 +304,9 @@ def tradeoff_command(
 
     check_format(fmt)
     names = None if loss is None else loss.split(",")
-    drawn = curve(load_fit(fit), decision, by=by)
-    found = drawn.tradeoff(gain=gain, loss=names, weights=weights)
+    with working("averaging over the draws"):
+        drawn = curve(load_fit(fit), decision, by=by)
+        found = drawn.tradeoff(gain=gain, loss=names, weights=weights)
     caption = f"Where along {decision} ({drawn.units}) {gain} gains and others pay."
     show_frame(found.table(ci_prob=ci_prob).reset_index(), fmt=fmt, caption=caption)
 

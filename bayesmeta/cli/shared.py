@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -213,6 +215,13 @@ def word_unknown(option: str, value: str, allowed: list[str]) -> QueryError:
 def split_names(names: str) -> list[str]:
     """Split names at commas, and drop the blanks."""
     return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def working(what: str) -> AbstractContextManager[None]:
+    """Show on a terminal that something is under way that takes seconds and has no steps."""
+    from bayesmeta.inference.progress import spinner
+
+    return spinner(what, shown=sys.stderr.isatty())
 
 
 def show_parts(parts: Mapping[str, tuple[str, pd.DataFrame]]) -> None:

@@ -69,8 +69,10 @@ class Contrast:
 
 
 def format_level(level: str | float) -> str:
-    """Write a level or a value as a user would type it; counts of tokens as 2e+12."""
-    return level if isinstance(level, str) else f"{level:.{10 if abs(level) < _LARGE else 4}g}"
+    """Write a level or a value as a user would type it; counts of tokens as 2e12."""
+    if isinstance(level, str):
+        return level
+    return re.sub(r"e\+0*", "e", f"{level:.{10 if abs(level) < _LARGE else 4}g}")
 
 
 def find_decision(fit: Fit, *, name: str) -> Decision:

@@ -108,7 +108,7 @@ def _find_cache() -> dict[str, str]:
     """Say where compiled code is kept between fits, and whether it can be."""
     row = {"what": CACHE, "needed_for": "a fast start of the next fit"}
     try:
-        from pytensor import config
+        from pytensor.configdefaults import config
 
         folder = Path(config.base_compiledir)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

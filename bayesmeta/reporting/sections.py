@@ -20,6 +20,7 @@ from bayesmeta.inference.fit import Fit
 from bayesmeta.model import ModelSpec
 from bayesmeta.reporting.pages import Cell, Details, Figure, Listing, Section, Table, Text
 from bayesmeta.reporting.panel import Finding, Panel
+from bayesmeta.reporting.summaries import describe_intervals
 
 if TYPE_CHECKING:
     from bayesmeta.reporting.style import Drawn
@@ -60,7 +61,12 @@ def title_of(fit: Fit) -> str:
 
 
 def _number(value: float, digits: int = 1) -> str:
-    return f"{value:+.{digits}f}".replace("-", _MINUS)
+    text = f"{value:+.{digits}f}".replace("-", _MINUS)
+    return text if float(f"{value:.{digits}f}") else text[1:]  # zero has no sign
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _range(values: Mapping[str, Any]) -> str:
@@ -107,7 +113,7 @@ def summarise_fit(
         blocks.append(
             Text(
                 "If the more probable direction of every effect over all benchmarks were claimed, "
-                f"{found.wrong_signs():.0%} of these claims would be expected to be wrong."
+                f"{_percent(found.wrong_signs())} of these claims would be expected to be wrong."
             )
         )
     blocks.append(
@@ -115,8 +121,8 @@ def summarise_fit(
             "Effects are differences in expected score, in percentage points and in the good "
             "direction of each benchmark, all other recorded facts held as they are: associations "
             "adjusted for the modelled covariates. Intervals are equal-tailed, "
-            f"{defaults.CI_PROB:.0%}. Verdicts say whether the data, and more than one part of "
-            "them, are the reason for an answer:"
+            f"{_percent(defaults.CI_PROB)}. Verdicts say whether the data, and more than one part "
+            "of them, are the reason for an answer:"
         )
     )
     return Section("summary", "Summary", [*blocks, Listing(_VERDICTS)])
@@ -153,7 +159,8 @@ def _conclusions(panel: Panel) -> Iterator[Any]:
     n_held = sum(map(len, held.values()))
     yield Text(
         f"On single benchmarks {len(sure)} of {len(narrow)} effects have a direction of at least "
-        f"{defaults.PROB_IDENTIFIED:.0%}; {n_held} of them are identified{':' if held else '.'}"
+        f"{_percent(defaults.PROB_IDENTIFIED)}; {n_held} of them are "
+        f"identified{':' if held else '.'}"
     )
     if held:
         yield Listing([f"{label} on {listing(names)}" for label, names in held.items()])
@@ -198,13 +205,13 @@ def report_effects(found: Effects | None) -> Iterator[Section]:
         for row in table.to_dict(orient="records")
     ]
     header = ("contrast", "effect, points", "P(helps), MCSE", "verdict")
-    caption = "Effects over all benchmarks in percentage points, with intervals"
+    caption = f"What every decision changes. {describe_intervals(table)}"
     yield Section(
         "effects",
         "Effects over all benchmarks",
         [
             Figure("forest", _draw(plots.forest(found)), "Effects over all benchmarks: medians and "
-                   "intervals; shapes mark the verdicts"),
+                   "equal-tailed intervals; shapes mark the verdicts"),
             Table(caption, header, rows, style="numbers"),
         ],
     )  # fmt: skip
@@ -232,8 +239,9 @@ def report_atlas(panel: Panel | None) -> Iterator[Section]:
     explained = (
         "Each cell has the effect in points, an arrow for its direction and a mark for its verdict "
         "(● identified, ◐ weakly identified, ○ prior-driven). Two arrows: the direction has a "
-        f"probability of at least {defaults.PROB_IDENTIFIED:.0%}; one: of at least "
-        f"{_PROB_LIKELY:.0%}; a dot: less. Blue is better, orange is worse, paler is less sure."
+        f"probability of at least {_percent(defaults.PROB_IDENTIFIED)}; one: of at least "
+        f"{_percent(_PROB_LIKELY)}; a dot: less. Blue is better, orange is worse, paler is less "
+        "sure."
     )
     caption = "Effects over all benchmarks, task families and benchmarks, percentage points"
     yield Section(
@@ -362,11 +370,11 @@ def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
         families = _count(card.lm_families[name], "family", "families")
         yield _readable(name), f"{_count(n, 'lm', 'lms')} of {families}"
     yield "families that vary in it", str(card.families_with_both)
-    yield "share of its variance inside families", f"{card.within_family_share:.0%}"
-    yield "lms that do not record it", f"{card.missing_share:.0%}"
-    bundled = (f"{_readable(name)} {share:.0%}" for name, share in card.bundled_with.items())
+    yield "share of its variance inside families", _percent(card.within_family_share)
+    yield "lms that do not record it", _percent(card.missing_share)
+    bundled = (f"{_readable(name)} {_percent(share)}" for name, share in card.bundled_with.items())
     yield "bundled with", ", ".join(bundled) or "nothing"
-    yield "prior variance removed by the data", f"{card.contraction:.0%}"
+    yield "prior variance removed by the data", _percent(card.contraction)
     for name, part in (
         ("from siblings alone", card.within_families),
         ("from means of families alone", card.between_families),

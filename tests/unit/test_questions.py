@@ -128,7 +128,7 @@ def test_latent_effect_of_more_tokens_follows_from_the_slopes(small, build_fake_
     )
     assert answer.effect["estimate"] == pytest.approx(float(np.median(wanted)), abs=EXACT)
     assert answer.evidence.lms["recorded"] == 12
-    assert str(answer).startswith("P(n_tokens: 2e+12 > 1e+12) on recall")
+    assert str(answer).startswith("P(n_tokens: 2e12 > 1e12) on recall")
 
 
 def test_sizes_need_a_model_with_scaling(small, build_fake_fit):
