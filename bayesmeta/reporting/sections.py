@@ -21,6 +21,16 @@ from bayesmeta.model import ModelSpec
 from bayesmeta.reporting.pages import Cell, Details, Figure, Listing, Section, Table, Text
 from bayesmeta.reporting.panel import Finding, Panel
 from bayesmeta.reporting.summaries import describe_intervals
+from bayesmeta.reporting.wording import (
+    MARKS,
+    count,
+    marked,
+    percent,
+    readable,
+    signed,
+    with_interval,
+    with_mcse,
+)
 
 if TYPE_CHECKING:
     from bayesmeta.reporting.style import Drawn
@@ -38,8 +48,6 @@ __all__ = [
     "title_of",
 ]
 
-_MARKS = {"identified": "●", "weakly identified": "◐", "prior-driven": "○"}
-_MINUS = "\N{MINUS SIGN}"
 CURVED = "code_share"
 """The decision whose curve is drawn."""
 
@@ -60,37 +68,10 @@ def title_of(fit: Fit) -> str:
     return f"What {len(fit.design.lms)} language models say about design decisions"
 
 
-def _number(value: float, digits: int = 1) -> str:
-    text = f"{value:+.{digits}f}".replace("-", _MINUS)
-    return text if float(f"{value:.{digits}f}") else text[1:]  # zero has no sign
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _range(values: Mapping[str, Any]) -> str:
-    """Write an estimate with its interval."""
-    estimate, lower, upper = (_number(float(values[k])) for k in ("estimate", "lower", "upper"))
-    return f"{estimate} ({lower} to {upper})"
-
-
-def _readable(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"
-
-
-def _verdict(name: str) -> str:
-    return f"{_MARKS[name]} {name}"
-
-
 def _named(finding: Finding) -> str:
     """Name a contrast, its target and its effect."""
     where = "" if finding.target.by == "overall" else f" on {finding.target.label}"
-    return f"{finding.contrast.label}{where}, {_range(finding.effect)} points"
+    return f"{finding.contrast.label}{where}, {with_interval(finding.effect)} points"
 
 
 def summarise_fit(
@@ -101,9 +82,9 @@ def summarise_fit(
     data = "the bundled data" if fit.dataset.source == "bundled" else "data of your own"
     fitted = (
         f"A Bayesian model of {len(design.outcomes.y)} scores was fitted: "
-        f"{len(design.lms)} lms of {_count(len(design.lm_families), 'family', 'families')} on "
-        f"{_count(len(design.benchmarks), 'benchmark', 'benchmarks')} of "
-        f"{_count(len(design.task_families), 'task family', 'task families')}, from {data} "
+        f"{len(design.lms)} lms of {count(len(design.lm_families), 'family', 'families')} on "
+        f"{count(len(design.benchmarks), 'benchmark', 'benchmarks')} of "
+        f"{count(len(design.task_families), 'task family', 'task families')}, from {data} "
         f"({fit.dataset.version}). {_verdict_on_checks(diagnostics)}"
     )
     blocks: list[Any] = [Text(fitted)]
@@ -113,7 +94,7 @@ def summarise_fit(
         blocks.append(
             Text(
                 "If the more probable direction of every effect over all benchmarks were claimed, "
-                f"{_percent(found.wrong_signs())} of these claims would be expected to be wrong."
+                f"{percent(found.wrong_signs())} of these claims would be expected to be wrong."
             )
         )
     blocks.append(
@@ -121,7 +102,7 @@ def summarise_fit(
             "Effects are differences in expected score, in percentage points and in the good "
             "direction of each benchmark, all other recorded facts held as they are: associations "
             "adjusted for the modelled covariates. Intervals are equal-tailed, "
-            f"{_percent(defaults.CI_PROB)}. Verdicts say whether the data, and more than one part "
+            f"{percent(defaults.CI_PROB)}. Verdicts say whether the data, and more than one part "
             "of them, are the reason for an answer:"
         )
     )
@@ -159,7 +140,7 @@ def _conclusions(panel: Panel) -> Iterator[Any]:
     n_held = sum(map(len, held.values()))
     yield Text(
         f"On single benchmarks {len(sure)} of {len(narrow)} effects have a direction of at least "
-        f"{_percent(defaults.PROB_IDENTIFIED)}; {n_held} of them are "
+        f"{percent(defaults.PROB_IDENTIFIED)}; {n_held} of them are "
         f"identified{':' if held else '.'}"
     )
     if held:
@@ -197,10 +178,10 @@ def report_effects(found: Effects | None) -> Iterator[Section]:
     table = found.table()
     rows = [
         (
-            f"{_readable(str(row['decision']))}: {row['level']} against {row['reference']}",
-            _range({str(key): value for key, value in row.items()}),
-            _probability(row["prob_helps"], row["mcse"]),
-            Cell(_verdict(str(row["verdict"]))),
+            f"{readable(str(row['decision']))}: {row['level']} against {row['reference']}",
+            with_interval({str(key): value for key, value in row.items()}),
+            with_mcse(row["prob_helps"], row["mcse"]),
+            Cell(marked(str(row["verdict"]))),
         )
         for row in table.to_dict(orient="records")
     ]
@@ -217,30 +198,24 @@ def report_effects(found: Effects | None) -> Iterator[Section]:
     )  # fmt: skip
 
 
-def _probability(estimate: Any, mcse: Any) -> str:
-    text = f"{float(estimate):.3f}"
-    text = {"0.000": "< 0.001", "1.000": "> 0.999"}.get(text, text)
-    return f"{text} ({float(mcse):.3f})"
-
-
 def report_atlas(panel: Panel | None) -> Iterator[Section]:
     """Lay out every contrast on every target."""
     if panel is None:
         return
     width = len(panel.targets)
     rows = [
-        [_readable(part[0].contrast.label.replace(" > ", " against ")), *map(_atlas_cell, part)]
+        [readable(part[0].contrast.label.replace(" > ", " against ")), *map(_atlas_cell, part)]
         for part in (panel.findings[k : k + width] for k in range(0, len(panel.findings), width))
     ]
     header = [
         "contrast",
-        *(_readable(t.label) if t.by == "task_family" else t.label for t in panel.targets),
+        *(readable(t.label) if t.by == "task_family" else t.label for t in panel.targets),
     ]
     explained = (
         "Each cell has the effect in points, an arrow for its direction and a mark for its verdict "
         "(● identified, ◐ weakly identified, ○ prior-driven). Two arrows: the direction has a "
-        f"probability of at least {_percent(defaults.PROB_IDENTIFIED)}; one: of at least "
-        f"{_percent(_PROB_LIKELY)}; a dot: less. Blue is better, orange is worse, paler is less "
+        f"probability of at least {percent(defaults.PROB_IDENTIFIED)}; one: of at least "
+        f"{percent(_PROB_LIKELY)}; a dot: less. Blue is better, orange is worse, paler is less "
         "sure."
     )
     caption = "Effects over all benchmarks, task families and benchmarks, percentage points"
@@ -257,9 +232,9 @@ def _atlas_cell(finding: Finding) -> Cell:
     arrow = "·" if sure == 1 else ("▲" if p > 0.5 else "▼") * (sure - 1)
     verdict = finding.card.verdict
     return Cell(
-        f"{_number(float(finding.effect['estimate']))} {arrow} {_MARKS[verdict]}",
+        f"{signed(float(finding.effect['estimate']))} {arrow} {MARKS[verdict]}",
         style=f"{'up' if p > 0.5 else 'down'}{sure}",
-        note=f"{_range(finding.effect)}, P(helps) {finding.probability}, {verdict}",
+        note=f"{with_interval(finding.effect)}, P(helps) {finding.probability}, {verdict}",
     )
 
 
@@ -275,9 +250,9 @@ def report_curves(fit: Fit) -> Iterator[Section]:
     inside = f"prob_between_{low:g}_{high:g}"
     rows = [
         (
-            _readable(str(target)),
+            readable(str(target)),
             f"{row['estimate']:.0f} % ({row['lower']:.0f} to {row['upper']:.0f})",
-            _probability(row[inside], row["mcse"]),
+            with_mcse(row[inside], row["mcse"]),
             f"{row['prob_at_lower_edge']:.2f}, {row['prob_at_upper_edge']:.2f}",
         )
         for target, row in optimum.iterrows()
@@ -354,7 +329,7 @@ def report_cards(panel: Panel | None) -> Iterator[Section]:
         return
     cards = [
         Details(
-            f"{_MARKS[found.card.verdict]} {found.contrast.label}: {_range(found.effect)}",
+            f"{MARKS[found.card.verdict]} {found.contrast.label}: {with_interval(found.effect)}",
             [Table("Evidence over all benchmarks", ("what", "found"), list(_card_rows(found)))],
         )
         for found in panel.on("overall")
@@ -364,24 +339,24 @@ def report_cards(panel: Panel | None) -> Iterator[Section]:
 
 def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
     card = found.card
-    yield "verdict", _verdict(card.verdict)
+    yield "verdict", marked(card.verdict)
     yield "P(helps)", str(found.probability)
     for name, n in card.lms.items():
-        families = _count(card.lm_families[name], "family", "families")
-        yield _readable(name), f"{_count(n, 'lm', 'lms')} of {families}"
+        families = count(card.lm_families[name], "family", "families")
+        yield readable(name), f"{count(n, 'lm', 'lms')} of {families}"
     yield "families that vary in it", str(card.families_with_both)
-    yield "share of its variance inside families", _percent(card.within_family_share)
-    yield "lms that do not record it", _percent(card.missing_share)
-    bundled = (f"{_readable(name)} {_percent(share)}" for name, share in card.bundled_with.items())
+    yield "share of its variance inside families", percent(card.within_family_share)
+    yield "lms that do not record it", percent(card.missing_share)
+    bundled = (f"{readable(name)} {percent(share)}" for name, share in card.bundled_with.items())
     yield "bundled with", ", ".join(bundled) or "nothing"
-    yield "prior variance removed by the data", _percent(card.contraction)
+    yield "prior variance removed by the data", percent(card.contraction)
     for name, part in (
         ("from siblings alone", card.within_families),
         ("from means of families alone", card.between_families),
     ):
-        yield name, "no family varies" if part is None else _range(part)
+        yield name, "no family varies" if part is None else with_interval(part)
     yield "most influential family", card.most_influential_family
-    yield "the effect without it", _range(card.without_it)
+    yield "the effect without it", with_interval(card.without_it)
 
 
 def report_origin(fit: Fit, *, whole: int) -> Section:
@@ -393,7 +368,7 @@ def report_origin(fit: Fit, *, whole: int) -> Section:
     rows = [
         ("data", _describe_data(fit)),
         ("draws in this report", f"{chains * draws} ({chains} chains of {draws})"),
-        *((_readable(str(key)), _plain(value)) for key, value in given.items()),
+        *((readable(str(key)), _plain(value)) for key, value in given.items()),
     ]
     blocks: list[Any] = [Table("Data, sampler, versions and checksums", ("what", "value"), rows)]
     if whole != chains * draws:
@@ -405,7 +380,7 @@ def report_origin(fit: Fit, *, whole: int) -> Section:
                 "error."
             ),
         )
-    spec = [(_readable(str(key)), _plain(value)) for key, value in fit.spec.to_dict().items()]
+    spec = [(readable(str(key)), _plain(value)) for key, value in fit.spec.to_dict().items()]
     blocks.append(Details("The model", [Table("Options of the model", ("option", "value"), spec)]))
     return Section("origin", "Data and provenance", blocks)
 

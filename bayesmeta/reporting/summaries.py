@@ -15,6 +15,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from bayesmeta.errors import QueryError, listing, suggest
+from bayesmeta.reporting.wording import readable
 
 __all__ = ["FORMATS", "describe_intervals", "escape_latex", "format_table", "set_for_paper"]
 
@@ -103,20 +104,18 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
     heading = {**_HEADINGS}
     if units is not None:
         short = _SHORT_UNITS.get(units, units)
-        heading |= {name: f"{_HEADINGS.get(name, _worded(name))} ({short})" for name in _IN_UNITS}
+        heading |= {name: f"{_HEADINGS.get(name, readable(name))} ({short})" for name in _IN_UNITS}
     by = _only(frame, "by")
     if by is not None and "target" in frame:
-        heading["target"] = _worded(by)
+        heading["target"] = readable(by)
     left_out = [name for name in ("ci_prob", "units", "by") if _only(frame, name) is not None]
     left_out += ["target"] if by == "overall" and "target" in frame else []
     kept = frame.drop(columns=left_out)
     if "decision" in kept:  # a word of ours; names of the data stay as they are
-        kept = kept.assign(decision=kept["decision"].map(_worded))
-    return kept.set_axis([heading.get(str(n), _worded(n)) for n in kept.columns], axis="columns")
-
-
-def _worded(name: object) -> str:
-    return str(name).replace("_", " ")
+        kept = kept.assign(decision=kept["decision"].map(readable))
+    return kept.set_axis(
+        [heading.get(str(n), readable(str(n))) for n in kept.columns], axis="columns"
+    )
 
 
 def _only(frame: pd.DataFrame, column: str) -> str | None:
