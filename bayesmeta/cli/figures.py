@@ -246,7 +246,7 @@ def report_command(
     from bayesmeta.reporting.report import report
 
     check_format(fmt)
-    paths = [str(path) for path in report(load_fit(fit), out, decisions=decisions, progress=True)]
+    paths = [str(path) for path in report(load_fit(fit), out, decisions=decisions)]
     if fmt == "json":
         show(json.dumps(paths, indent=2))
     elif fmt == "table":

@@ -46,7 +46,7 @@ def report(
     out: str | PathLike[str],
     *,
     decisions: str | Sequence[str] | None = None,
-    progress: bool = False,
+    progress: bool = True,
 ) -> tuple[Path, ...]:
     """Write what a fit says, as one HTML page and as Markdown.
 
@@ -83,7 +83,10 @@ def report(
     --------
     >>> import bayesmeta as bm
     >>> folder = getfixture("tmp_path")
-    >>> [path.name for path in bm.report(bm.load_reference_fit(), folder, decisions=("block",))]
+    >>> written = bm.report(
+    ...     bm.load_reference_fit(), folder, decisions=("block",), progress=False
+    ... )
+    >>> [path.name for path in written]
     ['report.html', 'report.md']
     """
     known = list_decisions(fit)

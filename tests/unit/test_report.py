@@ -342,6 +342,7 @@ def dump(path, profile, *, asked=""):
     run = subprocess.run(
         [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
          "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--host-resolver-rules=MAP * ~NOTFOUND",  # there is no network
          "--disable-sync", "--disable-dev-shm-usage", f"--user-data-dir={profile}", "--dump-dom",
          f"{path.as_uri()}{asked}"],
         capture_output=True, text=True, timeout=120, check=False,
