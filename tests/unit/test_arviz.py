@@ -9,10 +9,11 @@ import pytest
 import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from scipy import stats
 
 import bayesmeta as bm
 from bayesmeta.errors import QueryError
-from bayesmeta.model import simulate_scores
+from bayesmeta.model import score_distribution, simulate_scores
 from bayesmeta.reporting import plots
 
 SPEC = bm.ModelSpec(decisions=("attention",), family_effects="none", interactions="none")
@@ -143,6 +144,14 @@ def test_scores_left_out_are_those_of_loo(fitted, tree):
     assert is_figure(az.plot_khat(ours.elpd_data))
     table = az.compare({"one": tree, "same": theirs}, round_to="none")
     assert table["elpd_diff"].abs().max() < 1e-9
+
+
+def test_log_likelihood_is_that_of_scipy(fitted, tree):
+    mu, sd = score_distribution(fitted.parameters, design=fitted.design, spec=SPEC)
+    nu = fitted.parameters["nu_beyond_one"][..., None] + 1
+    y = fitted.dataset.scores["score"].to_numpy()
+    expected = stats.t(nu, mu, sd).logpdf(y)
+    np.testing.assert_allclose(tree["log_likelihood"]["y"], expected, rtol=1e-6, atol=1e-8)
 
 
 def test_pits_are_those_of_loo_but_for_simulation(fitted, tree):
