@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
+from bayesmeta import defaults
 from bayesmeta.data import Dataset, EffectSizes
 from bayesmeta.design import Design, EffectDesign, build_effect_design
 from bayesmeta.model import EffectSizeSpec, ModelSpec, Parameters, build_design_for
@@ -57,6 +58,57 @@ class _Sampled:
         """Return the fit with the plain values of its diagnostics in its provenance."""
         whole: Any = self  # subclasses are dataclasses, which a type checker cannot know
         return replace(whole, provenance={**self.provenance, "checked": dict(report)})
+
+    def to_datatree(
+        self,
+        groups: str | Sequence[str] = (
+            "posterior_predictive",
+            "observed_data",
+            "constant_data",
+            "log_likelihood",
+        ),
+        *,
+        seed: int = defaults.SEED,
+    ) -> xr.DataTree:
+        """Give the draws with further groups, for whatever ArviZ computes and draws.
+
+        The draws alone are in `posterior`. The groups are computed anew at every call and never
+        saved with the fit.
+
+        Parameters
+        ----------
+        groups
+            Which ones, or `all`. Of every fit: `posterior_predictive`, `observed_data`,
+            `constant_data` (standard errors, and the size and data of the lm or the moderators)
+            and `log_likelihood`. Of fits of scores also `log_prior` (see `log_prior`), `prior` and
+            `prior_predictive`, which build the model's graph and take seconds.
+        seed
+            Seed of simulated scores and of draws from the prior.
+
+        Returns
+        -------
+        xarray.DataTree
+            The groups of `posterior`, and those asked for. Scores are `y`, in native units, over
+            the dim `obs` with coordinates `lm`, `lm_family`, `benchmark` and `task_family`; effect
+            sizes are over `study`.
+
+        Raises
+        ------
+        QueryError
+            If there is no such group.
+
+        Examples
+        --------
+        >>> import arviz as az
+        >>> import bayesmeta as bm
+        >>> tree = bm.load_reference_fit().to_datatree()
+        >>> az.loo_pit(tree)["y"].sizes["obs"]
+        1105
+        """
+        from bayesmeta.inference.groups import build_tree
+
+        whole: Any = self
+        return build_tree(whole, groups=groups, seed=seed)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Save to a netCDF file, atomically.

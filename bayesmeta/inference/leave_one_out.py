@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.errors import EvaluationError, listing, suggest
 from bayesmeta.inference.fit import EffectSizeFit, Fit
+from bayesmeta.inference.groups import label_observations
 from bayesmeta.inference.progress import progress_bar
 from bayesmeta.model import (
     effect_distribution,
@@ -171,7 +172,7 @@ def loo(
             "exact answer fit the table without the study."
         )
     found = _importance_sample(fit)
-    table = _label_rows(fit).assign(
+    table = label_observations(fit).assign(
         log_density=np.asarray(found.elpd_i),
         pit=_weigh(found, fit),
         pareto_k=np.asarray(found.pareto_k),
@@ -191,25 +192,6 @@ def loo(
     )
 
 
-def _label_rows(fit: Fit | EffectSizeFit) -> pd.DataFrame:
-    """Say what each row of the table is about."""
-    if isinstance(fit, EffectSizeFit):
-        data = fit.dataset
-        return data.frame[list(data.groups)].assign(study=list(data.studies))
-    design, outcomes = fit.design, fit.design.outcomes
-    lms, benchmarks = np.array(design.lms), np.array(design.benchmarks)
-    return pd.DataFrame(
-        {
-            "lm": lms[outcomes.lm_index],
-            "lm_family": np.array(design.lm_families)[design.lm_family_index[outcomes.lm_index]],
-            "benchmark": benchmarks[outcomes.benchmark_index],
-            "task_family": np.array(design.task_families)[
-                design.task_family_index[outcomes.benchmark_index]
-            ],
-        }
-    )
-
-
 def pareto_k(fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
     """Compute how influential each score is, shape (obs,)."""
     return np.asarray(_importance_sample(fit).pareto_k)
@@ -218,25 +200,10 @@ def pareto_k(fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
 def _importance_sample(fit: Fit | EffectSizeFit) -> Any:
     import arviz as az
 
-    # ArviZ takes the relative efficiency of the draws from what stands in the posterior.
-    name = "mu" if isinstance(fit, EffectSizeFit) else "alpha"
-    tree = az.from_dict(
-        {
-            "posterior": {name: fit.parameters[name]},
-            "log_likelihood": {"y": _log_density(fit)},
-        }
-    )
+    tree = fit.to_datatree("log_likelihood")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # high k is reported by the caller
         return az.loo(tree, var_name="y", pointwise=True)
-
-
-def _log_density(fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
-    """Log densities of the observations, shape (chain, draw, obs)."""
-    if isinstance(fit, EffectSizeFit):
-        found = effect_distribution(fit.parameters, design=fit.design, spec=fit.spec)
-        return found.log_density()
-    return pointwise_log_likelihood(fit.parameters, design=fit.design, spec=fit.spec)
 
 
 def _probability_below(fit: Fit | EffectSizeFit) -> NDArray[np.float64]:

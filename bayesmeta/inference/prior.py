@@ -131,7 +131,8 @@ def log_prior(fit: Fit) -> xr.Dataset:
         found = pm.stats.compute_log_prior(
             tree, var_names=names, extend_inferencedata=False, progressbar=False
         )
-    return found if isinstance(found, xr.Dataset) else found.to_dataset()
+    density = found if isinstance(found, xr.Dataset) else found.to_dataset()
+    return density.assign_coords(chain=fit.draws["chain"], draw=fit.draws["draw"])
 
 
 _ADAPTED = ("u", "v", "w", "curve")

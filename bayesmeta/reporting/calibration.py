@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,9 +20,14 @@ from bayesmeta.reporting.style import FAINT, INK, PAGE_WIDTH, Drawn, build_figur
 
 __all__ = ["calibration", "ppc", "ranks"]
 
-_COLUMNS = 5
+_COLUMNS, _PANEL = 5, 1.2
+"""At most so many panels in a row, each about so many inches wide: titles then fit above them."""
+
 _GRID = 60
 """Points at which empirical distributions of simulated scores are drawn."""
+
+_LETTERS = 20
+"""Letters of 7 points that an inch holds."""
 
 _BAND_SIMULATIONS = 1000
 _BAND, _LINE = "#56B4E9", "#0072B2"
@@ -39,7 +46,8 @@ def calibration(
     The line is the empirical distribution of the leave-one-out probabilities of a lower score
     (PIT) less that of uniform values. Inside the band it is what a calibrated model gives, at all
     points together with probability `ci_prob` (Säilynoja et al. 2022,
-    https://doi.org/10.1007/s11222-022-10090-6). A line that falls before it rises shows intervals
+    https://doi.org/10.1007/s11222-022-10090-6), were the scores left out independent of each
+    other. A line that falls before it rises shows intervals
     that are too wide; one that rises before it falls, too narrow ones; one on one side, scores
     that are all higher or all lower than expected.
 
@@ -57,7 +65,10 @@ def calibration(
     Returns
     -------
     Drawn
-        The figure and the points drawn: `benchmark`, `pit`, `difference`, `lower`, `upper`.
+        The figure and the points drawn: `benchmark`, `pit`, `difference`, `lower`, `upper`; and on
+        every row of a benchmark what is said of it: the percentages `inside_50` and `inside_90` of
+        its scores in such intervals, their number `n`, and how many of them, `pareto_k_bad`, have
+        weights that cannot be trusted.
 
     Examples
     --------
@@ -69,6 +80,7 @@ def calibration(
     from arviz_stats.ecdf_utils import ecdf_pit
 
     found = found if found is not None else loo(fit)
+    said = _describe(found)
     parts = []
     for benchmark in fit.design.benchmarks:
         pit = found.table.loc[found.table["benchmark"] == benchmark, "pit"].to_numpy(float)
@@ -82,11 +94,11 @@ def calibration(
                     "difference": ecdf - points,
                     "lower": lower - points,
                     "upper": upper - points,
+                    **said.loc[benchmark],
                 }
             )
         )
     table = pd.concat(parts, ignore_index=True)
-    coverage = found.by("benchmark").set_index("benchmark").filter(like="coverage")
     figure, panels = _build_panels(fit, width=width, sharex=True, sharey=True)
     for benchmark, axes in panels.items():
         points = table[table["benchmark"] == benchmark]
@@ -95,18 +107,33 @@ def calibration(
                           alpha=0.35, linewidth=0)  # fmt: skip
         axes.plot(points["pit"], points["difference"], color=_LINE, linewidth=pt(1.1),
                   drawstyle="steps-post")  # fmt: skip
-        inside = ", ".join(f"{share:.0f}%" for share in coverage.loc[benchmark])
+        inside = ", ".join(f"{said.at[benchmark, name]:.0f} %" for name in _INSIDE)
         axes.set_title(f"{axes.get_title('left')}\n{inside}", loc="left")
-    first, second = (f"{prob:.0%}" for prob in defaults.SCORED_PROBS)
-    bad = f"{found.n_bad} of {len(found.table)} scores"
-    figure.supxlabel(
-        f"leave-one-out probability of a lower score (PIT); band: {ci_prob:.0%}, simultaneous;"
-        f"\ntitles: share of scores in {first} and {second} intervals; "
-        f"{bad} have a Pareto k above {defaults.PARETO_K_MAX}",
-        fontsize=pt(7),
+    intervals = " and ".join(_percent(prob) for prob in defaults.SCORED_PROBS)
+    _write_below(
+        figure,
+        "leave-one-out probability of a lower score (PIT)",
+        f"band: holds the whole line of a calibrated model with probability {_percent(ci_prob)}, "
+        "were its scores independent",
+        f"titles: share of scores in equal-tailed {intervals} intervals; "
+        f"{said['pareto_k_bad'].sum():.0f} of {said['n'].sum():.0f} scores have a Pareto k above "
+        f"{defaults.PARETO_K_MAX}",
+        width=width,
     )
     figure.supylabel("distribution less\nthe uniform one", fontsize=pt(7))
     return Drawn(figure, table)
+
+
+_INSIDE = tuple(f"inside_{100 * prob:.0f}" for prob in defaults.SCORED_PROBS)
+
+
+def _describe(found: LeaveOneOut) -> pd.DataFrame:
+    """Say of every benchmark what share of its scores is in intervals, and how many are bad."""
+    said = found.by("benchmark").set_index("benchmark")
+    rows = found.table.groupby("benchmark", sort=False)
+    said["pareto_k_bad"] = {name: replace(found, table=table).n_bad for name, table in rows}
+    said = said.rename(columns=lambda name: name.replace("coverage", "inside_"))
+    return said[[*_INSIDE, "n", "pareto_k_bad"]]
 
 
 @drawn_from(Mapping, made_by="bayesmeta.evaluation.validation.read_ranks")
@@ -179,10 +206,12 @@ def ranks(
                       rasterized=True)  # fmt: skip
         count = lines["element"].nunique()
         axes.set_title(f"{name} ({count})" if count > 1 else str(name), loc="left")
-    figure.supxlabel(
-        f"rank of the truth among {n_draws} draws, as a fraction; {n} truths; band: "
-        f"{ci_prob:.0%}, simultaneous,\nfor one line; in brackets: number of elements",
-        fontsize=pt(7),
+    _write_below(
+        figure,
+        f"rank of the truth among {n_draws} draws, as a fraction",
+        f"{n} truths; band: holds the whole of one line with probability {_percent(ci_prob)} "
+        "where posteriors are right; in brackets: number of lines",
+        width=width,
     )
     figure.supylabel("distribution less the uniform one", fontsize=pt(7))
     return Drawn(figure, table)
@@ -218,8 +247,8 @@ def ppc(
     Returns
     -------
     Drawn
-        The figure and the points drawn: `benchmark`, `score` in native units, `recorded` (share
-        of scores at or below it), `lower` and `upper`.
+        The figure and the points drawn: `benchmark`, `score` in percentage points (a Brier score
+        times 100), `recorded` (share of lms at or below it), `lower` and `upper`.
 
     Examples
     --------
@@ -251,7 +280,7 @@ def ppc(
             pd.DataFrame(
                 {
                     "benchmark": benchmark,
-                    "score": grid,
+                    "score": 100 * grid,
                     "recorded": recorded,
                     "lower": lower,
                     "upper": upper,
@@ -266,13 +295,25 @@ def ppc(
                           alpha=0.45, linewidth=0)  # fmt: skip
         axes.plot(points["score"], points["recorded"], color=INK, linewidth=pt(0.9))
         axes.locator_params(axis="x", nbins=4)
-    figure.supxlabel(
-        "score (accuracy as a fraction, or Brier score); line: recorded; band: "
-        f"{len(chosen)} simulated data sets, {ci_prob:.0%} equal-tailed, pointwise",
-        fontsize=pt(7),
+    _write_below(
+        figure,
+        "score, percentage points (a Brier score times 100)",
+        f"line: recorded scores; band: {len(chosen)} simulated data sets, {_percent(ci_prob)} "
+        "equal-tailed at every point",
+        width=width,
     )
     figure.supylabel("share of lms at or below", fontsize=pt(7))
     return Drawn(figure, table)
+
+
+def _percent(probability: float) -> str:
+    return f"{100 * probability:g} %"
+
+
+def _write_below(figure: Figure, *lines: str, width: float) -> None:
+    """Write what the axis and its marks are, in lines that fit the figure."""
+    fitting = [textwrap.fill(line, int(_LETTERS * width)) for line in lines]
+    figure.supxlabel("\n".join(fitting), fontsize=pt(7))
 
 
 def _build_panels(
@@ -288,7 +329,8 @@ def _lay_out(
     titles: Sequence[str], *, width: float, sharex: bool, sharey: bool
 ) -> tuple[Figure, list[Axes]]:
     """Lay out one panel per title, row by row."""
-    rows, columns = -(-len(titles) // _COLUMNS), min(_COLUMNS, len(titles))
+    columns = min(_COLUMNS, len(titles), max(1, round(width / _PANEL)))
+    rows = -(-len(titles) // columns)
     figure = build_figure(width=width, height=0.55 + 1.25 * rows)
     grid = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False)
     for axes in grid.flat[len(titles) :]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bayesmeta.inference import LeaveOneOut
 from bayesmeta.model import simulate_scores
@@ -65,7 +66,42 @@ def test_titles_tell_the_coverage(fake_bundled_fit, uniform):
     drawn = plots.calibration(fake_bundled_fit, found=found)
     titles = [axes.get_title("left") for axes in drawn.figure.axes if axes.get_visible()]
     assert len(titles) == len(fake_bundled_fit.design.benchmarks)
-    assert all(title.endswith(", 100%") for title in titles)
+    assert all(title.endswith(", 100 %") for title in titles)
+
+
+def test_every_number_in_titles_and_caption_is_in_the_table(fake_bundled_fit, uniform):
+    given = give_pit(fake_bundled_fit, uniform**1.3)
+    bad = given.table.index % 7 == 0
+    given.table.loc[bad, "pareto_k"] = 0.9
+    drawn = plots.calibration(fake_bundled_fit, found=given)
+    said = drawn.table.groupby("benchmark", sort=False)[["inside_50", "inside_90"]].first()
+    titles = [
+        axes.get_title("left").split("\n") for axes in drawn.figure.axes if axes.get_visible()
+    ]
+    assert [line for _, line in titles] == [f"{a:.0f} %, {b:.0f} %" for a, b in said.to_numpy()]
+    pit = given.table.groupby("benchmark", sort=False)["pit"]
+    np.testing.assert_allclose(
+        said["inside_90"], pit.agg(lambda values: 100 * values.between(0.05, 0.95).mean())
+    )
+    counts = drawn.table.groupby("benchmark")[["n", "pareto_k_bad"]].first().sum().astype(int)
+    assert counts.tolist() == [len(given.table), bad.sum()]
+    caption = drawn.figure.get_supxlabel()
+    assert f"{bad.sum()} of {len(given.table)} scores have a Pareto k above 0.7" in caption
+    assert "equal-tailed 50 % and 90 % intervals" in caption
+
+
+@pytest.mark.parametrize("width", [plots.COLUMN_WIDTH, plots.PAGE_WIDTH])
+@pytest.mark.parametrize("name", ["calibration", "ppc"])
+def test_titles_and_captions_have_room(fake_bundled_fit, uniform, name, width):
+    given = {"found": give_pit(fake_bundled_fit, uniform)} if name == "calibration" else {}
+    figure = getattr(plots, name)(fake_bundled_fit, width=width, **given).figure
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    boxes = [axes._left_title.get_window_extent(renderer) for axes in shown]
+    assert not [1 for k, one in enumerate(boxes) for other in boxes[:k] if one.overlaps(other)]
+    for box in (*boxes, figure._supxlabel.get_window_extent(renderer)):
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
 
 
 def test_predictive_check_shows_recorded_and_simulated_scores(fake_bundled_fit):
@@ -81,8 +117,9 @@ def test_predictive_check_shows_recorded_and_simulated_scores(fake_bundled_fit):
         assert benchmark == fit.design.benchmarks[b]
         rows = outcomes.benchmark_index == b
         middle = points.iloc[len(points) // 2]
-        assert middle["recorded"] == np.mean(outcomes.y[rows] <= middle["score"])
-        shares = [np.mean(one[rows] <= middle["score"]) for one in again]
+        score = middle["score"] / 100
+        assert middle["recorded"] == np.mean(outcomes.y[rows] <= score)
+        shares = [np.mean(one[rows] <= score) for one in again]
         assert middle["lower"] == pytest.approx(np.quantile(shares, 0.05))
         assert middle["upper"] == pytest.approx(np.quantile(shares, 0.95))
         assert points["recorded"].is_monotonic_increasing
