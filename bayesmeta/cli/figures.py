@@ -44,7 +44,7 @@ _POSTERIOR: tuple[str, ...] = (
     "prior-posterior",
     "ladders",
 )
-_RECORDED = ("scoreboard", "ranks", "specification-curve")
+_RECORDED = ("scoreboard", "gains", "ranks", "specification-curve")
 _OF_EFFECTS = ("forest", "atlas", "curve", "tradeoff", "prior-posterior")
 _APPLIES = {
     "--decision": _OF_EFFECTS,
@@ -55,7 +55,7 @@ _APPLIES = {
     "--multiverse": ("specification-curve", "all"),
     "--fit": (*_POSTERIOR, "all"),
     "--ci-prob": (*_POSTERIOR, "specification-curve", "all"),
-    "--data-version": ("scoreboard", "all"),
+    "--data-version": ("scoreboard", "gains", "all"),
     "--data": (*_POSTERIOR, *_RECORDED),
 }
 """Figures that every option applies to."""
@@ -132,7 +132,7 @@ def plot_command(
         typer.Option(
             "--data-version",
             metavar="VERSION",
-            help="Of the scoreboard: corrected (if left out) or as-published.",
+            help="Of scoreboard and gains: corrected (if left out) or as-published.",
         ),
     ] = None,
     style: Annotated[
@@ -287,8 +287,9 @@ def _draw_record(name: str, asked: _Asked) -> Drawn:
     from bayesmeta.evaluation.validation import read_ranks
     from bayesmeta.reporting import plots
 
-    if name == "scoreboard":
-        return plots.scoreboard(load_scoreboard(asked.version))
+    if name in ("scoreboard", "gains"):
+        draw = plots.scoreboard if name == "scoreboard" else plots.gains
+        return draw(load_scoreboard(asked.version))
     if name == "specification-curve":
         return _draw_curve(asked)
     ranks, header = read_ranks()

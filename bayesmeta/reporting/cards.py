@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping
 from statistics import NormalDist
@@ -26,6 +27,8 @@ from bayesmeta.reporting.style import (
     Drawn,
     build_figure,
     drawn_from,
+    interval_words,
+    percent,
     printable,
     pt,
     short,
@@ -119,7 +122,8 @@ def evidence(
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(intervals) + 1.6, -0.7)
     axes.set_xlabel(
-        f"effect ({answer.effect['units']});\n{ci_prob:.0%} intervals, that of the prior shaded"
+        f"effect ({answer.effect['units']}); shaded: prior;\n"
+        f"{interval_words(ci_prob, noun='intervals')}"
     )
     figure.suptitle(title, x=0.02, ha="left", fontsize=pt(7), fontweight="bold")
     figure.supxlabel(notes, x=0.02, ha="left", fontsize=pt(6.5))
@@ -211,10 +215,11 @@ def _words(answer: Answer, *, width: float) -> tuple[str, str]:
         f"{answer.statement}, {where}".replace("_", " "),
         f"P {joint}{probability}; {card.verdict}",
     ]
+    support = re.sub(r"(?<=\d)%", " %", answer.support)
     notes = [
-        f"{answer.support[:1].upper()}{answer.support[1:]}.",
+        f"{support[:1].upper()}{support[1:]}.",
         *["It lies outside what lms record."] * card.extrapolates,
-        f"The data removed {card.contraction:.0%} of the prior variance.",
+        f"The data removed {percent(round(card.contraction, 2))} of the prior variance.",
         f"Without {card.most_influential_family} the estimate moves furthest.",
         "An association adjusted for the modelled covariates.",
     ]

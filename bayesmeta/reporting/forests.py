@@ -24,6 +24,7 @@ from bayesmeta.reporting.style import (
     build_figure,
     check_given,
     drawn_from,
+    interval_words,
     printable,
     pt,
     short,
@@ -162,10 +163,13 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
     axes = figure.subplots()
     if prior is not None:
         _draw_prior(axes, table)
-    _draw_intervals(axes, table, labels=labels)
-    columns = ["P(helps)"] if many_targets or effects.counts is None else list(_COLUMNS)
+    _draw_intervals(axes, table, labels=labels, is_crowded=prior is not None)
+    is_bare = effects.counts is None or prior is not None  # beside priors there is no room
+    columns = ["P(helps)"] if many_targets or is_bare else list(_COLUMNS)
     _draw_columns(axes, table, columns=columns)
-    figure.supxlabel(_describe(effects, ci_prob=ci_prob, many_targets=many_targets), fontsize=pt(7))
+    counts = "" if is_bare else f"; {_describe_counts(effects, many_targets)}"
+    words = _describe(effects, ci_prob=ci_prob, many_targets=many_targets)
+    figure.supxlabel(f"{words}{counts}", fontsize=pt(7))
     return Drawn(figure, table)
 
 
@@ -223,8 +227,7 @@ def _describe(effects: Effects, *, ci_prob: float, many_targets: bool) -> str:
     units = effects.draws.attrs["units"]
     asked = f"{effects.contrasts[0].label.replace(' >', ' against')}\n" if many_targets else ""
     measured = f"effect on the score ({units})" if units == UNITS else f"latent effect ({units})"
-    counts = f"; {_describe_counts(effects, many_targets)}" if effects.counts else ""
-    return f"{asked}{measured}; median and\n{ci_prob:.0%} equal-tailed interval{counts}"
+    return f"{asked}{measured}; median and\n{interval_words(ci_prob)}"
 
 
 def _describe_counts(effects: Effects, many_targets: bool) -> str:
@@ -273,7 +276,11 @@ def _draw_prior(axes: Axes, table: pd.DataFrame) -> None:
               color=PALE, label="prior", zorder=0)  # fmt: skip
 
 
-def _draw_intervals(axes: Axes, table: pd.DataFrame, *, labels: list[str]) -> None:
+def _draw_intervals(
+    axes: Axes, table: pd.DataFrame, *, labels: list[str], is_crowded: bool
+) -> None:
+    """Draw medians and intervals; beside wide priors they are short, and markers are smaller."""
+    marker, line = (2.1, 1.1) if is_crowded else (3.2, 1.0)
     y = np.arange(len(table))[::-1]
     axes.axvline(0, color=FAINT, linewidth=pt(0.6), zorder=0)
     for verdict, style in _VERDICT_STYLE.items():
@@ -282,9 +289,9 @@ def _draw_intervals(axes: Axes, table: pd.DataFrame, *, labels: list[str]) -> No
             continue
         part = table[rows]
         error = np.stack([part["estimate"] - part["lower"], part["upper"] - part["estimate"]])
-        axes.errorbar(part["estimate"], y[rows], xerr=error, linestyle="none", markersize=pt(3.2),
-                      elinewidth=pt(1.0), markeredgewidth=pt(0.8), label=verdict,
-                      **style)  # fmt: skip
+        axes.errorbar(part["estimate"], y[rows], xerr=error, linestyle="none", label=verdict,
+                      markersize=pt(marker), markeredgewidth=pt(0.22 * marker),
+                      elinewidth=pt(line), **style)  # fmt: skip
     axes.set_yticks(y, labels)
     axes.set_ylim(-0.7, len(table) - 0.3)
     axes.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])

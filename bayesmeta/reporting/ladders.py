@@ -16,6 +16,7 @@ from bayesmeta.reporting.style import (
     Drawn,
     build_figure,
     drawn_from,
+    interval_words,
     pt,
     short,
 )
@@ -40,7 +41,7 @@ def ladders(
     found
         What `bm.ladders` returned.
     ci_prob
-        Probability of the intervals.
+        Probability of the equal-tailed intervals.
     width
         Width in inches.
 
@@ -94,7 +95,7 @@ def ladders(
     axes.set_ylim(step * n - 1, -2)
     axes.set_xlabel(
         f"{found.contrast.label.replace('_', ' ')} (percentage points),\n"
-        f"{100 * ci_prob:.0f} % intervals"
+        f"{interval_words(ci_prob, noun='intervals')}"
     )
     figure.legend(loc="outside upper center", ncols=len(names), frameon=False,
                   handletextpad=0.3, columnspacing=1.2)  # fmt: skip

@@ -23,6 +23,7 @@ from bayesmeta.reporting.style import (
     Drawn,
     build_figure,
     drawn_from,
+    interval_words,
     printable,
     pt,
 )
@@ -265,7 +266,7 @@ def _finish(panels: Sequence[Axes], *, fit: Fit, along: str, ci_prob: float) -> 
         chance += "; Brier scores x 100, lower is better, on axes turned over"
     figure.supxlabel(
         f"{ALONG[along]}\nline: expected score, mean over the lms as they are but for scale{path}; "
-        f"band: {ci_prob:.0%} equal-tailed;\n{chance}",
+        f"band:\n{interval_words(ci_prob)}; {chance}",
         fontsize=pt(7),
     )
     figure.supylabel("score (percentage points)", fontsize=pt(7))

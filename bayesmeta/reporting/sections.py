@@ -318,7 +318,7 @@ def _draw(drawn: Drawn) -> str:
     buffer = io.StringIO()
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "bayesmeta"}
     with mpl.rc_context(style), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a browser has them
+        warnings.filterwarnings("ignore", message="no installed font has")  # a browser has them
         drawn.figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 

@@ -20,6 +20,7 @@ from bayesmeta.reporting.style import (
     Drawn,
     build_figure,
     drawn_from,
+    interval_words,
     pt,
 )
 
@@ -187,6 +188,6 @@ def _caption(whole: pd.DataFrame, table: pd.DataFrame, *, ci_prob: float) -> str
     left = f"; it cannot be asked in {lost} others" if lost else ""
     return (
         f"{first['statement']}, {where.replace('_', ' ')}: {len(table)} specifications, sorted by "
-        f"their effect{left};\nmedian and {ci_prob:.0%} equal-tailed interval; filled squares: "
+        f"their effect{left};\nmedian and {interval_words(ci_prob)}; filled squares: "
         "the choices made"
     )

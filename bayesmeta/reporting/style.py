@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.effects.contrasts import check_ci_prob
 from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.reporting.fonts import choose_families, name_letters, set_families, written_in
 
 __all__ = [
     "COLUMN_WIDTH",
@@ -48,7 +50,9 @@ __all__ = [
     "diverging",
     "draw_recorded",
     "drawn_from",
+    "interval_words",
     "is_dark",
+    "percent",
     "printable",
     "pt",
     "save_figure",
@@ -209,16 +213,28 @@ class _Sheet(Figure):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.settings: Any = _settings()
+        self.lacking: set[str] = set()
         self.resolution: int = STYLES[_LOOK.get().style][1]
         super().__init__(*args, **kwargs)
 
+    def find_fonts(self) -> None:
+        """Take further fonts for letters that its own lacks."""
+        families, self.lacking = choose_families(written_in(self))
+        if len(families) > 1:
+            self.settings["font.family"] = families
+            set_families(self, families)
+
     def draw(self, renderer: Any) -> None:
         """Draw with the settings of its look."""
-        with mpl.rc_context(self.settings):
+        with mpl.rc_context(self.settings), warnings.catch_warnings():
+            if self.lacking:  # one message stands for one per letter
+                warnings.filterwarnings("ignore", message="Glyph .* missing from")
             super().draw(renderer)
 
     def savefig(self, fname: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Save with the settings of its look."""
+        if self.lacking:
+            warnings.warn(name_letters(self.lacking), stacklevel=2)
         with mpl.rc_context(self.settings):
             super().savefig(fname, **{"dpi": self.resolution, **kwargs})
 
@@ -253,6 +269,8 @@ def drawn_from(*kinds: type, made_by: str) -> Callable[[Callable[P, Drawn]], Cal
             _check_numbers(name, kwargs)
             with mpl.rc_context(_settings()):
                 drawn = function(*args, **kwargs)
+                if isinstance(drawn.figure, _Sheet):
+                    drawn.figure.find_fonts()
             if is_dark():
                 _darken(drawn.figure)
             return drawn
@@ -352,6 +370,16 @@ def short(probability: float) -> str:
     if probability > 0.995:
         return "> .99"
     return "< .01" if probability < 0.005 else f"{probability:.2f}".lstrip("0")
+
+
+def percent(share: float) -> str:
+    """Write a share as captions do: `90 %`."""
+    return f"{100 * share:.6g} %"
+
+
+def interval_words(ci_prob: float, *, noun: str = "interval") -> str:
+    """Name the kind and probability of what is drawn, such as `90 % equal-tailed intervals`."""
+    return f"{percent(ci_prob)} equal-tailed {noun}"
 
 
 def draw_recorded(axes: Axes, recorded: NDArray[np.float64]) -> None:

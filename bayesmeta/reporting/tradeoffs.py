@@ -11,14 +11,15 @@ from matplotlib.axes import Axes
 from bayesmeta import defaults
 from bayesmeta.effects.curves import Curve
 from bayesmeta.effects.tradeoffs import Tradeoff
+from bayesmeta.reporting.curves import draw_mass, place_mass
 from bayesmeta.reporting.style import (
     COLUMN_WIDTH,
     FAINT,
-    INK,
     Drawn,
     build_figure,
     draw_recorded,
     drawn_from,
+    interval_words,
     pt,
     short,
 )
@@ -66,12 +67,14 @@ def tradeoff(
     top, *strips = figure.subplots(3, 1, sharex=True, height_ratios=(6, 1, 1))
     _draw_sides(top, path, found)
     for axes, (name, place) in zip(strips, places.iterrows(), strict=True):
-        _draw_mass(axes, masses[str(name)])
+        mass = masses[str(name)]
+        draw_mass(axes, mass["grid"], mass["probability"], bar=2)
         axes.set_title(_title(str(name), place, found), loc="left", pad=pt(3), fontsize=pt(6.5))
     name = found.decision.replace("_", " ")
     figure.supxlabel(
-        f"{name} ({found.units}); ticks: recorded lms; change:\nfrom the left edge; bands and "
-        f"brackets: {ci_prob:.0%} equal-tailed;\nbars: posterior probability",
+        f"{name} ({found.units}); ticks: recorded lms; change:\nfrom the left edge; lines: "
+        f"medians; bands, brackets:\n{interval_words(ci_prob, noun='intervals')}; bars: "
+        "posterior probability",
         fontsize=pt(7),
     )
     return Drawn(figure, pd.concat([path, *masses.values()], ignore_index=True))
@@ -80,8 +83,7 @@ def tradeoff(
 def _mass(found: Tradeoff, name: str) -> pd.DataFrame:
     values = getattr(found, name).values
     grid = found.gain["grid"].values
-    mass = [float((values == point).mean()) for point in grid]
-    return pd.DataFrame({"side": name, "grid": grid, "probability": mass})
+    return pd.DataFrame({"side": name, "grid": grid, "probability": place_mass(values, grid)})
 
 
 def _draw_sides(axes: Axes, path: pd.DataFrame, found: Tradeoff) -> None:
@@ -98,13 +100,6 @@ def _draw_sides(axes: Axes, path: pd.DataFrame, found: Tradeoff) -> None:
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("change in score\n(percentage points)")
     axes.figure.legend(loc="outside upper center", ncols=2, frameon=False)
-
-
-def _draw_mass(axes: Axes, mass: pd.DataFrame) -> None:
-    axes.vlines(mass["grid"], 0, mass["probability"], color=INK, linewidth=pt(2))
-    axes.set_ylim(0, max(1e-9, mass["probability"].max()))
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
 
 
 def _title(name: str, place: pd.Series, found: Tradeoff) -> str:

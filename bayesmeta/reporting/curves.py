@@ -1,0 +1,149 @@
+"""The figure of a dose-response curve, and the strips that say where a place on it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.effects.curves import Curve
+from bayesmeta.reporting.style import (
+    FAINT,
+    INK,
+    PAGE_WIDTH,
+    Drawn,
+    build_figure,
+    draw_recorded,
+    drawn_from,
+    interval_words,
+    printable,
+    pt,
+    short,
+)
+
+__all__ = ["curve", "draw_mass", "place_mass"]
+
+_COLUMNS = 4
+_PANEL, _STRIP = 1.3, 0.3
+"""Heights of a panel with its title, and of the strip below it, in inches."""
+
+
+@drawn_from(Curve, made_by="bm.curve")
+def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAGE_WIDTH) -> Drawn:
+    """Draw the expected score along a numeric decision, one panel per target.
+
+    Below each panel stand the posterior probabilities of the points of the grid as the place of
+    the maximum.
+
+    Parameters
+    ----------
+    draws
+        Draws of the curve.
+    ci_prob
+        Probability of the equal-tailed band.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the points drawn: the table of the curve, with `prob_optimum`, the
+        probability that the maximum lies at that point, and the probability of the band that
+        titles name.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> drawn = curve(bm.curve(bm.load_reference_fit(), "code_share"))
+    >>> drawn.table.groupby("target")["prob_optimum"].sum().round(6).unique().tolist()
+    [1.0]
+    """
+    table, band = _tabulate(draws, ci_prob=ci_prob)
+    targets = list(dict.fromkeys(table["target"]))
+    columns = min(_COLUMNS, len(targets))
+    rows = -(-len(targets) // columns)
+    figure = build_figure(width=width, height=0.65 + (_PANEL + _STRIP) * rows)
+    grid = figure.subplots(
+        2 * rows, columns, sharex=True, squeeze=False, height_ratios=[_PANEL - 0.3, _STRIP] * rows
+    )
+    upper, lower = grid[::2].ravel(), grid[1::2].ravel()
+    for k, (axes, strip) in enumerate(zip(upper, lower, strict=True)):
+        if k >= len(targets):
+            axes.set_visible(False)
+            strip.set_visible(False)
+            continue
+        points = table[table["target"] == targets[k]]
+        _draw_panel(axes, points, draws)
+        axes.set_title(_title(targets[k], points, band), loc="left")
+        draw_mass(strip, points["grid"], points["prob_optimum"], bar=1.4)
+        is_lowest = k + columns >= len(targets)  # some have no panel below them
+        strip.tick_params(axis="x", labelbottom=is_lowest)
+    name = printable(draws.decision.replace("_", " "))
+    figure.supxlabel(
+        f"{name} ({draws.units}); ticks: recorded lms; line and band: median and "
+        f"{interval_words(ci_prob)};\nbars: posterior probability that the maximum "
+        "lies there",
+        fontsize=pt(7),
+    )
+    figure.supylabel("change in score from the left\nedge (percentage points)", fontsize=pt(7))
+    return Drawn(figure, table)
+
+
+def place_mass(values: NDArray[np.float64], grid: NDArray[np.float64]) -> list[float]:
+    """Give the share of draws of a place that lie at every point of the grid."""
+    return [float((values == point).mean()) for point in grid]
+
+
+def draw_mass(axes: Axes, grid: pd.Series, probability: pd.Series, *, bar: float) -> None:
+    """Draw a strip of bars as high as probabilities; the one tick is the highest of them.
+
+    Parameters
+    ----------
+    axes
+        The strip.
+    grid, probability
+        Points, and what they have.
+    bar
+        Width of a bar in points on paper.
+    """
+    highest = float(probability.max())
+    axes.vlines(grid, 0, probability, color=INK, linewidth=pt(bar))
+    axes.set_ylim(0, max(1e-9, highest))
+    axes.set_yticks([highest], [short(highest)], fontsize=pt(6))
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def _tabulate(draws: Curve, *, ci_prob: float) -> tuple[pd.DataFrame, str | None]:
+    """Build the table drawn, and find the column of the band if the grid holds the band."""
+    table = draws.table(ci_prob=ci_prob)
+    grid = draws.draws["grid"].values
+    best = grid[draws.draws.argmax("grid").transpose("target", "chain", "draw").values]
+    table["prob_optimum"] = np.concatenate([place_mass(values, grid) for values in best])
+    low, high = defaults.OPTIMUM_BAND
+    if low < grid[0] or high > grid[-1]:
+        return table, None
+    optimum = draws.optimum(ci_prob=ci_prob)
+    band = next(str(name) for name in optimum.columns if str(name).startswith("prob_between"))
+    return table.assign(**{band: table["target"].map(optimum[band])}), band
+
+
+def _draw_panel(axes: Axes, points: pd.DataFrame, draws: Curve) -> None:
+    axes.axhline(0, color=FAINT, linewidth=pt(0.6))
+    axes.fill_between(points["grid"], points["lower"], points["upper"], color="#56B4E9", alpha=0.45,
+                      linewidth=0)  # fmt: skip
+    axes.plot(points["grid"], points["estimate"], color="#0072B2", linewidth=pt(1.2))
+    draw_recorded(axes, draws.recorded)
+    axes.tick_params(axis="x", length=0, labelbottom=False)
+
+
+def _title(target: str, points: pd.DataFrame, band: str | None) -> str:
+    name = printable(target.replace("_", " "))
+    if band is None:
+        return name
+    low, high = band.split("_")[2:]
+    probability = short(float(points[band].iloc[0]))
+    joint = "" if probability[0] in "<>" else "= "
+    return f"{name}\nP(best at {low}-{high}) {joint}{probability}"

@@ -1,0 +1,325 @@
+"""Figures of held-out errors: every model's, and what is gained by knowing more than scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayesmeta import defaults
+from bayesmeta.data import Dataset, load_dataset
+from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.evaluation import Scoreboard
+from bayesmeta.reporting.forests import head_groups
+from bayesmeta.reporting.style import (
+    COLUMN_WIDTH,
+    FAINT,
+    PAGE_WIDTH,
+    Drawn,
+    build_figure,
+    check_given,
+    drawn_from,
+    interval_words,
+    printable,
+    pt,
+)
+
+__all__ = ["gains", "scoreboard"]
+
+_SCHEME_STYLE: dict[str, dict[str, Any]] = {
+    "random": {"color": "#56B4E9", "marker": "o", "markerfacecolor": "white"},
+    "leave-family-out": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
+    "largest": {"color": "#D55E00", "marker": "s", "markerfacecolor": "#D55E00"},
+    "leave-benchmark-out": {"color": "#009E73", "marker": "D", "markerfacecolor": "#009E73"},
+}
+_SCHEME_NAMES = {
+    "random": "random thirds of the lms",
+    "leave-family-out": "unseen lm families",
+    "largest": "largest lms",
+    "leave-benchmark-out": "unseen benchmarks",
+}
+_PAIRS: dict[tuple[str, str], str] = {
+    ("full", "scale"): "Bayesian model (full over scale)",
+    ("xgboost-all", "xgboost-scale"): "trees (xgboost-all over xgboost-scale)",
+}
+_PAIR_STYLES: tuple[dict[str, Any], ...] = (
+    {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
+    {"color": "#D55E00", "marker": "s", "markerfacecolor": "white"},
+    {"color": "#009E73", "marker": "D", "markerfacecolor": "#009E73"},
+    {"color": "#CC79A7", "marker": "^", "markerfacecolor": "white"},
+)
+_GAIN_SCHEMES = ("random", "leave-family-out")
+_FAR, _FARTHEST = -60.0, -100.0
+"""Percent at which the axis of gains ends, whatever intervals do, and whatever estimates do."""
+
+_ROW = 0.22
+"""Height of a row in inches."""
+
+
+@drawn_from(Scoreboard, made_by="bm.evaluate or bm.load_scoreboard")
+def scoreboard(
+    board: Scoreboard,
+    *,
+    schemes: Sequence[str] = ("random", "leave-family-out"),
+    models: Sequence[str] | None = None,
+    width: float = COLUMN_WIDTH,
+) -> Drawn:
+    """Draw the mean absolute error of every model, one row per model and a mark per scheme.
+
+    Parameters
+    ----------
+    board
+        Scores.
+    schemes
+        Schemes to show, where they were run.
+    models
+        Models to show, top to bottom; if left out, all but the training median, which is so far
+        off that nothing else could be told apart, the best on the last scheme first.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the means drawn.
+
+    Raises
+    ------
+    QueryError
+        If none of the schemes or models was scored.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> drawn = scoreboard(bm.load_scoreboard())
+    >>> sorted(drawn.table["scheme"].unique())
+    ['leave-family-out', 'random']
+    """
+    means = board.means()
+    table = means[means["scheme"].isin(list(schemes))]
+    if models is None:
+        last = table[table["scheme"] == table["scheme"].iloc[-1]] if len(table) else table
+        models = [m for m in last.sort_values("mae")["model"] if m != "median"]
+    table = table[table["model"].isin(list(models))].reset_index(drop=True)
+    if table.empty:
+        scored = [listing(dict.fromkeys(means[column])) for column in ("scheme", "model")]
+        raise QueryError(
+            f"nothing of {listing(schemes)} and {listing(models)} was scored. Allowed schemes: "
+            f"{scored[0]}; models: {scored[1]}."
+        )
+    shown = [name for name in _SCHEME_STYLE if name in set(table["scheme"])]
+    figure = build_figure(width=width, height=0.9 + 0.24 * len(models))
+    axes = figure.subplots()
+    for k, scheme in enumerate(shown):
+        part = table[table["scheme"] == scheme].set_index("model").reindex(list(models))
+        height = np.arange(len(models))[::-1] + 0.16 * ((len(shown) - 1) / 2 - k)
+        error = np.stack([part["mae"] - part["lower"], part["upper"] - part["mae"]])
+        axes.errorbar(part["mae"], height, xerr=error, linestyle="none", markersize=pt(3.2),
+                      elinewidth=pt(1.0), markeredgewidth=pt(0.8), label=_SCHEME_NAMES[scheme],
+                      **_SCHEME_STYLE[scheme])  # fmt: skip
+    axes.set_yticks(np.arange(len(models))[::-1], [printable(name) for name in models])
+    axes.tick_params(axis="y", length=0)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, handletextpad=0.2)
+    figure.supxlabel(
+        "mean absolute error (percentage points), mean over benchmarks;\n"
+        f"{interval_words(defaults.CI_PROB, noun='intervals')}: lm families drawn with replacement",
+        fontsize=pt(7),
+    )
+    return Drawn(figure, table)
+
+
+@drawn_from(Scoreboard, made_by="bm.evaluate or bm.load_scoreboard")
+def gains(
+    board: Scoreboard,
+    *,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    schemes: Sequence[str] | None = None,
+    data: Dataset | None = None,
+    width: float = PAGE_WIDTH,
+) -> Drawn:
+    """Draw by how much the held-out error falls when more than scale is known, by benchmark.
+
+    A panel per scheme; benchmarks stand below the name of their task family, above the mean over
+    all of them. An arrowhead marks an interval, or a gain, that goes on beyond the axis.
+
+    Parameters
+    ----------
+    board
+        Scores.
+    pairs
+        Up to four pairs of models, the one whose gain is drawn first; if left out, those of `full`
+        over `scale` and of `xgboost-all` over `xgboost-scale` that were scored.
+    schemes
+        Schemes to show; if left out, those of `random` and `leave-family-out` that were run.
+    data
+        Tables with the labels and task families of the benchmarks; the bundled ones if left out.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the gains drawn, top to bottom, as `Scoreboard.gains` gives them, with the
+        `label` and `task_family` of every benchmark.
+
+    Raises
+    ------
+    QueryError
+        If a scheme or model was not scored, or nothing of both.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> drawn = gains(bm.load_scoreboard(), schemes=["random"])
+    >>> drawn.table["label"].tolist()[:2]
+    ['ANLI', 'XNLI']
+    """
+    if data is not None:
+        check_given("plot.gains", data, Dataset, made_by="bm.load_dataset or bm.read_dataset")
+    chosen, shown = _choose_pairs(board, pairs), _choose_schemes(board, schemes)
+    table = _tabulate_gains(board, chosen, shown, data=data)
+    rows = list(dict.fromkeys(table["benchmark"]))
+    figure = build_figure(width=width, height=0.95 + _ROW * len(rows))
+    panels = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
+    left = _left_end(table)
+    for axes, scheme in zip(panels, shown, strict=True):
+        axes.set_title(_SCHEME_NAMES.get(scheme, printable(scheme)), loc="left")
+        axes.axvline(0, color=FAINT, linewidth=pt(0.6), zorder=0)
+        axes.axhline(0.5, color=FAINT, linewidth=pt(0.4), zorder=0)
+        part = table[table["scheme"] == scheme]
+        for k, pair in enumerate(chosen):
+            mine = part[(part["model"] == pair[0]) & (part["over"] == pair[1])]
+            height = np.array([len(rows) - 1.0 - rows.index(name) for name in mine["benchmark"]])
+            shift = 0.34 * ((len(chosen) - 1) / 2 - k)
+            label = _PAIRS.get(pair, printable(f"{pair[0]} over {pair[1]}", most=60))
+            _draw_gains(axes, mine, height + shift, left=left, label=label, style=_PAIR_STYLES[k])
+    _finish_gains(figure, panels[0], table, left=left)
+    return Drawn(figure, table)
+
+
+def _choose_pairs(
+    board: Scoreboard, pairs: Sequence[tuple[str, str]] | None
+) -> list[tuple[str, str]]:
+    known = [str(name) for name in board.cells["model"].unique()]
+    if pairs is None:
+        chosen = [pair for pair in _PAIRS if {*pair} <= {*known}]
+        if not chosen:
+            raise QueryError(
+                f"of {listing(known)}, no model is a usual one over another. Name pairs of them, "
+                f"such as pairs=[('{known[0]}', '{known[-1]}')]."
+            )
+        return chosen
+    given = [] if isinstance(pairs, str) else list(pairs)
+    whole = all(not isinstance(pair, str) and len(pair) == 2 for pair in given)
+    chosen = list(dict.fromkeys((str(p[0]), str(p[1])) for p in given)) if whole else []
+    if not 0 < len(chosen) <= len(_PAIR_STYLES):
+        raise QueryError(
+            f"pairs is {shorten(pairs)}. Allowed: one to {len(_PAIR_STYLES)} pairs of models, such "
+            "as [('full', 'scale')]."
+        )
+    for name in (name for pair in chosen for name in pair):
+        if name not in known:
+            raise QueryError(
+                f"model '{shorten(name)}' was not scored.{suggest(name, known)} Allowed: "
+                f"{listing(known)}."
+            )
+    return chosen
+
+
+def _choose_schemes(board: Scoreboard, schemes: Sequence[str] | None) -> list[str]:
+    run = [str(name) for name in board.cells["scheme"].unique()]
+    if schemes is None:
+        return [name for name in _GAIN_SCHEMES if name in run] or run[:2]
+    chosen = list(dict.fromkeys([schemes] if isinstance(schemes, str) else schemes))
+    for name in chosen:
+        if name not in run:
+            raise QueryError(
+                f"scheme '{shorten(name)}' was not run.{suggest(name, run)} Allowed: "
+                f"{listing(run)}."
+            )
+    if not chosen:
+        raise QueryError(f"no scheme was named. Allowed: one or more of {listing(run)}.")
+    return chosen
+
+
+def _tabulate_gains(
+    board: Scoreboard,
+    pairs: Sequence[tuple[str, str]],
+    schemes: Sequence[str],
+    *,
+    data: Dataset | None,
+) -> pd.DataFrame:
+    """Build the table drawn: benchmarks of a task family together, the mean last."""
+    found = pd.concat([board.gains(model, over=over) for model, over in pairs])
+    found = found[found["scheme"].isin(schemes) & found["gain"].notna()]
+    if found.empty:
+        raise QueryError(
+            f"no scheme of {listing(schemes)} scored both models of a pair. Name others; "
+            "Scoreboard.means() lists what was scored."
+        )
+    facts = (data if data is not None else load_dataset()).benchmarks.set_index("benchmark")
+    names = found["benchmark"]
+    tasks = names.map(facts["task_family"]).fillna("")
+    found = found.assign(
+        label=names.map(facts["label"]).fillna(names).mask(names == "mean", "mean over benchmarks"),
+        task_family=tasks,
+        ci_prob=defaults.CI_PROB,
+    )
+    order = {name: k for k, name in enumerate(dict.fromkeys(tasks))}
+    rank = tasks.map(order).mask(names == "mean", len(order))
+    place = found["scheme"].map({name: k for k, name in enumerate(schemes)})
+    return found.assign(_rank=rank, _place=place).sort_values(
+        ["_place", "_rank"], kind="stable"
+    ).drop(columns=["_rank", "_place"]).reset_index(drop=True)  # fmt: skip
+
+
+def _left_end(table: pd.DataFrame) -> float:
+    """Where the axis begins, so that no interval far out presses the others together."""
+    ends = table[["gain", "lower"]].to_numpy(float)
+    estimates = table["gain"].to_numpy(float)
+    finite, shown = ends[np.isfinite(ends)], estimates[np.isfinite(estimates)]
+    usual = max(_FAR, finite.min(initial=0.0) - 3)
+    return max(_FARTHEST, min(usual, shown.min(initial=0.0) - 3))
+
+
+def _draw_gains(
+    axes: Axes, part: pd.DataFrame, height: Any, *, left: float, label: str, style: dict[str, Any]
+) -> None:
+    gain = part["gain"].to_numpy(float)
+    inside = gain >= left
+    ends = part[["lower", "upper"]].to_numpy(float)
+    error = np.abs(np.clip(ends, left, None).T - gain)
+    axes.errorbar(gain[inside], height[inside], xerr=error[:, inside], linestyle="none",
+                  markersize=pt(3.2), elinewidth=pt(1.0), markeredgewidth=pt(0.8), label=label,
+                  **style)  # fmt: skip
+    beyond = (ends[:, 0] < left) | ~inside
+    if not beyond.any():  # an empty line that is not clipped would take room
+        return
+    axes.plot(np.full(beyond.sum(), left), height[beyond], "<", color=style["color"],
+              markersize=pt(4), markeredgewidth=0, clip_on=False, zorder=5)  # fmt: skip
+
+
+def _finish_gains(figure: Figure, first: Axes, table: pd.DataFrame, *, left: float) -> None:
+    """Add what panels share: names of rows, legend and caption."""
+    rows = table.drop_duplicates("benchmark")
+    pairs = zip(rows["task_family"].str.replace("_", " "), rows["label"], strict=True)
+    labels = head_groups([(printable(task) if task else "", printable(name))
+                          for task, name in pairs])  # fmt: skip
+    first.set_yticks(np.arange(len(rows))[::-1], labels)
+    first.set_ylim(-0.6, len(rows) - 0.4)
+    first.set_xlim(left=left)
+    for axes in figure.axes:
+        axes.tick_params(axis="y", length=0)
+    figure.legend(*first.get_legend_handles_labels(), loc="outside upper center", ncols=2,
+                  frameon=False, handletextpad=0.2)  # fmt: skip
+    usual = {*zip(table["model"], table["over"], strict=True)} <= {*_PAIRS}
+    other = "that of scale alone" if usual else "that of the model named second"
+    figure.supxlabel(
+        f"reduction of the held-out mean absolute error (% of {other}; positive: better);\n"
+        f"{interval_words(defaults.CI_PROB, noun='intervals')}: lm families drawn with replacement",
+        fontsize=pt(7),
+    )
