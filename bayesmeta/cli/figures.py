@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesmeta import defaults
+from bayesmeta.cli.completion import names_of, one_of
 from bayesmeta.cli.shared import (
     FitOption,
     Format,
@@ -22,6 +24,7 @@ from bayesmeta.cli.shared import (
     say,
     show,
     show_frame,
+    working,
 )
 from bayesmeta.data.tables import write_text
 from bayesmeta.errors import QueryError, listing, shorten, suggest
@@ -48,7 +51,7 @@ _RECORDED = ("scoreboard", "gains", "ranks", "specification-curve")
 _OF_EFFECTS = ("forest", "atlas", "curve", "tradeoff", "prior-posterior")
 _APPLIES = {
     "--decision": _OF_EFFECTS,
-    "--by": (*_OF_EFFECTS, "ladders"),
+    "--by": ("forest", "atlas", "curve", "prior-posterior", "ladders"),
     "--along": ("scaling",),
     "--statement": ("evidence", "ladders", "specification-curve"),
     "--target": ("evidence", "specification-curve"),
@@ -65,6 +68,10 @@ _LONGEST_TABLE = 2000
 """Rows that are printed for reading; other formats are for programs and are written whole."""
 
 _ENDINGS = (".pdf", ".png")
+_LONG = ("ranks",)
+"""Figures of hundreds of thousands of numbers, which are written on demand only."""
+
+_VENUES = ("default", "acl", "iclr", "icml", "ieee", "jmlr", "nature", "neurips")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +92,32 @@ class _Asked:
 def plot_command(
     kind: Annotated[
         str,
-        typer.Argument(metavar="KIND", help=f"{', '.join((*_POSTERIOR, *_RECORDED))} or all."),
+        typer.Argument(
+            metavar="KIND",
+            help=f"{', '.join((*_POSTERIOR, *_RECORDED))} or all.",
+            autocompletion=one_of(*_POSTERIOR, *_RECORDED, "all"),
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="A .pdf, .png or .svg; for all: a folder.")
     ],
-    decision: Annotated[str | None, typer.Option("--decision", metavar="NAME")] = None,
+    decision: Annotated[
+        str | None,
+        typer.Option(
+            "--decision",
+            metavar="NAME",
+            help="Of this decision alone.",
+            autocompletion=names_of("decisions"),
+        ),
+    ] = None,
     by: Annotated[
         str | None,
-        typer.Option("--by", metavar="BY", help="benchmark, task_family or overall."),
+        typer.Option(
+            "--by",
+            metavar="BY",
+            help="benchmark, task_family or overall.",
+            autocompletion=one_of("benchmark", "task_family", "overall"),
+        ),
     ] = None,
     along: Annotated[
         str | None,
@@ -137,11 +161,31 @@ def plot_command(
     ] = None,
     style: Annotated[
         str,
-        typer.Option("--style", metavar="STYLE", help="paper, or screen: half as large again."),
+        typer.Option(
+            "--style",
+            metavar="STYLE",
+            help="paper, or screen: half as large again.",
+            autocompletion=one_of("paper", "screen"),
+        ),
     ] = "paper",
     theme: Annotated[
-        str, typer.Option("--theme", metavar="THEME", help="light or dark.")
+        str,
+        typer.Option(
+            "--theme",
+            metavar="THEME",
+            help="light or dark.",
+            autocompletion=one_of("light", "dark"),
+        ),
     ] = "light",
+    venue: Annotated[
+        str,
+        typer.Option(
+            "--venue",
+            metavar="VENUE",
+            help=f"Whose columns it fits: {', '.join(_VENUES)}.",
+            autocompletion=one_of(*_VENUES),
+        ),
+    ] = "default",
     data: Annotated[
         Path | None,
         typer.Option("--data", metavar="FILE.csv", help="Write the numbers drawn there as well."),
@@ -162,16 +206,21 @@ def plot_command(
         multiverse=multiverse, version=version or "corrected",
         ci_prob=defaults.CI_PROB if ci_prob is None else ci_prob,
     )  # fmt: skip
-    with plots.use(style=style, theme=theme):
+    with plots.use(style=style, theme=theme, venue=venue):
         drawn = _draw_all(kind, asked, fit=fit)
-    paths = {out: kind}
+    figures, tables = {out: kind}, {} if data is None else {data: kind}
     if kind == "all":
         check_folder(out)
-        paths = {out / f"{name}{end}": name for name in drawn for end in _ENDINGS}
-    saved = [str(plots.save_figure(drawn[name], path)) for path, name in paths.items()]
-    if data is not None:
-        write_text(data, text=drawn[kind].table.to_csv(index=False))
-        say(f"wrote {data}")
+        figures = {out / f"{name}{end}": name for name in drawn for end in _ENDINGS}
+        tables = {out / f"{name}.csv": name for name in drawn if name not in _LONG}
+    with warnings.catch_warnings(record=True) as caught, working("saving"):
+        saved = [str(plots.save_figure(drawn[name], path)) for path, name in figures.items()]
+    for text in dict.fromkeys(str(one.message) for one in caught):
+        say(f"warning: {text}")
+    for path, name in tables.items():
+        write_text(path, text=drawn[name].table.to_csv(index=False, float_format="%.10g"))
+        if kind != "all":
+            say(f"wrote {path}")
     _show_numbers(drawn, saved, kind=kind, fmt=fmt)
 
 
@@ -208,11 +257,13 @@ def _draw_all(kind: str, asked: _Asked, *, fit: Path | None) -> dict[str, Drawn]
     drawn = {}
     for name in _RECORDED if kind == "all" else {kind} & {*_RECORDED}:
         own = replace(asked, ci_prob=defaults.CI_PROB) if kind == "all" else asked
-        drawn[name] = _draw_record(name, own)  # a record has intervals of its own
+        with working(f"drawing {name}"):
+            drawn[name] = _draw_record(name, own)  # a record has intervals of its own
     if kind not in _RECORDED:
         fitted = load_fit(fit)
         for name in _kinds_of(fitted) if kind == "all" else (kind,):
-            drawn[name] = _draw(name, fitted, asked)
+            with working(f"drawing {name}"):
+                drawn[name] = _draw(name, fitted, asked)
     return {name: drawn[name] for name in (*_POSTERIOR, *_RECORDED) if name in drawn}
 
 
@@ -317,7 +368,6 @@ def _draw(name: str, fit: Fit, asked: _Asked) -> Drawn:
 
     decision, by, ci_prob = asked.decision, asked.by, asked.ci_prob
     if name == "prior-posterior":
-        say("drawing from the prior")
         prior = sample_prior(fit.dataset, fit.spec)
         before, after = (effects(one, decision, by=by or "overall") for one in (prior, fit))
         return plots.prior_posterior(after, prior=before, ci_prob=ci_prob)
@@ -335,8 +385,8 @@ def _draw(name: str, fit: Fit, asked: _Asked) -> Drawn:
     if name in ("calibration", "ppc"):
         check = plots.calibration if name == "calibration" else plots.ppc
         return check(fit, ci_prob=ci_prob)
-    draw = plots.curve if name == "curve" else plots.tradeoff
-    return draw(curve(fit, decision or "code_share", by=by or "task_family"), ci_prob=ci_prob)
+    along = curve(fit, decision or "code_share", by=by or "task_family")
+    return (plots.curve if name == "curve" else plots.tradeoff)(along, ci_prob=ci_prob)
 
 
 def _draw_card(fit: Fit, asked: _Asked) -> Drawn:

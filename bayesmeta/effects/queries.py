@@ -154,7 +154,7 @@ class Answer:
         varies = f"{_count(both, 'family')} with both" if both else "no family has both"
         if not isinstance(self.contrast, Contrast) or "recorded" in card.lms:
             varies = f"it varies inside {_count(both, 'family')}"
-        return f"{sides}; {varies}; {card.missing_share:.0%} not recorded"
+        return f"{sides}; {varies}; {100 * card.missing_share:.0f} % not recorded"
 
     def __repr__(self) -> str:
         e, card = self.effect, self.evidence
@@ -167,7 +167,9 @@ class Answer:
                 f" P(more than {self.more_than:g} {short}) {self.prob_more.relation}, and "
                 f"{self.prior_more:.2f} before the data."
             )
-        bundle = ", ".join(f"{name} {share:.0%}" for name, share in card.bundled_with.items())
+        bundle = ", ".join(
+            f"{name} {100 * share:.0f} %" for name, share in card.bundled_with.items()
+        )
         return (
             f"P({claim}) {where}{lms * bool(self.among)} {self.probability.relation}.{size} Effect "
             f"{e['estimate']:+.1f} {units}, {100 * float(e['ci_prob']):g} % equal-tailed interval "

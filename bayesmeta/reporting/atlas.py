@@ -19,17 +19,8 @@ from bayesmeta.effects.contrasts import Effects
 from bayesmeta.effects.estimands import BY
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.reporting.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
-from bayesmeta.reporting.style import (
-    FAINT,
-    INK,
-    PAGE_WIDTH,
-    Drawn,
-    build_figure,
-    diverging,
-    drawn_from,
-    is_dark,
-    pt,
-)
+from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, diverging, is_dark, pt
+from bayesmeta.reporting.style import Drawn, build_figure, drawn_from
 
 __all__ = ["atlas"]
 

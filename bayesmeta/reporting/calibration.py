@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -16,7 +15,8 @@ from bayesmeta import defaults
 from bayesmeta.evaluation.validation import ENVELOPE
 from bayesmeta.inference import Fit, LeaveOneOut, loo
 from bayesmeta.model import simulate_scores
-from bayesmeta.reporting.style import FAINT, INK, PAGE_WIDTH, Drawn, build_figure, drawn_from, pt
+from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, pt
+from bayesmeta.reporting.style import Drawn, build_figure, drawn_from, write_below
 
 __all__ = ["calibration", "ppc", "ranks"]
 
@@ -26,8 +26,6 @@ _COLUMNS, _PANEL = 5, 1.2
 _GRID = 60
 """Points at which empirical distributions of simulated scores are drawn."""
 
-_LETTERS = 20
-"""Letters of 7 points that an inch holds."""
 
 _BAND_SIMULATIONS = 1000
 _BAND, _LINE = "#56B4E9", "#0072B2"
@@ -110,7 +108,7 @@ def calibration(
         inside = ", ".join(f"{said.at[benchmark, name]:.0f} %" for name in _INSIDE)
         axes.set_title(f"{axes.get_title('left')}\n{inside}", loc="left")
     intervals = " and ".join(_percent(prob) for prob in defaults.SCORED_PROBS)
-    _write_below(
+    write_below(
         figure,
         "leave-one-out probability of a lower score (PIT)",
         f"band: holds the whole line of a calibrated model with probability {_percent(ci_prob)}, "
@@ -118,7 +116,6 @@ def calibration(
         f"titles: share of scores in equal-tailed {intervals} intervals; "
         f"{said['pareto_k_bad'].sum():.0f} of {said['n'].sum():.0f} scores have a Pareto k above "
         f"{defaults.PARETO_K_MAX}",
-        width=width,
     )
     figure.supylabel("distribution less\nthe uniform one", fontsize=pt(7))
     return Drawn(figure, table)
@@ -206,12 +203,11 @@ def ranks(
                       rasterized=True)  # fmt: skip
         count = lines["element"].nunique()
         axes.set_title(f"{name} ({count})" if count > 1 else str(name), loc="left")
-    _write_below(
+    write_below(
         figure,
         f"rank of the truth among {n_draws} draws, as a fraction",
         f"{n} truths; band: holds the whole of one line with probability {_percent(ci_prob)} "
         "where posteriors are right; in brackets: number of lines",
-        width=width,
     )
     figure.supylabel("distribution less the uniform one", fontsize=pt(7))
     return Drawn(figure, table)
@@ -295,12 +291,11 @@ def ppc(
                           alpha=0.45, linewidth=0)  # fmt: skip
         axes.plot(points["score"], points["recorded"], color=INK, linewidth=pt(0.9))
         axes.locator_params(axis="x", nbins=4)
-    _write_below(
+    write_below(
         figure,
         "score, percentage points (a Brier score times 100)",
         f"line: recorded scores; band: {len(chosen)} simulated data sets, {_percent(ci_prob)} "
         "equal-tailed at every point",
-        width=width,
     )
     figure.supylabel("share of lms at or below", fontsize=pt(7))
     return Drawn(figure, table)
@@ -308,12 +303,6 @@ def ppc(
 
 def _percent(probability: float) -> str:
     return f"{100 * probability:g} %"
-
-
-def _write_below(figure: Figure, *lines: str, width: float) -> None:
-    """Write what the axis and its marks are, in lines that fit the figure."""
-    fitting = [textwrap.fill(line, int(_LETTERS * width)) for line in lines]
-    figure.supxlabel("\n".join(fitting), fontsize=pt(7))
 
 
 def _build_panels(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Mapping
 from statistics import NormalDist
@@ -19,25 +18,21 @@ from bayesmeta.effects.linearised import linearise
 from bayesmeta.effects.queries import Answer, query
 from bayesmeta.effects.scores import mean_slope, target_weights
 from bayesmeta.inference import Fit
+from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
 from bayesmeta.reporting.style import (
-    COLUMN_WIDTH,
-    FAINT,
-    INK,
-    PALE,
     Drawn,
     build_figure,
     drawn_from,
     interval_words,
     percent,
     printable,
-    pt,
     short,
 )
 
 __all__ = ["evidence"]
 
 _NORMAL = NormalDist()
-_CHARACTERS = 20
+_CHARACTERS = 19
 """Characters of text in an inch."""
 
 _LINE = 0.115
@@ -128,7 +123,15 @@ def evidence(
     figure.suptitle(title, x=0.02, ha="left", fontsize=pt(7), fontweight="bold")
     figure.supxlabel(notes, x=0.02, ha="left", fontsize=pt(6.5))
     table = pd.concat([intervals, pd.DataFrame([prior]), each], ignore_index=True)
-    return Drawn(figure, table.assign(ci_prob=ci_prob, verdict=answer.evidence.verdict))
+    card = answer.evidence
+    table = table.assign(
+        ci_prob=ci_prob,
+        probability=answer.probability.estimate,
+        contraction=card.contraction,
+        support=answer.support,
+        verdict=card.verdict,
+    )
+    return Drawn(figure, table)
 
 
 def _tabulate(answer: Answer, *, ci_prob: float) -> pd.DataFrame:
@@ -215,15 +218,14 @@ def _words(answer: Answer, *, width: float) -> tuple[str, str]:
         f"{answer.statement}, {where}".replace("_", " "),
         f"P {joint}{probability}; {card.verdict}",
     ]
-    support = re.sub(r"(?<=\d)%", " %", answer.support)
     notes = [
-        f"{support[:1].upper()}{support[1:]}.",
+        f"{answer.support[:1].upper()}{answer.support[1:]}.",
         *["It lies outside what lms record."] * card.extrapolates,
         f"The data removed {percent(round(card.contraction, 2))} of the prior variance.",
         f"Without {card.most_influential_family} the estimate moves furthest.",
         "An association adjusted for the modelled covariates.",
     ]
-    lines = [line for part in title for line in textwrap.wrap(part, int(0.95 * most))]
+    lines = [line for part in title for line in textwrap.wrap(part, int(0.85 * most))]
     below = textwrap.wrap(" ".join(notes), most)
     return "\n".join(map(_plain, lines)), "\n".join(map(_plain, below))
 

@@ -9,23 +9,24 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.effects.curves import Curve
+from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, pt
 from bayesmeta.reporting.style import (
-    FAINT,
-    INK,
-    PAGE_WIDTH,
     Drawn,
     build_figure,
     draw_recorded,
     drawn_from,
     interval_words,
     printable,
-    pt,
     short,
+    write_below,
 )
 
 __all__ = ["curve", "draw_mass", "place_mass"]
 
 _COLUMNS = 4
+_NARROWEST = 1.6
+"""Inches that a panel needs for its title."""
+
 _PANEL, _STRIP = 1.3, 0.3
 """Heights of a panel with its title, and of the strip below it, in inches."""
 
@@ -62,7 +63,7 @@ def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAG
     """
     table, band = _tabulate(draws, ci_prob=ci_prob)
     targets = list(dict.fromkeys(table["target"]))
-    columns = min(_COLUMNS, len(targets))
+    columns = max(1, min(_COLUMNS, len(targets), int(width / _NARROWEST)))
     rows = -(-len(targets) // columns)
     figure = build_figure(width=width, height=0.65 + (_PANEL + _STRIP) * rows)
     grid = figure.subplots(
@@ -81,11 +82,11 @@ def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAG
         is_lowest = k + columns >= len(targets)  # some have no panel below them
         strip.tick_params(axis="x", labelbottom=is_lowest)
     name = printable(draws.decision.replace("_", " "))
-    figure.supxlabel(
+    write_below(
+        figure,
         f"{name} ({draws.units}); ticks: recorded lms; line and band: median and "
-        f"{interval_words(ci_prob)};\nbars: posterior probability that the maximum "
-        "lies there",
-        fontsize=pt(7),
+        f"{interval_words(ci_prob)};",
+        "bars: posterior probability that the maximum lies there",
     )
     figure.supylabel("change in score from the left\nedge (percentage points)", fontsize=pt(7))
     return Drawn(figure, table)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from bayesmeta import defaults
 from bayesmeta.design import FACTS, UNDISCLOSED
@@ -15,19 +16,16 @@ from bayesmeta.effects.contrasts import Effects
 from bayesmeta.effects.estimands import LM_FAMILY, UNITS, format_level
 from bayesmeta.effects.mix_swaps import Asked, Swap
 from bayesmeta.errors import QueryError, listing
+from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
 from bayesmeta.reporting.style import (
-    COLUMN_WIDTH,
-    FAINT,
-    INK,
-    PALE,
     Drawn,
     build_figure,
     check_given,
     drawn_from,
     interval_words,
     printable,
-    pt,
     short,
+    write_below,
 )
 
 __all__ = [
@@ -169,7 +167,7 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
     _draw_columns(axes, table, columns=columns)
     counts = "" if is_bare else f"; {_describe_counts(effects, many_targets)}"
     words = _describe(effects, ci_prob=ci_prob, many_targets=many_targets)
-    figure.supxlabel(f"{words}{counts}", fontsize=pt(7))
+    write_below(figure, *f"{words}{counts}".split("\n"))
     return Drawn(figure, table)
 
 
@@ -294,10 +292,10 @@ def _draw_intervals(
                       elinewidth=pt(line), **style)  # fmt: skip
     axes.set_yticks(y, labels)
     axes.set_ylim(-0.7, len(table) - 0.3)
-    axes.locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
     axes.tick_params(axis="y", length=0)
     axes.figure.legend(loc="outside upper center", ncols=4, frameon=False, handletextpad=0.2,
-                       columnspacing=0.9)  # fmt: skip
+                       columnspacing=0.7, handlelength=1.4)  # fmt: skip
 
 
 def _draw_columns(axes: Axes, table: pd.DataFrame, *, columns: Sequence[str]) -> None:

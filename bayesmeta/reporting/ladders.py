@@ -8,18 +8,8 @@ import numpy as np
 
 from bayesmeta import defaults
 from bayesmeta.effects.ladders import OTHERS, Ladders
-from bayesmeta.reporting.style import (
-    COLUMN_WIDTH,
-    FAINT,
-    INK,
-    PALE,
-    Drawn,
-    build_figure,
-    drawn_from,
-    interval_words,
-    pt,
-    short,
-)
+from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
+from bayesmeta.reporting.style import Drawn, build_figure, drawn_from, interval_words, short
 
 __all__ = ["ladders"]
 

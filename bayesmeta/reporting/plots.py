@@ -10,10 +10,11 @@ from bayesmeta.reporting.cards import evidence
 from bayesmeta.reporting.curves import curve
 from bayesmeta.reporting.forests import forest, prior_posterior
 from bayesmeta.reporting.ladders import ladders
+from bayesmeta.reporting.look import COLUMN_WIDTH, PAGE_WIDTH, use
 from bayesmeta.reporting.scaling import scaling
 from bayesmeta.reporting.scoreboards import gains, scoreboard
 from bayesmeta.reporting.specifications import specification_curve
-from bayesmeta.reporting.style import COLUMN_WIDTH, PAGE_WIDTH, Drawn, save_figure, use
+from bayesmeta.reporting.style import Drawn, save_figure
 from bayesmeta.reporting.tradeoffs import tradeoff
 
 __all__ = [

@@ -16,16 +16,14 @@ from bayesmeta.effects.scores import POINTS, mean_score_at, to_points
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference import Fit
 from bayesmeta.inference.store import thin_fit
+from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, pt
 from bayesmeta.reporting.style import (
-    FAINT,
-    INK,
-    PAGE_WIDTH,
     Drawn,
     build_figure,
     drawn_from,
     interval_words,
     printable,
-    pt,
+    write_below,
 )
 
 __all__ = ["ALONG", "scaling"]
@@ -254,7 +252,8 @@ def _styles(shown: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def _finish(panels: Sequence[Axes], *, fit: Fit, along: str, ci_prob: float) -> None:
     """Add what all panels share: legend and captions."""
-    figure = panels[0].figure
+    figure = panels[0].get_figure(root=True)
+    assert figure is not None
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend([*handles[1:], handles[0]], [*labels[1:], labels[0]], ncols=5, frameon=False,
                   loc="outside upper center", handletextpad=0.3, columnspacing=1.2)  # fmt: skip
@@ -264,9 +263,10 @@ def _finish(panels: Sequence[Axes], *, fit: Fit, along: str, ci_prob: float) -> 
     chance = "dotted: chance"
     if not fit.design.outcomes.is_logistic.all():
         chance += "; Brier scores x 100, lower is better, on axes turned over"
-    figure.supxlabel(
-        f"{ALONG[along]}\nline: expected score, mean over the lms as they are but for scale{path}; "
-        f"band:\n{interval_words(ci_prob)}; {chance}",
-        fontsize=pt(7),
+    write_below(
+        figure,
+        ALONG[along],
+        f"line: expected score, mean over the lms as they are but for scale{path}; band: "
+        f"{interval_words(ci_prob)}; {chance}",
     )
     figure.supylabel("score (percentage points)", fontsize=pt(7))

@@ -15,17 +15,15 @@ from bayesmeta.data import Dataset, load_dataset
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.evaluation import Scoreboard
 from bayesmeta.reporting.forests import head_groups
+from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, PAGE_WIDTH, pt
 from bayesmeta.reporting.style import (
-    COLUMN_WIDTH,
-    FAINT,
-    PAGE_WIDTH,
     Drawn,
     build_figure,
     check_given,
     drawn_from,
     interval_words,
     printable,
-    pt,
+    write_below,
 )
 
 __all__ = ["gains", "scoreboard"]
@@ -124,10 +122,10 @@ def scoreboard(
     axes.set_yticks(np.arange(len(models))[::-1], [printable(name) for name in models])
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, handletextpad=0.2)
-    figure.supxlabel(
-        "mean absolute error (percentage points), mean over benchmarks;\n"
+    write_below(
+        figure,
+        "mean absolute error (percentage points), mean over benchmarks;",
         f"{interval_words(defaults.CI_PROB, noun='intervals')}: lm families drawn with replacement",
-        fontsize=pt(7),
     )
     return Drawn(figure, table)
 
@@ -318,8 +316,8 @@ def _finish_gains(figure: Figure, first: Axes, table: pd.DataFrame, *, left: flo
                   frameon=False, handletextpad=0.2)  # fmt: skip
     usual = {*zip(table["model"], table["over"], strict=True)} <= {*_PAIRS}
     other = "that of scale alone" if usual else "that of the model named second"
-    figure.supxlabel(
-        f"reduction of the held-out mean absolute error (% of {other}; positive: better);\n"
+    write_below(
+        figure,
+        f"reduction of the held-out mean absolute error (% of {other}; positive: better);",
         f"{interval_words(defaults.CI_PROB, noun='intervals')}: lm families drawn with replacement",
-        fontsize=pt(7),
     )

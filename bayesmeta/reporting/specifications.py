@@ -12,17 +12,8 @@ from matplotlib.axes import Axes
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
 from bayesmeta.evaluation import Multiverse
-from bayesmeta.reporting.style import (
-    FAINT,
-    INK,
-    PAGE_WIDTH,
-    PALE,
-    Drawn,
-    build_figure,
-    drawn_from,
-    interval_words,
-    pt,
-)
+from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, PALE, pt
+from bayesmeta.reporting.style import Drawn, build_figure, drawn_from, interval_words, write_below
 
 __all__ = ["specification_curve"]
 
@@ -119,7 +110,7 @@ def specification_curve(
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=4,
                   frameon=False, handletextpad=0.3, columnspacing=1.2)  # fmt: skip
-    figure.supxlabel(_caption(whole, table, ci_prob=ci_prob), fontsize=pt(7))
+    write_below(figure, *_caption(whole, table, ci_prob=ci_prob).split("\n"))
     return Drawn(figure, table)
 
 

@@ -1,19 +1,15 @@
-"""What all figures share: sizes, colours, fonts, checks, and how a figure is saved.
-
-Colours are from the Okabe-Ito set, told apart by colour-blind readers; shape or position says the
-same again.
-"""
+"""What all figures share: an empty sheet, checks, wording, and how a figure is saved."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from contextvars import ContextVar
-from dataclasses import dataclass
+from contextlib import nullcontext
 from functools import wraps
+from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec
@@ -21,85 +17,38 @@ from typing import Any, NamedTuple, ParamSpec
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import Collection
-from matplotlib.colors import Colormap, LinearSegmentedColormap, to_hex, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from bayesmeta.effects.contrasts import check_ci_prob
-from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.reporting.fonts import choose_families, name_letters, set_families, written_in
+from bayesmeta.reporting.look import INK, darken, fit_width, is_dark, pt, resolution, settings
 
 __all__ = [
-    "COLUMN_WIDTH",
-    "FAINT",
     "FORMATS",
-    "INK",
-    "PAGE_WIDTH",
-    "PALE",
-    "STYLES",
-    "THEMES",
     "Drawn",
     "build_figure",
     "check_given",
-    "diverging",
     "draw_recorded",
     "drawn_from",
     "interval_words",
-    "is_dark",
     "percent",
     "printable",
-    "pt",
     "save_figure",
     "short",
-    "use",
+    "write_below",
 ]
-
-COLUMN_WIDTH = 3.35
-"""Inches: one column of a two-column paper."""
-
-PAGE_WIDTH = 7.0
-"""Inches: both columns of a two-column paper."""
 
 FORMATS = (".pdf", ".png", ".svg")
 _WIDTHS = (2.0, 20.0)
 """Inches between which a figure can be laid out."""
 
-INK, FAINT, PALE = "#222222", "#999999", "#DDDDDD"
-STYLES = {"paper": (1.0, 300), "screen": (1.5, 200)}
-"""How large everything is beside its size on paper, and pixels per inch of a bitmap."""
-
-THEMES = ("light", "dark")
-_BLACK = "#141414"
-_DARK = {
-    INK: "#E8E8E8", FAINT: "#8C8C8C", PALE: "#3A3A3A", "#ffffff": _BLACK, "#000000": "#E8E8E8",
-    "#0072B2": "#4DA6E8", "#56B4E9": "#A3DCF7", "#D55E00": "#FF8A3C", "#009E73": "#2CC79A",
-    "#CC79A7": "#E59CC6", "#E69F00": "#F0B323", "#F0E442": "#6B6414",
-}  # fmt: skip
-"""What stands for a colour on a dark ground."""
-
-_ON_DARK = {to_hex(colour): shown for colour, shown in _DARK.items()}
-_RED_TO_BLUE = {
-    "light": ("#B2480A", "#E8935A", "#F7F7F5", "#6BAED6", "#08589E"),
-    "dark": ("#FFA366", "#B8591C", "#262626", "#2E7EB8", "#8CCBF5"),
-}
-"""Surely harmful, unclear, surely helpful; orange and blue are told apart by all readers."""
+_LETTERS = 20
+"""Letters of 7 points that an inch holds."""
 
 P = ParamSpec("P")
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    style: str = "paper"
-    theme: str = "light"
-
-
-_LOOK: ContextVar[_Look] = ContextVar("look", default=_Look())  # noqa: B039 -- it is frozen
 
 
 class Drawn(NamedTuple):
@@ -109,112 +58,13 @@ class Drawn(NamedTuple):
     table: pd.DataFrame
 
 
-class _Use(AbstractContextManager[None]):
-    """A choice that is in force already; left as a context, it gives way to the one before."""
-
-    def __init__(self, before: _Look) -> None:
-        self._before = before
-
-    def __exit__(self, *_: object) -> None:
-        _LOOK.set(self._before)
-
-
-def use(*, style: str | None = None, theme: str | None = None) -> AbstractContextManager[None]:
-    """Choose how the figures look that are drawn from now on, or inside a `with` block.
-
-    Parameters
-    ----------
-    style
-        `paper`: text of 7 points, in figures as wide as columns; `screen`: everything half as large
-        again. Kept as it is if left out.
-    theme
-        `light` or `dark`; kept as it is if left out.
-
-    Returns
-    -------
-    context manager
-        In a `with` statement, the choice ends with the block.
-
-    Raises
-    ------
-    QueryError
-        If the style or theme is not known.
-
-    Examples
-    --------
-    >>> import bayesmeta as bm
-    >>> found = bm.effects(bm.load_reference_fit(), "norm")
-    >>> with use(style="screen", theme="dark"):
-    ...     drawn = bm.plot.forest(found)
-    >>> float(drawn.figure.get_figwidth() / bm.plot.COLUMN_WIDTH)
-    1.5
-    """
-    before = _LOOK.get()
-    for name, value, allowed in (("style", style, [*STYLES]), ("theme", theme, [*THEMES])):
-        if value is not None and value not in allowed:
-            raise QueryError(
-                f"{name} '{shorten(value)}' is not known.{suggest(value, allowed)} Allowed: "
-                f"{listing(allowed)}."
-            )
-    _LOOK.set(_Look(style or before.style, theme=theme or before.theme))
-    return _Use(before)
-
-
-def is_dark() -> bool:
-    """Say whether figures are drawn on a dark ground."""
-    return _LOOK.get().theme == "dark"
-
-
-def pt(size: float) -> float:
-    """Points that a size on paper has in the chosen style."""
-    return size * STYLES[_LOOK.get().style][0]
-
-
-def diverging() -> Colormap:
-    """Colours from orange (0) over the ground's colour to blue (1)."""
-    colours = _RED_TO_BLUE[_LOOK.get().theme]
-    return LinearSegmentedColormap.from_list("diverging", colours)
-
-
-def _settings() -> Any:
-    """List what matplotlib is told for the chosen look."""
-    dark = is_dark()
-    ground, ink = (_BLACK, _DARK[INK]) if dark else ("white", "black")
-    return {
-        "font.size": pt(7),
-        "axes.labelsize": pt(7),
-        "axes.titlesize": pt(7),
-        "axes.titlepad": pt(6),
-        "axes.labelpad": pt(4),
-        "xtick.labelsize": pt(6.5),
-        "ytick.labelsize": pt(6.5),
-        "legend.fontsize": pt(6.5),
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.linewidth": pt(0.6),
-        "hatch.linewidth": pt(0.5),
-        **{f"{axis}tick.major.width": pt(0.6) for axis in "xy"},
-        **{f"{axis}tick.minor.width": pt(0.4) for axis in "xy"},
-        **{f"{axis}tick.major.size": pt(3.5) for axis in "xy"},
-        **{f"{axis}tick.minor.size": pt(2) for axis in "xy"},
-        **{f"{axis}tick.major.pad": pt(3.5) for axis in "xy"},
-        **{f"{axis}tick.color": ink for axis in "xy"},
-        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), ink),
-        **dict.fromkeys(("figure.facecolor", "axes.facecolor"), ground),
-        "savefig.facecolor": "auto",
-        "pdf.fonttype": 42,
-        "svg.hashsalt": "bayesmeta",
-        "figure.dpi": 100,
-    }
-
-
 class _Sheet(Figure):
     """A figure that is drawn and saved in the look it was made in, whatever is chosen later."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.settings: Any = _settings()
+        self.settings: Any = settings()
         self.lacking: set[str] = set()
-        self.resolution: int = STYLES[_LOOK.get().style][1]
+        self.resolution: int = resolution()
         super().__init__(*args, **kwargs)
 
     def find_fonts(self) -> None:
@@ -261,18 +111,22 @@ def drawn_from(*kinds: type, made_by: str) -> Callable[[Callable[P, Drawn]], Cal
     """
 
     def decorate(function: Callable[P, Drawn]) -> Callable[P, Drawn]:
+        usual = signature(function).parameters["width"].default
+
         @wraps(function)
         def draw(*args: P.args, **kwargs: P.kwargs) -> Drawn:
             name = f"plot.{function.__name__}"
             if args:
                 check_given(name, args[0], *kinds, made_by=made_by)
             _check_numbers(name, kwargs)
-            with mpl.rc_context(_settings()):
+            if "width" not in kwargs:
+                kwargs["width"] = fit_width(usual)
+            with mpl.rc_context(settings()):
                 drawn = function(*args, **kwargs)
                 if isinstance(drawn.figure, _Sheet):
                     drawn.figure.find_fonts()
             if is_dark():
-                _darken(drawn.figure)
+                darken(drawn.figure)
             return drawn
 
         return draw
@@ -317,47 +171,6 @@ def _is_number(value: object, low: float, high: float) -> bool:
     return number and low <= float(value) <= high  # type: ignore[arg-type]
 
 
-def _darken(figure: Figure) -> None:
-    """Replace every colour that a plot names by what stands for it on a dark ground."""
-    for artist in figure.findobj():
-        for getter, setter in _colours_of(artist):
-            old = getter()
-            new = _replace(old)
-            if new is not None:
-                setter(new)
-
-
-def _colours_of(artist: Artist) -> list[tuple[Callable[[], Any], Callable[[Any], None]]]:
-    if isinstance(artist, Line2D):
-        return [
-            (artist.get_color, artist.set_color),
-            (artist.get_markerfacecolor, artist.set_markerfacecolor),
-            (artist.get_markeredgecolor, artist.set_markeredgecolor),
-        ]
-    if isinstance(artist, Text):
-        return [(artist.get_color, artist.set_color)]
-    if isinstance(artist, Collection | Patch):
-        return [
-            (artist.get_facecolor, artist.set_facecolor),
-            (artist.get_edgecolor, artist.set_edgecolor),
-        ]
-    return []
-
-
-def _replace(colour: Any) -> Any:
-    """Give the colour, or the rows of colours, on a dark ground; None where nothing changes."""
-    if isinstance(colour, str) and colour in ("none", "auto"):
-        return None
-    if isinstance(colour, np.ndarray) and colour.ndim == 2:
-        rows = [_replace(row) for row in colour]
-        if all(row is None for row in rows):
-            return None
-        return [old if row is None else row for old, row in zip(colour, rows, strict=True)]
-    rgba: Any = to_rgba(colour)  # type: ignore[arg-type]
-    shown = _ON_DARK.get(to_hex(rgba))
-    return None if shown is None else to_rgba(shown, alpha=rgba[3])
-
-
 def printable(name: object, *, most: int = 32) -> str:
     """Write a name of the data as a label: not too long, with no character read as markup."""
     text = " ".join(str(name).split())
@@ -380,6 +193,13 @@ def percent(share: float) -> str:
 def interval_words(ci_prob: float, *, noun: str = "interval") -> str:
     """Name the kind and probability of what is drawn, such as `90 % equal-tailed intervals`."""
     return f"{percent(ci_prob)} equal-tailed {noun}"
+
+
+def write_below(figure: Figure, *lines: str) -> None:
+    """Write what the axis and its marks are below a figure, in lines that fit it."""
+    most = int(_LETTERS * figure.get_figwidth() / pt(1))
+    fitting = [textwrap.fill(line, most) for line in lines]
+    figure.supxlabel("\n".join(fitting), fontsize=pt(7))
 
 
 def draw_recorded(axes: Axes, recorded: NDArray[np.float64]) -> None:
@@ -417,9 +237,9 @@ def save_figure(drawn: Drawn, path: str | PathLike[str]) -> Path:
         raise QueryError(f"{path} has no known ending. Allowed: {listing(FORMATS)}.")
     stamp = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix, {})
     figure = drawn.figure
-    settings = nullcontext() if isinstance(figure, _Sheet) else mpl.rc_context(_settings())
+    look = nullcontext() if isinstance(figure, _Sheet) else mpl.rc_context(settings())
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".figure.") as folder, settings:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".figure.") as folder, look:
             part = Path(folder) / path.name
             figure.savefig(part, metadata=stamp)
             os.replace(part, path)

@@ -12,16 +12,15 @@ from bayesmeta import defaults
 from bayesmeta.effects.curves import Curve
 from bayesmeta.effects.tradeoffs import Tradeoff
 from bayesmeta.reporting.curves import draw_mass, place_mass
+from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, pt
 from bayesmeta.reporting.style import (
-    COLUMN_WIDTH,
-    FAINT,
     Drawn,
     build_figure,
     draw_recorded,
     drawn_from,
     interval_words,
-    pt,
     short,
+    write_below,
 )
 
 __all__ = ["tradeoff"]
@@ -51,7 +50,8 @@ def tradeoff(
     -------
     Drawn
         The figure and its numbers: both curves, and the posterior probability of every point of
-        the grid as the place where the loss starts or the weighted sum is best.
+        the grid as the place where the loss starts or the weighted sum is best, with median and
+        interval of that place (`place_estimate`, `place_lower`, `place_upper`).
 
     Examples
     --------
@@ -62,28 +62,29 @@ def tradeoff(
     """
     found = draws.tradeoff() if isinstance(draws, Curve) else draws
     path, places = found.path(ci_prob=ci_prob), found.table(ci_prob=ci_prob)
-    masses = {name: _mass(found, name) for name in places.index}
+    masses = {str(name): _mass(found, str(name), place) for name, place in places.iterrows()}
     figure = build_figure(width=width, height=3.0)
     top, *strips = figure.subplots(3, 1, sharex=True, height_ratios=(6, 1, 1))
     _draw_sides(top, path, found)
     for axes, (name, place) in zip(strips, places.iterrows(), strict=True):
         mass = masses[str(name)]
         draw_mass(axes, mass["grid"], mass["probability"], bar=2)
-        axes.set_title(_title(str(name), place, found), loc="left", pad=pt(3), fontsize=pt(6.5))
+        axes.set_title(_title(str(name), place, found), loc="left", pad=pt(3), fontsize=pt(6))
     name = found.decision.replace("_", " ")
-    figure.supxlabel(
-        f"{name} ({found.units}); ticks: recorded lms; change:\nfrom the left edge; lines: "
-        f"medians; bands, brackets:\n{interval_words(ci_prob, noun='intervals')}; bars: "
-        "posterior probability",
-        fontsize=pt(7),
+    write_below(
+        figure,
+        f"{name} ({found.units}); ticks: recorded lms; change: from the left edge; lines: medians; "
+        f"bands, brackets: {interval_words(ci_prob, noun='intervals')}; bars: posterior "
+        "probability",
     )
     return Drawn(figure, pd.concat([path, *masses.values()], ignore_index=True))
 
 
-def _mass(found: Tradeoff, name: str) -> pd.DataFrame:
-    values = getattr(found, name).values
-    grid = found.gain["grid"].values
-    return pd.DataFrame({"side": name, "grid": grid, "probability": place_mass(values, grid)})
+def _mass(found: Tradeoff, name: str, place: pd.Series) -> pd.DataFrame:
+    """Tabulate where a place lies: a row per point of the grid, with what sums it up."""
+    values, grid = getattr(found, name).values, found.gain["grid"].values
+    mass = pd.DataFrame({"side": name, "grid": grid, "probability": place_mass(values, grid)})
+    return mass.assign(**{f"place_{key}": place[key] for key in ("estimate", "lower", "upper")})
 
 
 def _draw_sides(axes: Axes, path: pd.DataFrame, found: Tradeoff) -> None:
@@ -104,14 +105,14 @@ def _draw_sides(axes: Axes, path: pd.DataFrame, found: Tradeoff) -> None:
 
 def _title(name: str, place: pd.Series, found: Tradeoff) -> str:
     low, high = found.gain["grid"].values[[0, -1]]
-    what = "loss starts at" if name == "loss_starts" else f"best sum ({_weights(found)}) at"
+    what = "loss starts" if name == "loss_starts" else f"best sum ({_weights(found)})"
     edges = {low: place["prob_at_lower_edge"], high: place["prob_at_upper_edge"]}
     likely = max(edges, key=lambda edge: edges[edge])
     probability = short(float(edges[likely]))
     joint = "" if probability[0] in "<>" else "= "
     return (
-        f"{what} {place['estimate']:.3g} [{place['lower']:.3g}, {place['upper']:.3g}]; "
-        f"P(at {likely:g}) {joint}{probability}"
+        f"{what}: {place['estimate']:.3g} [{place['lower']:.3g}, {place['upper']:.3g}], "
+        f"P({likely:g}) {joint}{probability}"
     )
 
 

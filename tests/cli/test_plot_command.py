@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from bayesmeta.cli import app, main
 from bayesmeta.cli.figures import _APPLIES, _POSTERIOR, _RECORDED
-from bayesmeta.reporting.style import is_dark
+from bayesmeta.reporting.look import is_dark
 
 
 def run(*words):

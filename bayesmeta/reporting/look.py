@@ -1,0 +1,253 @@
+"""How figures look: widths of venues, styles, light and dark, and their colours.
+
+Colours are from the Okabe-Ito set, told apart by colour-blind readers; shape or position says the
+same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.collections import Collection
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_hex, to_rgba
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.text import Text
+
+from bayesmeta.errors import QueryError, listing, shorten, suggest
+
+__all__ = [
+    "COLUMN_WIDTH",
+    "FAINT",
+    "INK",
+    "PAGE_WIDTH",
+    "PALE",
+    "STYLES",
+    "THEMES",
+    "VENUES",
+    "darken",
+    "diverging",
+    "fit_width",
+    "is_dark",
+    "pt",
+    "resolution",
+    "settings",
+    "use",
+]
+
+COLUMN_WIDTH = 3.35
+"""Inches: one column of a two-column paper."""
+
+PAGE_WIDTH = 7.0
+"""Inches: both columns of a two-column paper."""
+
+VENUES = {
+    "default": (COLUMN_WIDTH, PAGE_WIDTH),
+    "acl": (3.03, 6.3),
+    "iclr": (COLUMN_WIDTH, 5.5),
+    "icml": (3.25, 6.75),
+    "ieee": (3.5, 7.16),
+    "jmlr": (COLUMN_WIDTH, 6.0),
+    "nature": (3.5, 7.2),
+    "neurips": (COLUMN_WIDTH, 5.5),
+}
+"""Inches of a column and of the page's text; where the text has one column, of a small figure."""
+
+INK, FAINT, PALE = "#222222", "#999999", "#DDDDDD"
+STYLES = {"paper": (1.0, 300), "screen": (1.5, 200)}
+"""How large everything is beside its size on paper, and pixels per inch of a bitmap."""
+
+THEMES = ("light", "dark")
+_BLACK = "#141414"
+_DARK = {
+    INK: "#E8E8E8", FAINT: "#8C8C8C", PALE: "#3A3A3A", "#ffffff": _BLACK, "#000000": "#E8E8E8",
+    "#0072B2": "#4DA6E8", "#56B4E9": "#A3DCF7", "#D55E00": "#FF8A3C", "#009E73": "#2CC79A",
+    "#CC79A7": "#E59CC6", "#E69F00": "#F0B323", "#F0E442": "#6B6414",
+}  # fmt: skip
+"""What stands for a colour on a dark ground."""
+
+_ON_DARK = {to_hex(colour): shown for colour, shown in _DARK.items()}
+_RED_TO_BLUE = {
+    "light": ("#B2480A", "#E8935A", "#F7F7F5", "#6BAED6", "#08589E"),
+    "dark": ("#FFA366", "#B8591C", "#262626", "#2E7EB8", "#8CCBF5"),
+}
+"""Surely harmful, unclear, surely helpful; orange and blue are told apart by all readers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    style: str = "paper"
+    theme: str = "light"
+    venue: str = "default"
+
+
+_LOOK: ContextVar[_Look] = ContextVar("look", default=_Look())  # noqa: B039 -- it is frozen
+
+
+class _Use(AbstractContextManager[None]):
+    """A choice that is in force already; left as a context, it gives way to the one before."""
+
+    def __init__(self, before: _Look) -> None:
+        self._before = before
+
+    def __exit__(self, *_: object) -> None:
+        _LOOK.set(self._before)
+
+
+def use(
+    *, style: str | None = None, theme: str | None = None, venue: str | None = None
+) -> AbstractContextManager[None]:
+    """Choose how the figures look that are drawn from now on, or inside a `with` block.
+
+    Parameters
+    ----------
+    style
+        `paper`: text of 7 points, in figures as wide as columns; `screen`: everything half as large
+        again. Kept as it is if left out.
+    theme
+        `light` or `dark`; kept as it is if left out.
+    venue
+        Whose columns figures fit that are given no width: `acl`, `iclr`, `icml`, `ieee`, `jmlr`,
+        `nature`, `neurips` or `default`; kept as it is if left out.
+
+    Returns
+    -------
+    context manager
+        In a `with` statement, the choice ends with the block.
+
+    Raises
+    ------
+    QueryError
+        If the style, theme or venue is not known.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> found = bm.effects(bm.load_reference_fit(), "norm")
+    >>> with use(style="screen", theme="dark"):
+    ...     drawn = bm.plot.forest(found)
+    >>> float(drawn.figure.get_figwidth() / bm.plot.COLUMN_WIDTH)
+    1.5
+    >>> with use(venue="icml"):
+    ...     drawn = bm.plot.forest(found)
+    >>> float(drawn.figure.get_figwidth())
+    3.25
+    """
+    before = _LOOK.get()
+    given = {"style": (style, STYLES), "theme": (theme, THEMES), "venue": (venue, VENUES)}
+    for name, (value, allowed) in given.items():
+        if value is not None and value not in [*allowed]:
+            raise QueryError(
+                f"{name} '{shorten(value)}' is not known.{suggest(value, allowed)} Allowed: "
+                f"{listing(allowed)}."
+            )
+    chosen = {name: value for name, (value, _) in given.items() if value is not None}
+    _LOOK.set(replace(before, **chosen))
+    return _Use(before)
+
+
+def fit_width(width: float) -> float:
+    """Give the width that stands for a default one at the chosen venue, in inches."""
+    usual = VENUES["default"]
+    return VENUES[_LOOK.get().venue][usual.index(width)] if width in usual else width
+
+
+def resolution() -> int:
+    """Pixels per inch of a bitmap in the chosen style."""
+    return STYLES[_LOOK.get().style][1]
+
+
+def is_dark() -> bool:
+    """Say whether figures are drawn on a dark ground."""
+    return _LOOK.get().theme == "dark"
+
+
+def pt(size: float) -> float:
+    """Points that a size on paper has in the chosen style."""
+    return size * STYLES[_LOOK.get().style][0]
+
+
+def diverging() -> Colormap:
+    """Colours from orange (0) over the ground's colour to blue (1)."""
+    colours = _RED_TO_BLUE[_LOOK.get().theme]
+    return LinearSegmentedColormap.from_list("diverging", colours)
+
+
+def settings() -> Any:
+    """List what matplotlib is told for the chosen look."""
+    dark = is_dark()
+    ground, ink = (_BLACK, _DARK[INK]) if dark else ("white", "black")
+    return {
+        "font.size": pt(7),
+        "axes.labelsize": pt(7),
+        "axes.titlesize": pt(7),
+        "axes.titlepad": pt(6),
+        "axes.labelpad": pt(4),
+        "xtick.labelsize": pt(6.5),
+        "ytick.labelsize": pt(6.5),
+        "legend.fontsize": pt(6.5),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": pt(0.6),
+        "hatch.linewidth": pt(0.5),
+        **{f"{axis}tick.major.width": pt(0.6) for axis in "xy"},
+        **{f"{axis}tick.minor.width": pt(0.4) for axis in "xy"},
+        **{f"{axis}tick.major.size": pt(3.5) for axis in "xy"},
+        **{f"{axis}tick.minor.size": pt(2) for axis in "xy"},
+        **{f"{axis}tick.major.pad": pt(3.5) for axis in "xy"},
+        **{f"{axis}tick.color": ink for axis in "xy"},
+        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), ink),
+        **dict.fromkeys(("figure.facecolor", "axes.facecolor"), ground),
+        "savefig.facecolor": "auto",
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "bayesmeta",
+        "figure.dpi": 100,
+    }
+
+
+def darken(figure: Figure) -> None:
+    """Replace every colour that a plot names by what stands for it on a dark ground."""
+    for artist in figure.findobj():
+        for getter, setter in _colours_of(artist):
+            old = getter()
+            new = _replace(old)
+            if new is not None:
+                setter(new)
+
+
+def _colours_of(artist: Artist) -> list[tuple[Callable[[], Any], Callable[[Any], None]]]:
+    if isinstance(artist, Line2D):
+        return [
+            (artist.get_color, artist.set_color),
+            (artist.get_markerfacecolor, artist.set_markerfacecolor),
+            (artist.get_markeredgecolor, artist.set_markeredgecolor),
+        ]
+    if isinstance(artist, Text):
+        return [(artist.get_color, artist.set_color)]
+    if isinstance(artist, Collection | Patch):
+        return [
+            (artist.get_facecolor, artist.set_facecolor),
+            (artist.get_edgecolor, artist.set_edgecolor),
+        ]
+    return []
+
+
+def _replace(colour: Any) -> Any:
+    """Give the colour, or the rows of colours, on a dark ground; None where nothing changes."""
+    if isinstance(colour, str) and colour in ("none", "auto"):
+        return None
+    if isinstance(colour, np.ndarray) and colour.ndim == 2:
+        rows = [_replace(row) for row in colour]
+        if all(row is None for row in rows):
+            return None
+        return [old if row is None else row for old, row in zip(colour, rows, strict=True)]
+    rgba: Any = to_rgba(colour)  # type: ignore[arg-type]
+    shown = _ON_DARK.get(to_hex(rgba))
+    return None if shown is None else to_rgba(shown, alpha=rgba[3])
