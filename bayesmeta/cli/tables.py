@@ -49,6 +49,17 @@ def validate_command(
         show(f"{data!r}: no problems found")
 
 
+@app.command("add")
+def add_command(
+    data_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Your own tables.")],
+    out: Annotated[Path, typer.Option("--out", metavar="BOTH", help="The folder to write.")],
+) -> None:
+    """Put your own tables below the bundled ones, into a folder that every command takes."""
+    both = load_data(None, version="corrected").add(load_data(data_dir, version="corrected"))
+    both.save(out)
+    show(f"{both!r}\nwrote {out}")
+
+
 @app.command("import-upstream")
 def import_command(
     source: Annotated[Path, typer.Argument(metavar="DIR", help="A clone of the public database.")],

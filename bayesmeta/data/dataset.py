@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.data.tables import format_table
+from bayesmeta.data.checks import validate_tables
+from bayesmeta.data.tables import format_table, write_text
+from bayesmeta.errors import DataError, shorten
 
 __all__ = ["VERSIONS", "Dataset"]
 
@@ -118,8 +123,167 @@ class Dataset:
         """
         return replace(self, scores=self.scores.assign(score=scores))
 
+    def add(self, own: Dataset) -> Dataset:
+        r"""Put the tables of another dataset below these, such as your own below the bundled ones.
+
+        An lm or a benchmark may be in both, so that known lms can have scores on new benchmarks.
+        What both say of it has to agree, but for a benchmark's label; a cell that is blank here is
+        filled.
+
+        Parameters
+        ----------
+        own
+            The other dataset.
+
+        Returns
+        -------
+        Dataset
+            All lms, benchmarks and scores, these first, in the version of these.
+
+        Raises
+        ------
+        DataError
+            If both have a score of one lm on one benchmark, or differ in a fact.
+
+        Examples
+        --------
+        >>> import bayesmeta as bm
+        >>> folder = getfixture("tmp_path")
+        >>> _ = (folder / "lms.csv").write_text("lm,lm_family,n_params,n_tokens\na,f,1e9,2e10\n")
+        >>> _ = (folder / "scores.csv").write_text("lm,benchmark,score\na,hellaswag,0.5\n")
+        >>> both = bm.load_dataset().add(bm.read_dataset(folder))
+        >>> len(both.lms), len(both.scores)
+        (93, 1106)
+        """
+        if not isinstance(own, Dataset):
+            raise DataError(
+                f"own is {shorten(repr(own))}. Allowed: a Dataset, such as bm.read_dataset makes "
+                "of a folder."
+            )
+        where = (self.source, own.source)
+        lms = _join(self.lms, own.lms, key="lm", where=where)
+        benchmarks = _join(
+            self.benchmarks, own.benchmarks, key="benchmark", where=where, free="label"
+        )
+        _refuse_second_scores(self.scores, own.scores, where=where)
+        generations = self.generations
+        if generations is None:
+            generations = own.generations
+        elif own.generations is not None:
+            generations = _join(generations, own.generations, key="lm", where=where)
+        return Dataset(
+            lms=lms,
+            scores=pd.concat([self.scores, own.scores], ignore_index=True),
+            benchmarks=benchmarks,
+            version=self.version,
+            source=" and ".join(where),
+            generations=generations,
+        )
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Write the tables into a folder that `read_dataset` reads back.
+
+        Corrections are laid over the tables already, and not written. An lm without a score gets a
+        row with a blank one, since a folder has to name every lm among its scores.
+
+        Parameters
+        ----------
+        folder
+            Made if its parent exists. Tables of an earlier one are replaced.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be written. Before anything is written, if `read_dataset` would refuse
+            the tables, as it does those of the bundled data as published, where a mix sums to 103
+            percent; or if the folder holds a table that would be read with these.
+
+        Examples
+        --------
+        >>> import bayesmeta as bm
+        >>> folder, data = getfixture("tmp_path"), bm.load_dataset()
+        >>> data.save(folder)
+        >>> bm.read_dataset(folder).checksum == data.checksum
+        True
+        """
+        folder = Path(folder)
+        scores = pd.concat([self.scores, _blank_scores(self)], ignore_index=True)
+        validate_tables(self.lms, scores, self.benchmarks, where=str(folder))
+        texts = replace(self, scores=scores).format_tables()
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"folder {folder} cannot be made ({error.strerror}). Allowed: a folder inside one "
+                "that exists. Name another."
+            ) from error
+        for name in ("corrections", "generation"):
+            if name not in texts and (folder / f"{name}.csv").exists():
+                raise DataError(
+                    f"{folder} holds {name}.csv, which is no part of these tables and would be "
+                    "read with them. Remove it, or name another folder."
+                )
+        for name, text in texts.items():
+            write_text(folder / f"{name}.csv", text=text)
+
     def __repr__(self) -> str:
         return (
             f"Dataset({len(self.lms)} lms, {len(self.benchmarks)} benchmarks, "
             f"{len(self.scores)} scores, version={self.version!r}, source={self.source!r})"
         )
+
+
+def _join(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    *,
+    key: str,
+    where: tuple[str, str],
+    free: str | None = None,
+) -> pd.DataFrame:
+    """Append rows; one that both have is filled where it is blank, and may not differ."""
+    joined = first.set_index(key)
+    known = second[key].isin(joined.index)
+    for row in second.loc[known].to_dict("records"):
+        for column in (name for name in joined.columns if name in row and name != free):
+            old: Any = joined.loc[row[key], column]
+            new: Any = row[column]
+            if pd.isna(old) and not pd.isna(new):
+                joined.loc[row[key], column] = new
+            elif not pd.isna(new) and old != new:
+                raise DataError(
+                    f"{key} '{row[key]}' has {column} {_plain(old)} in {where[0]} and "
+                    f"{_plain(new)} in {where[1]}. Allowed: one value, or a blank cell in one of "
+                    f"them. Correct the cell, or give it another name if it is another {key}."
+                )
+    return pd.concat([joined.reset_index()[list(first.columns)], second.loc[~known]],
+                     ignore_index=True)  # fmt: skip
+
+
+def _plain(value: object) -> str:
+    """Write a cell as a table would, counts without an exponent."""
+    return str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
+
+
+def _refuse_second_scores(
+    first: pd.DataFrame, second: pd.DataFrame, *, where: tuple[str, str]
+) -> None:
+    """Raise where both tables score one lm on one benchmark."""
+    known = set(zip(first["lm"], first["benchmark"], strict=True))
+    for pair in zip(second["lm"], second["benchmark"], strict=True):
+        if pair in known:
+            raise DataError(
+                f"lm '{pair[0]}' has a score on benchmark '{pair[1]}' in {where[0]} and in "
+                f"{where[1]}. Allowed: one score. Remove one of the two rows, or give the "
+                "benchmark another name if it was run in another setting."
+            )
+
+
+def _blank_scores(data: Dataset) -> pd.DataFrame:
+    """Rows without a score, of lms and benchmarks that have none."""
+    scores = data.scores
+    lms, benchmarks = data.lms["lm"], data.benchmarks["benchmark"]
+    rows = [(lm, benchmarks.iloc[0]) for lm in lms[~lms.isin(scores["lm"])]]
+    rows += [(lms.iloc[0], name) for name in benchmarks[~benchmarks.isin(scores["benchmark"])]]
+    blank = pd.DataFrame(rows, columns=["lm", "benchmark"])
+    return blank.reindex(columns=scores.columns).astype(scores.dtypes.to_dict())

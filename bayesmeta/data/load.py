@@ -127,7 +127,7 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
     Parameters
     ----------
     folder
-        Holds lms.csv and scores.csv; benchmarks.csv unless all benchmarks are bundled ones;
+        Holds lms.csv and scores.csv; benchmarks.csv with those that are not bundled ones;
         corrections.csv where there are two versions of the facts; and generation.csv where
         somebody looked at what the lms write.
     version
@@ -249,17 +249,19 @@ def _bundled_benchmarks() -> pd.DataFrame:
 
 
 def _own_benchmarks(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
-    """Read a folder's benchmarks, or take those of the bundled ones that it uses."""
-    path = folder / "benchmarks.csv"
+    """Read a folder's benchmarks; bundled ones that have scores need no row of their own."""
+    path, bundled = folder / "benchmarks.csv", _bundled_benchmarks()
     if path.is_file():
         own = read_table(path, table="benchmarks")
         better = dict(zip(*BENCHMARK_VOCABULARY.values(), strict=True))
         usual = pd.Series([better.get(unit) for unit in own["metric"]], own.index, dtype="str")
-        return own.assign(
+        own = own.assign(
             label=own["label"].fillna(own["benchmark"]),
             direction=own["direction"].fillna(usual),
         )
-    bundled = _bundled_benchmarks()
+        used = bundled["benchmark"].isin(scores["benchmark"])
+        more = bundled.loc[used & ~bundled["benchmark"].isin(own["benchmark"])]
+        return pd.concat([own, more]).rename_axis("line")
     for line, name in scores["benchmark"].items():
         if name not in set(bundled["benchmark"]):
             raise build_cell_error(

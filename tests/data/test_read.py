@@ -44,6 +44,19 @@ def test_bundled_benchmarks_serve_known_names(texts, write_folder):
     assert data.benchmarks["metric"].tolist() == ["brier", "accuracy"]
 
 
+def test_bundled_benchmarks_need_no_row_beside_own_ones(texts, write_folder):
+    texts["scores"] = texts["scores"].replace("proofs", "anli")
+    texts["benchmarks"] = texts["benchmarks"].splitlines()[0] + "\nreading,language,accuracy\n"
+    benchmarks = read_dataset(write_folder(texts)).benchmarks.set_index("benchmark")
+    assert benchmarks.index.tolist() == ["reading", "anli"]
+    assert benchmarks.loc["anli", "n_items"] == 3200
+    # A row of one's own counts.
+    texts["benchmarks"] += "anli,inference,brier\n"
+    own = read_dataset(write_folder(texts)).benchmarks.set_index("benchmark")
+    assert own.loc["anli", "task_family"] == "inference"
+    assert math.isnan(own.loc["anli", "n_items"])
+
+
 def test_bundled_folder_reads_like_the_bundled_data():
     for version in ("as-published", "corrected"):
         read = read_dataset(bundled_folder(), version=version)
