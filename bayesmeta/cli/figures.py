@@ -214,6 +214,7 @@ def plot_command(
         figures = {out / f"{name}{end}": name for name in drawn for end in _ENDINGS}
         tables = {out / f"{name}.csv": name for name in drawn if name not in _LONG}
     with warnings.catch_warnings(record=True) as caught, working("saving"):
+        warnings.filterwarnings("always", message="no installed font has")
         saved = [str(plots.save_figure(drawn[name], path)) for path, name in figures.items()]
     for text in dict.fromkeys(str(one.message) for one in caught):
         say(f"warning: {text}")

@@ -163,7 +163,7 @@ class Dataset:
         where = (self.source, own.source)
         lms = _join(self.lms, own.lms, key="lm", where=where)
         benchmarks = _join(
-            self.benchmarks, own.benchmarks, key="benchmark", where=where, free="label"
+            self.benchmarks, own.benchmarks, key="benchmark", where=where, free=("label",)
         )
         _refuse_second_scores(self.scores, own.scores, where=where)
         generations = self.generations
@@ -239,23 +239,24 @@ def _join(
     *,
     key: str,
     where: tuple[str, str],
-    free: str | None = None,
+    free: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Append rows; one that both have is filled where it is blank, and may not differ."""
     joined = first.set_index(key)
     known = second[key].isin(joined.index)
     for row in second.loc[known].to_dict("records"):
-        for column in (name for name in joined.columns if name in row and name != free):
-            old: Any = joined.loc[row[key], column]
+        for column in first.columns.drop([key, *free]):
+            old: Any = joined.at[row[key], column]
             new: Any = row[column]
-            if pd.isna(old) and not pd.isna(new):
-                joined.loc[row[key], column] = new
-            elif not pd.isna(new) and old != new:
+            if pd.isna(new) or old == new:
+                continue
+            if not pd.isna(old):
                 raise DataError(
                     f"{key} '{row[key]}' has {column} {_plain(old)} in {where[0]} and "
                     f"{_plain(new)} in {where[1]}. Allowed: one value, or a blank cell in one of "
                     f"them. Correct the cell, or give it another name if it is another {key}."
                 )
+            joined.loc[row[key], column] = new
     return pd.concat([joined.reset_index()[list(first.columns)], second.loc[~known]],
                      ignore_index=True)  # fmt: skip
 

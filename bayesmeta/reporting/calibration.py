@@ -16,12 +16,15 @@ from bayesmeta.evaluation.validation import ENVELOPE
 from bayesmeta.inference import Fit, LeaveOneOut, loo
 from bayesmeta.model import simulate_scores
 from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, pt
-from bayesmeta.reporting.style import Drawn, build_figure, drawn_from, write_below
+from bayesmeta.reporting.style import Drawn, build_figure, drawn_from, printable, write_below
 
 __all__ = ["calibration", "ppc", "ranks"]
 
 _COLUMNS, _PANEL = 5, 1.2
 """At most so many panels in a row, each about so many inches wide: titles then fit above them."""
+
+_TITLE = 22
+"""Letters of a title that stand above a panel."""
 
 _GRID = 60
 """Points at which empirical distributions of simulated scores are drawn."""
@@ -326,7 +329,7 @@ def _lay_out(
         axes.set_visible(False)
     panels = list(grid.flat[: len(titles)])
     for axes, title in zip(panels, titles, strict=True):
-        axes.set_title(title, loc="left")
+        axes.set_title(printable(title, most=_TITLE), loc="left")
     for axes in panels[-columns:]:  # some have no panel below them
         axes.tick_params(axis="x", labelbottom=True)
     return figure, panels

@@ -10,7 +10,7 @@ from bayesmeta.reporting.cards import evidence
 from bayesmeta.reporting.curves import curve
 from bayesmeta.reporting.forests import forest, prior_posterior
 from bayesmeta.reporting.ladders import ladders
-from bayesmeta.reporting.look import COLUMN_WIDTH, PAGE_WIDTH, use
+from bayesmeta.reporting.look import COLUMN_WIDTH, PAGE_WIDTH, VENUES, use
 from bayesmeta.reporting.scaling import scaling
 from bayesmeta.reporting.scoreboards import gains, scoreboard
 from bayesmeta.reporting.specifications import specification_curve
@@ -20,6 +20,7 @@ from bayesmeta.reporting.tradeoffs import tradeoff
 __all__ = [
     "COLUMN_WIDTH",
     "PAGE_WIDTH",
+    "VENUES",
     "Drawn",
     "atlas",
     "calibration",

@@ -78,16 +78,46 @@ def test_style_and_theme_reach_the_file(tmp_path, saved):
     assert not is_dark()  # the command's choice has ended with it
 
 
+def test_all_figures_come_with_their_numbers(tmp_path, saved):
+    result = run("all", "--out", tmp_path / "figures", "--fit", saved, "--format", "json")
+    assert result.exit_code == 0
+    numbers = json.loads(result.stdout)["numbers"]
+    assert set(numbers) == {*_POSTERIOR, *_RECORDED}
+    written = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert written == {
+        *(f"{name}{end}" for name in numbers for end in (".pdf", ".png")),
+        *(f"{name}.csv" for name in numbers if name != "ranks"),
+    }
+    for name in ("forest", "gains", "curve"):
+        assert len(pd.read_csv(tmp_path / "figures" / f"{name}.csv")) == len(numbers[name])
+
+
+def test_a_venue_sets_the_width(tmp_path, saved):
+    out = tmp_path / "card.png"
+    assert run("evidence", "--out", out, "--fit", saved, "--venue", "icml").exit_code == 0
+    with Image.open(out) as image:
+        assert image.size[0] == 975  # 3.25 inches
+
+
+def test_letters_that_no_font_has_are_named_once(tmp_path, saved, monkeypatch):
+    monkeypatch.setattr("bayesmeta.reporting.style.choose_families", lambda _: (["sans"], {"x"}))
+    result = run("evidence", "--out", tmp_path / "card.png", "--fit", saved)
+    assert result.exit_code == 0
+    assert result.stderr.count("warning: no installed font has x") == 1
+
+
 REFUSED = {
     "decision": (("calibration", "--decision", "norm"), "forest, atlas, curve, tradeoff"),
     "by": (("ranks", "--by", "benchmark"), "prior-posterior, ladders"),
+    "by of a trade-off": (("tradeoff", "--by", "overall"), "forest, atlas, curve"),
+    "venue": (("forest", "--venue", "icmll"), "Did you mean 'icml'"),
     "along": (("curve", "--along", "compute"), "Allowed with: scaling"),
     "statement": (("forest", "--statement", "a: b > c"), "evidence, ladders, specification-curve"),
     "target": (("ladders", "--target", "code"), "evidence, specification-curve"),
     "multiverse": (("ppc", "--multiverse", "m.csv"), "specification-curve, all"),
     "fit": (("scoreboard", "--fit", "fit.nc"), "forest"),
     "ci-prob": (("ranks", "--ci-prob", "0.5"), "specification-curve"),
-    "data-version": (("forest", "--data-version", "as-published"), "scoreboard, all"),
+    "data-version": (("forest", "--data-version", "as-published"), "scoreboard, gains, all"),
     "data of all": (("all", "--data", "numbers.csv"), "forest"),
     "by of all": (("all", "--by", "overall"), "forest"),
     "long value": (("calibration", "--decision", "x" * 10_000), "(10000 characters)"),

@@ -495,6 +495,10 @@ def test_names_of_the_data_are_no_markup(small, build_fake_fit, monkeypatch):
         plots.evidence(fit, "attention: gqa > mha"),
         plots.atlas(effects(fit, by="benchmark")),
         plots.forest(effects(fit, "attention", by="benchmark")),
+        plots.forest(effects(fit, "attention", by="lm_family")),
+        plots.curve(curve(fit, "code_share", by="benchmark")),
+        plots.calibration(fit),
+        plots.ppc(fit, draws=10),
     ):
         assert written(drawn.figure, monkeypatch)
     shown = [text.get_text() for text in plots.scaling(fit).figure.legends[0].get_texts()]
