@@ -16,6 +16,7 @@ from bayesmeta.cli import (
     multiverse,
     posterior,
     predictions,
+    report,
     tables,
 )
 from bayesmeta.cli.shared import EXIT_BAD_INPUT, say
@@ -34,7 +35,7 @@ CONTENTS = {
 }
 """The commands by what one wants to do, in the order of `--help`."""
 
-_PARTS = (posterior, claims, predictions, figures, evaluation, multiverse, doctor)
+_PARTS = (posterior, claims, predictions, figures, report, evaluation, multiverse, doctor)
 _EPILOG = (
     "Start with: bayesmeta query 'position_embedding: rotary > learned'. What reads a posterior "
     "takes --fit FIT.nc, or the shipped one; what prints a table takes --format "

@@ -1,4 +1,4 @@
-"""The commands that draw: a figure, and a page."""
+"""The command that draws."""
 
 from __future__ import annotations
 
@@ -278,33 +278,6 @@ def _show_numbers(drawn: Mapping[str, Drawn], saved: list[str], *, kind: str, fm
             show_frame(figure.table, fmt=fmt)
         say(f"{name}: {len(figure.table)} rows drawn")
     (show if fmt == "table" else say)("\n".join(saved))
-
-
-@app.command("report")
-def report_command(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="A folder; made if its parent exists.")
-    ],
-    decisions: Annotated[
-        list[str] | None,
-        typer.Option("--decision", metavar="NAME", help="About these alone; may be repeated."),
-    ] = None,
-    fit: FitOption = None,
-    fmt: Format = "table",
-) -> None:
-    """Write a page that answers questions without a network."""
-    import pandas as pd
-
-    from bayesmeta.reporting.report import report
-
-    check_format(fmt)
-    paths = [str(path) for path in report(load_fit(fit), out, decisions=decisions)]
-    if fmt == "json":
-        show(json.dumps(paths, indent=2))
-    elif fmt == "table":
-        show("\n".join(paths))
-    else:
-        show_frame(pd.DataFrame({"path": paths}), fmt=fmt)
 
 
 def _kinds_of(fit: Fit) -> list[str]:

@@ -101,5 +101,5 @@ def name_letters(lacking: set[str]) -> str:
     more = f" and {len(lacking) - _SHOWN} more letters" if len(lacking) > _SHOWN else ""
     return (
         f"no installed font has {shown}{more}: they are drawn as boxes. Install a font that has "
-        "them, such as Noto Sans CJK for Chinese, Japanese and Korean."
+        "them: the Noto font of that script, such as Noto Sans CJK for Chinese."
     )

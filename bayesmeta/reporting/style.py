@@ -198,7 +198,7 @@ def interval_words(ci_prob: float, *, noun: str = "interval") -> str:
 def write_below(figure: Figure, *lines: str) -> None:
     """Write what the axis and its marks are below a figure, in lines that fit it."""
     most = int(_LETTERS * figure.get_figwidth() / pt(1))
-    fitting = [textwrap.fill(line, most) for line in lines]
+    fitting = [textwrap.fill(line, most, break_on_hyphens=False) for line in lines]
     figure.supxlabel("\n".join(fitting), fontsize=pt(7))
 
 

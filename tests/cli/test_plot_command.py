@@ -9,7 +9,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bayesmeta.cli import app, main
-from bayesmeta.cli.figures import _APPLIES, _POSTERIOR, _RECORDED
+from bayesmeta.cli.figures import _APPLIES, _POSTERIOR, _RECORDED, _VENUES
+from bayesmeta.reporting import plots
 from bayesmeta.reporting.look import is_dark
 
 
@@ -146,6 +147,10 @@ def test_an_ending_is_refused_before_the_work(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("bayesmeta.cli.figures._draw_all", lambda *_, **__: pytest.fail("drawn"))
     said = refuse(monkeypatch, capsys, "forest", "--out", tmp_path / "figure.gif")
     assert "Allowed: .pdf, .png, .svg" in said
+
+
+def test_venues_are_those_of_the_plots():
+    assert tuple(plots.VENUES) == _VENUES  # named twice, since help is not to import matplotlib
 
 
 def test_every_option_names_figures_that_exist():
