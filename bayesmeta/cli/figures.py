@@ -359,6 +359,12 @@ def _draw(name: str, fit: Fit, asked: _Asked) -> Drawn:
     if name in ("calibration", "ppc"):
         check = plots.calibration if name == "calibration" else plots.ppc
         return check(fit, ci_prob=ci_prob)
+    if name == "tradeoff" and "code" not in fit.design.task_families:
+        raise QueryError(
+            "plot tradeoff shows what code tasks gain, and no benchmark of this fit has the task "
+            f"family 'code'. Allowed: fits that have. Of {listing(fit.design.task_families)}, draw "
+            "one in Python: bm.plot.tradeoff(bm.curve(fit).tradeoff(gain=NAME))."
+        )
     along = curve(fit, decision or "code_share", by=by or "task_family")
     return (plots.curve if name == "curve" else plots.tradeoff)(along, ci_prob=ci_prob)
 

@@ -219,7 +219,7 @@ def _words(answer: Answer, *, width: float) -> tuple[str, str]:
         f"P {joint}{probability}; {card.verdict}",
     ]
     notes = [
-        f"{answer.support[:1].upper()}{answer.support[1:]}.",
+        f"Evidence: {answer.support}.",
         *["It lies outside what lms record."] * card.extrapolates,
         f"The data removed {percent(round(card.contraction, 2))} of the prior variance.",
         f"Without {card.most_influential_family} the estimate moves furthest.",

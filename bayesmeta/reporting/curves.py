@@ -141,7 +141,7 @@ def _draw_panel(axes: Axes, points: pd.DataFrame, draws: Curve) -> None:
 
 
 def _title(target: str, points: pd.DataFrame, band: str | None) -> str:
-    name = printable(target.replace("_", " "))
+    name = printable(target.replace("_", " "), most=24)
     if band is None:
         return name
     low, high = band.split("_")[2:]

@@ -9,7 +9,14 @@ import numpy as np
 from bayesmeta import defaults
 from bayesmeta.effects.ladders import OTHERS, Ladders
 from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
-from bayesmeta.reporting.style import Drawn, build_figure, drawn_from, interval_words, short
+from bayesmeta.reporting.style import (
+    Drawn,
+    build_figure,
+    drawn_from,
+    interval_words,
+    printable,
+    short,
+)
 
 __all__ = ["ladders"]
 
@@ -67,7 +74,7 @@ def ladders(
         y = step * np.arange(n) + place
         error = np.stack([part["estimate"] - part["lower"], part["upper"] - part["estimate"]])
         axes.errorbar(part["estimate"], y, xerr=error, linestyle="none", markersize=pt(3.2),
-                      elinewidth=pt(0.9), markeredgewidth=0, label=name,
+                      elinewidth=pt(0.9), markeredgewidth=0, label=printable(name),
                       **styles[name])  # fmt: skip
         if name == OTHERS:
             continue
@@ -80,11 +87,11 @@ def ladders(
     for k in range(1, n):
         axes.axhline(step * k - 1, color=PALE, linewidth=pt(0.5))
     middle = step * np.arange(n) + (len(names) - 1) / 2
-    axes.set_yticks(middle, [name.replace("_", " ") for name in found.targets])
+    axes.set_yticks(middle, [printable(name.replace("_", " "), most=24) for name in found.targets])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(step * n - 1, -2)
     axes.set_xlabel(
-        f"{found.contrast.label.replace('_', ' ')} (percentage points),\n"
+        f"{printable(found.contrast.label.replace('_', ' '), most=60)} (percentage points),\n"
         f"{interval_words(ci_prob, noun='intervals')}"
     )
     figure.legend(loc="outside upper center", ncols=len(names), frameon=False,

@@ -33,6 +33,7 @@ from bayesmeta.effects.estimands import (
 from bayesmeta.effects.evidence import Evidence, build_evidence
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
 from bayesmeta.effects.scores import mean_score_at, target_weights
+from bayesmeta.inference import load_reference_fit
 from bayesmeta.inference.fit import Fit
 from bayesmeta.inference.progress import progress_bar
 
@@ -269,6 +270,7 @@ def build_panel(
         "equivalence": defaults.EQUIVALENCE,
         "prob_identified": defaults.PROB_IDENTIFIED,
         "units": UNITS,
+        "shipped": fit.provenance.get("created") == load_reference_fit().provenance["created"],
         "n_lms": len(fit.design.lms),
         "families": list(fit.design.lm_families),
         "targets": _describe_targets(targets),

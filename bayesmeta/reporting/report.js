@@ -259,7 +259,8 @@
     const option = { overall: "", benchmark: ` --benchmark ${name}`,
       task_family: ` --task-family ${name}` }[answer.target.by];
     by("command").textContent =
-      `bayesmeta query "${answer.statement}"${option} --equivalence ${margin}`;
+      `bayesmeta query "${answer.statement}"${option} --equivalence ${margin}` +
+      (data.shipped ? "" : " --fit FIT.nc");
     draw(answer);
     by("answer").dataset.answer = JSON.stringify({
       statement: answer.statement, target: answer.target.name, probability: answer.helps.p,

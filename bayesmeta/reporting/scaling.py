@@ -132,7 +132,9 @@ def scaling(
         is_brier = not design.outcomes.is_logistic[design.benchmarks.index(name)]
         if is_brier:
             axes.invert_yaxis()
-        axes.set_title(printable(label, most=20) + " (Brier)" * is_brier, loc="left")
+        axes.set_title(
+            printable(label, most=14 if is_brier else 20) + " (Brier)" * is_brier, loc="left"
+        )
     for axes in panels[-columns:]:
         axes.tick_params(axis="x", labelbottom=True)
     _finish(panels, fit=fit, along=along, ci_prob=ci_prob)

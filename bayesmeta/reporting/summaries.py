@@ -125,7 +125,7 @@ def _only(frame: pd.DataFrame, column: str) -> str | None:
     return str(frame[column].iloc[0])
 
 
-_MARKDOWN = re.compile(r"([\\`*|]|<(?=[A-Za-z/!?])|&(?=#?\w+;))")
+_MARKDOWN = re.compile(r"([\\`*|$]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;))")
 """What Markdown would not show as it is; an underscore inside a name and `< 0.01` it does."""
 
 _NEGATIVE = re.compile(r"-[0-9.]+(e[+-]?[0-9]+)?")
@@ -223,6 +223,7 @@ FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {
 }
 """How a table may be written."""
 
+_FLOAT = "\\begin{table}\n\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
 _FOR_PAPERS = ("md", "latex", "html")
 
 
@@ -296,7 +297,7 @@ def format_table(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None
 def _add_caption(text: str, *, fmt: str, caption: str) -> str:
     if fmt == "latex":
         words = escape_latex(_on_one_line(caption))
-        return f"\\begin{{table}}\n\\centering\n\\caption{{{words}}}\n{text}\n\\end{{table}}"
+        return f"{_FLOAT}\\caption{{{words}}}\n{text}\n\\end{{table}}"
     if fmt == "html":
         return text.replace("<table>", f"<table>\n<caption>{html.escape(caption)}</caption>", 1)
     words = {"table": _on_one_line(caption), "md": _escape_markdown(caption)}.get(fmt)

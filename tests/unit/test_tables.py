@@ -115,7 +115,11 @@ def test_markdown_keeps_every_cell_in_its_place(frame):
 def test_latex_leaves_no_special_character_bare(frame):
     text = format_table(frame, fmt="latex")
     float_, centred, caption, head, *rows, _, _, end = text.splitlines()
-    assert (float_, centred, end) == (r"\begin{table}", r"\centering", r"\end{table}")
+    assert (float_, centred, end) == (
+        r"\begin{table}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        r"\end{table}",
+    )
     assert caption == rf"\caption{{{INTERVALS.replace('%', r'\%')}}}"
     assert head == r"\begin{tabular}{lrr}"
     for row in rows[3:]:
