@@ -29,6 +29,11 @@ STATEMENT = "position_embedding: rotary > learned"
 QUERY_SECONDS = 1.5
 QUERY_RUNS = 20
 
+# A slower machine is told by a process that only imports numpy, pandas and xarray, timed beside the
+# query. Measured on a slow day: 2.2 s against 0.71 s, a ratio of 3.1.
+YARDSTICK = "import sys; sys.modules['dask'] = None; import numpy, pandas, xarray"
+QUERY_RATIO = 3.3
+
 # It is made for an installation without extras. The tests need the extra `dask`, which xarray
 # imports where it finds it, for 0.6 s; a module that is None cannot be imported.
 WITHOUT_DASK = "import sys; sys.modules['dask'] = None; from bayesmeta.cli import main; main()"
@@ -402,15 +407,18 @@ def test_unknown_option_exits_2_without_traceback():
 
 
 def test_query_of_the_shipped_posterior_is_quick():
-    seconds = []
+    seconds, allowed = [], []
     for _ in range(QUERY_RUNS):
+        begin = time.perf_counter()
+        assert run_process(start=("-c", YARDSTICK)).returncode == 0
         start = time.perf_counter()
         result = run_process("query", STATEMENT, "--format", "json", start=("-c", WITHOUT_DASK))
         seconds.append(time.perf_counter() - start)
+        allowed.append(max(QUERY_SECONDS, QUERY_RATIO * (start - begin)))
         assert result.returncode == 0
-        if seconds[-1] < QUERY_SECONDS:
+        if seconds[-1] < allowed[-1]:
             break
-    assert min(seconds) < QUERY_SECONDS
+    assert seconds[-1] < allowed[-1]
 
 
 def test_truncated_fit_is_refused(tmp_path):
