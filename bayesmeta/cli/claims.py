@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from bayesmeta import defaults
-from bayesmeta.cli.shared import (
-    POINTS,
+from bayesmeta.cli.options import (
     Benchmark,
     By,
     CiProb,
@@ -21,6 +20,9 @@ from bayesmeta.cli.shared import (
     Scale,
     Statement,
     TaskFamily,
+)
+from bayesmeta.cli.shared import (
+    POINTS,
     check_format,
     check_out,
     leave_if,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from bayesmeta.cli.shared import Format, check_format, leave_if, say, show_frame
+from bayesmeta.cli.options import Format
+from bayesmeta.cli.shared import check_format, leave_if, say, show_frame
 
 app = typer.Typer()
 
@@ -15,14 +16,12 @@ def doctor_command(fmt: Format = "table") -> None:
 
     Exits with 1 if something is missing.
     """
-    from bayesmeta.inference.environment import CACHE, describe_environment
+    from bayesmeta.inference.environment import describe_environment
 
     check_format(fmt)
     table = describe_environment()
-    show_frame(table, fmt=fmt)
-    bad = table.loc[table["state"].isin(["missing", "broken"]), "what"].tolist()
-    if CACHE in bad:
-        say(f"{CACHE} cannot be kept: name a folder, PYTENSOR_FLAGS=base_compiledir=FOLDER")
-    if set(bad) - {CACHE}:
-        say(f"something is wrong: {', '.join(bad)}. Install bayesmeta anew: pip install bayesmeta")
-    leave_if(bool(bad))
+    show_frame(table.drop(columns="mend") if fmt == "table" else table, fmt=fmt)
+    bad = table[table["state"].isin(["missing", "broken"])]
+    for row in bad.to_dict("records"):
+        say(f"{row['what']} is {row['state']}, needed for {row['needed_for']}: {row['mend']}")
+    leave_if(len(bad) > 0)

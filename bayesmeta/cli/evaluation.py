@@ -9,12 +9,10 @@ import typer
 
 from bayesmeta import defaults
 from bayesmeta.cli.executors import open_executor
+from bayesmeta.cli.options import DataDir, Format, Version
 from bayesmeta.cli.shared import (
     EXIT_INTERRUPTED,
     POINTS,
-    DataDir,
-    Format,
-    Version,
     check_format,
     load_data,
     say,

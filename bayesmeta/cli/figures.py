@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bayesmeta import defaults
-from bayesmeta.cli.completion import names_of, one_of
+from bayesmeta.cli.completion import one_of
+from bayesmeta.cli.drawing import (
+    POSTERIOR,
+    RECORDED,
+    Asked,
+    draw_posterior,
+    draw_record,
+    list_hindrances,
+)
+from bayesmeta.cli.options import FitOption, Format, choice, named
 from bayesmeta.cli.shared import (
-    FitOption,
-    Format,
     check_ending,
     check_folder,
     check_format,
@@ -30,40 +37,29 @@ from bayesmeta.data.tables import write_text
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 
 if TYPE_CHECKING:
-    from bayesmeta.inference import Fit
     from bayesmeta.reporting.plots import Drawn
 
 app = typer.Typer()
 
-_POSTERIOR: tuple[str, ...] = (
-    "forest",
-    "atlas",
-    "curve",
-    "tradeoff",
-    "scaling",
-    "evidence",
-    "calibration",
-    "ppc",
-    "prior-posterior",
-    "ladders",
-)
-_RECORDED = ("scoreboard", "gains", "ranks", "specification-curve")
-_OF_EFFECTS = ("forest", "atlas", "curve", "tradeoff", "prior-posterior")
-_APPLIES = {
-    "--decision": _OF_EFFECTS,
+ALL = "all"
+KINDS = (*POSTERIOR, *RECORDED, ALL)
+APPLIES = {
+    "--decision": ("forest", "atlas", "curve", "tradeoff", "prior-posterior"),
     "--by": ("forest", "atlas", "curve", "prior-posterior", "ladders"),
     "--along": ("scaling",),
     "--statement": ("evidence", "ladders", "specification-curve"),
     "--target": ("evidence", "specification-curve"),
-    "--multiverse": ("specification-curve", "all"),
-    "--fit": (*_POSTERIOR, "all"),
-    "--ci-prob": (*_POSTERIOR, "specification-curve", "all"),
-    "--data-version": ("scoreboard", "gains", "all"),
-    "--data": (*_POSTERIOR, *_RECORDED),
+    "--multiverse": ("specification-curve", ALL),
+    "--fit": (*POSTERIOR, ALL),
+    "--ci-prob": (*POSTERIOR, "specification-curve", ALL),
+    "--data-version": ("scoreboard", "gains", ALL),
+    "--data": (*POSTERIOR, *RECORDED),
 }
 """Figures that every option applies to."""
 
-_STATEMENT = "code_share: 20 > 5"
+VENUES = ("default", "acl", "iclr", "icml", "ieee", "jmlr", "nature", "neurips")
+"""Those of `plot.use`, whose module imports matplotlib, which no help needs."""
+
 _LONGEST_TABLE = 2000
 """Rows that are printed for reading; other formats are for programs and are written whole."""
 
@@ -71,125 +67,75 @@ _ENDINGS = (".pdf", ".png")
 _LONG = ("ranks",)
 """Figures of hundreds of thousands of numbers, which are written on demand only."""
 
-_VENUES = ("default", "acl", "iclr", "icml", "ieee", "jmlr", "nature", "neurips")
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What the options of one call say."""
-
-    decision: str | None
-    by: str | None
-    along: str | None
-    statement: str | None
-    target: str | None
-    multiverse: Path | None
-    version: str
-    ci_prob: float
+Kind = Annotated[
+    str,
+    typer.Argument(metavar="KIND", help=f"{listing(KINDS)}.", autocompletion=one_of(*KINDS)),
+]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="FILE", help="A .pdf, .png or .svg; for all: a folder.")
+]
+Along = Annotated[str | None, choice("--along", "compute", "n_params", "n_tokens")]
+Of = Annotated[
+    str | None,
+    typer.Option(
+        "--statement",
+        metavar="STATEMENT",
+        help="Of an evidence card, of ladders, or of a specification curve (the record's first one "
+        "if left out).",
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option("--target", metavar="NAME", help="A benchmark or task family it is asked on."),
+]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        "--multiverse",
+        metavar="FILE.csv",
+        help="What `bayesmeta multiverse --out` wrote; the shipped record if left out.",
+    ),
+]
+Probability = Annotated[
+    float | None,
+    typer.Option(
+        "--ci-prob", help=f"Probability of the intervals; {defaults.CI_PROB} if left out."
+    ),
+]
+Scores = Annotated[
+    str | None,
+    choice("--data-version", "corrected", "as-published", help="Of scoreboard and gains: corrected "
+           "(if left out) or as-published."),
+]  # fmt: skip
+Numbers = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="FILE.csv", help="Write the numbers drawn there as well."),
+]
 
 
 @app.command("plot")
 def plot_command(
-    kind: Annotated[
-        str,
-        typer.Argument(
-            metavar="KIND",
-            help=f"{', '.join((*_POSTERIOR, *_RECORDED))} or all.",
-            autocompletion=one_of(*_POSTERIOR, *_RECORDED, "all"),
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="A .pdf, .png or .svg; for all: a folder.")
-    ],
+    kind: Kind,
+    out: Out,
     decision: Annotated[
-        str | None,
-        typer.Option(
-            "--decision",
-            metavar="NAME",
-            help="Of this decision alone.",
-            autocompletion=names_of("decisions"),
-        ),
+        str | None, named("--decision", "decisions", help="Of this decision alone.")
     ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            "--by",
-            metavar="BY",
-            help="benchmark, task_family or overall.",
-            autocompletion=one_of("benchmark", "task_family", "overall"),
-        ),
-    ] = None,
-    along: Annotated[
-        str | None,
-        typer.Option("--along", metavar="SCALE", help="Of scaling: compute, n_params or n_tokens."),
-    ] = None,
-    statement: Annotated[
-        str | None,
-        typer.Option(
-            "--statement",
-            metavar="STATEMENT",
-            help="Of an evidence card, of ladders, or of a specification curve (the record's "
-            "first one if left out).",
-        ),
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option("--target", metavar="NAME", help="A benchmark or task family it is asked on."),
-    ] = None,
-    multiverse: Annotated[
-        Path | None,
-        typer.Option(
-            "--multiverse",
-            metavar="FILE.csv",
-            help="What `bayesmeta multiverse --out` wrote; the shipped record if left out.",
-        ),
-    ] = None,
+    by: Annotated[str | None, choice("--by", "benchmark", "task_family", "overall")] = None,
+    along: Along = None,
+    statement: Of = None,
+    target: Target = None,
+    multiverse: Record = None,
     fit: FitOption = None,
-    ci_prob: Annotated[
-        float | None,
-        typer.Option(
-            "--ci-prob", help=f"Probability of the intervals; {defaults.CI_PROB} if left out."
-        ),
-    ] = None,
-    version: Annotated[
-        str | None,
-        typer.Option(
-            "--data-version",
-            metavar="VERSION",
-            help="Of scoreboard and gains: corrected (if left out) or as-published.",
-        ),
-    ] = None,
+    ci_prob: Probability = None,
+    version: Scores = None,
     style: Annotated[
-        str,
-        typer.Option(
-            "--style",
-            metavar="STYLE",
-            help="paper, or screen: half as large again.",
-            autocompletion=one_of("paper", "screen"),
-        ),
+        str, choice("--style", "paper", "screen", help="paper, or screen: half as large again.")
     ] = "paper",
-    theme: Annotated[
-        str,
-        typer.Option(
-            "--theme",
-            metavar="THEME",
-            help="light or dark.",
-            autocompletion=one_of("light", "dark"),
-        ),
-    ] = "light",
+    theme: Annotated[str, choice("--theme", "light", "dark")] = "light",
     venue: Annotated[
-        str,
-        typer.Option(
-            "--venue",
-            metavar="VENUE",
-            help=f"Whose columns it fits: {', '.join(_VENUES)}.",
-            autocompletion=one_of(*_VENUES),
-        ),
+        str, choice("--venue", *VENUES, help=f"Whose columns it fits: {listing(VENUES)}.")
     ] = "default",
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="FILE.csv", help="Write the numbers drawn there as well."),
-    ] = None,
+    data: Numbers = None,
     fmt: Format = "table",
 ) -> None:
     """Draw a figure; print its path and the numbers drawn."""
@@ -201,15 +147,68 @@ def plot_command(
              "--data-version": version, "--data": data}  # fmt: skip
     _check_kind(kind, given)
     _check_paths(kind, out=out, data=data)
-    asked = _Asked(
+    asked = Asked(
         decision=decision, by=by, along=along, statement=statement, target=target,
         multiverse=multiverse, version=version or "corrected",
         ci_prob=defaults.CI_PROB if ci_prob is None else ci_prob,
     )  # fmt: skip
     with plots.use(style=style, theme=theme, venue=venue):
         drawn = _draw_all(kind, asked, fit=fit)
+    saved = _save(drawn, kind=kind, out=out, data=data)
+    _show_numbers(drawn, saved, kind=kind, fmt=fmt)
+
+
+def _check_kind(kind: str, given: Mapping[str, object]) -> None:
+    """Refuse a figure that is not known, and options that do not apply to it."""
+    if kind not in KINDS:
+        raise QueryError(
+            f"figure '{shorten(kind)}' is not known.{suggest(kind, KINDS)} Allowed: "
+            f"{listing(KINDS)}."
+        )
+    for option, value in given.items():
+        if value is not None and kind not in APPLIES[option]:
+            raise QueryError(
+                f"{option} {shorten(value)} does not apply to plot {kind}. Allowed with: "
+                f"{listing(APPLIES[option])}. Leave it out."
+            )
+
+
+def _check_paths(kind: str, *, out: Path, data: Path | None) -> None:
+    """Refuse files that cannot be written before the work."""
+    if kind != ALL:
+        check_out(out)
+        check_ending(out)
+    if data is None:
+        return
+    check_out(data, option="--data")
+    if data.suffix != ".csv":
+        raise QueryError(f"--data {data} has no known ending. Allowed: .csv.")
+
+
+def _draw_all(kind: str, asked: Asked, *, fit: Path | None) -> dict[str, Drawn]:
+    """Draw one figure, or all that the fit allows, by name."""
+    drawn = {}
+    if kind not in RECORDED:
+        fitted = load_fit(fit)
+        left_out = list_hindrances(fitted) if kind == ALL else {}
+        for name, reason in left_out.items():
+            say(f"{name} is left out: {reason}")
+        for name in (name for name in POSTERIOR if name not in left_out and kind in (name, ALL)):
+            with working(f"drawing {name}"):
+                drawn[name] = draw_posterior(name, fitted, asked)
+    own = replace(asked, ci_prob=defaults.CI_PROB) if kind == ALL else asked
+    for name in (name for name in RECORDED if kind in (name, ALL)):
+        with working(f"drawing {name}"):
+            drawn[name] = draw_record(name, own)  # a record has intervals of its own
+    return drawn
+
+
+def _save(drawn: Mapping[str, Drawn], *, kind: str, out: Path, data: Path | None) -> list[str]:
+    """Write figures and their numbers; return the paths of the figures."""
+    from bayesmeta.reporting import plots
+
     figures, tables = {out: kind}, {} if data is None else {data: kind}
-    if kind == "all":
+    if kind == ALL:
         check_folder(out)
         figures = {out / f"{name}{end}": name for name in drawn for end in _ENDINGS}
         tables = {out / f"{name}.csv": name for name in drawn if name not in _LONG}
@@ -220,52 +219,9 @@ def plot_command(
         say(f"warning: {text}")
     for path, name in tables.items():
         write_text(path, text=drawn[name].table.to_csv(index=False, float_format="%.10g"))
-        if kind != "all":
+        if kind != ALL:
             say(f"wrote {path}")
-    _show_numbers(drawn, saved, kind=kind, fmt=fmt)
-
-
-def _check_kind(kind: str, given: Mapping[str, object]) -> None:
-    """Refuse a figure that is not known, and options that do not apply to it."""
-    kinds = (*_POSTERIOR, *_RECORDED, "all")
-    if kind not in kinds:
-        raise QueryError(
-            f"figure '{shorten(kind)}' is not known.{suggest(kind, kinds)} Allowed: "
-            f"{listing(kinds)}."
-        )
-    for option, value in given.items():
-        if value is not None and kind not in _APPLIES[option]:
-            raise QueryError(
-                f"{option} {shorten(value)} does not apply to plot {kind}. Allowed with: "
-                f"{listing(_APPLIES[option])}. Leave it out."
-            )
-
-
-def _check_paths(kind: str, *, out: Path, data: Path | None) -> None:
-    """Refuse files that cannot be written before the work."""
-    if kind != "all":
-        check_out(out)
-        check_ending(out)
-    if data is None:
-        return
-    check_out(data, option="--data")
-    if data.suffix != ".csv":
-        raise QueryError(f"--data {data} has no known ending. Allowed: .csv.")
-
-
-def _draw_all(kind: str, asked: _Asked, *, fit: Path | None) -> dict[str, Drawn]:
-    """Draw one figure, or all that the fit allows, by name."""
-    drawn = {}
-    for name in _RECORDED if kind == "all" else {kind} & {*_RECORDED}:
-        own = replace(asked, ci_prob=defaults.CI_PROB) if kind == "all" else asked
-        with working(f"drawing {name}"):
-            drawn[name] = _draw_record(name, own)  # a record has intervals of its own
-    if kind not in _RECORDED:
-        fitted = load_fit(fit)
-        for name in _kinds_of(fitted) if kind == "all" else (kind,):
-            with working(f"drawing {name}"):
-                drawn[name] = _draw(name, fitted, asked)
-    return {name: drawn[name] for name in (*_POSTERIOR, *_RECORDED) if name in drawn}
+    return saved
 
 
 def _show_numbers(drawn: Mapping[str, Drawn], saved: list[str], *, kind: str, fmt: str) -> None:
@@ -274,121 +230,7 @@ def _show_numbers(drawn: Mapping[str, Drawn], saved: list[str], *, kind: str, fm
         show(json.dumps({"paths": saved, "numbers": numbers}, indent=2))
         return
     for name, figure in drawn.items():
-        if kind != "all" and (fmt != "table" or len(figure.table) <= _LONGEST_TABLE):
+        if kind != ALL and (fmt != "table" or len(figure.table) <= _LONGEST_TABLE):
             show_frame(figure.table, fmt=fmt)
         say(f"{name}: {len(figure.table)} rows drawn")
     (show if fmt == "table" else say)("\n".join(saved))
-
-
-def _kinds_of(fit: Fit) -> list[str]:
-    """List the figures of a posterior that its benchmarks and decisions allow."""
-    from bayesmeta.effects.estimands import knows_sizes
-
-    names = list(_POSTERIOR)
-    if not _has_ladder(fit):
-        say("ladders is left out: no family of this fit's data varies in its share of code")
-        names.remove("ladders")
-    if "code" not in fit.design.task_families:
-        say("tradeoff is left out: no benchmark of this fit has the task family 'code'")
-        names.remove("tradeoff")
-    if not knows_sizes(fit):
-        say("scaling is left out: this fit's model has no scale")
-        names.remove("scaling")
-    return names
-
-
-def _has_ladder(fit: Fit) -> bool:
-    from bayesmeta.effects import ladders
-
-    try:
-        ladders(fit, _STATEMENT, by="overall")
-    except QueryError:
-        return False
-    return True
-
-
-def _draw_record(name: str, asked: _Asked) -> Drawn:
-    from bayesmeta.evaluation import load_scoreboard
-    from bayesmeta.evaluation.validation import read_ranks
-    from bayesmeta.reporting import plots
-
-    if name in ("scoreboard", "gains"):
-        draw = plots.scoreboard if name == "scoreboard" else plots.gains
-        return draw(load_scoreboard(asked.version))
-    if name == "specification-curve":
-        return _draw_curve(asked)
-    ranks, header = read_ranks()
-    return plots.ranks(ranks, n_draws=header["n_draws"])
-
-
-def _draw_curve(asked: _Asked) -> Drawn:
-    """Draw a specification curve; the first one where none is named."""
-    from bayesmeta.evaluation import load_multiverse
-    from bayesmeta.reporting import plots
-
-    found = load_multiverse(asked.multiverse)
-    statement, target = asked.statement, asked.target
-    if statement is None and target is None:
-        statement, target = found.asked[0]
-    return plots.specification_curve(
-        found, statement=statement, target=target, ci_prob=asked.ci_prob
-    )
-
-
-def _draw(name: str, fit: Fit, asked: _Asked) -> Drawn:
-    from bayesmeta.effects import curve, effects, ladders
-    from bayesmeta.inference import sample_prior
-    from bayesmeta.reporting import plots
-
-    decision, by, ci_prob = asked.decision, asked.by, asked.ci_prob
-    if name == "prior-posterior":
-        prior = sample_prior(fit.dataset, fit.spec)
-        before, after = (effects(one, decision, by=by or "overall") for one in (prior, fit))
-        return plots.prior_posterior(after, prior=before, ci_prob=ci_prob)
-    if name == "ladders":
-        found = ladders(fit, asked.statement or _STATEMENT, by=by or "task_family")
-        return plots.ladders(found, ci_prob=ci_prob)
-    if name == "forest":
-        return plots.forest(effects(fit, decision, by=by or "overall"), ci_prob=ci_prob)
-    if name == "atlas":
-        return plots.atlas(effects(fit, decision, by=by or "benchmark"), ci_prob=ci_prob)
-    if name == "scaling":
-        return plots.scaling(fit, along=asked.along or "compute", ci_prob=ci_prob)
-    if name == "evidence":
-        return _draw_card(fit, asked)
-    if name in ("calibration", "ppc"):
-        check = plots.calibration if name == "calibration" else plots.ppc
-        return check(fit, ci_prob=ci_prob)
-    if name == "tradeoff" and "code" not in fit.design.task_families:
-        raise QueryError(
-            "plot tradeoff shows what code tasks gain, and no benchmark of this fit has the task "
-            f"family 'code'. Allowed: fits that have. Of {listing(fit.design.task_families)}, draw "
-            "one in Python: bm.plot.tradeoff(bm.curve(fit).tradeoff(gain=NAME))."
-        )
-    along = curve(fit, decision or "code_share", by=by or "task_family")
-    return (plots.curve if name == "curve" else plots.tradeoff)(along, ci_prob=ci_prob)
-
-
-def _draw_card(fit: Fit, asked: _Asked) -> Drawn:
-    """Draw an evidence card; that of the fit's first decision where nothing is named."""
-    from bayesmeta.effects.estimands import default_contrasts, list_decisions
-    from bayesmeta.reporting import plots
-
-    statement, target, design = asked.statement, asked.target, fit.design
-    if statement is None:
-        known = list_decisions(fit)
-        first = default_contrasts(fit, decision=known[0])[0].label
-        statement = _STATEMENT if "code_share" in known else first
-    if target not in (None, "overall", *design.benchmarks, *design.task_families):
-        allowed = ("overall", *design.benchmarks, *design.task_families)
-        raise QueryError(
-            f"target '{shorten(target)}' is not in this fit.{suggest(target, allowed)} Allowed: "
-            f"{listing(allowed)}."
-        )
-    return plots.evidence(
-        fit,
-        statement,
-        benchmark=target if target in design.benchmarks else None,
-        task_family=target if target in design.task_families else None,
-        ci_prob=asked.ci_prob,
-    )

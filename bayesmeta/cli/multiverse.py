@@ -11,14 +11,10 @@ import typer
 
 from bayesmeta import defaults
 from bayesmeta.cli.executors import open_executor
+from bayesmeta.cli.options import Benchmark, CiProb, Format, TaskFamily, Version, choice
 from bayesmeta.cli.shared import (
     EXIT_INTERRUPTED,
     POINTS,
-    Benchmark,
-    CiProb,
-    Format,
-    TaskFamily,
-    Version,
     check_format,
     load_data,
     say,
@@ -41,55 +37,61 @@ MULTIVERSE = "multiverse.csv"
 _PARTS = ("specifications", "influence", "summary")
 
 
+Statements = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="STATEMENT...",
+        help="'DECISION: A > B', or 'PART: +POINTS from PART' for a swap in the training mix.",
+    ),
+]
+Recorded = Annotated[
+    bool, typer.Option("--recorded", help="Show the shipped record; fits nothing.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Your tables; the bundled ones if left out."),
+]
+Choices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--choice",
+        metavar="NAME=LEVELS",
+        help="Vary this choice alone, with these levels, such as likelihood=student,normal; may be "
+        "repeated. All choices vary if left out.",
+    ),
+]
+N = Annotated[
+    str, typer.Option("--n", metavar="N|all", help="Specifications; a balanced fraction.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keeps each finished fit; the same command goes on."),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Fits at once; as many as processors if left out.")
+]
+Dask = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run on a Dask cluster.")]
+Part = Annotated[
+    str,
+    choice("--show", *_PARTS, "all",
+           help="specifications, influence, summary; all of them in a table if left out."),
+]  # fmt: skip
+
+
 @app.command("multiverse")
 def multiverse_command(
-    statements: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="STATEMENT...",
-            help="'DECISION: A > B', or 'PART: +POINTS from PART' for a swap in the training mix.",
-        ),
-    ] = None,
-    recorded: Annotated[
-        bool, typer.Option("--recorded", help="Show the shipped record; fits nothing.")
-    ] = False,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="DIR", help="Your tables; the bundled ones if left out."),
-    ] = None,
+    statements: Statements = None,
+    recorded: Recorded = False,
+    data_dir: Data = None,
     benchmark: Benchmark = None,
     task_family: TaskFamily = None,
-    choices: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--choice",
-            metavar="NAME=LEVELS",
-            help="Vary this choice alone, with these levels, such as likelihood=student,normal; "
-            "may be repeated. All choices vary if left out.",
-        ),
-    ] = None,
-    n: Annotated[
-        str, typer.Option("--n", metavar="N|all", help="Specifications; a balanced fraction.")
-    ] = str(defaults.SPECIFICATIONS),
+    choices: Choices = None,
+    n: N = str(defaults.SPECIFICATIONS),
     seed: Annotated[int, typer.Option(min=0)] = defaults.SEED,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keeps each finished fit; the same command goes on."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Fits at once; as many as processors if left out.")
-    ] = None,
-    dask: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Run on a Dask cluster.")
-    ] = None,
-    part: Annotated[
-        str,
-        typer.Option(
-            "--show",
-            metavar="PART",
-            help="specifications, influence, summary; all of them in a table if left out.",
-        ),
-    ] = "all",
+    out: Out = None,
+    workers: Workers = None,
+    dask: Dask = None,
+    part: Part = "all",
     ci_prob: CiProb = defaults.CI_PROB,
     version: Version = "corrected",
     fmt: Format = "table",

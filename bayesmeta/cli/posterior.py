@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesmeta import defaults
-from bayesmeta.cli.completion import names_of, one_of
-from bayesmeta.cli.shared import (
-    EXIT_INTERRUPTED,
+from bayesmeta.cli.options import (
     Benchmark,
     By,
     CiProb,
@@ -25,6 +23,11 @@ from bayesmeta.cli.shared import (
     Statement,
     TaskFamily,
     Version,
+    choice,
+    named,
+)
+from bayesmeta.cli.shared import (
+    EXIT_INTERRUPTED,
     check_format,
     check_out,
     leave_if,
@@ -151,22 +154,10 @@ def check_command(fit: FitOption = None, fmt: Format = "table") -> None:
 @app.command("effects")
 def effects_command(
     decision: Annotated[
-        str | None,
-        typer.Option(
-            "--decision",
-            metavar="NAME",
-            help="All if left out.",
-            autocompletion=names_of("decisions"),
-        ),
+        str | None, named("--decision", "decisions", help="All if left out.")
     ] = None,
     by: Annotated[
-        str,
-        typer.Option(
-            "--by",
-            metavar="BY",
-            help="benchmark, task_family, overall or lm_family.",
-            autocompletion=one_of("benchmark", "task_family", "overall", "lm_family"),
-        ),
+        str, choice("--by", "benchmark", "task_family", "overall", "lm_family")
     ] = "overall",
     lms: Lms = None,
     lm_family: LmFamilies = None,

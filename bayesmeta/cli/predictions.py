@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayesmeta import defaults
-from bayesmeta.cli.shared import (
-    By,
-    CiProb,
-    FitOption,
-    Format,
-    check_format,
-    load_fit,
-    say,
-    show,
-    show_frame,
-)
+from bayesmeta.cli.options import By, CiProb, FitOption, Format
+from bayesmeta.cli.shared import check_format, load_fit, say, show, show_frame
 from bayesmeta.errors import QueryError, listing, shorten
 
 if TYPE_CHECKING:

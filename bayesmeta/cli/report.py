@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bayesmeta.cli.completion import names_of
-from bayesmeta.cli.shared import FitOption, Format, check_format, load_fit, show, show_frame
+from bayesmeta.cli.options import FitOption, Format, named
+from bayesmeta.cli.shared import check_format, load_fit, show, show_frame
 
 app = typer.Typer()
 
@@ -21,12 +21,7 @@ def report_command(
     ],
     decisions: Annotated[
         list[str] | None,
-        typer.Option(
-            "--decision",
-            metavar="NAME",
-            help="About these alone; may be repeated.",
-            autocompletion=names_of("decisions"),
-        ),
+        named("--decision", "decisions", help="About these alone; may be repeated."),
     ] = None,
     fit: FitOption = None,
     fmt: Format = "table",

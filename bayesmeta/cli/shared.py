@@ -1,4 +1,4 @@
-"""What the commands share: options, printing, refusals before the work."""
+"""What the commands share: reading, printing, refusals before the work."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from bayesmeta.cli.completion import names_of, one_of
 from bayesmeta.errors import QueryError, listing, suggest
 
 if TYPE_CHECKING:
@@ -22,104 +21,6 @@ if TYPE_CHECKING:
 EXIT_UNCHECKED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 POINTS = "percentage points"
-
-DataDir = Annotated[
-    Path | None,
-    typer.Argument(metavar="[DATA_DIR]", help="Your tables; the bundled ones if left out."),
-]
-Format = Annotated[
-    str,
-    typer.Option(
-        "--format",
-        metavar="FORMAT",
-        help="table, json, csv, md, latex or html.",
-        autocompletion=one_of("table", "json", "csv", "md", "latex", "html"),
-    ),
-]
-FitOption = Annotated[
-    Path | None,
-    typer.Option("--fit", metavar="FIT.nc", help="A saved fit; the shipped one if left out."),
-]
-Version = Annotated[
-    str,
-    typer.Option(
-        "--data-version",
-        metavar="VERSION",
-        help="corrected or as-published.",
-        autocompletion=one_of("corrected", "as-published"),
-    ),
-]
-CiProb = Annotated[float, typer.Option("--ci-prob", help="Probability of the intervals.")]
-Lms = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--lm",
-        metavar="LM",
-        help="Average over these alone; may be repeated.",
-        autocompletion=names_of("lms"),
-    ),
-]
-LmFamilies = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--lm-family",
-        metavar="NAME",
-        help="Average over their lms; may be repeated.",
-        autocompletion=names_of("lm_families"),
-    ),
-]
-Scale = Annotated[
-    str,
-    typer.Option(
-        "--scale",
-        metavar="SCALE",
-        help="score (percentage points), or latent (logits).",
-        autocompletion=one_of("score", "latent"),
-    ),
-]
-By = Annotated[
-    str,
-    typer.Option(
-        "--by",
-        metavar="BY",
-        help="benchmark, task_family or overall.",
-        autocompletion=one_of("benchmark", "task_family", "overall"),
-    ),
-]
-Decision = Annotated[
-    str,
-    typer.Argument(
-        metavar="DECISION",
-        help="Such as norm or code_share.",
-        autocompletion=names_of("decisions"),
-    ),
-]
-Statement = Annotated[
-    str,
-    typer.Argument(
-        metavar="STATEMENT",
-        help="'DECISION: A > B', such as 'norm: rmsnorm > layernorm', 'code_share: 20 > 5' or "
-        "'n_params: 14e9 > 7e9'; or 'swap web_share -> code_share by 10'.",
-    ),
-]
-Benchmark = Annotated[
-    str | None,
-    typer.Option(
-        "--benchmark",
-        metavar="NAME",
-        help="On this benchmark; over all if left out.",
-        autocompletion=names_of("benchmarks"),
-    ),
-]
-TaskFamily = Annotated[
-    str | None,
-    typer.Option(
-        "--task-family",
-        metavar="NAME",
-        help="Over the benchmarks of this task family.",
-        autocompletion=names_of("task_families"),
-    ),
-]
 
 
 def load_data(folder: Path | None, *, version: str) -> Dataset:

@@ -8,16 +8,8 @@ from typing import Annotated
 
 import typer
 
-from bayesmeta.cli.shared import (
-    DataDir,
-    Format,
-    Version,
-    check_format,
-    load_data,
-    say,
-    show,
-    show_frame,
-)
+from bayesmeta.cli.options import DataDir, Format, Version
+from bayesmeta.cli.shared import check_format, load_data, say, show, show_frame
 
 app = typer.Typer(help="Look at tables, check your own, rebuild ours.", no_args_is_help=True)
 

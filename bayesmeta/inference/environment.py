@@ -13,7 +13,7 @@ from bayesmeta import defaults
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.inference.store import load_reference_fit
 
-__all__ = ["CACHE", "describe_environment"]
+__all__ = ["describe_environment"]
 
 NEEDED = {
     "pymc": "the model",
@@ -40,8 +40,8 @@ OPTIONAL = {
 _INSTEAD = {"xgboost-cpu": "xgboost"}
 """The same library under another name."""
 
-CACHE = "compiled code"
-"""Where a folder for it can be named, its state has nothing to do with the installation."""
+_INSTALL = "pip install bayesmeta"
+_OTHER_FOLDER = "PYTENSOR_FLAGS=base_compiledir=FOLDER"
 
 FEWEST_CORES = 2
 """With fewer, chains run one after the other and a fit takes twice as long."""
@@ -53,9 +53,9 @@ def describe_environment() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per thing: `what`, what was `found`, what it is `needed_for`, and its `state`: `ok`;
+        One row per thing: `what`, what was `found`, what it is `needed_for`, its `state`: `ok`;
         `missing` or `broken`, where something does not work without it; `not installed`, where only
-        an extra is.
+        an extra is; and how to `mend` it, blank where it is well.
 
     Examples
     --------
@@ -73,12 +73,13 @@ def describe_environment() -> pd.DataFrame:
         _find_cache(),
         _try_posterior(),
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([{**row, "mend": row.get("mend", "")} for row in rows])
 
 
 def _row(what: str, found: str | None, use: str, *, extra: bool = False) -> dict[str, str]:
     state = "ok" if found is not None else "not installed" if extra else "missing"
-    return {"what": what, "found": found or "-", "needed_for": use, "state": state}
+    mend = _INSTALL if state == "missing" else ""
+    return {"what": what, "found": found or "-", "needed_for": use, "state": state, "mend": mend}
 
 
 def _version(name: str) -> str | None:
@@ -106,16 +107,17 @@ def _list_samplers() -> dict[str, str]:
 
 def _find_cache() -> dict[str, str]:
     """Say where compiled code is kept between fits, and whether it can be."""
-    row = {"what": CACHE, "needed_for": "a fast start of the next fit"}
+    row = {"what": "compiled code", "needed_for": "a fast start of the next fit"}
     try:
         from pytensor.configdefaults import config
 
         folder = Path(config.base_compiledir)
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     except (ImportError, OSError) as error:
-        return {**row, "found": str(error), "state": "broken"}
+        return {**row, "found": str(error), "state": "broken", "mend": _OTHER_FOLDER}
     if not os.access(folder, os.W_OK):
-        return {**row, "found": f"{folder} cannot be written to", "state": "broken"}
+        found = f"{folder} cannot be written to"
+        return {**row, "found": found, "state": "broken", "mend": _OTHER_FOLDER}
     shown = str(folder).replace(str(Path.home()), "~", 1)
     return {**row, "found": f"{shown}, {size / 1e6:.0f} MB", "state": "ok"}
 
@@ -125,6 +127,6 @@ def _try_posterior() -> dict[str, str]:
     try:
         fit = load_reference_fit()
     except BayesmetaError as error:
-        return {**row, "found": str(error), "state": "broken"}
+        return {**row, "found": str(error), "state": "broken", "mend": _INSTALL}
     chains, draws = fit.shape
     return {**row, "found": f"{chains} chains x {draws} draws", "state": "ok"}

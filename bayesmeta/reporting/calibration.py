@@ -17,6 +17,7 @@ from bayesmeta.inference import Fit, LeaveOneOut, loo
 from bayesmeta.model import simulate_scores
 from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, pt
 from bayesmeta.reporting.style import Drawn, build_figure, drawn_from, printable, write_below
+from bayesmeta.reporting.wording import percent
 
 __all__ = ["calibration", "ppc", "ranks"]
 
@@ -110,11 +111,12 @@ def calibration(
                   drawstyle="steps-post")  # fmt: skip
         inside = ", ".join(f"{said.at[benchmark, name]:.0f} %" for name in _INSIDE)
         axes.set_title(f"{axes.get_title('left')}\n{inside}", loc="left")
-    intervals = " and ".join(_percent(prob) for prob in defaults.SCORED_PROBS)
+    intervals = " and ".join(percent(prob, whole=False) for prob in defaults.SCORED_PROBS)
+    certain = percent(ci_prob, whole=False)
     write_below(
         figure,
         "leave-one-out probability of a lower score (PIT)",
-        f"band: holds the whole line of a calibrated model with probability {_percent(ci_prob)}, "
+        f"band: holds the whole line of a calibrated model with probability {certain}, "
         "were its scores independent",
         f"titles: share of scores in equal-tailed {intervals} intervals; "
         f"{said['pareto_k_bad'].sum():.0f} of {said['n'].sum():.0f} scores have a Pareto k above "
@@ -206,10 +208,11 @@ def ranks(
                       rasterized=True)  # fmt: skip
         count = lines["element"].nunique()
         axes.set_title(f"{name} ({count})" if count > 1 else str(name), loc="left")
+    certain = percent(ci_prob, whole=False)
     write_below(
         figure,
         f"rank of the truth among {n_draws} draws, as a fraction",
-        f"{n} truths; band: holds the whole of one line with probability {_percent(ci_prob)} "
+        f"{n} truths; band: holds the whole of one line with probability {certain} "
         "where posteriors are right; in brackets: number of lines",
     )
     figure.supylabel("distribution less the uniform one", fontsize=pt(7))
@@ -294,18 +297,15 @@ def ppc(
                           alpha=0.45, linewidth=0)  # fmt: skip
         axes.plot(points["score"], points["recorded"], color=INK, linewidth=pt(0.9))
         axes.locator_params(axis="x", nbins=4)
+    certain = percent(ci_prob, whole=False)
     write_below(
         figure,
         "score, percentage points (a Brier score times 100)",
-        f"line: recorded scores; band: {len(chosen)} simulated data sets, {_percent(ci_prob)} "
+        f"line: recorded scores; band: {len(chosen)} simulated data sets, {certain} "
         "equal-tailed at every point",
     )
     figure.supylabel("share of lms at or below", fontsize=pt(7))
     return Drawn(figure, table)
-
-
-def _percent(probability: float) -> str:
-    return f"{100 * probability:g} %"
 
 
 def _build_panels(

@@ -24,10 +24,10 @@ from bayesmeta.reporting.style import (
     build_figure,
     drawn_from,
     interval_words,
-    percent,
     printable,
     short,
 )
+from bayesmeta.reporting.wording import percent
 
 __all__ = ["evidence"]
 
@@ -221,7 +221,7 @@ def _words(answer: Answer, *, width: float) -> tuple[str, str]:
     notes = [
         f"Evidence: {answer.support}.",
         *["It lies outside what lms record."] * card.extrapolates,
-        f"The data removed {percent(round(card.contraction, 2))} of the prior variance.",
+        f"The data removed {percent(card.contraction)} of the prior variance.",
         f"Without {card.most_influential_family} the estimate moves furthest.",
         "An association adjusted for the modelled covariates.",
     ]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +16,10 @@ from bayesmeta.evaluation import load_scoreboard
 from bayesmeta.inference import Diagnostics
 from bayesmeta.inference.fit import Fit
 from bayesmeta.model import ModelSpec
+from bayesmeta.reporting import plots
 from bayesmeta.reporting.pages import Cell, Details, Figure, Listing, Section, Table, Text
 from bayesmeta.reporting.panel import Finding, Panel
+from bayesmeta.reporting.style import as_svg
 from bayesmeta.reporting.summaries import describe_intervals
 from bayesmeta.reporting.wording import (
     MARKS,
@@ -31,9 +31,6 @@ from bayesmeta.reporting.wording import (
     with_interval,
     with_mcse,
 )
-
-if TYPE_CHECKING:
-    from bayesmeta.reporting.style import Drawn
 
 __all__ = [
     "CURVED",
@@ -173,8 +170,6 @@ def report_effects(found: Effects | None) -> Iterator[Section]:
     """List effects over all benchmarks, where there are any."""
     if found is None:
         return
-    from bayesmeta.reporting import plots
-
     table = found.table()
     rows = [
         (
@@ -191,8 +186,8 @@ def report_effects(found: Effects | None) -> Iterator[Section]:
         "effects",
         "Effects over all benchmarks",
         [
-            Figure("forest", _draw(plots.forest(found)), "Effects over all benchmarks: medians and "
-                   "equal-tailed intervals; shapes mark the verdicts"),
+            Figure("forest", as_svg(plots.forest(found)), "Effects over all benchmarks: medians "
+                   "and equal-tailed intervals; shapes mark the verdicts"),
             Table(caption, header, rows, style="numbers"),
         ],
     )  # fmt: skip
@@ -242,8 +237,6 @@ def report_curves(fit: Fit) -> Iterator[Section]:
     """Curves of the code share, where the fit knows one."""
     if CURVED not in list_decisions(fit):
         return
-    from bayesmeta.reporting import plots
-
     found = curve(fit, CURVED, by="task_family")
     optimum = found.optimum()
     low, high = defaults.OPTIMUM_BAND
@@ -263,8 +256,8 @@ def report_curves(fit: Fit) -> Iterator[Section]:
         "curves",
         "How much code",
         [
-            Figure("curve", _draw(plots.curve(found)), "Change in score along the share of code in "
-                   "the training data, by task family"),
+            Figure("curve", as_svg(plots.curve(found)), "Change in score along the share of code "
+                   "in the training data, by task family"),
             Table("Where the curve of each task family is highest", header, rows, style="numbers"),
         ],
     )  # fmt: skip
@@ -282,8 +275,6 @@ def report_scoreboard(fit: Fit) -> Iterator[Section]:
         return
     if not same:
         return
-    from bayesmeta.reporting import plots
-
     drawn = plots.scoreboard(board)
     rows = [
         (
@@ -304,23 +295,11 @@ def report_scoreboard(fit: Fit) -> Iterator[Section]:
                 "Bayesian model has to beat: errors on scores that were held out at random, and of "
                 "whole lm families."
             ),
-            Figure("scoreboard", _draw(drawn), "Mean absolute error of every model on held-out "
+            Figure("scoreboard", as_svg(drawn), "Mean absolute error of every model on held-out "
                    "scores"),
             Table("Errors over benchmarks", header, rows, style="numbers"),
         ],
     )  # fmt: skip
-
-
-def _draw(drawn: Drawn) -> str:
-    """Draw a figure as SVG whose text is text."""
-    import matplotlib as mpl
-
-    buffer = io.StringIO()
-    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "bayesmeta"}
-    with mpl.rc_context(style), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="no installed font has")  # a browser has them
-        drawn.figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
 
 
 def report_cards(panel: Panel | None) -> Iterator[Section]:

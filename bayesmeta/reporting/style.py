@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 import textwrap
@@ -25,16 +26,17 @@ from bayesmeta.effects.contrasts import check_ci_prob
 from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.reporting.fonts import choose_families, name_letters, set_families, written_in
 from bayesmeta.reporting.look import INK, darken, fit_width, is_dark, pt, resolution, settings
+from bayesmeta.reporting.wording import percent
 
 __all__ = [
     "FORMATS",
     "Drawn",
+    "as_svg",
     "build_figure",
     "check_given",
     "draw_recorded",
     "drawn_from",
     "interval_words",
-    "percent",
     "printable",
     "save_figure",
     "short",
@@ -185,14 +187,9 @@ def short(probability: float) -> str:
     return "< .01" if probability < 0.005 else f"{probability:.2f}".lstrip("0")
 
 
-def percent(share: float) -> str:
-    """Write a share as captions do: `90 %`."""
-    return f"{100 * share:.6g} %"
-
-
 def interval_words(ci_prob: float, *, noun: str = "interval") -> str:
     """Name the kind and probability of what is drawn, such as `90 % equal-tailed intervals`."""
-    return f"{percent(ci_prob)} equal-tailed {noun}"
+    return f"{percent(ci_prob, whole=False)} equal-tailed {noun}"
 
 
 def write_below(figure: Figure, *lines: str) -> None:
@@ -249,3 +246,13 @@ def save_figure(drawn: Drawn, path: str | PathLike[str]) -> Path:
             "may be written to."
         ) from error
     return path
+
+
+def as_svg(drawn: Drawn) -> str:
+    """Write a figure as SVG whose text is text, in the fonts of whoever opens it."""
+    buffer = io.StringIO()
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "bayesmeta"}
+    with mpl.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="no installed font has")  # a browser has them
+        drawn.figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from bayesmeta.errors import QueryError, listing, suggest
-from bayesmeta.reporting.wording import readable
+from bayesmeta.reporting.wording import BOUNDS, readable
 
 __all__ = ["FORMATS", "describe_intervals", "escape_latex", "format_table", "set_for_paper"]
 
@@ -34,7 +34,6 @@ _ROUNDED = {"estimate": 2, "sd": 2, "lower": 2, "upper": 2, "prob_helps": 3, "mc
 
 
 _PROBABILITIES = {name for name in _ROUNDED if name.startswith("prob_")} | {"probability"}
-_BOUNDS = {"0.000": "< 0.001", "1.000": "> 0.999"}
 
 
 def _for_reading(frame: pd.DataFrame) -> pd.DataFrame:
@@ -45,7 +44,7 @@ def _for_reading(frame: pd.DataFrame) -> pd.DataFrame:
         if name in frame
     }
     for name in set(texts) & _PROBABILITIES:
-        texts[name] = [_BOUNDS.get(text, text) for text in texts[name]]
+        texts[name] = [BOUNDS.get(text, text) for text in texts[name]]
     return frame.assign(**texts)
 
 

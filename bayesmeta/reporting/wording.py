@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
+    "BOUNDS",
     "MARKS",
     "count",
     "marked",
@@ -17,6 +18,9 @@ __all__ = [
 ]
 
 MARKS = {"identified": "●", "weakly identified": "◐", "prior-driven": "○"}
+BOUNDS = {"0.000": "< 0.001", "1.000": "> 0.999"}
+"""What stands for a probability that would read as 0 or 1."""
+
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -26,9 +30,9 @@ def signed(value: float, digits: int = 1) -> str:
     return text if float(f"{value:.{digits}f}") else text[1:]  # zero has no sign
 
 
-def percent(share: float) -> str:
-    """Write a share in percent."""
-    return f"{100 * share:.0f} %"
+def percent(share: float, *, whole: bool = True) -> str:
+    """Write a share in percent, rounded, or a chosen probability as it is."""
+    return f"{100 * share:.0f} %" if whole else f"{100 * share:g} %"
 
 
 def with_interval(values: Mapping[str, Any]) -> str:
@@ -55,5 +59,4 @@ def marked(name: str) -> str:
 def with_mcse(estimate: Any, mcse: Any) -> str:
     """Write a probability with its Monte Carlo error; 0 and 1 as bounds."""
     text = f"{float(estimate):.3f}"
-    text = {"0.000": "< 0.001", "1.000": "> 0.999"}.get(text, text)
-    return f"{text} ({float(mcse):.3f})"
+    return f"{BOUNDS.get(text, text)} ({float(mcse):.3f})"

@@ -9,7 +9,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bayesmeta.cli import app, main
-from bayesmeta.cli.figures import _APPLIES, _POSTERIOR, _RECORDED, _VENUES
+from bayesmeta.cli.drawing import POSTERIOR, RECORDED
+from bayesmeta.cli.figures import APPLIES, KINDS, VENUES
 from bayesmeta.reporting import plots
 from bayesmeta.reporting.look import is_dark
 
@@ -83,7 +84,7 @@ def test_all_figures_come_with_their_numbers(tmp_path, saved):
     result = run("all", "--out", tmp_path / "figures", "--fit", saved, "--format", "json")
     assert result.exit_code == 0
     numbers = json.loads(result.stdout)["numbers"]
-    assert set(numbers) == {*_POSTERIOR, *_RECORDED}
+    assert set(numbers) == {*POSTERIOR, *RECORDED}
     written = {path.name for path in (tmp_path / "figures").iterdir()}
     assert written == {
         *(f"{name}{end}" for name in numbers for end in (".pdf", ".png")),
@@ -150,12 +151,11 @@ def test_an_ending_is_refused_before_the_work(monkeypatch, capsys, tmp_path):
 
 
 def test_venues_are_those_of_the_plots():
-    assert tuple(plots.VENUES) == _VENUES  # named twice, since help is not to import matplotlib
+    assert tuple(plots.VENUES) == VENUES  # named twice, since help is not to import matplotlib
 
 
 def test_every_option_names_figures_that_exist():
-    known = {*_POSTERIOR, *_RECORDED, "all"}
-    assert all(set(applies) <= known for applies in _APPLIES.values())
+    assert all({*applies} <= {*KINDS} for applies in APPLIES.values())
 
 
 def test_numbers_that_cannot_be_written_leave_the_old_ones(tmp_path, saved, monkeypatch):

@@ -1,7 +1,5 @@
 """Figures of gains over scale and of curves with their optimum, against what they are made of."""
 
-import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -25,7 +23,7 @@ def test_gains_are_those_of_the_means_by_benchmark(board):
         assert row.gain == pytest.approx(100 * (1 - mine / other))
     for row in table[table["benchmark"] == "mean"].itertuples():
         mine, other = (errors[row.scheme, name].mean() for name in (row.model, row.over))
-        assert row.gain == pytest.approx(100 * (1 - mine / other), abs=0.5)
+        assert row.gain == pytest.approx(100 * (1 - mine / other))
     assert (table["lower"] <= table["gain"]).all()
     assert (table["gain"] <= table["upper"]).all()
 
@@ -118,10 +116,3 @@ def test_a_venue_gives_its_widths_to_figures_without_one(board, venue):
     assert plots.gains(board).figure.get_figwidth() == usual[1]
     with pytest.raises(QueryError, match=r"venue 'icmll' is not known\. Did you mean 'icml'"):
         plots.use(venue="icmll")
-
-
-def test_tables_of_figures_can_be_written_and_read(board, tmp_path):
-    table = plots.gains(board).table
-    table.to_csv(tmp_path / "gains.csv", index=False)
-    read = pd.read_csv(tmp_path / "gains.csv")
-    assert np.allclose(read["gain"], table["gain"])

@@ -484,6 +484,19 @@ def test_a_card_of_a_statement_that_cannot_be_read_is_refused(fake_bundled_fit):
             plots.evidence(fake_bundled_fit, statement)
 
 
+def test_task_families_and_ladders_are_no_markup_and_fit(small, build_fake_fit, monkeypatch):
+    names = {"logic": r"$\foo{$", "language": "T" * 300}
+    benchmarks = small.benchmarks.assign(task_family=small.benchmarks["task_family"].replace(names))
+    assert set(names.values()) <= set(benchmarks["task_family"])
+    fit = build_fake_fit(replace(small, benchmarks=benchmarks), spec=ModelSpec())
+    for drawn in (plots.curve(curve(fit)), plots.ladders(ladders(fit, STATEMENT))):
+        page = drawn.figure.bbox
+        seen = written(drawn.figure, monkeypatch)
+        assert any(r"\$\foo{\$" in text.get_text() for text in seen)
+        for text, box in seen.items():
+            assert box.x0 > page.x0 - 1, text.get_text()
+
+
 def test_names_of_the_data_are_no_markup(small, build_fake_fit, monkeypatch):
     names = {"ant": "a$b$_c", "bee": "_bee", "cat": "x" * 200}
     lms = small.lms.assign(lm_family=small.lms["lm_family"].replace(names))

@@ -410,6 +410,8 @@ def test_panel_answers_as_query_does(request, which, n, tmp_path):
     shown = ask_page(path, text, [form for form, _, _ in asked], tmp_path)
     for (_, statement, settings), one in zip(asked, shown, strict=True):
         check_answer(one, bm.query(fit, statement, **settings))
+        # The shipped fit is what a command asks that names none.
+        assert one["command"].endswith(" --fit FIT.nc") == (which == "nasty")
     took = sorted(one["answer"]["milliseconds"] for one in shown)
     assert took[len(took) // 2] < 100
 
