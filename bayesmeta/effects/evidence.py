@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.effects.estimands import is_prior
 from bayesmeta.effects.latent import LatentChange, change_of
-from bayesmeta.effects.linearised import Linearised, linearise, prob_above_zero
+from bayesmeta.effects.linearised import Estimate, Linearised, linearise, prob_above_zero
 from bayesmeta.effects.mix_swaps import Asked
 from bayesmeta.effects.scores import mean_slope
 from bayesmeta.effects.support import count_support, is_extrapolation, measure_bundles
@@ -184,10 +184,10 @@ def build_evidence(
     def describe(mean: float, sd: float) -> dict[str, float]:
         return _describe(slope * mean, slope * sd)
 
-    def estimate(part: str) -> dict[str, float] | None:
+    def estimate(from_part: Callable[..., Estimate]) -> dict[str, float] | None:
         if not support["families_with_both"]:
             return None
-        found = model.estimate(moved, weights=weights, precision=getattr(model, part))
+        found = from_part(moved, weights=weights)
         return describe(float(found.mean), float(found.sd))
 
     whole = model.estimate(moved, weights=weights)
@@ -198,8 +198,8 @@ def build_evidence(
     return Evidence(
         **support,
         all_families=describe(float(whole.mean), float(whole.sd)),
-        within_families=estimate("precision_within"),
-        between_families=estimate("precision_between"),
+        within_families=estimate(model.estimate_within),
+        between_families=estimate(model.estimate_between),
         effective_lms=float(pulls.sum() ** 2 / np.square(pulls).sum()) if pulls.any() else 0.0,
         bundled_with=measure_bundles(fit, contrast=contrast),
         prior_probability=PRIOR_PROBABILITY,
@@ -298,6 +298,6 @@ def _is_stable(
 ) -> bool:
     """Say whether every part of the data that could stand alone tells the same direction."""
     without = model.without_each_family(sign * moved, weights=weights)
-    within = model.estimate(sign * moved, weights=weights, precision=model.precision_within)
+    within = model.estimate_within(sign * moved, weights=weights)
     bound = _NORMAL.inv_cdf(defaults.PROB_STABLE)
     return bool((without.mean >= bound * without.sd).all() and within.mean >= bound * within.sd)

@@ -174,8 +174,8 @@ def ladders(
     for t, weights in enumerate(targets.values):
         slope = mean_slope(fit, weights=weights)
         for k, part in enumerate([*parts, others]):
-            precision = part.precision_within if k < len(parts) else None
-            found = part.estimate(moved, weights=weights, precision=precision)
+            estimate = part.estimate_within if k < len(parts) else part.estimate
+            found = estimate(moved, weights=weights)
             mean[k, t], sd[k, t] = slope * found.mean, slope * found.sd
     return Ladders(
         contrast=contrast,

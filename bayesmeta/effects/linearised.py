@@ -25,9 +25,6 @@ from bayesmeta.model.simulate import complete_matrix, linear_predictor, score_di
 
 __all__ = ["Estimate", "Linearised", "linearise", "linearise_with", "prob_above_zero"]
 
-FLAT = 1e4
-"""Variance of what nothing is supposed about: a standard deviation of a hundred logits."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
@@ -100,18 +97,36 @@ class Linearised:
         return np.linalg.inv(self.covariance)
 
     @cached_property
-    def precision_within(self) -> NDArray[np.float64]:
-        """The same if nothing were known of the mean of any family, shape (obs, obs)."""
-        family = self.family[:, None] == self.family
-        return np.linalg.inv(self.covariance + FLAT * (family & self._same_benchmark))
+    def _means(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What takes the means of families out of the precision.
+
+        Precision of sums of scores with the responses, shape (sum, obs), the sums being over the
+        scores of a family on a benchmark; and the inverse of its own sums, shape (sum, sum).
+        """
+        sums = self._of_groups(self.precision)
+        return sums, np.linalg.inv(self._of_groups(sums.T))
 
     @cached_property
-    def precision_between(self) -> NDArray[np.float64]:
-        """The same if nothing were known of differences between siblings, shape (obs, obs)."""
-        index = self.family * len(self.task) + self.benchmark
-        group = (index[:, None] == index).astype(float)
-        centring = np.eye(len(index)) - group / group.sum(axis=1)
-        return np.linalg.inv(self.covariance + FLAT * centring)
+    def _family_means(self) -> Linearised:
+        """The regression of families' mean responses on every benchmark, without siblings."""
+        group, first = self._group, np.unique(self._group, return_index=True)[1]
+        size = np.bincount(group)
+
+        def build_covariance() -> NDArray[np.float64]:
+            summed = self._of_groups(self._of_groups(self.covariance).T)
+            return summed / np.outer(size, size)
+
+        return Linearised(
+            response=self._of_groups(self.response) / size,
+            columns=self._of_groups(self.columns) / size[:, None],
+            variance=self.variance,
+            build_covariance=build_covariance,
+            lm=self.lm[first],
+            family=self.family[first],
+            benchmark=self.benchmark[first],
+            task=self.task,
+            n_families=self.n_families,
+        )
 
     @cached_property
     def _blocks(self) -> list[tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
@@ -122,9 +137,16 @@ class Linearised:
             found.append((int(k), rows, np.linalg.inv(self.precision[np.ix_(rows, rows)])))
         return found
 
-    @property
-    def _same_benchmark(self) -> NDArray[np.bool_]:
-        return self.benchmark[:, None] == self.benchmark
+    @cached_property
+    def _group(self) -> NDArray[np.int64]:
+        """Number of the family and benchmark of every score, shape (obs,)."""
+        pairs = self.family * len(self.task) + self.benchmark
+        return np.unique(pairs, return_inverse=True)[1]
+
+    def _of_groups(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum rows over the scores of every family on every benchmark."""
+        order = np.argsort(self._group, kind="stable")
+        return np.add.reduceat(values[order], np.unique(self._group[order], return_index=True)[1])
 
     def _padded(self, change: NDArray[np.float64]) -> NDArray[np.float64]:
         """Fill a change up: what is not named does not change."""
@@ -136,16 +158,34 @@ class Linearised:
         averaged = np.array([1.0, np.square(by_task).sum(), np.square(weights).sum()])
         return float(averaged @ self.variance @ np.square(self._padded(change)))
 
-    def estimate(
-        self,
-        change: NDArray[np.float64],
-        *,
-        weights: NDArray[np.float64],
-        precision: NDArray[np.float64] | None = None,
-    ) -> Estimate:
-        """Estimate an effect from all data, or under another `precision` of the responses."""
+    def estimate(self, change: NDArray[np.float64], *, weights: NDArray[np.float64]) -> Estimate:
+        """Estimate an effect from all data."""
         covariance = self._with_responses(change, weights=weights)
-        gain = covariance @ (self.precision if precision is None else precision)
+        return self._estimate(covariance, covariance @ self.precision, change, weights)
+
+    def estimate_within(
+        self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
+    ) -> Estimate:
+        """Estimate an effect as if nothing were known of the mean of any family."""
+        covariance = self._with_responses(change, weights=weights)
+        gain, (sums, inverse) = covariance @ self.precision, self._means
+        gain = gain - self._of_groups(gain) @ inverse @ sums
+        return self._estimate(covariance, gain, change, weights)
+
+    def estimate_between(
+        self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
+    ) -> Estimate:
+        """Estimate an effect as if nothing were known of differences between siblings."""
+        return self._family_means.estimate(change, weights=weights)
+
+    def _estimate(
+        self,
+        covariance: NDArray[np.float64],
+        gain: NDArray[np.float64],
+        change: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> Estimate:
+        """Estimate an effect by its covariance with the responses and what it gains by each."""
         variance = self.prior_variance(change, weights=weights) - gain @ covariance
         return Estimate(np.array(gain @ self.response), sd=np.sqrt(max(float(variance), 0.0)))
 
@@ -155,8 +195,7 @@ class Linearised:
         """Estimate one effect without the precision, whose inverse takes three times as long."""
         covariance = self._with_responses(change, weights=weights)
         gain = np.linalg.solve(self.covariance, covariance)
-        variance = self.prior_variance(change, weights=weights) - gain @ covariance
-        return Estimate(np.array(gain @ self.response), sd=np.sqrt(max(float(variance), 0.0)))
+        return self._estimate(covariance, gain, change, weights)
 
     def without_each_family(
         self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
@@ -236,11 +275,15 @@ def linearise_with(fit: Fit, *, mix: NDArray[np.float64] | None) -> Linearised:
     columns, variance = _columns(mean, fit=fit, mix=mix)
 
     def build_covariance() -> NDArray[np.float64]:
-        shared, of_task, own = ((columns * row) @ columns.T for row in variance)
+        covariance, of_task, own = ((columns * row) @ columns.T for row in variance)
         task = design.task_family_index[b]
         own += spec.priors.alpha_sd**2
-        covariance = shared + of_task * (task[:, None] == task) + own * (b[:, None] == b)
-        return covariance + _family_covariance(mean, design=design, spec=spec) + np.diag(noise)
+        for level, same in (of_task, task[:, None] == task), (own, b[:, None] == b):
+            level *= same
+            covariance += level
+        covariance += _family_covariance(mean, design=design, spec=spec)
+        covariance[np.diag_indices_from(covariance)] += noise
+        return covariance
 
     return Linearised(
         response=response,

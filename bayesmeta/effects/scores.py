@@ -57,19 +57,20 @@ SCALES = {"score": UNITS, "latent": "latent units"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Baseline:
-    """The lms as they are: latent values, matrix of decisions and mix, with draws in front."""
+    """The lms as they are: latent values, expected scores, decisions and mix, draws in front."""
 
     eta: NDArray[np.float64]
+    scores: NDArray[np.float64]
     X: NDArray[np.float64]
     mix: NDArray[np.float64] | None
 
 
 @lru_cache(maxsize=2)
 def build_baseline(fit: Fit) -> Baseline:
-    """Compute the latent value of every lm on every benchmark once per fit."""
+    """Compute latent values and scores of every lm on every benchmark once per fit."""
     X, mix = complete_matrix(fit.parameters, design=fit.design)
     eta = linear_predictor(fit.parameters, design=fit.design, spec=fit.spec)
-    return Baseline(eta=eta, X=X, mix=mix)
+    return Baseline(eta=eta, scores=expected_score(eta, design=fit.design), X=X, mix=mix)
 
 
 def mean_score_at(
@@ -95,15 +96,15 @@ def mean_score_at(
         Points, higher is better, shape (chain, draw, benchmark).
     """
     base = build_baseline(fit)
-    eta = base.eta[..., rows, :]
-    if settings:
-        eta = eta + _latent_change(fit, base, settings, rows)
+    if not settings:
+        return to_points(base.scores[..., rows, :].mean(axis=-2), design=fit.design)
+    eta = base.eta[..., rows, :] + _latent_change(fit, base, settings, rows)
     return _mean_points(eta, design=fit.design)
 
 
 def _mean_points(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
     """Average expected scores over lms in points, higher is better, shape (..., benchmark)."""
-    return to_points(expected_score(eta, design=design), design=design).mean(axis=-2)
+    return to_points(expected_score(eta, design=design).mean(axis=-2), design=design)
 
 
 def to_points(scores: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
@@ -170,20 +171,21 @@ def _mix_change(
         return change
     assert design.mix is not None
     bend = [design.code_basis.evaluate(design.mix.code_of(part)) for part in (new, mix)]
-    return change + (bend[0] - bend[1]) @ fit.parameters["curve"][..., design.task_family_index]
+    change += (bend[0] - bend[1]) @ fit.parameters["curve"][..., design.task_family_index]
+    return change
 
 
 def _swap_gain(fit: Fit, swap: Swap, rows: NDArray[np.bool_], *, scale: str) -> NDArray[np.float64]:
     """Gain by a swap over lms that can give, shape (chain, draw, benchmark)."""
     base, design = build_baseline(fit), fit.design
     assert base.mix is not None
-    eta, mix = base.eta[..., rows, :], base.mix[..., rows, :]
-    bend = _bend(fit, surface_swap(design, swap=swap, rows=rows))
-    change = bend + _mix_change(fit, mix, swap_rows(swap, design, mix))
+    mix = base.mix[..., rows, :]
+    eta = _mix_change(fit, mix, swap_rows(swap, design, mix))
+    eta += _bend(fit, surface_swap(design, swap=swap, rows=rows))
     if scale == "latent":
-        return change.mean(axis=-2)
-    changed = eta + change
-    return _mean_points(changed, design=design) - _mean_points(eta, design=design)
+        return eta.mean(axis=-2)
+    eta += base.eta[..., rows, :]
+    return _mean_points(eta, design=design) - mean_score_at(fit, settings={}, rows=rows)
 
 
 def contrast_draws(
@@ -295,6 +297,7 @@ def average_benchmarks(values: NDArray[np.float64], *, fit: Fit, by: str) -> xr.
     )  # fmt: skip
 
 
+@lru_cache(maxsize=8)
 def target_weights(design: Design, *, by: str) -> xr.DataArray:
     """Weight of every benchmark in every target, dims target and benchmark; rows sum to one."""
     n = len(design.benchmarks)

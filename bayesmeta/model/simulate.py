@@ -194,9 +194,14 @@ def family_effects(
 def expected_score(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
     """Map latent values to expected scores in native units, shape (..., benchmark)."""
     outcomes = design.outcomes
+    floor, linear = outcomes.floor, ~outcomes.is_logistic
     with np.errstate(over="ignore"):
-        accuracy = outcomes.floor + (1 - outcomes.floor) / (1 + np.exp(-eta))
-    return np.where(outcomes.is_logistic, accuracy, outcomes.location + outcomes.spread * eta)
+        scores = np.exp(-eta)
+    scores += 1  # in place: this is most of the time of a question
+    np.divide(1 - floor, scores, out=scores)
+    scores += floor
+    scores[..., linear] = outcomes.location[linear] + outcomes.spread[linear] * eta[..., linear]
+    return scores
 
 
 def score_distribution(

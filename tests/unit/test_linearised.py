@@ -150,31 +150,60 @@ def test_without_a_family_is_the_regression_of_the_other_scores(built):
         assert found.sd[k] == pytest.approx(float(wanted.sd), rel=1e-6)
 
 
+def same_group(model):
+    index = model.family * len(model.task) + model.benchmark
+    return index, (index[:, None] == index).astype(float)
+
+
+def estimate_by_definition(model, *, ignored):
+    """The same with a flat prior over what is to be ignored, in so many words."""
+    covariance = model.covariance + 1e7 * ignored
+    return dataclasses.replace(model, build_covariance=lambda: covariance)
+
+
+def test_siblings_alone_are_the_regression_with_a_flat_prior_over_means_of_families(built):
+    fit, model, _ = built
+    moved, weights = some_change(fit)
+    _, same = same_group(model)
+    wanted = estimate_by_definition(model, ignored=same).estimate(moved, weights=weights)
+    found = model.estimate_within(moved, weights=weights)
+    assert float(found.mean) == pytest.approx(float(wanted.mean), abs=1e-4 * float(wanted.sd))
+    assert float(found.sd) == pytest.approx(float(wanted.sd), rel=1e-4)
+
+
+def test_means_of_families_are_the_regression_with_a_flat_prior_over_siblings(built):
+    fit, model, _ = built
+    moved, weights = some_change(fit)
+    _, same = same_group(model)
+    centring = np.eye(len(same)) - same / same.sum(axis=1)
+    wanted = estimate_by_definition(model, ignored=centring).estimate(moved, weights=weights)
+    found = model.estimate_between(moved, weights=weights)
+    assert float(found.mean) == pytest.approx(float(wanted.mean), abs=1e-4 * float(wanted.sd))
+    assert float(found.sd) == pytest.approx(float(wanted.sd), rel=1e-4)
+
+
 def test_siblings_alone_do_not_see_what_families_have_in_common(built):
     fit, model, _ = built
     moved, weights = some_change(fit)
     shift = np.random.default_rng(1).normal(size=model.n_families)[model.family]
     shifted = dataclasses.replace(model, response=model.response + shift)
-    estimates = [
-        float(m.estimate(moved, weights=weights, precision=m.precision_within).mean)
-        for m in (model, shifted)
-    ]
+    within = [float(m.estimate_within(moved, weights=weights).mean) for m in (model, shifted)]
     everything = [float(m.estimate(moved, weights=weights).mean) for m in (model, shifted)]
-    assert abs(estimates[1] - estimates[0]) < 0.01 * abs(everything[1] - everything[0])
+    assert within[1] == pytest.approx(within[0], abs=1e-6)
+    assert abs(everything[1] - everything[0]) > 1e-4
 
 
 def test_means_of_families_do_not_see_differences_between_siblings(built):
     fit, model, _ = built
     moved, weights = some_change(fit)
-    index = model.family * len(model.task) + model.benchmark
+    index, _ = same_group(model)
     noise = np.random.default_rng(2).normal(size=len(index))
     means = np.bincount(index, weights=noise) / np.maximum(np.bincount(index), 1)
     shifted = dataclasses.replace(model, response=model.response + noise - means[index])
-    between = [
-        float(m.estimate(moved, weights=weights, precision=m.precision_between).mean)
-        for m in (model, shifted)
-    ]
-    assert between[1] == pytest.approx(between[0], abs=2e-2)
+    between = [float(m.estimate_between(moved, weights=weights).mean) for m in (model, shifted)]
+    everything = [float(m.estimate(moved, weights=weights).mean) for m in (model, shifted)]
+    assert between[1] == pytest.approx(between[0], abs=1e-6)
+    assert abs(everything[1] - everything[0]) > 1e-4
 
 
 def test_it_says_what_the_posterior_says():
