@@ -163,9 +163,14 @@ def _pick_recorded(
     """Take the asked statements out of the record; all of them where none is named."""
     from bayesmeta.evaluation import Multiverse
 
+    def tight(text: str) -> str:  # blanks make no other statement
+        return "".join(text.split())
+
+    wanted = [tight(text) for text in statements or []]
     kept = [pair for pair in found.asked
-            if (not statements or pair[0] in statements) and target in (None, pair[1])]  # fmt: skip
-    lost = [text for text in statements or [] if text not in [pair[0] for pair in kept]]
+            if (not wanted or tight(pair[0]) in wanted) and target in (None, pair[1])]  # fmt: skip
+    there = [tight(pair[0]) for pair in kept]
+    lost = [text for text in statements or [] if tight(text) not in there]
     if lost or not kept:
         raise QueryError(
             f"{f'statement {lost[0]!r}' if lost else f'target {target!r}'} is not in the record."

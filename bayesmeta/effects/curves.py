@@ -119,7 +119,9 @@ class Curve:
                 **{key: place[key] for key in ("prob_at_lower_edge", "prob_at_upper_edge")},
                 "mcse_edges": place["mcse"],
             }
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")
+        table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")
+        table.attrs["units"] = self.units
+        return table
 
     def tradeoff(
         self,

@@ -87,7 +87,9 @@ class Tradeoff:
         grid = self.gain["grid"].values
         places = {"loss_starts": self.loss_starts, "best_sum": self.best_sum}
         rows = {k: summarise_place(v.values, grid=grid, ci_prob=ci_prob) for k, v in places.items()}
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("place")
+        table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("place")
+        table.attrs["units"] = self.units
+        return table
 
     def path(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise gain and loss at every point of the grid.

@@ -10,7 +10,9 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from textwrap import wrap
 
 import pandas as pd
 
@@ -60,7 +62,7 @@ def _as_csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False).rstrip("\n")
 
 
-_SHORT_UNITS = {"percentage points": "pp"}
+_SHORT_UNITS = {"percentage points": "pp", "% of training tokens": "%"}
 _IN_UNITS = ("estimate", "sd", "lower", "upper", "as_is", "changed", "difference",
              "prior_lower", "prior_upper", "lower_observed", "upper_observed")  # fmt: skip
 """Columns whose unit is that of the effects of a table."""
@@ -85,7 +87,8 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     frame
-        A table of the package.
+        A table of the package; where all rows share the units, they are in a column `units` or in
+        `attrs["units"]`.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
        SD (pp)  P(helps)
     0      0.5       0.7
     """
-    units = _only(frame, "units")
+    units = _only(frame, "units") or frame.attrs.get("units")
     heading = {**_HEADINGS}
     if units is not None:
         short = _SHORT_UNITS.get(units, units)
@@ -110,8 +113,8 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
     left_out = [name for name in ("ci_prob", "units", "by") if _only(frame, name) is not None]
     left_out += ["target"] if by == "overall" and "target" in frame else []
     kept = frame.drop(columns=left_out)
-    if "decision" in kept:  # a word of ours; names of the data stay as they are
-        kept = kept.assign(decision=kept["decision"].map(readable))
+    ours = [name for name in ("decision", "place") if name in kept]
+    kept = kept.assign(**{name: kept[name].map(readable) for name in ours})  # not names of data
     return kept.set_axis(
         [heading.get(str(n), readable(str(n))) for n in kept.columns], axis="columns"
     )
@@ -167,12 +170,12 @@ def escape_latex(text: str) -> str:
     return text.translate(_SPECIAL)
 
 
-def _latex_cell(text: object) -> str:
+def _latex_cell(text: str) -> str:
     """Escape a cell; neither its start is an option of the row before, nor two hyphens a dash.
 
     The sign of a negative number is a minus.
     """
-    cell = escape_latex(_on_one_line(text)).replace("--", "-{}-")
+    cell = escape_latex(text).replace("--", "-{}-")
     if _NEGATIVE.fullmatch(cell):
         return f"$-${cell[1:]}"
     return f"{{}}{cell}" if cell[:1] in ("[", "*") else cell
@@ -186,16 +189,56 @@ def _are_numbers(frame: pd.DataFrame) -> list[bool]:
 
 
 def _as_latex(frame: pd.DataFrame) -> str:
-    """Write a booktabs tabular, with the characters escaped that LaTeX treats specially."""
-    cells = set_for_paper(_for_reading(frame))
-    header = " & ".join(_latex_cell(name) for name in cells.columns)
-    rows = [[_latex_cell(cell) for cell in row] for row in cells.to_numpy().tolist()]
-    body = "".join(" & ".join(row) + " \\\\\n" for row in rows)
-    columns = "".join("r" if number else "l" for number in _are_numbers(frame))
-    return (
-        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{header} \\\\\n\\midrule\n{body}"
-        "\\bottomrule\n\\end{tabular}"
-    )
+    """Write a booktabs tabular, with the characters escaped that LaTeX treats specially.
+
+    So that it fits a column of text, headings run over several lines, what several rows begin with
+    stands above them, and a single row is laid out as a list.
+    """
+    cells, numbers = set_for_paper(_for_reading(frame)), _are_numbers(frame)
+    names = [_on_one_line(name) for name in cells.columns]
+    rows = [[_on_one_line(cell) for cell in row] for row in cells.to_numpy().tolist()]
+    if len(rows) == 1:
+        rows = [[name, cell] for name, cell in zip(names, rows[0], strict=True) if cell]
+        names, numbers = [], [False, False]
+    n = _count_shared(rows, n_texts=[*numbers, True].index(True))
+    columns = "".join("r" if number else "l" for number in numbers[n:])
+    head = [_across(names[:n], n_columns=len(columns))] if n else []
+    head += [_latex_row(line) for line in _stack(names[n:], [row[n:] for row in rows])]
+    body = []
+    for shared, group in groupby(rows, key=lambda row: row[:n]):
+        body += [_across(shared, n_columns=len(columns))] if n else []
+        body += [_latex_row(row[n:]) for row in group]
+    edge = r"\enspace" if n else ""
+    parts = [*head, r"\midrule", *body] if head else body
+    parts = [rf"\begin{{tabular}}{{@{{{edge}}}{columns}@{{}}}}", r"\toprule", *parts]
+    return "\n".join([*parts, r"\bottomrule", r"\end{tabular}"])
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    return " & ".join(map(_latex_cell, cells)) + r" \\"
+
+
+def _across(cells: Iterable[str], *, n_columns: int) -> str:
+    """Write a row over all columns, flush with the margin."""
+    return rf"\multicolumn{{{n_columns}}}{{@{{}}l}}{{{_latex_cell(', '.join(cells))}}} \\"
+
+
+def _count_shared(rows: list[list[str]], *, n_texts: int) -> int:
+    """Count the first columns, all of text, that say the same in rows that follow each other."""
+    for n in range(n_texts - 1, 0, -1):
+        if len(list(groupby(rows, key=lambda row: row[:n]))) < len(rows):
+            return n
+    return 0
+
+
+def _stack(names: list[str], rows: list[list[str]]) -> list[tuple[str, ...]]:
+    """Lay headings out in lines, none wider than the cells below or its longest word."""
+    stacks = []
+    for k, name in enumerate(names):
+        width = max([1, *(len(row[k]) for row in rows), *map(len, name.split())])
+        stacks.append(wrap(name, width, break_on_hyphens=False) or [""])
+    height = max(map(len, stacks), default=1)
+    return list(zip(*([""] * (height - len(s)) + s for s in stacks), strict=True))
 
 
 def _as_html(frame: pd.DataFrame) -> str:
@@ -222,7 +265,7 @@ FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {
 }
 """How a table may be written."""
 
-_FLOAT = "\\begin{table}\n\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}\n"
+_FLOAT = "\\begin{table}\n\\centering\\footnotesize\\setlength{\\tabcolsep}{2.5pt}\n"
 _FOR_PAPERS = ("md", "latex", "html")
 
 

@@ -9,8 +9,15 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+import bayesmeta as bm
 from bayesmeta.errors import QueryError
-from bayesmeta.reporting.summaries import FORMATS, describe_intervals, format_table, set_for_paper
+from bayesmeta.reporting.summaries import (
+    FORMATS,
+    describe_intervals,
+    escape_latex,
+    format_table,
+    set_for_paper,
+)
 
 NAMES = [
     "<script>alert(\"x\" & 'y')</script>",
@@ -117,12 +124,15 @@ def test_latex_leaves_no_special_character_bare(frame):
     float_, centred, caption, head, *rows, _, _, end = text.splitlines()
     assert (float_, centred, end) == (
         r"\begin{table}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{2.5pt}",
         r"\end{table}",
     )
     assert caption == rf"\caption{{{INTERVALS.replace('%', r'\%')}}}"
-    assert head == r"\begin{tabular}{lrr}"
-    for row in rows[3:]:
+    assert head == r"\begin{tabular}{@{}lrr@{}}"
+    assert rows[:4] == [
+        r"\toprule", r" & a\textbar{}b & estimate \\", r"lm & $<$i$>$ & (pp) \\", r"\midrule"
+    ]  # fmt: skip
+    for row in rows[4:]:
         assert row.endswith(r" \\")
         row = row.removesuffix(r" \\")
         for known in (
@@ -144,13 +154,10 @@ PREAMBLE = (
 )
 
 
-@pytest.mark.parametrize("engine", ["pdflatex", "lualatex"])
-def test_latex_compiles(frame, tmp_path, engine):
+def compile_latex(table, *, engine, tmp_path):
+    """Set a table on a page of a paper; gives what the engine says."""
     if shutil.which(engine) is None:
         pytest.skip(f"needs {engine}, which is not installed")
-    if engine == "pdflatex":
-        frame = frame[frame["lm"].map(str.isascii)]  # other letters need the other engine
-    table = format_table(frame, fmt="latex", caption="50 % of a_b & c")
     document = f"{PREAMBLE}\\begin{{document}}\n{table}\n\\end{{document}}\n"
     (tmp_path / "table.tex").write_text(document, encoding="utf-8")
     done = subprocess.run(
@@ -163,6 +170,91 @@ def test_latex_compiles(frame, tmp_path, engine):
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "table.pdf").stat().st_size > 5_000
+    return done.stdout
+
+
+@pytest.mark.parametrize("engine", ["pdflatex", "lualatex"])
+def test_latex_compiles(frame, tmp_path, engine):
+    if engine == "pdflatex":
+        frame = frame[frame["lm"].map(str.isascii)]  # other letters need the other engine
+    table = format_table(frame, fmt="latex", caption="50 % of a_b & c")
+    compile_latex(table, engine=engine, tmp_path=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def papers_tables():
+    """Tables of the shipped posterior and record that go into papers, by name."""
+    fit = bm.load_reference_fit()
+    return {
+        "effects": bm.effects(fit).table(),
+        "effects by benchmark": bm.effects(fit, "attention", by="benchmark").table(),
+        "effects by task family": bm.effects(fit, "norm", by="task_family").table(),
+        "swaps": bm.swaps(fit, "code_share").table(),
+        "ranks": bm.rank_levels(fit, "norm").table(),
+        "optimum": bm.curve(fit, "code_share").optimum().reset_index(),
+        "answer": bm.query(fit, "position_embedding: rotary > learned").table(),
+        "ladders": bm.ladders(fit).table(),
+        "influence": bm.leave_family_out(fit, "code_share: 20 > 5"),
+        "what if": bm.whatif(fit, "EleutherAI/pythia-6.9b", attention="gqa").table(),
+        "scoreboard": bm.load_scoreboard().table(),
+        "gains": bm.load_scoreboard().gains("full", over="xgboost-scale"),
+    }
+
+
+def test_latex_tables_fit_a_column_of_text(papers_tables, tmp_path):
+    """Of an article on letter paper, 345 pt, and no row is wider than the page is long."""
+    tables = [format_table(t, fmt="latex", caption=f"{n}.") for n, t in papers_tables.items()]
+    said = compile_latex("\n\\clearpage\n".join(tables), engine="pdflatex", tmp_path=tmp_path)
+    assert "Overfull \\hbox" not in said
+
+
+def test_every_text_of_a_table_is_in_its_latex(papers_tables):
+    for name, frame in papers_tables.items():
+        text, shown = format_table(frame, fmt="latex"), set_for_paper(frame)
+        for column in shown.select_dtypes(exclude="number"):
+            for cell in shown[column].unique():
+                assert escape_latex(str(cell)) in text, (name, column)
+
+
+def test_what_rows_begin_with_stands_above_them():
+    frame = pd.DataFrame(
+        {"decision": ["weight_tying", "norm", "norm"], "level": ["tied", "a_b", "c"],
+         "estimate": [1.0, 2.0, 3.0], "units": ["logits"] * 3}
+    )  # fmt: skip
+    assert format_table(frame, fmt="latex").splitlines() == [
+        r"\begin{tabular}{@{\enspace}lr@{}}",
+        r"\toprule",
+        r"\multicolumn{2}{@{}l}{decision} \\",
+        r" & estimate \\",
+        r"level & (logits) \\",
+        r"\midrule",
+        r"\multicolumn{2}{@{}l}{weight tying} \\",
+        r"tied & 1.00 \\",
+        r"\multicolumn{2}{@{}l}{norm} \\",
+        r"a\_b & 2.00 \\",
+        r"c & 3.00 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def test_a_single_row_is_a_list():
+    frame = pd.DataFrame({"statement": ["a > b"], "among": [""], "prob_helps": [0.25]})
+    assert format_table(frame, fmt="latex").splitlines() == [
+        r"\begin{tabular}{@{}ll@{}}",
+        r"\toprule",
+        r"statement & a $>$ b \\",
+        r"P(helps) & 0.250 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def test_units_are_found_beside_the_table():
+    frame = pd.DataFrame({"place": ["best_sum", "loss_starts"], "estimate": [5.0, 10.0]})
+    frame.attrs["units"] = "% of training tokens"
+    assert list(set_for_paper(frame).columns) == ["place", "estimate (%)"]
+    assert list(set_for_paper(frame)["place"]) == ["best sum", "loss starts"]
 
 
 def test_minus_of_a_number_is_no_hyphen():
