@@ -32,6 +32,11 @@ class Asked:
     version: str
     ci_prob: float
 
+    @property
+    def names(self) -> list[str] | None:
+        """Decisions and statements whose effects are drawn; None for all."""
+        return [name for name in (self.decision, self.statement) if name is not None] or None
+
 
 def list_hindrances(fit: Fit) -> dict[str, str]:
     """Say of every kind of figure that a fit does not allow why that is so."""
@@ -72,7 +77,7 @@ def _forest(fit: Fit, asked: Asked) -> Drawn:
     from bayesmeta.effects import effects
     from bayesmeta.reporting import plots
 
-    found = effects(fit, asked.decision, by=asked.by or "overall")
+    found = effects(fit, asked.names, by=asked.by or "overall")
     return plots.forest(found, ci_prob=asked.ci_prob)
 
 
@@ -80,7 +85,7 @@ def _atlas(fit: Fit, asked: Asked) -> Drawn:
     from bayesmeta.effects import effects
     from bayesmeta.reporting import plots
 
-    found = effects(fit, asked.decision, by=asked.by or "benchmark")
+    found = effects(fit, asked.names, by=asked.by or "benchmark")
     return plots.atlas(found, ci_prob=asked.ci_prob)
 
 
@@ -90,7 +95,7 @@ def _prior_posterior(fit: Fit, asked: Asked) -> Drawn:
     from bayesmeta.reporting import plots
 
     prior = sample_prior(fit.dataset, fit.spec)
-    before, after = (effects(one, asked.decision, by=asked.by or "overall") for one in (prior, fit))
+    before, after = (effects(one, asked.names, by=asked.by or "overall") for one in (prior, fit))
     return plots.prior_posterior(after, prior=before, ci_prob=asked.ci_prob)
 
 

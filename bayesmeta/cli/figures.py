@@ -47,14 +47,15 @@ APPLIES = {
     "--decision": ("forest", "atlas", "curve", "tradeoff", "prior-posterior"),
     "--by": ("forest", "atlas", "curve", "prior-posterior", "ladders"),
     "--along": ("scaling",),
-    "--statement": ("evidence", "ladders", "specification-curve"),
+    "--statement": ("forest", "atlas", "prior-posterior", "evidence", "ladders",
+                    "specification-curve"),
     "--target": ("evidence", "specification-curve"),
     "--multiverse": ("specification-curve", ALL),
     "--fit": (*POSTERIOR, ALL),
     "--ci-prob": (*POSTERIOR, "specification-curve", ALL),
     "--data-version": ("scoreboard", "gains", ALL),
     "--data": (*POSTERIOR, *RECORDED),
-}
+}  # fmt: skip
 """Figures that every option applies to."""
 
 VENUES = ("default", "acl", "iclr", "icml", "ieee", "jmlr", "nature", "neurips")
@@ -80,8 +81,8 @@ Of = Annotated[
     typer.Option(
         "--statement",
         metavar="STATEMENT",
-        help="Of an evidence card, of ladders, or of a specification curve (the record's first one "
-        "if left out).",
+        help="Whose effect is drawn, such as 'attention: gqa > mha'; of a specification curve the "
+        "record's first if left out.",
     ),
 ]
 Target = Annotated[

@@ -154,7 +154,10 @@ def check_command(fit: FitOption = None, fmt: Format = "table") -> None:
 @app.command("effects")
 def effects_command(
     decision: Annotated[
-        str | None, named("--decision", "decisions", help="All if left out.")
+        str | None,
+        named(
+            "--decision", "decisions", help="A name, or 'attention: gqa > mha'; all if left out."
+        ),
     ] = None,
     by: Annotated[
         str, choice("--by", "benchmark", "task_family", "overall", "lm_family")

@@ -25,6 +25,7 @@ from bayesmeta.effects.mix_swaps import Asked, can_give, list_swaps
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
 from bayesmeta.effects.scores import check_by, contrast_draws, target_weights
 from bayesmeta.effects.selection import Names, as_names, select_lms
+from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference.fit import Fit
 
@@ -166,7 +167,8 @@ def effects(
     fit
         The fit.
     decision
-        One name or several; all decisions of the fit if left out.
+        One name or several, each with all its levels, or statements such as `attention: gqa > mha`
+        or `code_share: 20 > 5`; all decisions of the fit if left out.
     by
         `benchmark`, `task_family` or `overall`; or `lm_family`: over all benchmarks, and over the
         lms of each family alone.
@@ -184,25 +186,33 @@ def effects(
     Raises
     ------
     QueryError
-        If a name, `by` or `scale` is not known.
+        If a name, `by` or `scale` is not known, or a statement cannot be read.
 
     Examples
     --------
     >>> import bayesmeta as bm
     >>> effects(bm.load_reference_fit(), "norm").table()["level"].tolist()
     ['nonparametric', 'rmsnorm']
+    >>> len(effects(bm.load_reference_fit(), "attention: gqa > mha", by="benchmark").table())
+    13
     """
     check_by(by, more=(LM_FAMILY,))
     rows = (
         None if lms is None and lm_family is None else select_lms(fit, lms=lms, lm_family=lm_family)
     )
     names = as_names(decision, allowed=list_decisions(fit))
-    for name in names:
-        find_decision(fit, name=name)
-    contrasts = tuple(c for name in names for c in default_contrasts(fit, decision=name))
+    contrasts = [contrast for name in names for contrast in _list_contrasts(fit, name)]
     if not contrasts:
         raise QueryError("this fit has no decisions (a scale-only model). Fit one with decisions.")
     return _collect(fit, contrasts, by=by, rows=rows, scale=scale)
+
+
+def _list_contrasts(fit: Fit, name: str) -> Sequence[Asked]:
+    """List the contrasts of a decision, or the one of a statement."""
+    if ":" in name or "->" in name:
+        return [parse_statement(fit, statement=name)]
+    find_decision(fit, name=name)
+    return default_contrasts(fit, decision=name)
 
 
 def _collect(

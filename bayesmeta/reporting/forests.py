@@ -153,8 +153,8 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
     if many_targets and len(effects.contrasts) > 1:
         raise QueryError(
             f"a forest shows one target or one contrast, not {len(effects.contrasts)} contrasts on "
-            f"{effects.draws.sizes['target']} targets. Ask for one decision with two levels, or "
-            "by overall; an atlas shows many on many."
+            f"{effects.draws.sizes['target']} targets. Ask for one contrast, such as "
+            f"'{effects.contrasts[0].label}', or by overall; an atlas shows many on many."
         )
     table, labels = _tabulate(effects, prior=prior, ci_prob=ci_prob, many_targets=many_targets)
     figure = build_figure(width=width, height=1.0 + 0.165 * len(table))

@@ -114,7 +114,12 @@ REFUSED = {
     "by of a trade-off": (("tradeoff", "--by", "overall"), "forest, atlas, curve"),
     "venue": (("forest", "--venue", "icmll"), "Did you mean 'icml'"),
     "along": (("curve", "--along", "compute"), "Allowed with: scaling"),
-    "statement": (("forest", "--statement", "a: b > c"), "evidence, ladders, specification-curve"),
+    "statement": (("scaling", "--statement", "a: b > c"), "evidence, ladders, specification-curve"),
+    "many on many": (
+        ("forest", "--decision", "attention", "--by", "benchmark"),
+        "such as 'attention: gqa > mha'",
+    ),
+    "unknown level": (("forest", "--statement", "attention: gqx > mha"), "Did you mean 'gqa'"),
     "target": (("ladders", "--target", "code"), "evidence, specification-curve"),
     "multiverse": (("ppc", "--multiverse", "m.csv"), "specification-curve, all"),
     "fit": (("scoreboard", "--fit", "fit.nc"), "forest"),

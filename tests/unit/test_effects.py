@@ -362,6 +362,27 @@ def test_several_decisions_keep_their_order(fake_fit):
     assert found.draws.dims == ("chain", "draw", "contrast", "target")
 
 
+@pytest.mark.parametrize(
+    "statement", ["attention: gqa > mha", "attention: mha > gqa", "code_share: 20 > 5",
+                  "n_params: 2e10 > 1e10", "swap web_share -> code_share by 5"],
+)  # fmt: skip
+def test_effect_of_a_statement_is_what_its_query_says(fake_fit, statement):
+    by_benchmark = effects(fake_fit, statement, by="benchmark").table()
+    assert list(by_benchmark["target"]) == list(fake_fit.design.benchmarks)
+    for row in by_benchmark.to_dict("records"):
+        answer = query(fake_fit, statement, benchmark=row["target"])
+        assert row["prob_helps"] == answer.probability.estimate
+        assert row["lower"] == answer.effect["lower"]
+        assert row["verdict"] == answer.evidence.verdict
+
+
+def test_statements_and_decisions_stand_in_one_table(fake_fit):
+    found = effects(fake_fit, ["code_share: 20 > 5", "attention"]).table()
+    assert list(found["decision"]) == ["code_share", "attention"]
+    with pytest.raises(QueryError, match="Did you mean 'gqa'"):
+        effects(fake_fit, "attention: gqaa > mha")
+
+
 @pytest.mark.parametrize("place", [{}, {"benchmark": "proofs"}, {"task_family": "language"}])
 def test_query_equals_prob_helps(fake_fit, place):
     asked = query(fake_fit, "attention: gqa > mha", **place).probability
