@@ -132,6 +132,7 @@ class Answer:
                     "probability": self.probability.estimate,
                     "mcse": self.probability.mcse,
                     **self.effect,
+                    "equivalence": self.equivalence,
                     "prob_equivalent": self.prob_equivalent.estimate,
                     "practically": self.practically,
                     **self._asked_size(),

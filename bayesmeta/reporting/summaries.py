@@ -10,16 +10,16 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Iterable
-from itertools import groupby
-from textwrap import wrap
+from collections.abc import Callable
 
 import pandas as pd
 
-from bayesmeta.errors import QueryError, listing, suggest
+from bayesmeta.design import FACTS
+from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.reporting.latex import Grid, write_table
 from bayesmeta.reporting.wording import BOUNDS, readable
 
-__all__ = ["FORMATS", "describe_intervals", "escape_latex", "format_table", "set_for_paper"]
+__all__ = ["FORMATS", "describe_intervals", "format_table", "set_for_paper"]
 
 _ROUNDED = {"estimate": 2, "sd": 2, "lower": 2, "upper": 2, "prob_helps": 3, "mcse": 3, "rhat": 3,
             "ess_bulk": 0, "ess_tail": 0, "prob_between_15_25": 3, "prob_at_lower_edge": 3,
@@ -31,11 +31,14 @@ _ROUNDED = {"estimate": 2, "sd": 2, "lower": 2, "upper": 2, "prob_helps": 3, "mc
             "probability": 3, "effect_spread": 2, "probability_spread": 3, "share_above": 2,
             "share_below": 2, "median": 2, "lowest": 2, "highest": 2, "divergences": 0,
             "move": 2, "pareto_k": 2, "prob_conflict": 3, "tips_at": 0,
-            "prob_helps_least": 3, "prob_helps_most": 3,
+            "prob_helps_least": 3, "prob_helps_most": 3, "prob_equivalent": 3, "prob_more": 3,
+            "prob_more_mcse": 3, "prior_more": 3, "equivalence": 2, "more_than": 2,
             "random": 2, "leave_family_out": 2, "leakage": 2}  # fmt: skip
 
 
-_PROBABILITIES = {name for name in _ROUNDED if name.startswith("prob_")} | {"probability"}
+_PROBABILITIES = {"probability", "prior_more"} | {
+    name for name in _ROUNDED if name.startswith("prob_") and not name.endswith("_mcse")
+}
 
 
 def _for_reading(frame: pd.DataFrame) -> pd.DataFrame:
@@ -43,34 +46,40 @@ def _for_reading(frame: pd.DataFrame) -> pd.DataFrame:
     texts = {
         name: ["-" if pd.isna(value) else f"{value:.{digits}f}" for value in frame[name]]
         for name, digits in _ROUNDED.items()
-        if name in frame
+        if name in frame and pd.api.types.is_numeric_dtype(frame[name])
     }
     for name in set(texts) & _PROBABILITIES:
         texts[name] = [BOUNDS.get(text, text) for text in texts[name]]
     return frame.assign(**texts)
 
 
-def _as_table(frame: pd.DataFrame) -> str:
-    return _for_reading(frame).to_string(index=False)
+def _as_table(frame: pd.DataFrame, caption: str | None) -> str:
+    text = _for_reading(frame).to_string(index=False)
+    return text if caption is None else f"{text}\n\n{caption}"
 
 
-def _as_json(frame: pd.DataFrame) -> str:
+def _as_json(frame: pd.DataFrame, _: str | None) -> str:
     return json.dumps(json.loads(frame.to_json(orient="records")), indent=2)
 
 
-def _as_csv(frame: pd.DataFrame) -> str:
+def _as_csv(frame: pd.DataFrame, _: str | None) -> str:
     return frame.to_csv(index=False).rstrip("\n")
 
 
+_PLACES = ("best_sum", "loss_starts")
 _SHORT_UNITS = {"percentage points": "pp", "% of training tokens": "%"}
 _IN_UNITS = ("estimate", "sd", "lower", "upper", "as_is", "changed", "difference",
-             "prior_lower", "prior_upper", "lower_observed", "upper_observed")  # fmt: skip
+             "prior_lower", "prior_upper", "lower_observed", "upper_observed", "lowest", "highest",
+             "equivalence", "more_than")  # fmt: skip
 """Columns whose unit is that of the effects of a table."""
 
 _HEADINGS = {"prob_helps": "P(helps)", "prob_best": "P(best)", "prob_conflict": "P(conflict)",
              "prob_equivalent": "P(no difference)", "prob_at_lower_edge": "P(at lower edge)",
              "prob_at_upper_edge": "P(at upper edge)", "prob_between_15_25": "P(best at 15-25)",
              "prob_helps_least": "least P(helps)", "prob_helps_most": "most P(helps)",
+             "prob_more": "P(more)", "prob_more_mcse": "MCSE of P(more)",
+             "prior_more": "prior P(more)",
+             "equivalence": "no difference up to", "among": "averaged over",
              "probability": "P(statement)", "mcse": "MCSE", "mcse_rank": "MCSE of rank",
              "mcse_edges": "MCSE of edges", "sd": "SD", "lm_family": "lm family",
              "mae": "MAE (pp)", "mae_families": "MAE, families alike (pp)", "crps": "CRPS (pp)",
@@ -113,149 +122,97 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
     left_out = [name for name in ("ci_prob", "units", "by") if _only(frame, name) is not None]
     left_out += ["target"] if by == "overall" and "target" in frame else []
     kept = frame.drop(columns=left_out)
-    ours = [name for name in ("decision", "place") if name in kept]
-    kept = kept.assign(**{name: kept[name].map(readable) for name in ours})  # not names of data
+    ours = [name for name in ("decision", "reference", "place") if name in kept]
+    kept = kept.assign(**{name: kept[name].map(_name) for name in ours})
+    order = list(kept)
+    if {"target", "level"} <= set(order):  # what changes least often comes first
+        runs = {name: _count_runs(kept[name]) for name in ("target", "level")}
+        if runs["target"] < runs["level"]:
+            order.remove("target")
+            order.insert(order.index("level"), "target")
+            kept = kept[order]
     return kept.set_axis(
         [heading.get(str(n), readable(str(n))) for n in kept.columns], axis="columns"
     )
 
 
+def _count_runs(values: pd.Series) -> int:
+    """Count how often a column changes from one row to the next."""
+    return int((values != values.shift()).sum())
+
+
+def _name(word: object) -> str:
+    """Write a name of ours as in a paper; a name of the data stays as it is."""
+    text = str(word)
+    if text not in FACTS and text not in _PLACES:
+        return text
+    return readable(text) + (" (%)" if text in FACTS and FACTS[text].kind == "share" else "")
+
+
 def _only(frame: pd.DataFrame, column: str) -> str | None:
     """Give the one value of a column as text; None where there is none, or several."""
-    if column not in frame or frame[column].nunique(dropna=False) != 1:
-        return None
-    return str(frame[column].iloc[0])
+    values = frame[column].map(str).unique() if column in frame else []
+    return values[0] if len(values) == 1 else None
 
 
 _MARKDOWN = re.compile(r"([\\`*|$]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;))")
 """What Markdown would not show as it is; an underscore inside a name and `< 0.01` it does."""
 
-_NEGATIVE = re.compile(r"-[0-9.]+(e[+-]?[0-9]+)?")
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
-def _on_one_line(text: object) -> str:
+def _on_one_line(value: object) -> str:
     """Write a cell on one line: a break would end the row of a table."""
-    return _BREAKS.sub(" ", str(text)).strip()
+    if isinstance(value, float):
+        return "-" if pd.isna(value) else f"{value:.10g}"
+    missing = value is None or value is pd.NA or value is pd.NaT
+    return "-" if missing else _BREAKS.sub(" ", str(value)).strip()
 
 
-def _escape_markdown(text: object) -> str:
-    return _MARKDOWN.sub(r"\\\1", _on_one_line(text))
+def _build_grid(frame: pd.DataFrame) -> Grid:
+    """Lay a table out for a paper."""
+    raw, cells = set_for_paper(frame), set_for_paper(_for_reading(frame))
+    kinds = [raw.iloc[:, k] for k in range(raw.shape[1])]
+    return Grid(
+        [_on_one_line(name) for name in cells.columns],
+        [[_on_one_line(cell) for cell in row] for row in cells.astype(object).to_numpy().tolist()],
+        [pd.api.types.is_numeric_dtype(c) and not pd.api.types.is_bool_dtype(c) for c in kinds],
+    )
 
 
-def _as_markdown(frame: pd.DataFrame) -> str:
+def _escape_markdown(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+def _as_markdown(frame: pd.DataFrame, caption: str | None) -> str:
     """Write a pipe table, with the characters escaped that Markdown treats specially."""
-    cells = set_for_paper(_for_reading(frame))
-    names = [_escape_markdown(name) for name in cells.columns]
-    rules = ["---:" if number else "---" for number in _are_numbers(frame)]
-    rows = [[_escape_markdown(cell) for cell in row] for row in cells.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [names, rules, *rows])
+    grid = _build_grid(frame)
+    rules = ["---:" if is_number else "---" for is_number in grid.are_numbers]
+    names, *rows = [[_escape_markdown(cell) for cell in row] for row in (grid.names, *grid.rows)]
+    lines = [f"| {' | '.join(row)} |" for row in (names, rules, *rows)]
+    return "\n".join([*lines, *([] if caption is None else ["", _escape_markdown(caption)])])
 
 
-_SPECIAL = str.maketrans(
-    {
-        **{c: f"\\{c}" for c in "_%&#${}"},
-        "<": "$<$",
-        ">": "$>$",
-        "|": "\\textbar{}",
-        "~": "\\textasciitilde{}",
-        "^": "\\textasciicircum{}",
-        "\\": "\\textbackslash{}",
-    }
-)
+def _as_latex(frame: pd.DataFrame, caption: str | None) -> str:
+    return write_table(_build_grid(frame), caption=caption)
 
 
-def escape_latex(text: str) -> str:
-    """Escape the characters that LaTeX treats specially."""
-    return text.translate(_SPECIAL)
-
-
-def _latex_cell(text: str) -> str:
-    """Escape a cell; neither its start is an option of the row before, nor two hyphens a dash.
-
-    The sign of a negative number is a minus.
-    """
-    cell = escape_latex(text).replace("--", "-{}-")
-    if _NEGATIVE.fullmatch(cell):
-        return f"$-${cell[1:]}"
-    return f"{{}}{cell}" if cell[:1] in ("[", "*") else cell
-
-
-def _are_numbers(frame: pd.DataFrame) -> list[bool]:
-    """Say which columns of a paper's table hold numbers, and stand on the right."""
-    shown = set_for_paper(frame)
-    kinds = [shown.iloc[:, k] for k in range(shown.shape[1])]
-    return [pd.api.types.is_numeric_dtype(c) and not pd.api.types.is_bool_dtype(c) for c in kinds]
-
-
-def _as_latex(frame: pd.DataFrame) -> str:
-    """Write a booktabs tabular, with the characters escaped that LaTeX treats specially.
-
-    So that it fits a column of text, headings run over several lines, what several rows begin with
-    stands above them, and a single row is laid out as a list.
-    """
-    cells, numbers = set_for_paper(_for_reading(frame)), _are_numbers(frame)
-    names = [_on_one_line(name) for name in cells.columns]
-    rows = [[_on_one_line(cell) for cell in row] for row in cells.to_numpy().tolist()]
-    if len(rows) == 1:
-        rows = [[name, cell] for name, cell in zip(names, rows[0], strict=True) if cell]
-        names, numbers = [], [False, False]
-    n = _count_shared(rows, n_texts=[*numbers, True].index(True))
-    columns = "".join("r" if number else "l" for number in numbers[n:])
-    head = [_across(names[:n], n_columns=len(columns))] if n else []
-    head += [_latex_row(line) for line in _stack(names[n:], [row[n:] for row in rows])]
-    body = []
-    for shared, group in groupby(rows, key=lambda row: row[:n]):
-        body += [_across(shared, n_columns=len(columns))] if n else []
-        body += [_latex_row(row[n:]) for row in group]
-    edge = r"\enspace" if n else ""
-    parts = [*head, r"\midrule", *body] if head else body
-    parts = [rf"\begin{{tabular}}{{@{{{edge}}}{columns}@{{}}}}", r"\toprule", *parts]
-    return "\n".join([*parts, r"\bottomrule", r"\end{tabular}"])
-
-
-def _latex_row(cells: Iterable[str]) -> str:
-    return " & ".join(map(_latex_cell, cells)) + r" \\"
-
-
-def _across(cells: Iterable[str], *, n_columns: int) -> str:
-    """Write a row over all columns, flush with the margin."""
-    return rf"\multicolumn{{{n_columns}}}{{@{{}}l}}{{{_latex_cell(', '.join(cells))}}} \\"
-
-
-def _count_shared(rows: list[list[str]], *, n_texts: int) -> int:
-    """Count the first columns, all of text, that say the same in rows that follow each other."""
-    for n in range(n_texts - 1, 0, -1):
-        if len(list(groupby(rows, key=lambda row: row[:n]))) < len(rows):
-            return n
-    return 0
-
-
-def _stack(names: list[str], rows: list[list[str]]) -> list[tuple[str, ...]]:
-    """Lay headings out in lines, none wider than the cells below or its longest word."""
-    stacks = []
-    for k, name in enumerate(names):
-        width = max([1, *(len(row[k]) for row in rows), *map(len, name.split())])
-        stacks.append(wrap(name, width, break_on_hyphens=False) or [""])
-    height = max(map(len, stacks), default=1)
-    return list(zip(*([""] * (height - len(s)) + s for s in stacks), strict=True))
-
-
-def _as_html(frame: pd.DataFrame) -> str:
+def _as_html(frame: pd.DataFrame, caption: str | None) -> str:
     """Write a table element, with the characters escaped that HTML treats specially."""
-    cells = set_for_paper(_for_reading(frame))
-    styles = [' style="text-align: right"' if number else "" for number in _are_numbers(frame)]
+    grid = _build_grid(frame)
+    styles = [' style="text-align: right"' if is_number else "" for is_number in grid.are_numbers]
 
-    def row(tag: str, cells: list[object]) -> str:
+    def row(tag: str, cells: list[str]) -> str:
         parts = zip(styles, cells, strict=True)
-        return "".join(f"<{tag}{s}>{html.escape(str(c))}</{tag}>" for s, c in parts)
+        return "".join(f"<{tag}{s}>{html.escape(cell)}</{tag}>" for s, cell in parts)
 
-    body = [f"<tr>{row('td', line)}</tr>" for line in cells.to_numpy().tolist()]
-    head = f"<thead>\n<tr>{row('th', list(cells.columns))}</tr>\n</thead>"
-    return "\n".join(["<table>", head, "<tbody>", *body, "</tbody>", "</table>"])
+    title = [] if caption is None else [f"<caption>{html.escape(caption)}</caption>"]
+    head = f"<thead>\n<tr>{row('th', grid.names)}</tr>\n</thead>"
+    body = [f"<tr>{row('td', line)}</tr>" for line in grid.rows]
+    return "\n".join(["<table>", *title, head, "<tbody>", *body, "</tbody>", "</table>"])
 
 
-FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {
+FORMATS: dict[str, Callable[[pd.DataFrame, str | None], str]] = {
     "table": _as_table,
     "json": _as_json,
     "csv": _as_csv,
@@ -263,9 +220,8 @@ FORMATS: dict[str, Callable[[pd.DataFrame], str]] = {
     "latex": _as_latex,
     "html": _as_html,
 }
-"""How a table may be written."""
+"""How a table, with its caption, may be written."""
 
-_FLOAT = "\\begin{table}\n\\centering\\footnotesize\\setlength{\\tabcolsep}{2.5pt}\n"
 _FOR_PAPERS = ("md", "latex", "html")
 
 
@@ -288,7 +244,7 @@ def describe_intervals(frame: pd.DataFrame) -> str | None:
     'Medians with 90 % equal-tailed intervals, in percentage points (pp).'
     """
     ci_prob, units = _only(frame, "ci_prob"), _only(frame, "units")
-    if ci_prob is None:
+    if ci_prob is None or not pd.api.types.is_numeric_dtype(frame["ci_prob"]):
         return None
     words = f"Medians with {100 * float(ci_prob):g} % equal-tailed intervals"
     if units is not None:
@@ -317,7 +273,7 @@ def format_table(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None
     Raises
     ------
     QueryError
-        If the format is not known.
+        If the format is not known, or it is no table.
 
     Examples
     --------
@@ -328,19 +284,36 @@ def format_table(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None
     """
     if fmt not in FORMATS:
         raise QueryError(
-            f"format '{fmt}' is not known.{suggest(fmt, FORMATS)} Allowed: {listing(FORMATS)}."
+            f"format '{shorten(fmt)}' is not known.{suggest(fmt, FORMATS)} Allowed: "
+            f"{listing(FORMATS)}."
         )
-    text = FORMATS[fmt](frame)
+    frame = _check_table(frame)
     if fmt in _FOR_PAPERS:
-        caption = " ".join(filter(None, [caption, describe_intervals(frame)])) or None
-    return text if caption is None else _add_caption(text, fmt=fmt, caption=caption)
+        parts = [None if caption is None else _end(caption), describe_intervals(frame)]
+        caption = " ".join(filter(None, parts)) or None
+    return FORMATS[fmt](frame, None if caption is None else _on_one_line(caption))
 
 
-def _add_caption(text: str, *, fmt: str, caption: str) -> str:
-    if fmt == "latex":
-        words = escape_latex(_on_one_line(caption))
-        return f"{_FLOAT}\\caption{{{words}}}\n{text}\n\\end{{table}}"
-    if fmt == "html":
-        return text.replace("<table>", f"<table>\n<caption>{html.escape(caption)}</caption>", 1)
-    words = {"table": _on_one_line(caption), "md": _escape_markdown(caption)}.get(fmt)
-    return text if words is None else f"{text}\n\n{words}"
+def _check_table(frame: object) -> pd.DataFrame:
+    """Refuse what is no table; what an index is named for is a column of it."""
+    if not isinstance(frame, pd.DataFrame) or not len(frame.columns):
+        what = "has no columns" if isinstance(frame, pd.DataFrame) else f"is {type(frame).__name__}"
+        raise QueryError(
+            f"the table {what}. Allowed: a pandas DataFrame of at least one column, such as "
+            "bm.effects(fit).table()."
+        )
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise QueryError(
+            f"column '{shorten(str(twice[0]))}' is there twice. Allowed: each name once. Rename "
+            "one of them."
+        )
+    return frame
+
+
+def _end(caption: str) -> str:
+    """End a caption with a full stop, so that another sentence can follow."""
+    text = caption.rstrip()
+    return text if not text or text[-1] in ".!?:;" else f"{text}."

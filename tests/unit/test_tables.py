@@ -11,13 +11,8 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta.errors import QueryError
-from bayesmeta.reporting.summaries import (
-    FORMATS,
-    describe_intervals,
-    escape_latex,
-    format_table,
-    set_for_paper,
-)
+from bayesmeta.reporting.latex import escape_latex
+from bayesmeta.reporting.summaries import FORMATS, describe_intervals, format_table, set_for_paper
 
 NAMES = [
     "<script>alert(\"x\" & 'y')</script>",
@@ -90,11 +85,9 @@ def test_html_says_what_the_table_says(frame):
     reader.feed(text)
     header, *rows = reader.rows
     assert header == HEADER
-    assert [row[0] for row in rows] == [name.replace("\r\n", "\n") for name in NAMES] or [
-        row[0] for row in rows
-    ] == NAMES
+    assert [row[0] for row in rows] == [flat(name) for name in NAMES]
     assert {row[2] for row in rows} == {"0.12"}
-    assert reader.caption == f"a < b & <i>c</i> {INTERVALS}"
+    assert reader.caption == f"a < b & <i>c</i>. {INTERVALS}"
     assert "<script" not in text
     assert "&quot;x&quot; &amp; &#x27;y&#x27;" in text
 
@@ -128,13 +121,13 @@ def test_latex_leaves_no_special_character_bare(frame):
         r"\end{table}",
     )
     assert caption == rf"\caption{{{INTERVALS.replace('%', r'\%')}}}"
-    assert head == r"\begin{tabular}{@{}lrr@{}}"
+    assert head == r"\begin{tabular}{@{}p{0.35\linewidth}rr@{}}"
     assert rows[:4] == [
         r"\toprule", r" & a\textbar{}b & estimate \\", r"lm & $<$i$>$ & (pp) \\", r"\midrule"
     ]  # fmt: skip
     for row in rows[4:]:
         assert row.endswith(r" \\")
-        row = row.removesuffix(r" \\")
+        row = row.removesuffix(r" \\").removeprefix(r"{\raggedright ").replace(r"\par}", "")
         for known in (
             r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"\textbar{}", "$<$",
             "$>$", *(rf"\{c}" for c in "_%&#${}"), "-{}-",
@@ -149,7 +142,8 @@ def test_latex_leaves_no_special_character_bare(frame):
 
 
 PREAMBLE = (
-    r"\documentclass{article}\IfFileExists{booktabs.sty}{\usepackage{booktabs}}"
+    r"\documentclass{article}\usepackage{longtable}"
+    r"\IfFileExists{booktabs.sty}{\usepackage{booktabs}}"
     r"{\def\toprule{\hline}\def\midrule{\hline}\def\bottomrule{\hline}}"
 )
 
@@ -297,6 +291,77 @@ def test_captions_say_what_intervals_are(frame):
     assert describe_intervals(frame[["lm"]]) is None
     mixed = pd.DataFrame({"ci_prob": [0.5, 0.9]})
     assert describe_intervals(mixed) is None
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize(
+    "table, said",
+    [
+        (pd.Series([1.0], name="estimate"), "the table is Series"),
+        ([1, 2], "the table is list"),
+        (None, "the table is NoneType"),
+        (pd.DataFrame(), "the table has no columns"),
+        (pd.DataFrame([[1, 2]], columns=["sd", "sd"]), "column 'sd' is there twice"),
+    ],
+)
+def test_what_is_no_table_is_refused(table, said, fmt):
+    with pytest.raises(QueryError, match=said):
+        format_table(table, fmt=fmt)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"estimate": ["about two"]},
+        {"ci_prob": ["ninety"], "estimate": [1.0]},
+        {"decision": [1, 2], "level": [3, 4]},
+        {"units": [["pp"], ["pp"]], "estimate": [1.0, 2.0]},
+        {("a", "b"): [1]},
+    ],
+    ids=str,
+)
+def test_columns_may_hold_other_things_than_ours(columns, fmt):
+    assert format_table(pd.DataFrame(columns), fmt=fmt)
+
+
+def test_missing_values_and_long_fractions_in_papers():
+    frame = pd.DataFrame({"a": [None, "x"], "b": [1.1 * 3, float("nan")], "c": [pd.NaT, pd.NaT]})
+    text = format_table(frame, fmt="md").splitlines()
+    assert text[2:] == ["| - | 3.3 | - |", "| x | - | - |"]
+
+
+def test_a_named_index_is_a_column():
+    frame = pd.DataFrame({"estimate": [1.0]}, index=pd.Index(["code"], name="target"))
+    assert format_table(frame, fmt="md").splitlines()[-1] == "| code | 1.00 |"
+
+
+def test_long_tables_run_over_pages_and_long_texts_over_lines():
+    many = pd.DataFrame({"lm": [f"lm-{k}" for k in range(60)], "estimate": 1.0})
+    text = format_table(many, fmt="latex", caption="Many")
+    assert r"\begin{longtable}{@{}lr@{}}" in text
+    assert text.index(r"\endhead") < text.index("lm-0")
+    assert "longtable" not in format_table(many, fmt="latex")
+    long = pd.DataFrame(
+        {"lm": ["a", "a", "b", "b"], "benchmark": list("xyxy"), "undisclosed": ["norm, " * 20] * 4}
+    )
+    lines = format_table(long, fmt="latex").splitlines()
+    above = r"\multicolumn{1}{@{}p{\linewidth}@{}}{{\raggedright a; undisclosed: "
+    assert [line.startswith(above) for line in lines].count(True) == 1
+    assert long["undisclosed"].iloc[0].strip() in format_table(long.iloc[:1], fmt="latex")
+
+
+def test_one_chance_repetition_makes_no_groups():
+    frame = pd.DataFrame({"a": list("ppqrs"), "b": list("vwxyz"), "n": range(5)})
+    assert "multicolumn" not in format_table(frame, fmt="latex")
+
+
+def test_what_changes_least_often_stands_first():
+    row = {"decision": "norm", "by": "benchmark"}
+    frame = pd.DataFrame(
+        [row | {"level": level, "target": b} for b in ("anli", "xnli") for level in ("a", "b", "c")]
+    )
+    assert list(set_for_paper(frame).columns) == ["decision", "benchmark", "level"]
 
 
 def test_an_unknown_format_is_refused(frame):
