@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,10 +23,10 @@ _CODE = "code"
 class Asked:
     """What the options of one call say."""
 
-    decision: str | None
+    decisions: Sequence[str]
     by: str | None
     along: str | None
-    statement: str | None
+    statements: Sequence[str]
     target: str | None
     multiverse: Path | None
     version: str
@@ -35,7 +35,26 @@ class Asked:
     @property
     def names(self) -> list[str] | None:
         """Decisions and statements whose effects are drawn; None for all."""
-        return [name for name in (self.decision, self.statement) if name is not None] or None
+        return [*self.decisions, *self.statements] or None
+
+    @property
+    def decision(self) -> str | None:
+        """The decision of a figure that shows one."""
+        return _take_one("--decision", self.decisions)
+
+    @property
+    def statement(self) -> str | None:
+        """The statement of a figure that shows one."""
+        return _take_one("--statement", self.statements)
+
+
+def _take_one(option: str, given: Sequence[str]) -> str | None:
+    if len(given) > 1:
+        raise QueryError(
+            f"{option} is given {len(given)} times, and this figure shows one. Allowed more than "
+            "once with: forest, atlas, prior-posterior."
+        )
+    return given[0] if given else None
 
 
 def list_hindrances(fit: Fit) -> dict[str, str]:

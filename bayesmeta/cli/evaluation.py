@@ -21,7 +21,7 @@ from bayesmeta.cli.shared import (
     split_names,
     word_unknown,
 )
-from bayesmeta.errors import QueryError
+from bayesmeta.errors import QueryError, listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +133,10 @@ def scoreboard_command(
     if fmt == "table":
         show_parts(parts if part == "all" else {part: parts[part]})
     else:
-        title, table = parts["benchmarks" if part == "all" else part]
+        if part == "all":
+            part = "benchmarks"
+            say(f"note: benchmarks alone; --show gives the others: {listing(parts)}")
+        title, table = parts[part]
         show_frame(table, fmt=fmt, caption=f"{title}.")
 
 

@@ -77,12 +77,12 @@ Out = Annotated[
 ]
 Along = Annotated[str | None, choice("--along", "compute", "n_params", "n_tokens")]
 Of = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--statement",
         metavar="STATEMENT",
         help="Whose effect is drawn, such as 'attention: gqa > mha'; of a specification curve the "
-        "record's first if left out.",
+        "record's first if left out; may be repeated.",
     ),
 ]
 Target = Annotated[
@@ -119,7 +119,8 @@ def plot_command(
     kind: Kind,
     out: Out,
     decision: Annotated[
-        str | None, named("--decision", "decisions", help="Of this decision alone.")
+        list[str] | None,
+        named("--decision", "decisions", help="Of this decision alone; may be repeated."),
     ] = None,
     by: Annotated[str | None, choice("--by", "benchmark", "task_family", "overall")] = None,
     along: Along = None,
@@ -143,13 +144,14 @@ def plot_command(
     from bayesmeta.reporting import plots
 
     check_format(fmt)
-    given = {"--decision": decision, "--by": by, "--along": along, "--statement": statement,
+    given = {"--decision": _join(decision), "--by": by, "--along": along,
+             "--statement": _join(statement),
              "--target": target, "--multiverse": multiverse, "--fit": fit, "--ci-prob": ci_prob,
              "--data-version": version, "--data": data}  # fmt: skip
     _check_kind(kind, given)
     _check_paths(kind, out=out, data=data)
     asked = Asked(
-        decision=decision, by=by, along=along, statement=statement, target=target,
+        decisions=decision or (), by=by, along=along, statements=statement or (), target=target,
         multiverse=multiverse, version=version or "corrected",
         ci_prob=defaults.CI_PROB if ci_prob is None else ci_prob,
     )  # fmt: skip
@@ -157,6 +159,10 @@ def plot_command(
         drawn = _draw_all(kind, asked, fit=fit)
     saved = _save(drawn, kind=kind, out=out, data=data)
     _show_numbers(drawn, saved, kind=kind, fmt=fmt)
+
+
+def _join(given: list[str] | None) -> str | None:
+    return ", ".join(given) if given else None
 
 
 def _check_kind(kind: str, given: Mapping[str, object]) -> None:

@@ -154,9 +154,11 @@ def check_command(fit: FitOption = None, fmt: Format = "table") -> None:
 @app.command("effects")
 def effects_command(
     decision: Annotated[
-        str | None,
+        list[str] | None,
         named(
-            "--decision", "decisions", help="A name, or 'attention: gqa > mha'; all if left out."
+            "--decision",
+            "decisions",
+            help="Or 'attention: gqa > mha'; may be repeated; all if left out.",
         ),
     ] = None,
     by: Annotated[
@@ -175,10 +177,11 @@ def effects_command(
     check_format(fmt)
     with working("averaging over the draws"):
         found = effects(
-            load_fit(fit), decision, by=by, lms=lms or None, lm_family=lm_family or None,
+            load_fit(fit), decision or None, by=by, lms=lms or None, lm_family=lm_family or None,
             scale=scale,
         )  # fmt: skip
-    caption = "Effects of design decisions on the expected score."
+    on = "expected score" if scale == "score" else "latent scale"
+    caption = f"Effects of design decisions on the {on}."
     show_frame(found.table(ci_prob=ci_prob), fmt=fmt, caption=caption)
 
 

@@ -25,6 +25,8 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the draws of what i
 _FOR_PROGRAMS = ["ci_prob", "units"]
 """Columns that a table for reading says in its heading."""
 
+_HIGHER = "higher is better (a Brier score counts with a minus)"
+
 _ARGUMENTS = ("fit", "lm", "by")
 """What the function is told beside the changes; no decision has such a name."""
 
@@ -45,11 +47,12 @@ def predict_command(
 
     check_format(fmt)
     found = predict(load_fit(fit), table, ci_prob=ci_prob, seed=seed)
-    heading = (
-        f"Scores in percentage points; {100 * ci_prob:g} % intervals of the expected score, and of "
-        "a new observation:"
+    intervals = (
+        f"percentage points, {100 * ci_prob:g} % intervals of the expected score, and of a new "
+        "observation"
     )
-    _print(found.table(), heading=heading, fmt=fmt)
+    caption = "Expected scores, and where new observations would lie."
+    _print(found.table(), caption=caption, intervals=intervals, fmt=fmt)
 
 
 @app.command("whatif")
@@ -70,12 +73,10 @@ def whatif_command(
     found = whatif(load_fit(fit), lm, by=by, **_read_changes(changes))
     if found.extrapolates:
         say(f"warning: outside what the lms of the data record: {listing(found.extrapolates)}")
-    heading = (
-        f"{found.lm} with {found.label}; percentage points, higher is better (a Brier score counts "
-        f"with a minus), {100 * ci_prob:g} % intervals of the difference:"
-    )
+    caption = f"{found.lm} with {found.label}; {_HIGHER}."
+    intervals = f"percentage points, {100 * ci_prob:g} % intervals of the difference"
     rows = found.table(ci_prob=ci_prob)
-    _print(rows, heading=heading, fmt=fmt, also=["lm", "change", "by"])
+    _print(rows, caption=caption, intervals=intervals, fmt=fmt, also=["lm", "change", "by"])
 
 
 @app.command("designs")
@@ -102,11 +103,10 @@ def designs_command(
     if found.left_out:
         over = listing(f"{name} ({value:.3g} FLOP)" for name, value in found.left_out.items())
         say(f"left out, since over the budget of {budget:.3g} FLOP: {over}")
-    heading = (
-        f"Mean over {len(found.benchmarks)} benchmarks in percentage points, higher is better (a "
-        f"Brier score counts with a minus), {100 * ci_prob:g} % intervals:"
-    )
-    _print(found.table(ci_prob=ci_prob), heading=heading, fmt=fmt, also=["designs"])
+    caption = f"Mean over {len(found.benchmarks)} benchmarks; {_HIGHER}."
+    intervals = f"percentage points, {100 * ci_prob:g} % intervals"
+    rows = found.table(ci_prob=ci_prob)
+    _print(rows, caption=caption, intervals=intervals, fmt=fmt, also=["designs"])
 
 
 def _read_changes(words: list[str]) -> dict[str, str]:
@@ -130,13 +130,18 @@ def _read_changes(words: list[str]) -> dict[str, str]:
     return changes
 
 
-def _print(frame: pd.DataFrame, *, heading: str, fmt: str, also: list[str] | None = None) -> None:
-    """Print a table; for reading, under a heading and without columns that say one thing only."""
+def _print(
+    frame: pd.DataFrame, *, caption: str, intervals: str, fmt: str, also: list[str] | None = None
+) -> None:
+    """Print a table; for reading, under a heading and without columns that say one thing only.
+
+    A caption needs no words on units and intervals: `format_table` adds them.
+    """
     if fmt == "table":
-        show(heading)
+        show(f"{caption.rstrip('.')}; {intervals}:")
         frame = frame.drop(columns=[*_FOR_PROGRAMS, *(also or [])])
         blank = [name for name in _NAMES if name in frame and (frame[name] == "").all()]
         frame = frame.drop(columns=blank)
         if "training_flop" in frame:
             frame = frame.assign(training_flop=frame["training_flop"].map("{:.3g}".format))
-    show_frame(frame, fmt=fmt, caption=f"{heading.rstrip(':')}.")
+    show_frame(frame, fmt=fmt, caption=caption)

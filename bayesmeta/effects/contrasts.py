@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from bayesmeta.effects.evidence import judge, support_of
 from bayesmeta.effects.mix_swaps import Asked, can_give, list_swaps
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
 from bayesmeta.effects.scores import check_by, contrast_draws, target_weights
-from bayesmeta.effects.selection import Names, as_names, select_lms
+from bayesmeta.effects.selection import Names, as_names, name_selection, select_lms
 from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference.fit import Fit
@@ -52,6 +52,8 @@ class Effects:
     counts
         Numbers of lms, and of their families, behind every contrast: at its level; of a number,
         that record it; of a swap, that it is averaged over.
+    among
+        Names of the lms, or families, that were asked about; none where all were.
     """
 
     draws: xr.DataArray
@@ -60,6 +62,7 @@ class Effects:
     verdicts: NDArray[np.str_]
     n_lms: tuple[int, ...] | None = None
     counts: tuple[tuple[int, int], ...] | None = None
+    among: tuple[str, ...] = ()
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise the draws; intervals are equal-tailed.
@@ -74,7 +77,8 @@ class Effects:
         pandas.DataFrame
             One row per contrast and target: the median and standard deviation in percentage
             points, interval, probability that the level helps with its MCSE, and verdict; of swaps
-            also the number of lms averaged over.
+            also the number of lms averaged over. Which lms were asked about, where not all were, is
+            in `attrs["among"]`.
 
         Raises
         ------
@@ -101,7 +105,9 @@ class Effects:
                         **({} if self.n_lms is None else {"n_lms": self.n_lms[k]}),
                     }
                 )
-        return pd.DataFrame(rows)
+        table = pd.DataFrame(rows)
+        table.attrs["among"] = self.among
+        return table
 
     def wrong_signs(self) -> float:
         """Compute the share of effects that would have the wrong sign, were all signs claimed.
@@ -201,10 +207,16 @@ def effects(
         None if lms is None and lm_family is None else select_lms(fit, lms=lms, lm_family=lm_family)
     )
     names = as_names(decision, allowed=list_decisions(fit))
+    if not names and decision is not None:
+        raise QueryError(
+            "decision is an empty list. Allowed: a name, a statement, or a list of at least one; "
+            "leave it out for all."
+        )
     contrasts = [contrast for name in names for contrast in _list_contrasts(fit, name)]
     if not contrasts:
         raise QueryError("this fit has no decisions (a scale-only model). Fit one with decisions.")
-    return _collect(fit, contrasts, by=by, rows=rows, scale=scale)
+    found = _collect(fit, contrasts, by=by, rows=rows, scale=scale)
+    return replace(found, among=name_selection(lms=lms, lm_family=lm_family))
 
 
 def _list_contrasts(fit: Fit, name: str) -> Sequence[Asked]:

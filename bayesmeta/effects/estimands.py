@@ -108,6 +108,12 @@ def find_decision(fit: Fit, *, name: str) -> Decision:
             f"decision '{name}' cannot be asked for: this fit has no decisions (a scale-only "
             "model). Fit a spec with decisions."
         )
+    if isinstance(name, str) and any(sign in name for sign in ":<>"):
+        raise QueryError(
+            f"'{shorten(name)}' is a statement where the name of a decision is wanted, or one "
+            f"without its colon. Allowed: {listing(allowed)}. Statements, such as 'attention: gqa "
+            "> mha', are taken by bm.query and bm.effects."
+        )
     known = isinstance(name, str) and name in DECISIONS
     why = " It does not vary in this fit's data or was left out of its spec." * known
     raise QueryError(

@@ -17,7 +17,7 @@ from bayesmeta.effects.linearised import prob_above_zero
 from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
 from bayesmeta.effects.scores import contrast_draws, mean_slope, target_weights
-from bayesmeta.effects.selection import Names, select_lms
+from bayesmeta.effects.selection import Names, name_selection, select_lms
 from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.inference.fit import Fit
@@ -290,17 +290,11 @@ def query(
         },
         evidence=card,
         n_lms=int(asked.sum()),
-        among=_name(lms, lm_family),
+        among=name_selection(lms=lms, lm_family=lm_family),
         more_than=more_than,
         prob_more=None if more_than is None else estimate_probability(values > more_than),
         prior_more=None if more_than is None else prob_above_zero(-more_than, card.prior_sd),
     )
-
-
-def _name(lms: Names, lm_family: Names) -> tuple[str, ...]:
-    """Names that were asked about, of lms where both kinds were given."""
-    given = lm_family if lms is None else lms
-    return () if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
 def _check_size(name: str, value: float, *, low: float) -> None:

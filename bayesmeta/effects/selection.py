@@ -64,6 +64,12 @@ def select_lms(fit: Fit, *, lms: Names = None, lm_family: Names = None) -> NDArr
     return chosen
 
 
+def name_selection(*, lms: Names, lm_family: Names) -> tuple[str, ...]:
+    """List the names that were asked about, of lms where both kinds were given; none for all."""
+    given = lm_family if lms is None else lms
+    return () if given is None else tuple(str(name) for name in _listed(given))
+
+
 def _as_list(names: object, what: str) -> list[str]:
     found = _listed(names)
     if not found or not all(isinstance(name, str) for name in found):

@@ -16,7 +16,7 @@ from bayesmeta import defaults
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.tables import write_text
 from bayesmeta.effects.contrasts import check_ci_prob
-from bayesmeta.errors import EvaluationError, QueryError, listing, suggest
+from bayesmeta.errors import EvaluationError, QueryError, listing, shorten, suggest
 from bayesmeta.evaluation.placebo import CERTAIN
 from bayesmeta.evaluation.specifications import (
     CHOICES,
@@ -214,10 +214,14 @@ class Multiverse:
         found = [pair for pair in self.asked
                  if statement in (None, pair[0]) and target in (None, pair[1])]  # fmt: skip
         if len(found) != 1:
+            pairs = {"statement": statement, "target": target}
+            given = [f"{name} {shorten(value)!r}" for name, value in pairs.items() if value]
+            known = [pair[0] for pair in self.asked]
+            guess = "" if statement in known else suggest(statement, known)
             raise QueryError(
-                f"statement {statement!r} with target {target!r} means {len(found)} of those "
-                f"asked.{suggest(statement, [pair[0] for pair in self.asked])} Allowed: "
-                f"{listing(f'{s!r} on {t}' for s, t in self.asked)}. Name one."
+                f"{' with '.join(given) or 'nothing'} names {len(found) or 'none'} of those that "
+                f"were asked.{guess} Allowed: {listing(f'{s!r} on {t}' for s, t in self.asked)}. "
+                "Name a statement and its target."
             )
         rows = (self.cells["statement"] == found[0][0]) & (self.cells["target"] == found[0][1])
         return self.cells[rows].reset_index(drop=True)

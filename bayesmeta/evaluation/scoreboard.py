@@ -17,6 +17,7 @@ from bayesmeta import defaults
 from bayesmeta.data import Dataset
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.tables import write_text
+from bayesmeta.effects.estimands import UNITS
 from bayesmeta.errors import EvaluationError, listing
 from bayesmeta.evaluation.comparisons import (
     AVERAGES,
@@ -93,7 +94,7 @@ class Scoreboard:
             rows.append((scheme, model, *values, grid.mean(weights[0], average="families")))
         names = ["scheme", "model", "mae", "lower", "upper", "mae_families"]
         table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[2:], float))
-        return table.merge(averages.reset_index(), on=["scheme", "model"])
+        return _in(UNITS, table.merge(averages.reset_index(), on=["scheme", "model"]))
 
     def differences(self, reference: str) -> pd.DataFrame:
         """Compare every model with one of them.
@@ -126,7 +127,8 @@ class Scoreboard:
                 values = self._summarise(gap, grid, other)
                 rows.append((scheme, model, reference, average, *values))
         names = ["scheme", "model", "reference", "average", "difference", "lower", "upper"]
-        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], float))
+        table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], float))
+        return _in(UNITS, table)
 
     def gains(self, model: str, *, over: str) -> pd.DataFrame:
         """Say by how much one model's error is below another's, benchmark by benchmark.
@@ -161,7 +163,8 @@ class Scoreboard:
             for label, *numbers in zip(labels, *values, strict=True):
                 rows.append((scheme, label, model, over, *numbers))
         names = ["scheme", "benchmark", "model", "over", "gain", "lower", "upper"]
-        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], float))
+        table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], float))
+        return _in("%", table)
 
     def leakage(self) -> pd.DataFrame:
         """Say how much better models look when siblings stand on both sides of a split.
@@ -181,7 +184,8 @@ class Scoreboard:
                 values = self._summarise(errors[1] - errors[0], leaky, free)
                 rows.append((model, errors[0][0], errors[1][0], *values))
         names = ["model", "random", "leave_family_out", "leakage", "lower", "upper"]
-        return pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[1:], float))
+        table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[1:], float))
+        return _in(UNITS, table)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the cells to a CSV file, whole or not at all.
@@ -237,6 +241,12 @@ class Scoreboard:
 def _with_mean(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Append the mean over benchmarks, shape (..., benchmark + 1)."""
     return np.concatenate([errors, mean_known(errors)[..., None]], axis=-1)
+
+
+def _in(units: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Say the units of a table's estimates and intervals, for its headings."""
+    table.attrs["units"] = units
+    return table
 
 
 def load_scoreboard(version: str = "corrected") -> Scoreboard:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.design import UNDISCLOSED
 from bayesmeta.effects.contrasts import Effects
-from bayesmeta.effects.estimands import BY
+from bayesmeta.effects.estimands import BY, UNITS
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.reporting.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
 from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, diverging, is_dark, pt
 from bayesmeta.reporting.style import Drawn, build_figure, drawn_from
+from bayesmeta.reporting.wording import name_few, signed
 
 __all__ = ["atlas"]
 
@@ -29,6 +30,9 @@ _ROW, _GAP = 0.15, 0.35
 
 _LABELS, _REST = 1.85, 1.75
 """Inches left of the cells, and above and below them."""
+
+_PAD = 0.2
+"""Inches between the cells and the scale of colours."""
 
 _TEXT = 5.8
 """Points of the numbers, where the cells are wide enough."""
@@ -100,7 +104,9 @@ def atlas(
     for place, part in zip(y, grid, strict=True):
         _draw_row(axes, part, x=x, y=float(place), size=min(_TEXT, cell / 4.2))
     _label_cells(axes, rows=rows, columns=columns, x=x, y=y)
-    _draw_legend(axes, units=str(effects.draws.attrs["units"]))
+    among = f" averaged over {name_few(effects.among)}" if effects.among else ""
+    words = f"P(helps); numbers: median effect ({effects.draws.attrs['units']}){among}"
+    _draw_legend(axes, words=words, pad=_PAD / height)
     return Drawn(figure, table)
 
 
@@ -120,7 +126,7 @@ def _draw_row(
         colour = np.array(colours(float(row["prob_helps"])))
         verdict = str(row["verdict"])
         axes.add_patch(_cell((float(place), y), colour=colour, verdict=verdict))
-        number = f"{row['estimate']:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0")
+        number = signed(float(row["estimate"]), digits=1 if row["units"] == UNITS else 2)
         axes.annotate(
             f"({number})" if verdict == "prior-driven" else number,
             (float(place), y), ha="center", va="center_baseline", fontsize=pt(size),
@@ -165,13 +171,13 @@ def _label_cells(
         spine.set_visible(False)
 
 
-def _draw_legend(axes: Axes, *, units: str) -> None:
+def _draw_legend(axes: Axes, *, words: str, pad: float) -> None:
     figure, colours = axes.figure, diverging()
     scale = ScalarMappable(Normalize(0, 1), cmap=colours)
-    bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.4, aspect=28, pad=0.02)
+    bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.4, aspect=28, pad=pad)
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", ".25", ".5", ".75", "1"])
     bar.outline.set_visible(False)  # type: ignore[operator]
-    bar.set_label(f"P(helps); numbers: median effect ({units})")
+    bar.set_label(words)
     figure.legend(handles=_examples(colours), loc="outside lower center", ncols=3, frameon=False,
                   handletextpad=0.5, columnspacing=1.5)  # fmt: skip
 

@@ -117,8 +117,8 @@ def evidence(
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(intervals) + 1.6, -0.7)
     axes.set_xlabel(
-        f"effect ({answer.effect['units']}); shaded: prior;\n"
-        f"{interval_words(ci_prob, noun='intervals')}"
+        f"effect ({answer.effect['units']}),\n{interval_words(ci_prob, noun='intervals')};\n"
+        "shaded: prior, its scales as learned"
     )
     figure.suptitle(title, x=0.02, ha="left", fontsize=pt(7), fontweight="bold")
     figure.supxlabel(notes, x=0.02, ha="left", fontsize=pt(6.5))

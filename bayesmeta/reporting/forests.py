@@ -27,6 +27,7 @@ from bayesmeta.reporting.style import (
     short,
     write_below,
 )
+from bayesmeta.reporting.wording import name_few
 
 __all__ = [
     "EFFECTS_BY",
@@ -156,18 +157,20 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
             f"{effects.draws.sizes['target']} targets. Ask for one contrast, such as "
             f"'{effects.contrasts[0].label}', or by overall; an atlas shows many on many."
         )
-    table, labels = _tabulate(effects, prior=prior, ci_prob=ci_prob, many_targets=many_targets)
+    table, rows = _tabulate(effects, prior=prior, ci_prob=ci_prob, many_targets=many_targets)
     figure = build_figure(width=width, height=1.0 + 0.165 * len(table))
     axes = figure.subplots()
     if prior is not None:
         _draw_prior(axes, table)
-    _draw_intervals(axes, table, labels=labels, is_crowded=prior is not None)
+    _draw_intervals(axes, table, labels=rows, is_crowded=prior is not None)
     is_bare = effects.counts is None or prior is not None  # beside priors there is no room
     columns = ["P(helps)"] if many_targets or is_bare else list(_COLUMNS)
     _draw_columns(axes, table, columns=columns)
     counts = "" if is_bare else f"; {_describe_counts(effects, many_targets)}"
-    words = _describe(effects, ci_prob=ci_prob, many_targets=many_targets)
-    write_below(figure, *f"{words}{counts}".split("\n"))
+    counts = counts if prior is None else "; prior: before the data"
+    labels = effects.draws["contrast"].values
+    asked = [str(labels[0]).replace(" >", " against")] if many_targets else []
+    write_below(figure, *asked, f"{_describe(effects, ci_prob=ci_prob)}{counts}")
     return Drawn(figure, table)
 
 
@@ -220,12 +223,13 @@ def group_targets(effects: Effects) -> tuple[list[tuple[str, str]], list[int]]:
     return [(printable(tasks[k]), printable(labels[k])) for k in order], order
 
 
-def _describe(effects: Effects, *, ci_prob: float, many_targets: bool) -> str:
-    """Say what is asked and shown."""
+def _describe(effects: Effects, *, ci_prob: float) -> str:
+    """Say what is shown."""
     units = effects.draws.attrs["units"]
-    asked = f"{effects.contrasts[0].label.replace(' >', ' against')}\n" if many_targets else ""
     measured = f"effect on the score ({units})" if units == UNITS else f"latent effect ({units})"
-    return f"{asked}{measured}; median and\n{interval_words(ci_prob)}"
+    where = " over all benchmarks" if effects.by in ("overall", LM_FAMILY) else ""
+    among = f", averaged over {name_few(effects.among)}" if effects.among else ""
+    return f"{measured}{where}{among}; median and {interval_words(ci_prob)}"
 
 
 def _describe_counts(effects: Effects, many_targets: bool) -> str:
@@ -233,17 +237,15 @@ def _describe_counts(effects: Effects, many_targets: bool) -> str:
     contrast = effects.contrasts[0]
     is_swap = isinstance(contrast, Swap)
     if not many_targets:
-        which = (
-            "that\ncan give as much"
-            if is_swap
-            else "at the\nfirst level, or that record the number"
-        )
+        which = "that can give as much" if is_swap else "at the level, or that record the number"
         return f"lms, fam.: {which}"
     assert effects.counts is not None
     lms, families = effects.counts[0]
-    is_level = not is_swap and FACTS[contrast.decision].kind == "categorical"
-    where = format_level(contrast.level) if is_level else "can give" if is_swap else "recorded"
-    return f"{where}:\n{lms} lms of {families} families"
+    counted = f"{lms} lms of {families} families"
+    if is_swap:
+        return f"{counted} can give as much"
+    is_level = FACTS[contrast.decision].kind == "categorical"
+    return f"{counted} {f'have {format_level(contrast.level)}' if is_level else 'record it'}"
 
 
 def name_contrast(contrast: Asked) -> tuple[str, str]:

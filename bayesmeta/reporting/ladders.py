@@ -12,6 +12,7 @@ from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
 from bayesmeta.reporting.style import (
     Drawn,
     build_figure,
+    count_columns,
     drawn_from,
     interval_words,
     printable,
@@ -63,7 +64,8 @@ def ladders(
     names = [OTHERS, *found.families]
     styles = {OTHERS: _OTHERS}
     for k, name in enumerate(found.families):
-        colour, marker = _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
+        turn, k = divmod(k, len(_COLOURS))
+        colour, marker = _COLOURS[k], _MARKERS[(k + turn) % len(_MARKERS)]
         styles[name] = {"color": colour, "marker": marker}
     step, n = len(names) + 1, len(found.targets)
     figure = build_figure(width=width, height=_ROW * step * n + 1.0)
@@ -94,6 +96,6 @@ def ladders(
         f"{printable(found.contrast.label.replace('_', ' '), most=60)} (percentage points),\n"
         f"{interval_words(ci_prob, noun='intervals')}"
     )
-    figure.legend(loc="outside upper center", ncols=len(names), frameon=False,
+    figure.legend(loc="outside upper center", ncols=count_columns(figure, names), frameon=False,
                   handletextpad=0.3, columnspacing=1.2)  # fmt: skip
     return Drawn(figure, table)

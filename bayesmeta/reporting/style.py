@@ -7,7 +7,7 @@ import os
 import tempfile
 import textwrap
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import wraps
 from inspect import signature
@@ -34,6 +34,7 @@ __all__ = [
     "as_svg",
     "build_figure",
     "check_given",
+    "count_columns",
     "draw_recorded",
     "drawn_from",
     "interval_words",
@@ -47,7 +48,7 @@ FORMATS = (".pdf", ".png", ".svg")
 _WIDTHS = (2.0, 20.0)
 """Inches between which a figure can be laid out."""
 
-_LETTERS = 20
+_LETTERS = 18.5
 """Letters of 7 points that an inch holds."""
 
 P = ParamSpec("P")
@@ -197,6 +198,12 @@ def write_below(figure: Figure, *lines: str) -> None:
     most = int(_LETTERS * figure.get_figwidth() / pt(1))
     fitting = [textwrap.fill(line, most, break_on_hyphens=False) for line in lines]
     figure.supxlabel("\n".join(fitting), fontsize=pt(7))
+
+
+def count_columns(figure: Figure, labels: Sequence[str]) -> int:
+    """Count the columns of a legend that fit a figure; a mark is as wide as four letters."""
+    most = int(_LETTERS * figure.get_figwidth() / pt(1))
+    return max(1, min(len(labels), most // (max(len(printable(name)) for name in labels) + 4)))
 
 
 def draw_recorded(axes: Axes, recorded: NDArray[np.float64]) -> None:

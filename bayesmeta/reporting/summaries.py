@@ -17,7 +17,7 @@ import pandas as pd
 from bayesmeta.design import FACTS
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.reporting.latex import Grid, write_table
-from bayesmeta.reporting.wording import BOUNDS, readable
+from bayesmeta.reporting.wording import BOUNDS, name_few, readable
 
 __all__ = ["FORMATS", "describe_intervals", "format_table", "set_for_paper"]
 
@@ -249,7 +249,9 @@ def describe_intervals(frame: pd.DataFrame) -> str | None:
     words = f"Medians with {100 * float(ci_prob):g} % equal-tailed intervals"
     if units is not None:
         words += f", in {units}" + (f" ({_SHORT_UNITS[units]})" if units in _SHORT_UNITS else "")
-    return f"{words}, over all benchmarks." if _only(frame, "by") == "overall" else f"{words}."
+    words += ", over all benchmarks" if _only(frame, "by") in ("overall", "lm_family") else ""
+    among = frame.attrs.get("among")
+    return f"{words}, averaged over {name_few(among)}." if among else f"{words}."
 
 
 def format_table(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "MARKS",
     "count",
     "marked",
+    "name_few",
     "percent",
     "readable",
     "signed",
@@ -49,6 +50,15 @@ def readable(name: str) -> str:
 def count(n: int, one: str, many: str) -> str:
     """Write a number of things."""
     return f"{n} {one if n == 1 else many}"
+
+
+def name_few(names: Sequence[str], *, most: int = 3) -> str:
+    """List a few names; of more say how many there are."""
+    return (
+        ", ".join(names)
+        if len(names) <= most
+        else f"{', '.join(names[:most])} and " + (f"{len(names) - most} more")
+    )
 
 
 def marked(name: str) -> str:

@@ -140,7 +140,9 @@ def test_predict_json_has_the_agreed_keys(new_lms):
 
 def test_predict_prints_what_its_intervals_are(new_lms):
     result = run("predict", new_lms, "--ci-prob", "0.8")
-    assert result.stdout.startswith("Scores in percentage points; 80 % intervals")
+    assert result.stdout.startswith(
+        "Expected scores, and where new observations would lie; percentage points, 80 %"
+    )
     assert "ci_prob" not in result.stdout
     assert "lower_observed" in result.stdout
 
@@ -236,6 +238,17 @@ def test_tables_for_papers_say_in_their_caption_what_is_shown(command):
     assert said in text[2].removeprefix("\\caption{").replace("\\", "")
     assert "\\_" not in text[text.index("\\toprule") + 1]
     assert run(*words, "--format", "md").stdout.splitlines()[-2] == ""
+
+
+def test_effects_take_decisions_and_statements_together():
+    rows = run_json("effects", "--decision", "norm", "--decision", "attention: gqa > mha")
+    assert [row["level"] for row in rows] == ["nonparametric", "rmsnorm", "gqa"]
+
+
+def test_a_part_of_the_scoreboard_says_that_there_are_others():
+    result = run("scoreboard", "--format", "csv")
+    assert "--show gives the others: benchmarks, gains" in result.stderr
+    assert not run("scoreboard", "--format", "csv", "--show", "benchmarks").stderr
 
 
 def test_data_show_counts_the_published_scores():

@@ -120,6 +120,10 @@ REFUSED = {
         "such as 'attention: gqa > mha'",
     ),
     "unknown level": (("forest", "--statement", "attention: gqx > mha"), "Did you mean 'gqa'"),
+    "many for one": (
+        ("curve", "--decision", "code_share", "--decision", "web_share"),
+        "given 2 times",
+    ),
     "target": (("ladders", "--target", "code"), "evidence, specification-curve"),
     "multiverse": (("ppc", "--multiverse", "m.csv"), "specification-curve, all"),
     "fit": (("scoreboard", "--fit", "fit.nc"), "forest"),

@@ -574,7 +574,7 @@ def test_specification_curve_is_sorted_and_fits(bundled, fits):
 
 def test_curve_of_own_data_has_no_versions(small, fits):
     found = ask(small, [LEARNED, CODE])
-    with pytest.raises(QueryError, match=r"means 2 of those asked.*Name one"):
+    with pytest.raises(QueryError, match=r"names 2 of those that were asked.*and its target"):
         bm.plot.specification_curve(found)
     drawn = bm.plot.specification_curve(found, statement=CODE)
     assert len(drawn.table) == 4

@@ -381,6 +381,10 @@ def test_statements_and_decisions_stand_in_one_table(fake_fit):
     assert list(found["decision"]) == ["code_share", "attention"]
     with pytest.raises(QueryError, match="Did you mean 'gqa'"):
         effects(fake_fit, "attention: gqaa > mha")
+    with pytest.raises(QueryError, match="empty list"):
+        effects(fake_fit, [])
+    with pytest.raises(QueryError, match="a statement where the name of a decision is wanted"):
+        curve(fake_fit, "code_share: 20 > 5")
 
 
 @pytest.mark.parametrize("place", [{}, {"benchmark": "proofs"}, {"task_family": "language"}])

@@ -35,6 +35,10 @@ def asked(fake_bundled_fit):
         "task_family": effects(fit, ["norm", "code_share"], by="task_family"),
         "one": effects(fit, "block", by="benchmark"),
         "swaps": swaps(fit, "code_share"),
+        "of an lm": effects(fit, "attention: gqa > mha", by="benchmark", lms=fit.design.lms[0]),
+        "one latent": effects(fit, "code_share: 20 > 5", by="benchmark", scale="latent"),
+        "of a swap": effects(fit, "code_share: +10 from web_share", by="task_family"),
+        "many ladders": ladders(fit, "n_params: 14e9 > 7e9", by="overall"),
         "curve": curve(fit),
         "ladders": ladders(fit),
         "multiverse": load_multiverse(),
@@ -50,6 +54,10 @@ def draw(fake_bundled_fit, asked):
         "forest": lambda: plots.forest(asked["all"]),
         "forest by benchmark": lambda: plots.forest(asked["one"]),
         "forest of swaps": lambda: plots.forest(asked["swaps"]),
+        "forest of an lm": lambda: plots.forest(asked["of an lm"]),
+        "forest of a swap": lambda: plots.forest(asked["of a swap"]),
+        "atlas of one contrast": lambda: plots.atlas(asked["one latent"]),
+        "many ladders": lambda: plots.ladders(asked["many ladders"]),
         "atlas": lambda: plots.atlas(asked["benchmark"]),
         "atlas by task family": lambda: plots.atlas(asked["task_family"]),
         "scaling": lambda: plots.scaling(fit),
@@ -75,7 +83,8 @@ def draw(fake_bundled_fit, asked):
 
 NEW = ["forest", "forest by benchmark", "forest of swaps", "atlas", "atlas by task family",
        "scaling", "evidence", "evidence of a swap", "gains", "prior-posterior",
-       "calibration", "ranks"]  # fmt: skip
+       "calibration", "ranks", "forest of an lm", "forest of a swap", "atlas of one contrast",
+       "many ladders"]  # fmt: skip
 OLD = ["curve", "tradeoff", "ladders", "ppc", "scoreboard", "specification curve"]
 
 
@@ -126,6 +135,8 @@ def test_no_text_is_cut_off_or_over_another(draw, monkeypatch, name, style, venu
 # Numbers of texts that are no data: of the question, of names, of captions.
 SAID = {
     "forest of swaps": {10},
+    "forest of a swap": {10},
+    "atlas of one contrast": {20, 5},
     "evidence of a swap": {10},
     "evidence": {20, 5},
     "specification curve": {20, 5},
@@ -335,7 +346,8 @@ def test_atlas_shows_effects_certainty_and_verdicts(asked):
             if abs(text.get_position()[0] - place) < 1e-9
         ]  # fmt: skip
         ((cell, text),) = own
-        assert float(text.get_text().strip("()")) == pytest.approx(row["estimate"], abs=0.051)
+        number = text.get_text().strip("()").replace("\N{MINUS SIGN}", "-")
+        assert float(number) == pytest.approx(row["estimate"], abs=0.051)
         red, _, blue, _ = cell.get_facecolor()
         if abs(row["prob_helps"] - 0.5) > 0.05:
             assert (blue > red) == (row["prob_helps"] > 0.5)
@@ -376,6 +388,26 @@ def test_forest_counts_lms_and_families(asked, fake_bundled_fit):
     assert (row["lms"], row["lm_families"]) == (len(known), known["lm_family"].nunique())
     swapped = plots.forest(asked["swaps"]).table
     assert (swapped["lms"] == swapped["n_lms"]).all()
+
+
+def captions(figure):
+    return " ".join(figure.get_supxlabel().split())
+
+
+def test_forests_say_what_was_averaged_over(asked, fake_bundled_fit):
+    name = fake_bundled_fit.design.lms[0]
+    assert f"averaged over {name}; median" in captions(plots.forest(asked["of an lm"]).figure)
+    assert "over all benchmarks; median" in captions(plots.forest(asked["all"]).figure)
+    assert "averaged" not in captions(plots.forest(asked["one"]).figure)
+    some = effects(fake_bundled_fit, "norm", by="benchmark", lm_family=["pythia", "opt"])
+    label = plots.atlas(some).figure.axes[1].get_xlabel()
+    assert label.endswith("averaged over pythia, opt")
+
+
+def test_many_ladders_differ_in_colour_or_marker(asked):
+    drawn = plots.ladders(asked["many ladders"]).figure.axes[0].containers
+    looks = {(part.lines[0].get_marker(), part.lines[0].get_color()) for part in drawn}
+    assert len(looks) == len(drawn) > 15
 
 
 def test_forest_by_benchmark_is_grouped_by_task_family(asked, fake_bundled_fit):

@@ -336,6 +336,24 @@ def test_a_named_index_is_a_column():
     assert format_table(frame, fmt="md").splitlines()[-1] == "| code | 1.00 |"
 
 
+def test_captions_say_whose_effects_are_averaged():
+    fit = bm.load_reference_fit()
+    few = bm.effects(fit, "norm", lm_family=["pythia", "opt"]).table()
+    assert describe_intervals(few).endswith("over all benchmarks, averaged over pythia, opt.")
+    many = bm.effects(fit, "norm", by="benchmark", lms=list(fit.design.lms[:5])).table()
+    assert describe_intervals(many).endswith(" and 2 more.")
+    assert "averaged" not in describe_intervals(bm.effects(fit, "norm").table())
+
+
+def test_answers_in_papers_name_sizes_and_round_probabilities():
+    answer = bm.query(bm.load_reference_fit(), "n_params: 14e9 > 7e9", equivalence=1.5, more_than=1)
+    text = format_table(answer.table(), fmt="latex")
+    for line in ("no difference up to (pp) & 1.50", "more than (pp) & 1.00", "P(more) & "):
+        assert line in text
+    assert re.search(r"P\(no difference\) & (\$<\$ )?0\.\d{3} ", text)
+    assert re.search(r"prior P\(more\) & 0\.\d{3} ", text)
+
+
 def test_long_tables_run_over_pages_and_long_texts_over_lines():
     many = pd.DataFrame({"lm": [f"lm-{k}" for k in range(60)], "estimate": 1.0})
     text = format_table(many, fmt="latex", caption="Many")
