@@ -27,8 +27,11 @@ fit: $(RUN_READY) ## fit the bundled data, check the fit, print the effects, wri
 	@mkdir -p out
 	@$(BIN)/bayesmeta fit --out out/fit.nc $(ARGS)
 
+# Two processes with a thread each: more would not all find room, a fit takes up to two gigabytes.
+WHOLE := -n 2 --dist loadfile
+
 test: $(DEV_READY) ## run the default test suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(if $(ARGS),,OMP_NUM_THREADS=1) $(BIN)/python -m pytest $(or $(ARGS),$(WHOLE))
 
 lint: $(DEV_READY) ## check style, types and the direction of imports
 	@echo 'ruff'
