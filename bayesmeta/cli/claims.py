@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Annotated
@@ -71,6 +72,11 @@ def claim_command(
         show_frame(table, fmt=fmt)
         leave_if(not table["agree"].all())
         return
+    if fmt == "csv":
+        raise QueryError(
+            "--format csv is for tables, and a claim is a sentence. Allowed: table, json, md, "
+            "latex, html; --out FILE.json saves its numbers."
+        )
     if out is not None:
         check_out(out)
     assert statement is not None
@@ -78,7 +84,11 @@ def claim_command(
         load_fit(fit), statement, benchmark=benchmark, task_family=task_family, lms=lms or None,
         lm_family=lm_family or None, scale=scale, equivalence=equivalence, ci_prob=ci_prob,
     )  # fmt: skip
-    written = {"json": json.dumps(made.to_dict(), indent=2), "latex": made.latex}
+    written = {
+        "json": json.dumps(made.to_dict(), indent=2),
+        "latex": made.latex,
+        "html": html.escape(made.sentence),
+    }
     show(written.get(fmt, made.sentence))
     if out is not None:
         made.save(out)

@@ -87,6 +87,12 @@ def test_claim_that_does_not_hold_exits_with_one(saved, tmp_path):
     assert run("claim", "--check", path, "--fit", saved).exit_code == 1
 
 
+def test_claim_as_html_is_escaped_and_as_csv_refused(saved, monkeypatch, capsys):
+    assert "gqa &gt; mha" in run("claim", STATEMENT, "--format", "html", "--fit", saved).stdout
+    said = refuse(monkeypatch, capsys, "claim", STATEMENT, "--format", "csv", "--fit", saved)
+    assert "a claim is a sentence" in said
+
+
 def test_claim_as_latex_and_json(saved):
     assert r"gqa $>$ mha" in run("claim", STATEMENT, "--format", "latex", "--fit", saved).stdout
     values = run_json("claim", STATEMENT, "--fit", saved)
