@@ -23,6 +23,10 @@ __all__ = [
 ]
 
 
+_BEGINNING = 3
+"""Letters from which on the beginning of a name is taken for it."""
+
+
 class BayesmetaError(Exception):
     """Base class of every error that bayesmeta raises on purpose."""
 
@@ -117,9 +121,13 @@ def suggest(value: object, allowed: Iterable[object]) -> str:
     --------
     >>> suggest("rotery", ["rotary", "learned"])
     " Did you mean 'rotary'?"
+    >>> suggest("mmlu", ["anli", "mmlu_0shot"])
+    " Did you mean 'mmlu_0shot'?"
     >>> suggest("xyz", ["rotary", "learned"])
     ''
     """
-    by_lower = {str(option).lower(): str(option) for option in allowed}
-    close = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.6)
+    by_lower, text = {str(option).lower(): str(option) for option in allowed}, str(value).lower()
+    close = difflib.get_close_matches(text, by_lower, n=1, cutoff=0.6)
+    if len(text) >= _BEGINNING:
+        close += [option for option in by_lower if option.startswith(text)]
     return f" Did you mean '{by_lower[close[0]]}'?" if close else ""

@@ -15,7 +15,7 @@ from bayesmeta.effects.mix_swaps import find_part
 from bayesmeta.effects.scores import mean_slope, target_weights
 from bayesmeta.effects.settings import parts_at
 from bayesmeta.effects.statements import parse_statement
-from bayesmeta.errors import QueryError
+from bayesmeta.errors import QueryError, listing
 from bayesmeta.inference.fit import Fit
 from bayesmeta.inference.progress import progress_bar
 
@@ -84,6 +84,11 @@ def tipping_point(
     contrast = parse_statement(fit, statement=statement)
     by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
     mix = fit.design.mix
+    if part is None and mix is not None and contrast.decision not in mix.domains:
+        raise QueryError(
+            f"'{contrast.decision}' is no part of the training mix, whose undisclosed shares could "
+            f"turn its effect. Name a part by part= or --part. Allowed: {listing(mix.domains)}."
+        )
     name = find_part(fit, name=contrast.decision if part is None else part)
     assert mix is not None
     groups = _undisclosed(fit, mix, name)

@@ -153,8 +153,8 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
     many_targets = effects.draws.sizes["target"] > 1
     if many_targets and len(effects.contrasts) > 1:
         raise QueryError(
-            f"a forest shows one target or one contrast, not {len(effects.contrasts)} contrasts on "
-            f"{effects.draws.sizes['target']} targets. Ask for one contrast, such as "
+            f"this figure shows one target or one contrast, not {len(effects.contrasts)} contrasts "
+            f"on {effects.draws.sizes['target']} targets. Ask for one contrast, such as "
             f"'{effects.contrasts[0].label}', or by overall; an atlas shows many on many."
         )
     table, rows = _tabulate(effects, prior=prior, ci_prob=ci_prob, many_targets=many_targets)

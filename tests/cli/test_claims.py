@@ -137,7 +137,7 @@ NONSENSE = [
     (("influence", STATEMENT, "--lm-family", "bea"), "Did you mean 'bee'"),
     (("ladders", STATEMENT), "not about a number"),
     (("ladders", "code_share: 20 > 5", "--by", "everything"), "by 'everything' is not known"),
-    (("tipping", STATEMENT), "'attention' is not in the training mix"),
+    (("tipping", STATEMENT), "'attention' is no part of the training mix"),
     (("tipping", "code_share: 20 > 5", "--part", "cod_share"), "Did you mean 'code_share'"),
 ]
 

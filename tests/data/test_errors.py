@@ -237,5 +237,6 @@ def test_read_lms_names_its_own_file(tmp_path):
 
 def test_helpers():
     assert suggest("Rotary", ["rotary"]) == " Did you mean 'rotary'?"
-    assert suggest("zzz", ["rotary"]) == suggest("a", []) == ""
+    assert suggest("web", ["mix", "web_share"]) == " Did you mean 'web_share'?"
+    assert suggest("zzz", ["rotary"]) == suggest("a", []) == suggest("ro", ["rotary_share"]) == ""
     assert listing(["a", 1]) == "a, 1"

@@ -131,7 +131,7 @@ def test_hidden_code_of_a_good_family_turns_the_sign(build_gains):
     "part, message",
     [
         ("code_shar", "'code_shar' is not in the training mix.*Did you mean 'code_share'"),
-        ("attention", "'attention' is not in the training mix"),
+        ("attention", "'attention' is no part of the training mix"),
     ],
 )
 def test_unknown_parts_are_refused(fake_fit, part, message):
@@ -140,7 +140,7 @@ def test_unknown_parts_are_refused(fake_fit, part, message):
 
 
 def test_part_of_a_statement_about_something_else_has_to_be_named(fake_fit):
-    with pytest.raises(QueryError, match="'attention' is not in the training mix"):
+    with pytest.raises(QueryError, match="'attention' is no part of the training mix"):
         tipping_point(fake_fit, "attention: gqa > mha", progress=False)
     found = tipping_point(fake_fit, "attention: gqa > mha", part="code_share", progress=False)
     assert found["lm_family"].iloc[-1] == EVERYONE
