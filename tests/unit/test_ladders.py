@@ -131,7 +131,7 @@ def test_hidden_code_of_a_good_family_turns_the_sign(build_gains):
     "part, message",
     [
         ("code_shar", "'code_shar' is not in the training mix.*Did you mean 'code_share'"),
-        ("attention", "'attention' is no part of the training mix"),
+        ("attention", "'attention' is not in the training mix"),
     ],
 )
 def test_unknown_parts_are_refused(fake_fit, part, message):
