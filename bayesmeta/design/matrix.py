@@ -34,6 +34,7 @@ from bayesmeta.design.terms import (
     MIX_UNIT,
     MissingNumbers,
     Term,
+    build_loading,
     encode_decisions,
     list_missing_numbers,
 )
@@ -281,7 +282,7 @@ def build_design(
     scale = covariates[list(scale_terms)].to_numpy()
     projected_names = [*(SCALE_TERMS[:3] if law else ()), *scale_terms]
     projected = covariates[projected_names].to_numpy()
-    loading, free_decision, names = _loading(terms)
+    loading, free_decision, names = build_loading(terms)
     has_code = mix is not None and "code_share" in mix.domains
     basis = build_code_basis() if code_curve and has_code else None
     surface = (
@@ -383,25 +384,3 @@ def _weighted_mean(
     known = ~np.isnan(columns)
     total = weight.T @ np.nan_to_num(columns)
     return (total / np.maximum(weight.T @ known, np.finfo(float).tiny)).astype(np.float64)
-
-
-def _loading(
-    terms: tuple[Term, ...],
-) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[str, ...]]:
-    """Give the levels of each decision effects that sum to zero, with no level singled out."""
-    names = tuple(dict.fromkeys(term.decision for term in terms))
-    counts = [sum(term.decision == name for term in terms) for name in names]
-    blocks = [np.eye(1) if n == 1 else _zero_sum_basis(n) for n in counts]
-    loading = np.zeros((len(terms), sum(block.shape[1] for block in blocks)))
-    row = column = 0
-    for block in blocks:
-        loading[row : row + block.shape[0], column : column + block.shape[1]] = block
-        row, column = row + block.shape[0], column + block.shape[1]
-    owner = [k for k, block in enumerate(blocks) for _ in range(block.shape[1])]
-    return loading, np.array(owner, dtype=np.int64), names
-
-
-def _zero_sum_basis(n: int) -> NDArray[np.float64]:
-    """Orthonormal contrasts of n levels, shape (n, n - 1); any rotation gives the same prior."""
-    steps = np.tril(np.ones((n, n - 1)), k=-1)
-    return np.linalg.qr(steps - steps.mean(axis=0))[0].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Columns of the matrix of decisions: their units, and the unknown cells of numeric ones."""
+"""Columns of the matrix of decisions: units, zero-sum contrasts, unknown cells of numeric ones."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ __all__ = [
     "MIX_UNIT",
     "MissingNumbers",
     "Term",
+    "build_loading",
     "encode_decisions",
     "list_missing_numbers",
     "standardise",
@@ -199,3 +200,40 @@ def _unknown_prior(lms: pd.DataFrame, term: Term) -> tuple[float, float]:
         by_family = np.log(clipped / (1 - clipped))
     spread = float(by_family.std(ddof=1)) if len(by_family) > 1 else 1.0
     return float(by_family.mean()), max(spread, 0.1)
+
+
+def build_loading(
+    terms: tuple[Term, ...],
+) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[str, ...]]:
+    """Give the levels of each decision effects that sum to zero, with no level singled out.
+
+    Parameters
+    ----------
+    terms
+        Columns of the matrix of decisions.
+
+    Returns
+    -------
+    ndarray
+        What free coefficients weigh in the effect of every term, shape (term, free).
+    ndarray
+        Place of the decision of every free coefficient, shape (free,).
+    tuple of str
+        Names of the decisions.
+    """
+    names = tuple(dict.fromkeys(term.decision for term in terms))
+    counts = [sum(term.decision == name for term in terms) for name in names]
+    blocks = [np.eye(1) if n == 1 else _zero_sum_basis(n) for n in counts]
+    loading = np.zeros((len(terms), sum(block.shape[1] for block in blocks)))
+    row = column = 0
+    for block in blocks:
+        loading[row : row + block.shape[0], column : column + block.shape[1]] = block
+        row, column = row + block.shape[0], column + block.shape[1]
+    owner = [k for k, block in enumerate(blocks) for _ in range(block.shape[1])]
+    return loading, np.array(owner, dtype=np.int64), names
+
+
+def _zero_sum_basis(n: int) -> NDArray[np.float64]:
+    """Orthonormal contrasts of n levels, shape (n, n - 1); any rotation gives the same prior."""
+    steps = np.tril(np.ones((n, n - 1)), k=-1)
+    return np.linalg.qr(steps - steps.mean(axis=0))[0].astype(np.float64)

@@ -12,7 +12,7 @@ import xarray as xr
 from bayesmeta import defaults
 from bayesmeta.design import DECISIONS
 from bayesmeta.effects.contrasts import check_ci_prob
-from bayesmeta.effects.estimands import find_decision
+from bayesmeta.effects.estimands import find_decision, in_units
 from bayesmeta.effects.monte_carlo import estimate_probability
 from bayesmeta.effects.scores import average_benchmarks, check_by, mean_score_at
 from bayesmeta.effects.tradeoffs import Tradeoff, build_tradeoff, summarise_place
@@ -120,8 +120,7 @@ class Curve:
                 "mcse_edges": place["mcse"],
             }
         table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")
-        table.attrs["units"] = self.units
-        return table
+        return in_units(table, self.units)
 
     def tradeoff(
         self,

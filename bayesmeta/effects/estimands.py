@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from bayesmeta.data.schema import get_column
 from bayesmeta.design import DECISIONS, SIZES, UNDISCLOSED, Decision, Design
@@ -22,6 +23,7 @@ __all__ = [
     "check_seed",
     "default_contrasts",
     "find_decision",
+    "in_units",
     "is_prior",
     "knows_sizes",
     "read_number",
@@ -120,6 +122,12 @@ def find_decision(fit: Fit, *, name: str) -> Decision:
         f"decision '{shorten(name)}' is not in this fit.{suggest(name, allowed)}{why} Allowed: "
         f"{listing(allowed)}."
     )
+
+
+def in_units(table: pd.DataFrame, units: str) -> pd.DataFrame:
+    """Say the units of a table's estimates and intervals, for the headings of a paper."""
+    table.attrs["units"] = units
+    return table
 
 
 def is_prior(fit: Fit) -> bool:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.design import Mix
 from bayesmeta.effects.contrasts import pick_target
-from bayesmeta.effects.estimands import UNITS, refuse_prior
+from bayesmeta.effects.estimands import UNITS, in_units, refuse_prior
 from bayesmeta.effects.latent import change_of
 from bayesmeta.effects.linearised import linearise, linearise_with, prob_above_zero
 from bayesmeta.effects.mix_swaps import find_part
@@ -121,9 +121,7 @@ def tipping_point(
                 }
             )
             report(done, family)
-    table = pd.DataFrame(rows)
-    table.attrs["units"] = UNITS
-    return table
+    return in_units(pd.DataFrame(rows), UNITS)
 
 
 def _undisclosed(fit: Fit, mix: Mix, name: str) -> dict[str, NDArray[np.bool_]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.effects.contrasts import check_ci_prob
+from bayesmeta.effects.estimands import in_units
 from bayesmeta.effects.monte_carlo import estimate_probability
 from bayesmeta.errors import QueryError, listing, suggest
 
@@ -88,8 +89,7 @@ class Tradeoff:
         places = {"loss_starts": self.loss_starts, "best_sum": self.best_sum}
         rows = {k: summarise_place(v.values, grid=grid, ci_prob=ci_prob) for k, v in places.items()}
         table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("place")
-        table.attrs["units"] = self.units
-        return table
+        return in_units(table, self.units)
 
     def path(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise gain and loss at every point of the grid.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.effects.contrasts import pick_target
-from bayesmeta.effects.estimands import UNITS, refuse_prior
+from bayesmeta.effects.estimands import UNITS, in_units, refuse_prior
 from bayesmeta.effects.latent import LatentChange, change_of
 from bayesmeta.effects.linearised import linearise, prob_above_zero
 from bayesmeta.effects.scores import mean_slope, target_weights
@@ -96,8 +96,7 @@ def leave_family_out(
     table["move"] = (table["estimate"] - whole).abs() / draws.std()
     columns = ["scores", "estimate", "sd", "prob_helps", "move", "pareto_k", "method"]
     order = table.sort_values("move", ascending=False)[columns]
-    order.attrs["units"] = UNITS
-    return order.rename_axis("lm_family").reset_index()
+    return in_units(order.rename_axis("lm_family").reset_index(), UNITS)
 
 
 def _check_families(fit: Fit, families: Names) -> list[str]:

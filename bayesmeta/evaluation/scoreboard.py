@@ -17,7 +17,7 @@ from bayesmeta import defaults
 from bayesmeta.data import Dataset
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.tables import write_text
-from bayesmeta.effects.estimands import UNITS
+from bayesmeta.effects.estimands import UNITS, in_units
 from bayesmeta.errors import EvaluationError, listing
 from bayesmeta.evaluation.comparisons import (
     AVERAGES,
@@ -94,7 +94,7 @@ class Scoreboard:
             rows.append((scheme, model, *values, grid.mean(weights[0], average="families")))
         names = ["scheme", "model", "mae", "lower", "upper", "mae_families"]
         table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[2:], float))
-        return _in(UNITS, table.merge(averages.reset_index(), on=["scheme", "model"]))
+        return in_units(table.merge(averages.reset_index(), on=["scheme", "model"]), UNITS)
 
     def differences(self, reference: str) -> pd.DataFrame:
         """Compare every model with one of them.
@@ -128,7 +128,7 @@ class Scoreboard:
                 rows.append((scheme, model, reference, average, *values))
         names = ["scheme", "model", "reference", "average", "difference", "lower", "upper"]
         table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], float))
-        return _in(UNITS, table)
+        return in_units(table, UNITS)
 
     def gains(self, model: str, *, over: str) -> pd.DataFrame:
         """Say by how much one model's error is below another's, benchmark by benchmark.
@@ -164,7 +164,7 @@ class Scoreboard:
                 rows.append((scheme, label, model, over, *numbers))
         names = ["scheme", "benchmark", "model", "over", "gain", "lower", "upper"]
         table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], float))
-        return _in("%", table)
+        return in_units(table, "%")
 
     def leakage(self) -> pd.DataFrame:
         """Say how much better models look when siblings stand on both sides of a split.
@@ -185,7 +185,7 @@ class Scoreboard:
                 rows.append((model, errors[0][0], errors[1][0], *values))
         names = ["model", "random", "leave_family_out", "leakage", "lower", "upper"]
         table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[1:], float))
-        return _in(UNITS, table)
+        return in_units(table, UNITS)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the cells to a CSV file, whole or not at all.
@@ -241,12 +241,6 @@ class Scoreboard:
 def _with_mean(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Append the mean over benchmarks, shape (..., benchmark + 1)."""
     return np.concatenate([errors, mean_known(errors)[..., None]], axis=-1)
-
-
-def _in(units: str, table: pd.DataFrame) -> pd.DataFrame:
-    """Say the units of a table's estimates and intervals, for its headings."""
-    table.attrs["units"] = units
-    return table
 
 
 def load_scoreboard(version: str = "corrected") -> Scoreboard:

@@ -166,11 +166,11 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
     is_bare = effects.counts is None or prior is not None  # beside priors there is no room
     columns = ["P(helps)"] if many_targets or is_bare else list(_COLUMNS)
     _draw_columns(axes, table, columns=columns)
-    counts = "" if is_bare else f"; {_describe_counts(effects, many_targets)}"
-    counts = counts if prior is None else "; prior: before the data"
+    also = "" if is_bare else f"; {_describe_counts(effects, many_targets)}"
+    also += "" if prior is None else "; prior: before the data"
     labels = effects.draws["contrast"].values
     asked = [str(labels[0]).replace(" >", " against")] if many_targets else []
-    write_below(figure, *asked, f"{_describe(effects, ci_prob=ci_prob)}{counts}")
+    write_below(figure, *asked, f"{_describe(effects, ci_prob=ci_prob)}{also}")
     return Drawn(figure, table)
 
 

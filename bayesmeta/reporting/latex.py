@@ -87,14 +87,15 @@ def write_table(grid: Grid, *, caption: str | None = None) -> str:
     str
         The LaTeX.
     """
-    grid = grid.pick([k for k in range(len(grid.names)) if grid.width(k) or not grid.rows])
+    said = [k for k in range(len(grid.names)) if grid.width(k)]
+    grid = grid.pick(said or range(len(grid.names)))
     if len(grid.rows) == 1:
         pairs = [list(pair) for pair in zip(grid.names, grid.rows[0], strict=True)]
         grid = Grid(["", ""], pairs, [False, False])
     n = _count_shared(grid)
     also = _list_wide(grid, n) if n else []
     own = grid.pick([k for k in range(n, len(grid.names)) if k not in also])
-    wide = {k for k in range(len(own.names)) if own.is_wide(k)}
+    wide = [k for k in range(len(own.names)) if own.is_wide(k)]
     head = [_row(line) for line in _stack(own)] if any(own.names) else []
     body = []
     if n:
@@ -107,7 +108,7 @@ def write_table(grid: Grid, *, caption: str | None = None) -> str:
             body.append(_across("; ".join(words), n_columns=len(own.names)))
         body += [_row(own.rows[i], wide=wide) for i in (first, *rest)]
     edge = r"\enspace" if n else ""
-    return _frame(f"@{{{edge}}}{_align(own)}@{{}}", head=head, body=body, caption=caption)
+    return _frame(f"@{{{edge}}}{_align(own, wide)}@{{}}", head=head, body=body, caption=caption)
 
 
 def _count_shared(grid: Grid) -> int:
@@ -123,11 +124,12 @@ def _count_shared(grid: Grid) -> int:
 def _list_wide(grid: Grid, n: int) -> list[int]:
     """List the columns of long texts that do not differ between rows with the same beginning."""
     groups = [list(group) for _, group in groupby(grid.rows, key=lambda row: row[:n])]
-    return [
+    found = [
         k
         for k in range(n, len(grid.names))
         if grid.is_wide(k) and all(len({row[k] for row in group}) == 1 for group in groups)
     ]
+    return found if n + len(found) < len(grid.names) else []  # a row has a cell of its own
 
 
 def _stack(grid: Grid) -> list[tuple[str, ...]]:
@@ -140,8 +142,7 @@ def _stack(grid: Grid) -> list[tuple[str, ...]]:
     return list(zip(*([""] * (height - len(s)) + s for s in stacks), strict=True))
 
 
-def _align(grid: Grid) -> str:
-    wide = [k for k in range(len(grid.names)) if grid.is_wide(k)]
+def _align(grid: Grid, wide: Sequence[int]) -> str:
     share = 0.7 if len(grid.names) == 2 else 0.35 / max(1, len(wide))
     letters = ["r" if is_number else "l" for is_number in grid.are_numbers]
     for k in wide:

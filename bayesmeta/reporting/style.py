@@ -195,15 +195,19 @@ def interval_words(ci_prob: float, *, noun: str = "interval") -> str:
 
 def write_below(figure: Figure, *lines: str) -> None:
     """Write what the axis and its marks are below a figure, in lines that fit it."""
-    most = int(_LETTERS * figure.get_figwidth() / pt(1))
+    most = _count_letters(figure)
     fitting = [textwrap.fill(line, most, break_on_hyphens=False) for line in lines]
     figure.supxlabel("\n".join(fitting), fontsize=pt(7))
 
 
 def count_columns(figure: Figure, labels: Sequence[str]) -> int:
     """Count the columns of a legend that fit a figure; a mark is as wide as four letters."""
-    most = int(_LETTERS * figure.get_figwidth() / pt(1))
-    return max(1, min(len(labels), most // (max(len(printable(name)) for name in labels) + 4)))
+    longest = max(len(printable(name)) for name in labels)
+    return max(1, min(len(labels), _count_letters(figure) // (longest + 4)))
+
+
+def _count_letters(figure: Figure) -> int:
+    return int(_LETTERS * figure.get_figwidth() / pt(1))
 
 
 def draw_recorded(axes: Axes, recorded: NDArray[np.float64]) -> None:

@@ -11,6 +11,7 @@ import html
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 
@@ -124,16 +125,21 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
     kept = frame.drop(columns=left_out)
     ours = [name for name in ("decision", "reference", "place") if name in kept]
     kept = kept.assign(**{name: kept[name].map(_name) for name in ours})
-    order = list(kept)
-    if {"target", "level"} <= set(order):  # what changes least often comes first
-        runs = {name: _count_runs(kept[name]) for name in ("target", "level")}
-        if runs["target"] < runs["level"]:
-            order.remove("target")
-            order.insert(order.index("level"), "target")
-            kept = kept[order]
+    kept = kept[_order_columns(kept)]
     return kept.set_axis(
         [heading.get(str(n), readable(str(n))) for n in kept.columns], axis="columns"
     )
+
+
+def _order_columns(frame: pd.DataFrame) -> list[Any]:
+    """Put a target that changes less often than the level, from row to row, before it."""
+    order = list(frame)
+    if not {"target", "level"} <= set(order):
+        return order
+    if _count_runs(frame["target"]) < _count_runs(frame["level"]):
+        order.remove("target")
+        order.insert(order.index("level"), "target")
+    return order
 
 
 def _count_runs(values: pd.Series) -> int:

@@ -155,29 +155,19 @@ def same_group(model):
     return index, (index[:, None] == index).astype(float)
 
 
-def estimate_by_definition(model, *, ignored):
-    """The same with a flat prior over what is to be ignored, in so many words."""
+@pytest.mark.parametrize("part", ["siblings alone", "means of families"])
+def test_a_part_is_the_regression_with_a_flat_prior_over_the_rest(built, part):
+    fit, model, _ = built
+    moved, weights = some_change(fit)
+    _, same = same_group(model)
+    if part == "siblings alone":
+        found, ignored = model.estimate_within(moved, weights=weights), same
+    else:
+        found = model.estimate_between(moved, weights=weights)
+        ignored = np.eye(len(same)) - same / same.sum(axis=1)
     covariance = model.covariance + 1e7 * ignored
-    return dataclasses.replace(model, build_covariance=lambda: covariance)
-
-
-def test_siblings_alone_are_the_regression_with_a_flat_prior_over_means_of_families(built):
-    fit, model, _ = built
-    moved, weights = some_change(fit)
-    _, same = same_group(model)
-    wanted = estimate_by_definition(model, ignored=same).estimate(moved, weights=weights)
-    found = model.estimate_within(moved, weights=weights)
-    assert float(found.mean) == pytest.approx(float(wanted.mean), abs=1e-4 * float(wanted.sd))
-    assert float(found.sd) == pytest.approx(float(wanted.sd), rel=1e-4)
-
-
-def test_means_of_families_are_the_regression_with_a_flat_prior_over_siblings(built):
-    fit, model, _ = built
-    moved, weights = some_change(fit)
-    _, same = same_group(model)
-    centring = np.eye(len(same)) - same / same.sum(axis=1)
-    wanted = estimate_by_definition(model, ignored=centring).estimate(moved, weights=weights)
-    found = model.estimate_between(moved, weights=weights)
+    flat = dataclasses.replace(model, build_covariance=lambda: covariance)
+    wanted = flat.estimate(moved, weights=weights)
     assert float(found.mean) == pytest.approx(float(wanted.mean), abs=1e-4 * float(wanted.sd))
     assert float(found.sd) == pytest.approx(float(wanted.sd), rel=1e-4)
 

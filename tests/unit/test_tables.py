@@ -172,7 +172,8 @@ def test_latex_compiles(frame, tmp_path, engine):
     if engine == "pdflatex":
         frame = frame[frame["lm"].map(str.isascii)]  # other letters need the other engine
     table = format_table(frame, fmt="latex", caption="50 % of a_b & c")
-    compile_latex(table, engine=engine, tmp_path=tmp_path)
+    said = compile_latex(table, engine=engine, tmp_path=tmp_path)
+    assert "Output written on table.pdf (1 page" in said
 
 
 @pytest.fixture(scope="module")
@@ -367,6 +368,21 @@ def test_long_tables_run_over_pages_and_long_texts_over_lines():
     above = r"\multicolumn{1}{@{}p{\linewidth}@{}}{{\raggedright a; undisclosed: "
     assert [line.startswith(above) for line in lines].count(True) == 1
     assert long["undisclosed"].iloc[0].strip() in format_table(long.iloc[:1], fmt="latex")
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"lm": ["", ""]},
+        {"lm": [""]},
+        {"lm": ["a", "a", "b", "b"], "undisclosed": ["norm, " * 20] * 4},
+    ],
+    ids=["blanks", "one blank", "nothing but what is shared"],
+)
+def test_every_row_keeps_a_cell(columns):
+    text = format_table(pd.DataFrame(columns), fmt="latex")
+    assert r"\multicolumn{0}" not in text
+    assert "{@{}@{}}" not in text
 
 
 def test_one_chance_repetition_makes_no_groups():
