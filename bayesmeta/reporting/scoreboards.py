@@ -124,7 +124,7 @@ def scoreboard(
     figure.legend(loc="outside upper center", ncols=2, frameon=False, handletextpad=0.2)
     write_below(
         figure,
-        "mean absolute error (percentage points), mean over benchmarks;",
+        "mean absolute error (percentage points), mean over benchmarks; "
         f"{interval_words(defaults.CI_PROB, noun='intervals')}: lm families drawn with replacement",
     )
     return Drawn(figure, table)
