@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from bayesmeta.data import load_dataset, read_dataset
+from bayesmeta.design import set_parts
 from bayesmeta.inference import Fit
 from bayesmeta.model import ModelSpec, build_design_for
 
@@ -110,9 +111,9 @@ def bundled():
     return load_dataset()
 
 
-ADDITIVE = {"code_curve": "smooth", "interactions": "none", "unknown_numbers": "estimated"}
-"""Options of a model whose effects add up, with a bend of the code share and unknown numbers: what
-effects are in it can be worked out by hand."""
+ADDITIVE = {"interactions": "none", "unknown_numbers": "estimated"}
+"""Options of a model whose effects add up, with unknown numbers: effects in it can be worked out by
+hand."""
 
 
 def dims_of(design, spec):
@@ -152,10 +153,6 @@ def dims_of(design, spec):
         dims |= {"tau_generation": ("written",), "sigma_generation": ("written",)}
     if design.unknown is not None:
         dims["configuration_weight"] = ("record", "configuration")
-    if design.code_basis is not None:
-        scales = {"partial": ("tau_curve", "tau_curve_shared"), "complete": ("tau_curve_shared",)}
-        dims |= dict.fromkeys(scales.get(spec.pooling, ()), ())
-        dims["curve"] = ("basis", "task_family")
     if design.surface is not None:
         dims |= {"surface": ("function", "benchmark"), "tau_surface": ("level",)}
     if spec.family_effects == "within-between" and design.between_terms:
@@ -241,6 +238,24 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
 def build_fake_fit():
     """Build a fit without sampling: `build_fake_fit(dataset, spec=, override=, ...)`."""
     return make_posterior
+
+
+@pytest.fixture(scope="session")
+def peaked_fit(small):
+    """A fit whose code share acts through the surface alone, and its best share on `proofs`.
+
+    There it rises and falls; on the other benchmarks it falls and rises.
+    """
+    spec, share = ModelSpec(), np.linspace(0, 1, 1001)
+    design = build_design_for(small, spec=spec)
+    surface, typical = design.surface, np.exp(design.mix.log_mean)
+    mixes = (set_parts(surface.mix, shares={"code_share": x}, typical=typical) for x in share)
+    phi = np.array([surface.evaluate(mix=mix).mean(axis=0) for mix in mixes])
+    weights = np.linalg.lstsq(phi - phi.mean(axis=0), -((share - 0.4) ** 2), rcond=1e-6)[0]
+    sign = np.where(np.array(design.benchmarks) == "proofs", 1.0, -1.0)
+    override = {"beta": 0.0, "surface": weights[:, None] * sign}
+    fit = make_posterior(small, spec=spec, override=override)
+    return fit, 100 * share[np.argmax(phi @ weights)]
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from bayesmeta.design.composition import (
     DOMAINS,
-    CodeBasis,
     Mix,
     set_parts,
     swap_parts,
@@ -33,7 +32,6 @@ __all__ = [
     "SCALE_TERMS",
     "SIZES",
     "UNDISCLOSED",
-    "CodeBasis",
     "Decision",
     "Design",
     "EffectDesign",

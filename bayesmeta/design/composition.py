@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +14,7 @@ from bayesmeta.data.schema import MIX_COLUMNS
 
 __all__ = [
     "DOMAINS",
-    "CodeBasis",
     "Mix",
-    "build_code_basis",
     "build_mix",
     "set_parts",
     "swap_parts",
@@ -28,9 +25,6 @@ DOMAINS: tuple[str, ...] = (*MIX_COLUMNS, "other_share")
 
 _SMALLEST_PART = 0.01
 """Keeps the prior of an undisclosed mix away from log 0."""
-
-_BOUNDARY, _N_SINES, _N_GRID = 1.5, 8, 201
-"""Half-width of the sines' domain in units of 50 points, their number, and the grid's size."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,10 +95,6 @@ class Mix:
         parts = self.complete(np.tile(self.typical, (len(self.group_names), 1)))
         nobody = np.empty(0, dtype=np.int64)
         return dataclasses.replace(self, known=parts, rows=nobody, group=nobody, group_names=())
-
-    def code_of(self, mix: Any) -> Any:
-        """Take the code part out of compositions, shape (..., domain) to (...)."""
-        return mix[..., self.domains.index("code_share")]
 
     def missing_parts(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Say which parts are undisclosed and how much they hold together.
@@ -239,85 +229,3 @@ def swap_parts(
     move[list(domains).index(receiver)] += amount
     move[list(domains).index(donor)] -= amount
     return np.maximum(mix + move, 0.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CodeBasis:
-    """Smooth, bent functions of the code share, orthogonal to a constant and a straight line.
-
-    They are the principal functions of a Gaussian process with a squared exponential kernel,
-    written in Hilbert-space form (Solin & Saerkkae 2020, https://doi.org/10.1007/s11222-019-09886-w)
-    and without their straight part over 0 to 100 percent: that part belongs to the composition,
-    and leaving it in twice makes the posterior a ridge.
-
-    Parameters
-    ----------
-    frequency
-        Frequencies of the sines, shape (sine,).
-    mixing
-        Weights of the sines in every function, shape (sine, basis).
-    straight
-        Constant and slope taken off every function, shape (2, basis).
-    """
-
-    frequency: NDArray[np.float64]
-    mixing: NDArray[np.float64]
-    straight: NDArray[np.float64]
-
-    @property
-    def n_basis(self) -> int:
-        """Number of functions."""
-        return self.mixing.shape[1]
-
-    def evaluate(self, code: Any, *, sin: Callable[[Any], Any] = np.sin) -> Any:
-        """Evaluate the functions.
-
-        Parameters
-        ----------
-        code
-            Fractions of code, shape (...): an array, or a tensor with the matching `sin`.
-        sin
-            The sine for that kind of array.
-
-        Returns
-        -------
-        array or tensor
-            Values, shape (..., basis). With unit weights their squares sum to one on average
-            over 0 to 100 percent, so that an amplitude is in latent units.
-        """
-        code = code[..., None]
-        sines = sin(self.frequency * (2 * code - 1 + _BOUNDARY))
-        return sines @ self.mixing - self.straight[0] - self.straight[1] * code
-
-
-def build_code_basis(*, n_basis: int = 2, length: float = 50.0) -> CodeBasis:
-    """Build the functions of the code share.
-
-    Parameters
-    ----------
-    n_basis
-        Number of functions; two hold over 99 percent of the bent part's variance.
-    length
-        Length scale of the kernel, in percentage points of code.
-
-    Returns
-    -------
-    CodeBasis
-        The functions.
-
-    Examples
-    --------
-    >>> build_code_basis().evaluate(np.array([0.0, 0.2])).shape
-    (2, 2)
-    """
-    frequency = np.arange(1, _N_SINES + 1, dtype=np.float64) * np.pi / (2 * _BOUNDARY)
-    density = np.exp(-0.25 * (length / 50 * frequency) ** 2)
-    grid = np.linspace(0, 1, _N_GRID)
-    sines = np.sin(frequency * (2 * grid[:, None] - 1 + _BOUNDARY)) * density
-    line = np.column_stack([np.ones_like(grid), grid])
-    bent = sines - line @ np.linalg.lstsq(line, sines, rcond=None)[0]
-    _, size, rotation = np.linalg.svd(bent, full_matrices=False)
-    norm = np.sqrt(np.square(size[:n_basis]).sum() / _N_GRID)
-    mixing = density[:, None] * rotation[:n_basis].T / norm
-    straight = np.linalg.lstsq(line, sines @ rotation[:n_basis].T / norm, rcond=None)[0]
-    return CodeBasis(frequency=frequency, mixing=mixing, straight=straight)

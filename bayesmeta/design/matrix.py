@@ -11,12 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.data import Dataset
-from bayesmeta.design.composition import (
-    CodeBasis,
-    Mix,
-    build_code_basis,
-    build_mix,
-)
+from bayesmeta.design.composition import Mix, build_mix
 from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.generations import ENGLISH, Generations, build_generations
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
@@ -89,8 +84,6 @@ class Design:
         Unknown numeric cells.
     mix
         The composition of the training data, or None.
-    code_basis, basis_center
-        Functions of the code share (None without a curve); centre, shape (benchmark, basis).
     generations
         What the lms write, where that measures an undisclosed share, or None.
     unknown
@@ -123,8 +116,6 @@ class Design:
     free_decision: NDArray[np.int64]
     missing: MissingNumbers
     mix: Mix | None
-    code_basis: CodeBasis | None
-    basis_center: NDArray[np.float64]
     generations: Generations | None
     unknown: UnknownChoices | None
     surface: Surface | None
@@ -149,7 +140,6 @@ class Design:
                 str(k) for k in range(self.unknown.shift.shape[1] if self.unknown else 0)
             ),
             "written": self.generations.names if self.generations is not None else (),
-            "basis": tuple(str(k) for k in range(self.basis_center.shape[1])),
             "level": ("shared", "task_family", "benchmark"),
             "between_term": self.between_terms,
             "function": tuple(str(k) for k in range(self.surface_center.shape[1])),
@@ -201,7 +191,6 @@ def build_design(
     decisions: Sequence[str] = tuple(DECISIONS),
     scale_terms: Sequence[str] = SCALE_TERMS,
     law: bool = False,
-    code_curve: bool = True,
     estimate_unknown: bool = True,
     generations: bool = False,
     sum_unknown: bool = False,
@@ -225,8 +214,6 @@ def build_design(
         projected off the covariates of the log-linear form: the law lies in their span but for a
         fraction of a percent of its variance, they do not move with its parameters, and family
         effects mean the same under both forms.
-    code_curve
-        Whether the code share has a smooth effect by task family besides its linear one.
     estimate_unknown
         Whether undisclosed numbers and mixes are unknowns, or stand at their typical values.
     generations
@@ -283,8 +270,6 @@ def build_design(
     projected_names = [*(SCALE_TERMS[:3] if law else ()), *scale_terms]
     projected = covariates[projected_names].to_numpy()
     loading, free_decision, names = build_loading(terms)
-    has_code = mix is not None and "code_share" in mix.domains
-    basis = build_code_basis() if code_curve and has_code else None
     surface = (
         _build_surface(lms, covariates, mix, terms, X, lengths=surface_lengths, among=among)
         if surface_lengths
@@ -321,10 +306,6 @@ def build_design(
         free_decision=free_decision,
         missing=missing,
         mix=mix,
-        code_basis=basis,
-        basis_center=_weighted_mean(
-            basis.evaluate(mix.code_of(mix.known)), weight
-        ) if basis is not None and mix is not None else np.empty((len(benchmarks), 0)),
         generations=build_generations(
             dataset.generations if generations else None,
             lms=lms,

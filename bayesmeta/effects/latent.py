@@ -14,11 +14,9 @@ from bayesmeta.effects.settings import (
     covariates_at,
     law_at,
     law_exponents,
-    parts_at,
     surface_change,
     surface_scale,
     surface_swap,
-    swap_rows,
 )
 from bayesmeta.inference.fit import Fit
 
@@ -31,16 +29,14 @@ class LatentChange:
 
     Parameters
     ----------
-    term, basis, function, scale_term
-        Changes of the columns of the matrix, of the functions of the code share, of those of the
-        surface and of the scale covariates, each of the shape that its name in the design's
-        coordinates has.
+    term, function, scale_term
+        Changes of the columns of the matrix, of the functions of the surface and of the scale
+        covariates, each of the shape that its name in the design's coordinates has.
     law
         Change of the scaling law at its posterior mean, shape (1,); empty without one.
     """
 
     term: NDArray[np.float64]
-    basis: NDArray[np.float64]
     function: NDArray[np.float64]
     scale_term: NDArray[np.float64]
     law: NDArray[np.float64]
@@ -48,16 +44,14 @@ class LatentChange:
     def coefficients(self, design: Design) -> NDArray[np.float64]:
         """Change of every free coefficient, in the order of `Linearised.columns`."""
         free = design.loading.T @ self.term
-        return np.concatenate([free, self.basis, self.function, self.scale_term, self.law])
+        return np.concatenate([free, self.function, self.scale_term, self.law])
 
     def draws(self, fit: Fit, *, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Latent effect in every draw, averaged over benchmarks, shape (chain, draw)."""
-        drawn, task = fit.parameters, fit.design.task_family_index
+        drawn = fit.parameters
         total = np.zeros(fit.shape)
         if self.term.any():
             total += np.einsum("k,cdkb,b->cd", self.term, drawn["beta"], weights)
-        if self.basis.any():
-            total += np.einsum("k,cdkb,b->cd", self.basis, drawn["curve"][..., task], weights)
         if self.function.any():
             total += np.einsum("k,cdkb,b->cd", self.function, drawn["surface"], weights)
         if self.scale_term.any():
@@ -89,7 +83,6 @@ def change_of(fit: Fit, *, contrast: Asked) -> LatentChange:
         scale_term=scale_term,
         law=law,
         term=_term_change(fit.design, contrast),
-        basis=_basis_change(fit, contrast),
         function=_function_change(fit, contrast),
     )
 
@@ -132,24 +125,6 @@ def _shifted_parts(design: Design, contrast: Contrast) -> NDArray[np.float64]:
     return unit * (float(contrast.level) - float(contrast.reference)) / 100 / MIX_UNIT
 
 
-def _basis_change(fit: Fit, contrast: Asked) -> NDArray[np.float64]:
-    design = fit.design
-    basis, mix = design.code_basis, design.mix
-    if basis is None or mix is None or not _changes_mix(contrast):
-        return np.zeros(design.basis_center.shape[1])
-    typical = mix.at_typical().known
-    if isinstance(contrast, Swap):
-        before = typical[can_give(fit, swap=contrast)]
-        after = swap_rows(contrast, design, before)
-    else:
-        after, before = (
-            parts_at(design, typical, {contrast.decision: float(value) / 100})
-            for value in (contrast.level, contrast.reference)
-        )
-    high, low = (basis.evaluate(mix.code_of(parts)) for parts in (after, before))
-    return (high - low).mean(axis=0)
-
-
 def _function_change(fit: Fit, contrast: Asked) -> NDArray[np.float64]:
     nothing = np.zeros(fit.design.surface_center.shape[1])
     if isinstance(contrast, Swap):
@@ -178,7 +153,3 @@ def _scale_change(fit: Fit, contrast: Asked) -> tuple[NDArray[np.float64], NDArr
     exponents = {name: draws.mean() for name, draws in law_exponents(fit.parameters).items()}
     law = law_at(high, exponents) - law_at(low, exponents)
     return change, law.mean(axis=0, keepdims=True)
-
-
-def _changes_mix(contrast: Asked) -> bool:
-    return isinstance(contrast, Swap) or FACTS[contrast.decision].in_mix

@@ -323,15 +323,11 @@ def _columns(
     """Columns (obs, coefficient) of all that is pooled over benchmarks, and prior variances."""
     design, spec, priors = fit.design, fit.spec, fit.spec.priors
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
-    X, found = complete_matrix(mean, design=design)
+    X, _ = complete_matrix(mean, design=design)
     if mix is not None:
         X[:, design.mix_columns] = mix / MIX_UNIT
     columns = [(X[i] - design.X_center[b]) @ design.loading]
     variance = [_free_variance(fit)]
-    if design.code_basis is not None and design.mix is not None:
-        functions = design.code_basis.evaluate(design.mix.code_of(found if mix is None else mix))
-        columns.append(functions[i] - design.basis_center[b])
-        variance.append(_curve_variance(fit, n=functions.shape[1]))
     if design.surface is not None:
         columns.append(design.surface.evaluate(mix=mix)[i] - design.surface_center[b])
         learned = np.square(fit.parameters["tau_surface"]).mean(axis=(0, 1))
@@ -372,15 +368,6 @@ def _free_variance(fit: Fit) -> NDArray[np.float64]:
     squared_scale = np.square(fit.parameters["tau_beta"]).mean(axis=(0, 1))[design.free_decision]
     ratio = 0.0 if fit.spec.pooling == "complete" else priors.beta_ratio
     return np.outer([1.0, ratio**2, ratio**2], squared_scale)
-
-
-def _curve_variance(fit: Fit, *, n: int) -> NDArray[np.float64]:
-    """Prior variance of the weights of a code curve, shape (3, basis)."""
-    if fit.spec.pooling == "none":
-        return np.outer([0.0, fit.spec.priors.curve_sd**2, 0.0], np.ones(n))
-    names = ("tau_curve_shared", "tau_curve")
-    levels = [float(np.square(fit.parameters.get(name, np.zeros(1))).mean()) for name in names]
-    return np.outer([*levels, 0.0], np.ones(n))
 
 
 def _family_covariance(mean: Parameters, *, design: Design, spec: ModelSpec) -> NDArray[np.float64]:

@@ -165,14 +165,7 @@ def _mix_change(
     fit: Fit, mix: NDArray[np.float64], new: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Latent change from one composition to another, (..., lm, domain) to (..., lm, benchmark)."""
-    design = fit.design
-    change = (new - mix) / MIX_UNIT @ fit.parameters["beta"][..., design.mix_columns, :]
-    if design.code_basis is None:
-        return change
-    assert design.mix is not None
-    bend = [design.code_basis.evaluate(design.mix.code_of(part)) for part in (new, mix)]
-    change += (bend[0] - bend[1]) @ fit.parameters["curve"][..., design.task_family_index]
-    return change
+    return (new - mix) / MIX_UNIT @ fit.parameters["beta"][..., fit.design.mix_columns, :]
 
 
 def _swap_gain(fit: Fit, swap: Swap, rows: NDArray[np.bool_], *, scale: str) -> NDArray[np.float64]:

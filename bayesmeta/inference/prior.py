@@ -135,7 +135,7 @@ def log_prior(fit: Fit) -> xr.Dataset:
     return density.assign_coords(chain=fit.draws["chain"], draw=fit.draws["draw"])
 
 
-_ADAPTED = ("u", "v", "w", "curve")
+_ADAPTED = ("u", "v", "w")
 """Effects whose scale is a parameter of its own."""
 
 

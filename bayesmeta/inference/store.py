@@ -160,9 +160,10 @@ def load_fit(path: str | PathLike[str]) -> Fit | EffectSizeFit:
             f"{path} is a damaged fit, or one of another version of bayesmeta ({error}). "
             f"Make it anew: bayesmeta fit --out {path}"
         ) from error
-    # The spec is hashed as it was stored, since it may be older than keys with defaults.
-    recorded = tuple(fit.provenance.get(f"{what}_checksum") for what in ("data", "spec"))
-    if (fit.dataset.checksum, hash_values(json.loads(tree.attrs["spec"]))) != recorded:
+    # The spec may be older than keys with defaults: then its checksum is that of what was stored.
+    data, spec = (fit.provenance.get(f"{what}_checksum") for what in ("data", "spec"))
+    specs = (fit.spec.checksum, hash_values(json.loads(tree.attrs["spec"])))
+    if fit.dataset.checksum != data or spec not in specs:
         raise StoreError(
             f"{path} holds other data or another spec than it was fitted with: it was changed "
             f"after fitting. Make it anew: bayesmeta fit --out {path}"

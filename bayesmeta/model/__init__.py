@@ -80,7 +80,6 @@ def build_design_for(
         decisions=spec.decisions,
         scale_terms=spec.scale_terms,
         law=spec.scaling == "chinchilla",
-        code_curve=spec.code_curve == "smooth",
         estimate_unknown=spec.unknown_numbers == "estimated",
         generations=spec.generations == "measured",
         sum_unknown=spec.unknown_categories == "summed",

@@ -5,7 +5,7 @@ held-out score changes (see `training_data`) as `pm.Data`, so that one compiled 
 fold of a cross-validation. Offsets are named `z_*` and are not kept after sampling.
 
 Which blocks are centred was decided by measurement: centred where a benchmark's scores pin the
-value down (slopes of size and data, curve weights), non-centred where they do not (decisions,
+value down (slopes of size and data), non-centred where they do not (decisions,
 families, undisclosed facts).
 """
 
@@ -68,7 +68,6 @@ def training_data(design: Design) -> dict[str, np.ndarray]:
     names = ["scale_basis"]
     names += ["scale_center"] if design.scale_terms else []
     names += ["X_center"] if design.terms else []
-    names += ["basis_center"] if design.code_basis is not None else []
     names += ["surface_center"] if design.surface is not None else []
     arrays = {**rows, **links, **{name: getattr(design, name) for name in names}}
     if design.log_scale is not None:
@@ -202,31 +201,6 @@ def _decision_scales(spec: ModelSpec, *, n_decisions: int) -> Tensor:
     parts = pm.Dirichlet("z_tau_beta", np.ones(n_decisions))
     variance = priors.unexplained_variance * r2 / (1 - r2) * parts
     return pm.Deterministic("tau_beta", pt.sqrt(variance), dims=dims)
-
-
-def curve_block(design: Design, spec: ModelSpec, data: Data, mix: Tensor) -> Tensor:
-    """Add a smooth effect of the code share by task family; dims (lm, benchmark)."""
-    basis = design.code_basis
-    assert basis is not None
-    assert design.mix is not None
-    by_benchmark = _curve_weights(design, spec)[:, design.task_family_index]
-    phi = basis.evaluate(design.mix.code_of(mix), sin=pt.sin)
-    return pt.dot(phi, by_benchmark) - (by_benchmark.T * data["data_basis_center"]).sum(axis=1)
-
-
-def _curve_weights(design: Design, spec: ModelSpec) -> Tensor:
-    """Weights about shared ones, pooled as the decisions are; dims (basis, task_family)."""
-    priors, dims = spec.priors, ("basis", "task_family")
-    n_basis, n_tasks = design.basis_center.shape[1], len(design.task_families)
-    if spec.pooling == "none":
-        return pm.Normal("curve", 0.0, priors.curve_sd, dims=dims)
-    shared = _scale("tau_curve_shared", priors.curve_shared, priors.curve_log_sd)
-    if spec.pooling == "complete":
-        z = pm.Normal("z_curve_shared", shape=(n_basis, 1))
-        return pm.Deterministic("curve", shared * z * np.ones(n_tasks), dims=dims)
-    own = _scale("tau_curve", priors.curve_task, priors.curve_log_sd)
-    z = pm.Normal("z_curve_shared", shape=(n_basis, 1))
-    return pm.Normal("curve", shared * z, own, dims=dims)
 
 
 def _between_slopes(design: Design, priors: Priors) -> Tensor:

@@ -58,10 +58,7 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
         if spec.scaling == "chinchilla":
             eta = eta + law_block(design, spec, data)
         if design.terms:
-            X, mix = _facts(design, spec)
-            eta = eta + blocks.decision_block(design, spec, data, X)
-            if design.code_basis is not None and mix is not None:
-                eta = eta + blocks.curve_block(design, spec, data, mix)
+            eta = eta + blocks.decision_block(design, spec, data, _facts(design, spec))
         if design.surface is not None:
             eta = eta + surface_block(design, spec, data)
         effect, residual = blocks.family_block(design, spec, data)
@@ -98,9 +95,9 @@ def build_fact_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     return model
 
 
-def _facts(design: Design, spec: ModelSpec) -> tuple[blocks.Tensor, blocks.Tensor | None]:
-    """Add undisclosed facts and their measurements; return matrix of decisions and mix."""
+def _facts(design: Design, spec: ModelSpec) -> blocks.Tensor:
+    """Add undisclosed facts and their measurements; return the matrix of decisions."""
     X, mix = blocks.missing_block(design, spec.priors)
     if design.generations is not None:
         generation_block(design, spec, X, mix)
-    return X, mix
+    return X

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["SURFACE_FACTS", "Priors"]
+__all__ = ["RETIRED_PRIORS", "SURFACE_FACTS", "Priors"]
 
 SURFACE_FACTS = ("n_params", "n_tokens", "released", "mix", "english_share")
 """The facts of which a surface is a smooth function, in the order of their length scales."""
+
+RETIRED_PRIORS = {"curve_shared": 0.15, "curve_task": 0.2, "curve_log_sd": 0.5}
+"""Priors of a curve of the code share, which is gone. They stay in checksums as `RETIRED` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,6 @@ class Priors:
         (quarters) and share of English (standard deviations), and amplitudes of the part shared by
         all benchmarks, of a task family's own and of a benchmark's own. Taken from where a
         Gaussian approximation of the model has its highest marginal likelihood, and rounded.
-    curve_shared, curve_task, curve_log_sd
-        Code-share curve: amplitude of the shared part and of a task family's own.
     tau_family_log, tau_family_log_sd, tau_family_spread, tau_family_spread_log_sd
         Family effects: mean over benchmarks of the log scale, its uncertainty, and the spread of
         log scales between benchmarks.
@@ -112,9 +113,6 @@ class Priors:
     surface_length: tuple[float, ...] = (2.0, 1.5, 3.0, 1.2, 2.5)
     surface_tau: tuple[float, ...] = (0.35, 0.35, 0.35)
     surface_tau_log_sd: float = 0.5
-    curve_shared: float = 0.15
-    curve_task: float = 0.2
-    curve_log_sd: float = 0.5
     tau_family_log: float = -1.0
     tau_family_log_sd: float = 0.7
     tau_family_spread: float = 0.8
@@ -148,9 +146,3 @@ class Priors:
     def unexplained_variance(self) -> float:
         """Typical latent variance between lms of the same scale, that of families included."""
         return math.exp(2 * self.tau_family_log) + self.sigma**2
-
-    @property
-    def curve_sd(self) -> float:
-        """Prior standard deviation of a curve weight of one task family, scales averaged over."""
-        amplitude = math.hypot(self.curve_shared, self.curve_task)
-        return amplitude * math.exp(self.curve_log_sd**2)

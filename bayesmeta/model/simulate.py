@@ -127,7 +127,6 @@ def linear_predictor(
     ndarray
         Latent values, shape (..., lm, benchmark).
     """
-    task = design.task_family_index
     eta = np.asarray(parameters["alpha"], float)[..., None, :]
     if design.scale_terms:
         kappa = np.asarray(parameters["kappa"], float)
@@ -135,12 +134,8 @@ def linear_predictor(
     if spec.scaling == "chinchilla":
         eta = eta + _law_part(parameters, design=design)
     if design.terms:
-        X, mix = complete_matrix(parameters, design=design)
+        X, _ = complete_matrix(parameters, design=design)
         eta = eta + _centered(X, design.X_center, np.asarray(parameters["beta"], float))
-        if design.code_basis is not None and design.mix is not None:
-            weights = np.asarray(parameters["curve"], float)[..., task]
-            phi = design.code_basis.evaluate(design.mix.code_of(mix))
-            eta = eta + _centered(phi, design.basis_center, weights)
     if design.surface is not None:
         weights = np.asarray(parameters["surface"], float)
         eta = eta + _centered(design.surface.evaluate(), design.surface_center, weights)

@@ -15,7 +15,7 @@ from typing import Any
 
 from bayesmeta.design import DECISIONS, DEFAULT_DECISIONS, SCALE_TERMS
 from bayesmeta.errors import SpecError, listing, suggest
-from bayesmeta.model.priors import SURFACE_FACTS, Priors
+from bayesmeta.model.priors import RETIRED_PRIORS, SURFACE_FACTS, Priors
 
 __all__ = ["ModelSpec", "Priors", "read_spec"]
 
@@ -24,7 +24,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "family_effects": ("orthogonal", "random", "within-between", "none"),
     "pooling": ("partial", "none", "complete"),
     "shrinkage": ("log-normal", "half-normal", "horseshoe", "r2d2"),
-    "code_curve": ("smooth", "linear"),
     "interactions": ("smooth", "none"),
     "release_date": ("linear", "none"),
     "likelihood": ("student", "normal", "beta-binomial"),
@@ -33,6 +32,13 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "unknown_categories": ("level", "summed"),
 }
 """The switches of a spec and what each may be."""
+
+RETIRED: dict[str, str] = {"code_curve": "linear"}
+"""Options that are gone, at the value that every model has now. They stay in checksums, which
+records and saved fits carry, and older specs may hold them."""
+
+_REPLACEMENTS = {"code_curve": "Set interactions to 'smooth': the surface bends the code share."}
+"""What does instead what a retired option did, by its name."""
 
 
 SMALLEST_SHARE = 1e-6
@@ -45,8 +51,8 @@ class ModelSpec:
     """The model: which blocks, in which form, under which priors.
 
     Options may be combined freely, but for `beta-binomial` with `summed`. The option of a block
-    that is left out has no effect: `code_curve` and `pooling` without decisions, or `orthogonal`,
-    which is `random` where there are no scale covariates to be orthogonal to.
+    that is left out has no effect: `pooling` without decisions, or `orthogonal`, which is `random`
+    where there are no scale covariates to be orthogonal to.
 
     Parameters
     ----------
@@ -66,16 +72,13 @@ class ModelSpec:
     pooling
         Of the decisions' effects over benchmarks. `partial`: a mean, deviations of task families,
         and of benchmarks, with a learned scale; `none`: independent effects whose fixed prior has
-        the same variance; `complete`: one effect for all benchmarks. The code curve follows, by
-        task family.
+        the same variance; `complete`: one effect for all benchmarks.
     shrinkage
         Prior of the scales of the decisions' effects, learned unless `pooling` is `none`.
         `log-normal`; `half-normal` with the same median; `horseshoe`: the regularised one
         (Piironen & Vehtari 2017, https://doi.org/10.1214/17-EJS1337SI); `r2d2`: a prior of the
         variance that all decisions explain together, divided among them (Aguilar & Buerkner 2023,
         https://doi.org/10.1214/23-EJS2136).
-    code_curve
-        `smooth`: the code share has a curve by task family; `linear`.
     interactions
         `smooth`: a Gaussian process says how size, data, release date and training mix work
         together, bends included; `none`: their effects add up.
@@ -113,7 +116,6 @@ class ModelSpec:
     family_effects: str = "orthogonal"
     pooling: str = "partial"
     shrinkage: str = "log-normal"
-    code_curve: str = "linear"
     interactions: str = "smooth"
     likelihood: str = "student"
     unknown_numbers: str = "typical"
@@ -166,8 +168,9 @@ class ModelSpec:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the values."""
-        return hash_values(self.to_dict())
+        """SHA-256 of the values, retired ones included."""
+        values = self.to_dict()
+        return hash_values({**values, **RETIRED, "priors": {**values["priors"], **RETIRED_PRIORS}})
 
     def to_dict(self) -> dict[str, Any]:
         """Turn the spec into plain values for JSON or TOML."""
@@ -184,14 +187,14 @@ class ModelSpec:
         Raises
         ------
         SpecError
-            If a key is not known or a value has the wrong type.
+            If a key is not known, a value has the wrong type, or an option is gone.
 
         Examples
         --------
         >>> ModelSpec.from_dict({"likelihood": "normal"}).likelihood
         'normal'
         """
-        known = _names(cls)
+        known, values = _names(cls), _drop_retired(values, RETIRED)
         for key in values:
             if key not in known:
                 place = " It is a prior: write it under [priors]." * (key in _names(Priors))
@@ -245,12 +248,24 @@ def read_spec(path: str | PathLike[str]) -> ModelSpec:
         raise SpecError(f"{path}: {error}") from error
 
 
+def _drop_retired(values: Mapping[str, Any], retired: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is gone, where it says what every model does now; refuse it otherwise."""
+    for key, now in retired.items():
+        if values.get(key, now) != now:
+            option = "code_curve" if key in RETIRED_PRIORS else key
+            raise SpecError(
+                f"{key} is {values[key]!r}, and the option '{option}' is gone. Allowed in older "
+                f"specs: {now!r}. {_REPLACEMENTS[option]} Leave {key} out."
+            )
+    return {key: value for key, value in values.items() if key not in retired}
+
+
 def _read_priors(values: Any) -> Priors:
     if isinstance(values, Priors):
         return _read_priors(dataclasses.asdict(values))
     if not isinstance(values, Mapping):
         raise SpecError(f"priors is {values!r}. Allowed: a table of numbers by name.")
-    known = _names(Priors)
+    known, values = _names(Priors), _drop_retired(values, RETIRED_PRIORS)
     for key in values:
         if key not in known:
             place = " It is a key of the spec: write it above [priors]." * (

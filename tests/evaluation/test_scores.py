@@ -32,7 +32,7 @@ COVERAGE_ERROR = 0.04
 SPECS = {
     "student": ModelSpec(),
     "normal": ModelSpec(likelihood="normal"),
-    "additive": ModelSpec(code_curve="smooth", interactions="none", unknown_numbers="estimated"),
+    "additive": ModelSpec(interactions="none", unknown_numbers="estimated"),
     "scale": ModelSpec(decisions=(), family_effects="none"),
 }
 COUNTS = ModelSpec(likelihood="beta-binomial")

@@ -35,10 +35,7 @@ SPECS = {
     "within-between law": ModelSpec(family_effects="within-between", scaling="chinchilla"),
     "additive": ModelSpec(interactions="none"),
     "estimated": ModelSpec(unknown_numbers="estimated"),
-    "smooth code": ModelSpec(code_curve="smooth", interactions="none"),
-    "estimated with a curve": ModelSpec(
-        code_curve="smooth", interactions="none", unknown_numbers="estimated"
-    ),
+    "additive and estimated": ModelSpec(interactions="none", unknown_numbers="estimated"),
     "no scaling": ModelSpec(scaling="none"),
     "no date": ModelSpec(release_date="none"),
     "no covariates": ModelSpec(scaling="none", release_date="none"),
@@ -260,25 +257,20 @@ def draw_prior(small):
     return draw
 
 
-def test_complete_pooling_has_one_effect_and_one_curve(draw_prior):
-    spec = ModelSpec(pooling="complete", code_curve="smooth")
-    beta, curve = draw_prior(spec, ["beta", "curve"], 3)
+def test_complete_pooling_has_one_effect(draw_prior):
+    (beta,) = draw_prior(ModelSpec(pooling="complete"), ["beta"], 3)
     np.testing.assert_array_equal(beta, np.broadcast_to(beta[..., :1], beta.shape))
-    np.testing.assert_array_equal(curve, np.broadcast_to(curve[..., :1], curve.shape))
-    assert len(np.unique(beta[:, 0, 0])) == len(np.unique(curve[:, 0, 0])) == 3
+    assert len(np.unique(beta[:, 0, 0])) == 3
 
 
-def test_without_pooling_effects_and_curves_are_independent_with_a_fixed_scale(small, draw_prior):
-    n, spec = 2000, ModelSpec(pooling="none", code_curve="smooth")
-    beta, curve = draw_prior(spec, ["beta", "curve"], n)
-    beta = np.einsum("tf,dtb->dfb", build_design_for(small, spec=spec).loading, beta)
-    for values, sd in ((beta, spec.priors.beta_sd), (curve, spec.priors.curve_sd)):
-        flat = values.reshape(n, -1) / sd
-        # Four Monte Carlo errors of a (co)variance of standard normals, the largest of many.
-        np.testing.assert_allclose(
-            np.cov(flat.T), np.eye(flat.shape[1]), atol=4.5 * np.sqrt(2 / n)
-        )  # fmt: skip
-        assert stats.kurtosis(flat.ravel()) == pytest.approx(0, abs=0.25)  # four Monte Carlo errors
+def test_without_pooling_effects_are_independent_with_a_fixed_scale(small, draw_prior):
+    n, spec = 2000, ModelSpec(pooling="none")
+    (beta,) = draw_prior(spec, ["beta"], n)
+    free = np.einsum("tf,dtb->dfb", build_design_for(small, spec=spec).loading, beta)
+    flat = free.reshape(n, -1) / spec.priors.beta_sd
+    # Four Monte Carlo errors of a (co)variance of standard normals, the largest of many.
+    np.testing.assert_allclose(np.cov(flat.T), np.eye(flat.shape[1]), atol=4.5 * np.sqrt(2 / n))
+    assert stats.kurtosis(flat.ravel()) == pytest.approx(0, abs=0.25)  # four Monte Carlo errors
 
 
 @pytest.mark.parametrize("shrinkage", ["log-normal", "half-normal", "horseshoe"])

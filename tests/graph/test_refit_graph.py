@@ -25,11 +25,8 @@ SPECS = {
     "no families": ModelSpec(family_effects="none"),
     "within-between": ModelSpec(family_effects="within-between"),
     "additive": ModelSpec(interactions="none"),
-    "smooth code": ModelSpec(code_curve="smooth", interactions="none"),
     "estimated": ModelSpec(unknown_numbers="estimated"),
-    "estimated with a curve": ModelSpec(
-        code_curve="smooth", interactions="none", unknown_numbers="estimated"
-    ),
+    "additive and estimated": ModelSpec(interactions="none", unknown_numbers="estimated"),
     "normal": ModelSpec(likelihood="normal"),
     "beta-binomial": ModelSpec(likelihood="beta-binomial"),
     "no covariates": ModelSpec(scaling="none", release_date="none"),
@@ -118,7 +115,7 @@ def test_graph_given_the_data_of_a_fold_is_the_graph_of_that_fold(low, spec):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"scaling": "chinchilla"}, {"likelihood": "beta-binomial"}, {"code_curve": "smooth"}],
+    [{}, {"scaling": "chinchilla"}, {"likelihood": "beta-binomial"}],
     ids=str,
 )
 def test_splits_move_everything_that_a_fold_may_change(low, options):

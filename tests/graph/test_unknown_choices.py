@@ -83,7 +83,7 @@ def densities_of(dataset, design, choice, *, values, spec):
     known = build_design_for(fill(dataset, design, choice), spec=spec)
     assert known.unknown is None
     assert [t.label for t in known.terms] == [t.label for t in design.terms]
-    centers = {"X_center": design.X_center, "basis_center": design.basis_center}
+    centers = {"X_center": design.X_center}
     mu, sd = score_distribution(values, design=replace(known, **centers), spec=spec)
     law = stats.norm if spec.likelihood == "normal" else stats.t(1 + values["nu_beyond_one"])
     return law.logpdf((known.outcomes.y - mu) / sd) - np.log(sd)

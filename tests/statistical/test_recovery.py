@@ -16,9 +16,7 @@ from bayesmeta.inference import check, fit
 from bayesmeta.model import build_design_for, simulate_scores
 
 DECISIONS = ("position_embedding", "attention", "code_share")
-TRUTH = ModelSpec(
-    decisions=DECISIONS, code_curve="smooth", interactions="none", unknown_numbers="estimated"
-)
+TRUTH = ModelSpec(decisions=DECISIONS, interactions="none", unknown_numbers="estimated")
 """The model that the scores are drawn from: undisclosed mixes are unlike the typical one."""
 
 SPECS = {"the same model": TRUTH, "the default": ModelSpec(decisions=DECISIONS)}
@@ -80,7 +78,6 @@ def true_parameters(dataset):
         "alpha": np.where(design.outcomes.is_logistic, np.log(p / (1 - p)), 0.0),
         "kappa": np.array([0.6, 0.35, 0.05, 0.1]) + rng.normal(0, 0.05, (n_benchmarks, 4)),
         "beta": beta,
-        "curve": np.array([[0.15], [0.05]]) * rng.choice([-1, 1], (2, n_tasks)),
         "x_unknown": np.zeros(len(design.missing.names)),
         "mix_unknown": softmax(design.mix.log_mean + 0.4 * rng.normal(size=(n_mixes, 6)), axis=1),
         "sigma": np.full(n_benchmarks, 0.15),

@@ -1,4 +1,4 @@
-"""Tables to arrays: coding of levels, composition, curve basis, centres, missing facts, floors."""
+"""Tables to arrays: coding of levels, composition, centres, missing facts, floors."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from bayesmeta.design import (
     set_parts,
     standardise,
 )
-from bayesmeta.design.composition import build_code_basis, build_mix
+from bayesmeta.design.composition import build_mix
 from bayesmeta.design.outcomes import build_outcomes
 from bayesmeta.errors import SpecError
 from bayesmeta.model import ModelSpec, Priors, build_design_for
@@ -195,9 +195,8 @@ def test_domain_that_no_lm_records_is_no_part(small):
     np.testing.assert_allclose(mix.known[ant, -1], 0.1, atol=EXACT)
 
 
-def test_mix_without_code_has_no_curve(small):
+def test_mix_without_code(small):
     design = build_design(replace(small, lms=small.lms.assign(code_share=np.nan)))
-    assert design.code_basis is None
     assert "code_share" not in design.mix.domains
 
 
@@ -236,38 +235,6 @@ def test_shifting_many_lms_equals_one_by_one():
     new = set_parts(mixes, shares={"web_share": 0.3}, typical=typical)
     one = set_parts(mixes[1, 2], shares={"web_share": 0.3}, typical=typical)
     np.testing.assert_allclose(new[1, 2], one, atol=EXACT)
-
-
-@pytest.mark.parametrize("n_basis", [1, 2, 3])
-def test_code_functions_are_bent_only(n_basis):
-    grid = np.linspace(0, 1, 2001)
-    values = build_code_basis(n_basis=n_basis).evaluate(grid)
-    assert values.shape == (2001, n_basis)
-    np.testing.assert_allclose(values.mean(axis=0), 0, atol=GRID_ERROR)
-    np.testing.assert_allclose((values * grid[:, None]).mean(axis=0), 0, atol=GRID_ERROR)
-
-
-@pytest.mark.parametrize("n_basis", [1, 2, 3])
-def test_code_functions_have_unit_amplitude_together(n_basis):
-    values = build_code_basis(n_basis=n_basis).evaluate(np.linspace(0, 1, 2001))
-    assert np.square(values).sum(axis=1).mean() == pytest.approx(1, abs=GRID_ERROR)
-
-
-def test_code_functions_are_orthogonal_to_each_other():
-    values = build_code_basis(n_basis=3).evaluate(np.linspace(0, 1, 2001))
-    gram = values.T @ values / 2001
-    np.testing.assert_allclose(gram - np.diag(np.diag(gram)), 0, atol=GRID_ERROR)
-
-
-def test_two_code_functions_hold_nearly_all_bent_variance_of_the_kernel():
-    grid = np.linspace(0, 1, 101)
-    kernel = np.exp(-0.5 * ((grid[:, None] - grid) / 0.5) ** 2)
-    line = np.column_stack([np.ones_like(grid), grid])
-    bend = np.eye(101) - line @ np.linalg.pinv(line)
-    values = build_code_basis(n_basis=2).evaluate(grid)
-    left = bend - values @ np.linalg.pinv(values)
-    bent = bend @ kernel @ bend
-    assert np.trace(left @ bent @ left) < 0.01 * np.trace(bent)
 
 
 def weights_by_hand(dataset, benchmark):
@@ -525,19 +492,12 @@ def test_only_wanted_decisions_enter(bundled):
     design = build_design(bundled, decisions=("norm", "mlp_ratio"))
     assert design.decisions == ("norm", "mlp_ratio")
     assert design.mix is None
-    assert design.code_basis is None
 
 
 def test_no_decisions_make_an_empty_matrix(bundled):
     design = build_design(bundled, decisions=())
     assert design.X.shape == (92, 0)
     assert design.terms == design.decisions == ()
-
-
-def test_linear_code_share_needs_no_curve(bundled):
-    design = build_design(bundled, decisions=("code_share",), code_curve=False)
-    assert design.code_basis is None
-    assert design.basis_center.shape == (13, 0)
 
 
 def test_unknown_decision(bundled):

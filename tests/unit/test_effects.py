@@ -35,14 +35,13 @@ MANY = 4000
 
 DRAWS = [(0, 3), (1, 41)]
 
-ADDITIVE = ModelSpec(code_curve="smooth", interactions="none", unknown_numbers="estimated")
-"""Effects that add up, a bend of the code share, and undisclosed facts that are parameters."""
+ADDITIVE = ModelSpec(interactions="none", unknown_numbers="estimated")
+"""Effects that add up, and undisclosed facts that are parameters."""
 
 SPECS = {
     "default": ModelSpec(),
     "additive": ADDITIVE,
     "surface beside unknowns": ModelSpec(unknown_numbers="estimated"),
-    "curve beside surface": ModelSpec(code_curve="smooth"),
 }
 
 
@@ -122,7 +121,7 @@ class Slow:
         """Every function of the surface at one lm, times its weight."""
         design, surface = self.design, self.design.surface
         (k,) = design.columns_of("english_share")
-        english = self.row_of(i, settings)[0][k]
+        english = self.row_of(i, settings)[k]
         if "x_unknown" in self.value and "english_share" not in settings:
             # The surface knows no draw of an undisclosed fact: it stands at the mean.
             english = 0.0 if pd.isna(self.lms.loc[i, "english_share"]) else english
@@ -135,7 +134,7 @@ class Slow:
         )
 
     def row_of(self, i, settings):
-        """Columns of the matrix of one lm and its code share, some decisions set."""
+        """Columns of the matrix of one lm, some decisions set."""
         mix = self.changed_mix(i, settings)
         row = []
         for term in self.design.terms:
@@ -159,11 +158,11 @@ class Slow:
             else:
                 x = np.log2(word) if decision.kind == "numeric" else word / 100
                 row.append((x - term.center) / term.unit)
-        return row, mix[DOMAINS.index("code_share")]
+        return row
 
     def score(self, i, b, settings):
         design, value = self.design, self.value
-        row, code = self.row_of(i, settings)
+        row = self.row_of(i, settings)
         eta = value["alpha"][b] + self.family_part[i, b]
         for k, name in enumerate(design.scale_terms):
             assert design.scale_terms[k] == name
@@ -172,11 +171,6 @@ class Slow:
             eta += value["kappa_law"][b] * (self.law(i) - self.law_center(b))
         for k, x in enumerate(row):
             eta += value["beta"][k, b] * (x - design.X_center[b, k])
-        if design.code_basis is not None:
-            phi = design.code_basis.evaluate(np.array([code]))[0]
-            t = design.task_family_index[b]
-            for j in range(len(phi)):
-                eta += value["curve"][j, t] * (phi[j] - design.basis_center[b, j])
         if design.surface is not None:
             eta += self.surface_part(i, b, settings)
         outcomes = design.outcomes
@@ -243,8 +237,8 @@ def test_effect_equals_the_slow_loop(fit_of_any_form, contrast, draw):
     np.testing.assert_allclose(found, expected, atol=EXACT)
 
 
-def test_effect_without_curve_and_surface_equals_the_slow_loop(small, build_fake_fit):
-    fit = build_fake_fit(small, spec=ModelSpec(code_curve="linear", interactions="none"))
+def test_effect_without_a_surface_equals_the_slow_loop(small, build_fake_fit):
+    fit = build_fake_fit(small, spec=ModelSpec(interactions="none"))
     contrast = Contrast("code_share", 40.0, 10.0)
     found = contrast_draws(fit, contrast=contrast, by="benchmark").values[0, 3]
     expected = Slow(fit, 0, 3).effect("code_share", 40.0, 10.0)
@@ -571,7 +565,7 @@ def test_family_that_sets_an_effect_alone_is_the_most_influential(small, build_f
     assert abs(card.without_it["estimate"]) < 0.3  # of 20 points
 
 
-CALM = {**dict.fromkeys(("alpha", "kappa", "curve", "u", "w", "v", "beta"), 0.0), "tau_family": 0.2}
+CALM = {**dict.fromkeys(("alpha", "kappa", "u", "w", "v", "beta"), 0.0), "tau_family": 0.2}
 """A posterior at which nothing is expected of any lm."""
 
 
@@ -767,37 +761,23 @@ def test_curve_table_summarises_every_point(fake_fit):
     assert (table["ci_prob"] == 0.8).all()
 
 
-@pytest.fixture(scope="module")
-def peaked_fit(small, build_fake_fit):
-    """The code share acts only through one bend by task family: `language` peaks, `logic` dips."""
-    fit = build_fake_fit(small, spec=ADDITIVE)
-    phi = fit.design.code_basis.evaluate(np.array([0.0, 0.5, 1.0]))[:, 0]
-    up = np.sign(phi[1] - phi[0])
-    weights = np.array([[up, -up], [0.0, 0.0]])
-    return build_fake_fit(small, spec=ADDITIVE, override={"beta": 0.0, "curve": weights})
-
-
 def test_optimum_is_where_the_bend_is_highest(peaked_fit):
-    fine = np.linspace(0, 1, 10_001)
-    phi = peaked_fit.design.code_basis.evaluate(fine)[:, 0]
-    weight = peaked_fit.parameters["curve"][0, 0, 0]
-    rows = curve(peaked_fit, "code_share").optimum()
-    for k, name in enumerate(("language", "logic")):
-        peak = 100 * fine[np.argmax(weight[k] * phi)]
-        assert rows.loc[name, "estimate"] == pytest.approx(peak, abs=GRID_STEP / 2 + 0.01)
-    assert 0 < rows.loc["language", "estimate"] < 100
+    fit, peak = peaked_fit
+    rows = curve(fit, "code_share", by="benchmark").optimum()
+    assert rows.loc["proofs", "estimate"] == pytest.approx(peak, abs=GRID_STEP / 2 + 0.01)
+    assert 0 < rows.loc["proofs", "estimate"] < 100
 
 
 def test_draws_that_agree_have_an_optimum_without_width(peaked_fit):
-    row = curve(peaked_fit, "code_share").optimum().loc["language"]
+    row = curve(peaked_fit[0], "code_share", by="benchmark").optimum().loc["proofs"]
     assert row["lower"] == row["estimate"] == row["upper"]
 
 
 def test_probability_of_an_optimum_in_a_band(peaked_fit):
-    found = curve(peaked_fit, "code_share")
-    peak = found.optimum().loc["language", "estimate"]
-    inside = found.optimum(band=(peak - 5, peak)).loc["language"]
-    outside = found.optimum(band=(peak + 1, peak + 9)).loc["language"]
+    found = curve(peaked_fit[0], "code_share", by="benchmark")
+    peak = found.optimum().loc["proofs", "estimate"]
+    inside = found.optimum(band=(peak - 5, peak)).loc["proofs"]
+    outside = found.optimum(band=(peak + 1, peak + 9)).loc["proofs"]
     assert inside[f"prob_between_{peak - 5:g}_{peak:g}"] == 1
     assert outside[f"prob_between_{peak + 1:g}_{peak + 9:g}"] == 0
 

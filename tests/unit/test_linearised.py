@@ -22,7 +22,7 @@ NARROW = Priors(alpha_sd=0.1, law_slope_sd=0.1, released_sd=0.1, surface_tau=(0.
 
 SPECS = {
     "default": {},
-    "curve, no surface": {"interactions": "none", "code_curve": "smooth"},
+    "no surface": {"interactions": "none"},
     "within-between": {"family_effects": "within-between", "scaling": "chinchilla"},
     "no families, complete": {"family_effects": "none", "pooling": "complete"},
     "independent benchmarks": {"pooling": "none", "family_effects": "random"},
@@ -64,12 +64,6 @@ def draw_from_prior(fit, rng):
         k = mean["surface"].shape[0]
         levels = squared["tau_surface"][:, None] * np.ones(k)
         drawn["surface"] = deviations(rng, (N_DRAWS, k), levels, task, n)
-    if "curve" in mean:
-        k, n_tasks = mean["curve"].shape
-        shared = np.sqrt(squared["tau_curve_shared"]) * rng.normal(size=(N_DRAWS, k, 1))
-        drawn["curve"] = shared + np.sqrt(squared["tau_curve"]) * rng.normal(
-            size=(N_DRAWS, k, n_tasks)
-        )
     if "kappa" in mean:
         shared = [
             priors.released_sd if term == "released" else priors.law_slope_sd

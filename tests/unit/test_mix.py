@@ -35,7 +35,7 @@ GIVES = {
 @pytest.fixture(scope="module")
 def linear_fit(small, build_fake_fit, additive):
     """A fit whose mix acts through a straight line only."""
-    return build_fake_fit(small, spec=ModelSpec(**{**additive, "code_curve": "linear"}))
+    return build_fake_fit(small, spec=ModelSpec(**additive))
 
 
 def latent_step(fit, receiver, donor):
@@ -62,22 +62,6 @@ def test_swap_on_a_linear_score_is_the_difference_of_two_effects(
     b = linear_fit.design.benchmarks.index("proofs")
     expected = brier_points(small) * latent_step(linear_fit, receiver, donor)[..., b]
     np.testing.assert_allclose(found, expected, atol=EXACT)
-
-
-@pytest.mark.parametrize("receiver, donor, sign", [("code_share", "web_share", 1),
-                                                   ("web_share", "code_share", -1)])  # fmt: skip
-def test_bend_of_a_swap_is_averaged_over_the_lms_that_can_give(
-    small, fake_fit, receiver, donor, sign
-):
-    code = small.lms.set_index("lm").loc[GIVES[donor], "code_share"].to_numpy(float) / 100
-    evaluate = fake_fit.design.code_basis.evaluate
-    bend = (evaluate(code + sign * POINTS / 100) - evaluate(code)).mean(axis=0)
-    weights = fake_fit.draws["curve"].sel(task_family="logic").values
-    b = fake_fit.design.benchmarks.index("proofs")
-    latent = latent_step(fake_fit, receiver, donor)[..., b] + weights @ bend
-    swap = Swap(receiver, donor=donor, points=POINTS)
-    found = contrast_draws(fake_fit, contrast=swap, by="benchmark").sel(target="proofs")
-    np.testing.assert_allclose(found, brier_points(small) * latent, atol=EXACT)
 
 
 @pytest.mark.parametrize("receiver, donor", [("code_share", "web_share"),
@@ -169,7 +153,7 @@ def test_answer_about_a_swap_prints_as_one_paragraph(fake_fit):
 
 def test_swap_beyond_what_two_families_record_is_prior_driven(small, fake_fit, build_fake_fit):
     free = np.random.default_rng(1).normal(0, 0.01, (2, 60, fake_fit.design.loading.shape[1], 4))
-    override = {"beta": fake_fit.design.loading @ free, "tau_beta": 0.2, "curve": 0.0}
+    override = {"beta": fake_fit.design.loading @ free, "tau_beta": 0.2}
     fit = build_fake_fit(small, override=override)
     inside, beyond = (query(fit, f"code_share: +{k} from web_share") for k in (10, 40))
     assert inside.evidence.contraction >= defaults.CONTRACTION_IDENTIFIED
@@ -320,16 +304,10 @@ def test_loss_without_any_change_never_starts(quadratic):
     assert (level.tradeoff().loss_starts == 100).all()
 
 
-def test_loss_of_a_fit_starts_at_the_peak_of_its_bend(small, fake_fit, build_fake_fit):
-    evaluate = fake_fit.design.code_basis.evaluate
-    fine = np.linspace(0, 1, 10_001)
-    phi = evaluate(fine)[:, 0]
-    up = np.sign(phi[5000] - phi[0])
-    # `language` peaks inside, `logic` is lowest where `language` is highest.
-    override = {"beta": 0.0, "curve": np.array([[up, -up], [0.0, 0.0]])}
-    fit = build_fake_fit(small, override=override)
-    found = curve(fit).tradeoff(gain="logic", loss="language").table().loc["loss_starts"]
-    peak = 100 * fine[np.argmax(up * phi)]
+def test_loss_of_a_fit_starts_at_the_peak_of_its_bend(peaked_fit):
+    fit, peak = peaked_fit
+    both = curve(fit, by="benchmark").tradeoff(gain="recall", loss="proofs")
+    found = both.table().loc["loss_starts"]
     assert 0 < peak < 100
     assert found["estimate"] == pytest.approx(peak, abs=STEP / 2 + 0.01)
     assert found["prob_at_lower_edge"] == found["prob_at_upper_edge"] == 0

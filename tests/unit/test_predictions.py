@@ -24,7 +24,7 @@ MANY = 2000
 
 QUANTILE_ERROR = 0.14
 
-ADDITIVE = ModelSpec(code_curve="smooth", interactions="none", unknown_numbers="estimated")
+ADDITIVE = ModelSpec(interactions="none", unknown_numbers="estimated")
 
 SPECS = {
     "default": ModelSpec(),
@@ -179,7 +179,7 @@ def test_open_choice_is_the_level_undisclosed_where_the_data_have_it(fake_fit):
 
 # Closed forms.
 
-NOTHING = dict.fromkeys(("kappa", "beta", "curve", "surface", "u", "w", "v", "x_unknown"), 0.0)
+NOTHING = dict.fromkeys(("kappa", "beta", "surface", "u", "w", "v", "x_unknown"), 0.0)
 
 
 @pytest.fixture(scope="module")

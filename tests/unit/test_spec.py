@@ -10,14 +10,14 @@ import pytest
 from bayesmeta.design import DECISIONS, SCALE_TERMS
 from bayesmeta.errors import SpecError
 from bayesmeta.model import ModelSpec, Priors, read_spec
-from bayesmeta.model.spec import OPTIONS
+from bayesmeta.model.priors import RETIRED_PRIORS
+from bayesmeta.model.spec import OPTIONS, RETIRED, hash_values
 
 UNUSUAL = ModelSpec(
     decisions=("norm", "code_share"),
     scaling="none",
     release_date="none",
     family_effects="random",
-    code_curve="linear",
     likelihood="normal",
     priors=Priors(beta_tau=0.321, kappa_tau_task=(0.1, 0.2, 0.3, 0.4)),
 )
@@ -133,15 +133,6 @@ def test_fixed_scale_of_an_effect_has_the_variance_of_a_pooled_one():
     assert pooled.std() == pytest.approx(priors.beta_sd, rel=0.02)
 
 
-def test_fixed_scale_of_a_curve_has_the_variance_of_a_pooled_one():
-    priors, rng, n = Priors(curve_task=0.4), np.random.default_rng(2), 400_000
-    shared, own = (
-        median * np.exp(priors.curve_log_sd * rng.normal(size=n)) * rng.normal(size=n)
-        for median in (priors.curve_shared, priors.curve_task)
-    )
-    assert (shared + own).std() == pytest.approx(priors.curve_sd, rel=0.01)
-
-
 @pytest.mark.parametrize("decisions", [(), ("norm",)])
 def test_options_combine_freely(decisions):
     grid = [
@@ -172,6 +163,36 @@ def test_counts_do_not_go_with_choices_that_are_summed_out():
         r"unknown_categories to 'level', or likelihood to 'student' or 'normal'\.$",
     ):
         ModelSpec(likelihood="beta-binomial", unknown_categories="summed")
+
+
+CHECKSUM = "c22f23804f1702fdadd468e04c48952cc4333fdce5a56d644d2bf75339c6cff7"
+"""Of the default model, which records and saved fits carry."""
+
+
+def test_options_that_are_gone_change_no_checksum():
+    assert ModelSpec().checksum == CHECKSUM
+    assert ModelSpec(priors={"beta_tau": 0.2}).checksum.startswith("326dfcb2d69c45c3")
+
+
+def test_older_spec_may_hold_options_that_are_gone(write):
+    old = {**UNUSUAL.to_dict(), **RETIRED}
+    old["priors"] = {**old["priors"], **RETIRED_PRIORS}
+    assert hash_values(old) == UNUSUAL.checksum
+    assert read_spec(write(json.dumps(old), "old.json")) == UNUSUAL
+    assert not (RETIRED.keys() | RETIRED_PRIORS.keys()) & {*UNUSUAL.to_dict(), *NUMBERS}
+
+
+@pytest.mark.parametrize(
+    "values, named",
+    [
+        ({"code_curve": "smooth"}, ("code_curve", "'smooth'", "'linear'", "interactions")),
+        ({"priors": {"curve_task": 0.4}}, ("curve_task", "0.4", "0.2", "interactions")),
+    ],
+)
+def test_option_that_is_gone_says_what_replaces_it(values, named):
+    with pytest.raises(SpecError) as caught:
+        ModelSpec.from_dict(values)
+    assert all(word in str(caught.value) for word in named)
 
 
 def test_unknown_key():

@@ -16,7 +16,7 @@ from bayesmeta.model.simulate import family_effects, linear_predictor
 EXACT = 1e-9
 """Rounding error of a few hundred sums of doubles, in percentage points."""
 
-ADDITIVE = ModelSpec(code_curve="smooth", interactions="none", unknown_numbers="estimated")
+ADDITIVE = ModelSpec(interactions="none", unknown_numbers="estimated")
 
 SPECS = {
     "default": ModelSpec(),
@@ -24,7 +24,6 @@ SPECS = {
     "law": ModelSpec(scaling="chinchilla"),
     "law beside unknowns": replace(ADDITIVE, scaling="chinchilla"),
     "surface beside unknowns": ModelSpec(unknown_numbers="estimated"),
-    "curve beside surface": ModelSpec(code_curve="smooth"),
 }
 
 
@@ -36,7 +35,7 @@ def fit_of_any_form(request, small, build_fake_fit):
 @pytest.fixture(scope="module")
 def linear_fit(small, build_fake_fit):
     """Effects that add up, without a bend or a surface."""
-    return build_fake_fit(small, spec=ModelSpec(code_curve="linear", interactions="none"))
+    return build_fake_fit(small, spec=ModelSpec(interactions="none"))
 
 
 CONTRASTS = [
