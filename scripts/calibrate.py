@@ -21,7 +21,7 @@ import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.evaluation.validation import summarise_calibration
 from bayesmeta.inference.calibration import Calibrator
-from bayesmeta.inference.progress import progress_bar
+from bayesmeta.progress import progress_bar
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 1

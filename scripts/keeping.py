@@ -9,8 +9,8 @@ import pandas as pd
 import bayesmeta as bm
 from bayesmeta.data.tables import write_text
 from bayesmeta.evaluation.recovery import build_truth
-from bayesmeta.inference.progress import progress_bar
 from bayesmeta.inference.refit import Refitter
+from bayesmeta.progress import progress_bar
 
 
 @lru_cache(maxsize=1)

@@ -170,7 +170,7 @@ def measure(case, *, arguments):
     """Simulate, build, compile and sample one case."""
     import nutpie
 
-    from bayesmeta.inference.sample import list_kept
+    from bayesmeta.inference.graph import list_kept
     from bayesmeta.model import build_design_for
     from bayesmeta.model.build import build_model
 

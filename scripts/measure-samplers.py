@@ -50,7 +50,7 @@ N_TIMED = 4096
 
 def build(data, spec):
     """Build the model, with the names that a fit keeps of it."""
-    from bayesmeta.inference.sample import list_kept
+    from bayesmeta.inference.graph import list_kept
     from bayesmeta.model import build_design_for
     from bayesmeta.model.build import build_model
 

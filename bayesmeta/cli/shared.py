@@ -120,7 +120,7 @@ def split_names(names: str) -> list[str]:
 
 def working(what: str) -> AbstractContextManager[None]:
     """Show on a terminal that something is under way that takes seconds and has no steps."""
-    from bayesmeta.inference.progress import spinner
+    from bayesmeta.progress import spinner
 
     return spinner(what, shown=sys.stderr.isatty())
 

@@ -27,7 +27,7 @@ from bayesmeta.effects.scores import check_by, contrast_draws, target_weights
 from bayesmeta.effects.selection import Names, as_names, name_selection, select_lms
 from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import QueryError, listing, shorten, suggest
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["Effects", "effects", "prob_helps", "swaps"]
 

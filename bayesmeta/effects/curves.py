@@ -17,8 +17,8 @@ from bayesmeta.effects.monte_carlo import estimate_probability
 from bayesmeta.effects.scores import average_benchmarks, check_by, mean_score_at
 from bayesmeta.effects.tradeoffs import Tradeoff, build_tradeoff, summarise_place
 from bayesmeta.errors import QueryError, listing
-from bayesmeta.inference.fit import Fit
-from bayesmeta.inference.store import thin_fit
+from bayesmeta.inference.diagnostics import thin_fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["Curve", "curve"]
 

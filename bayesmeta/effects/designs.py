@@ -19,7 +19,7 @@ from bayesmeta.effects.ranking import rank_draws, summarise_ranks
 from bayesmeta.effects.scores import to_points
 from bayesmeta.effects.selection import as_names
 from bayesmeta.errors import QueryError, listing
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.model import expected_score
 
 __all__ = ["DesignRanking", "rank_designs", "training_flop"]

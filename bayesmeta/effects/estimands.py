@@ -12,7 +12,7 @@ import pandas as pd
 from bayesmeta.data.schema import get_column
 from bayesmeta.design import DECISIONS, SIZES, UNDISCLOSED, Decision, Design
 from bayesmeta.errors import QueryError, listing, shorten, suggest
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = [
     "BY",

@@ -18,7 +18,7 @@ from bayesmeta.effects.linearised import Estimate, Linearised, linearise, prob_a
 from bayesmeta.effects.mix_swaps import Asked
 from bayesmeta.effects.scores import mean_slope
 from bayesmeta.effects.support import count_support, is_extrapolation, measure_bundles
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["Evidence", "Judgement", "build_evidence", "judge", "support_of"]
 

@@ -21,7 +21,7 @@ from bayesmeta.effects.selection import as_names
 from bayesmeta.effects.statements import parse_statement
 from bayesmeta.effects.support import vary_inside
 from bayesmeta.errors import QueryError, listing, shorten, suggest
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["OTHERS", "Ladders", "ladders"]
 

@@ -18,7 +18,7 @@ from bayesmeta.effects.settings import (
     surface_scale,
     surface_swap,
 )
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["LatentChange", "change_of"]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.design import MIX_UNIT, Design
 from bayesmeta.effects.settings import law_exponents
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.model import ModelSpec, Parameters
 from bayesmeta.model.law import law_skill
 from bayesmeta.model.simulate import complete_matrix, linear_predictor, score_distribution

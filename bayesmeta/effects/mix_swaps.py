@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayesmeta.design import DOMAINS, Mix
 from bayesmeta.effects.estimands import Contrast, list_decisions, read_number
 from bayesmeta.errors import QueryError, listing, suggest
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["Asked", "Swap", "build_swap", "can_give", "known_part", "list_swaps"]
 

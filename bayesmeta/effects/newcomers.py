@@ -13,7 +13,7 @@ from bayesmeta.data.schema import MIX_COLUMNS
 from bayesmeta.design import DECISIONS, SIZES, UNDISCLOSED, Design
 from bayesmeta.effects.estimands import lies_outside, list_decisions
 from bayesmeta.errors import QueryError, listing, suggest
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.model import Parameters, build_design_for
 from bayesmeta.model.mixture import choose_configurations
 from bayesmeta.model.simulate import linear_predictor

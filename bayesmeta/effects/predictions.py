@@ -17,7 +17,7 @@ from bayesmeta.effects.contrasts import check_ci_prob, summarise
 from bayesmeta.effects.estimands import check_seed, list_decisions
 from bayesmeta.effects.newcomers import Newcomers, name_facts, place_lms, stream
 from bayesmeta.effects.scores import POINTS
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.model import expected_score
 from bayesmeta.model.simulate import draw_scores
 

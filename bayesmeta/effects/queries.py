@@ -20,7 +20,7 @@ from bayesmeta.effects.scores import contrast_draws, mean_slope, target_weights
 from bayesmeta.effects.selection import Names, name_selection, select_lms
 from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import QueryError, listing, shorten
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["Answer", "evidence", "query"]
 

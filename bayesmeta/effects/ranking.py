@@ -14,7 +14,7 @@ from bayesmeta.effects.estimands import find_decision, list_levels
 from bayesmeta.effects.monte_carlo import effective_size, estimate_probability
 from bayesmeta.effects.scores import average_benchmarks, check_by, mean_score_at
 from bayesmeta.errors import QueryError
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["Ranking", "rank_draws", "rank_levels", "summarise_ranks"]
 

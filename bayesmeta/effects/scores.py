@@ -33,7 +33,7 @@ from bayesmeta.effects.settings import (
     swap_rows,
 )
 from bayesmeta.errors import QueryError, listing, shorten, suggest
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.model.simulate import complete_matrix, expected_score, linear_predictor
 
 __all__ = [

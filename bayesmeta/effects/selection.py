@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.errors import QueryError, listing, shorten, suggest
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["Names", "as_names", "find_lm", "select_lms"]
 

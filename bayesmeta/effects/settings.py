@@ -21,7 +21,7 @@ from bayesmeta.design import (
     swap_parts,
 )
 from bayesmeta.effects.mix_swaps import Swap
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.model import Parameters
 from bayesmeta.model.law import law_skill
 

@@ -7,7 +7,7 @@ import re
 from bayesmeta.effects.estimands import build_contrast
 from bayesmeta.effects.mix_swaps import Asked, build_swap
 from bayesmeta.errors import QueryError, shorten
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["parse_statement"]
 

@@ -13,7 +13,7 @@ from bayesmeta import defaults
 from bayesmeta.design import DECISIONS, FACTS, Decision
 from bayesmeta.effects.estimands import Contrast, format_level, list_decisions
 from bayesmeta.effects.mix_swaps import ROUNDING, Asked, Swap, can_give, known_part
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["count_support", "is_extrapolation", "measure_bundles", "vary_inside"]
 

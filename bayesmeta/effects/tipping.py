@@ -16,8 +16,8 @@ from bayesmeta.effects.scores import mean_slope, target_weights
 from bayesmeta.effects.settings import parts_at
 from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import QueryError, listing
-from bayesmeta.inference.fit import Fit
-from bayesmeta.inference.progress import progress_bar
+from bayesmeta.inference.fits import Fit
+from bayesmeta.progress import progress_bar
 
 __all__ = ["EVERYONE", "tipping_point"]
 

@@ -25,7 +25,7 @@ from bayesmeta.effects.monte_carlo import estimate_probability
 from bayesmeta.effects.scores import average_benchmarks, check_by, mean_score_at
 from bayesmeta.effects.selection import find_lm
 from bayesmeta.errors import QueryError, listing, shorten, suggest
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 
 __all__ = ["WhatIf", "whatif"]
 

@@ -15,9 +15,9 @@ from bayesmeta.effects.scores import mean_slope, target_weights
 from bayesmeta.effects.selection import Names, as_names
 from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import EvaluationError, listing, suggest
-from bayesmeta.inference.fit import Fit, wrap_draws
-from bayesmeta.inference.progress import progress_bar
+from bayesmeta.inference.fits import Fit, wrap_draws
 from bayesmeta.model import pointwise_log_likelihood
+from bayesmeta.progress import progress_bar
 
 __all__ = ["leave_family_out"]
 

@@ -34,8 +34,8 @@ from bayesmeta.evaluation.specifications import (
     build_grid,
     list_choices,
 )
-from bayesmeta.inference.progress import progress_bar
 from bayesmeta.model import ModelSpec
+from bayesmeta.progress import progress_bar
 
 __all__ = ["multiverse"]
 

@@ -11,7 +11,7 @@ from bayesmeta.data import Dataset
 from bayesmeta.design import DECISIONS
 from bayesmeta.effects import effects
 from bayesmeta.effects.estimands import BY
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model import ModelSpec
 

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmeta.effects import effects
-from bayesmeta.inference.fit import Fit
-from bayesmeta.inference.prior import log_prior
+from bayesmeta.inference.fits import Fit
 from bayesmeta.model import pointwise_log_likelihood
 
 __all__ = ["SENSITIVE", "prior_sensitivity"]
@@ -27,7 +26,7 @@ def prior_sensitivity(
 
     Both are raised to powers near one, and draws are weighed by importance instead of drawn anew
     (Kallioinen et al. 2024, https://doi.org/10.1007/s11222-023-10366-5). The prior that is scaled
-    is that of intercepts, mean slopes and scales (see `log_prior`).
+    is that of intercepts, mean slopes and scales (see `Fit.log_prior`).
 
     Parameters
     ----------
@@ -63,7 +62,7 @@ def prior_sensitivity(
     table = found.table()
     draws = found.draws.values.reshape(*found.draws.shape[:2], -1)
     density = pointwise_log_likelihood(fit.parameters, design=fit.design, spec=fit.spec)
-    prior = {str(name): np.asarray(values) for name, values in log_prior(fit).items()}
+    prior = {str(name): np.asarray(values) for name, values in fit.log_prior().items()}
     tree = az.from_dict(
         {"posterior": {"effect": draws}, "log_likelihood": {"y": density}, "log_prior": prior}
     )

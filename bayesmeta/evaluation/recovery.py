@@ -15,7 +15,7 @@ from bayesmeta.data.schema import MIX_COLUMNS
 from bayesmeta.design import Design
 from bayesmeta.effects import contrast_draws, effects, list_decisions
 from bayesmeta.effects.estimands import BY, default_contrasts
-from bayesmeta.inference.fit import Fit, wrap_draws
+from bayesmeta.inference.fits import Fit, wrap_draws
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model import ModelSpec, Parameters, build_design_for, simulate_scores
 

@@ -30,8 +30,8 @@ from bayesmeta.evaluation.comparisons import (
 from bayesmeta.evaluation.execution import Task, run_folds
 from bayesmeta.evaluation.folds import FoldStore, read_candidates
 from bayesmeta.evaluation.schemes import SCHEMES, build_folds
-from bayesmeta.inference.progress import progress_bar
 from bayesmeta.model import ModelSpec
+from bayesmeta.progress import progress_bar
 
 __all__ = ["Scoreboard", "evaluate", "load_scoreboard"]
 

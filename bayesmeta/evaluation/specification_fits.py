@@ -27,7 +27,7 @@ from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import QueryError, SpecError, listing, suggest
 from bayesmeta.evaluation.specifications import Specification
 from bayesmeta.evaluation.variants import Variant, apply_to_spec, build_variant
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model import ModelSpec, build_design_for
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data import Dataset
-from bayesmeta.inference.sample import list_kept
+from bayesmeta.inference.graph import list_kept
 from bayesmeta.model import (
     ModelSpec,
     Parameters,

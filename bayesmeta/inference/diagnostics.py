@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,10 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.errors import FitError
-from bayesmeta.inference.fit import EffectSizeFit, Fit
+from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.leave_one_out import pareto_k
 
-__all__ = ["Diagnostics", "check"]
+__all__ = ["Diagnostics", "check", "thin_fit"]
 
 _ADVICE = {
     "rhat": "The chains disagree: raise tune and draws, or simplify the model.",
@@ -69,7 +69,7 @@ class Diagnostics:
         return "\n".join(lines)
 
 
-def check(fit: Fit | EffectSizeFit) -> Diagnostics:
+def check(fit: BaseFit) -> Diagnostics:
     """Check whether a fit may be reported.
 
     R-hat and effective sample sizes follow Vehtari et al. 2021
@@ -99,7 +99,7 @@ def check(fit: Fit | EffectSizeFit) -> Diagnostics:
     >>> bm.check(bm.load_reference_fit()).passed
     True
     """
-    if not isinstance(fit, Fit | EffectSizeFit) or "sample_stats" not in fit.posterior:
+    if not isinstance(fit, BaseFit) or "sample_stats" not in fit.posterior:
         raise FitError(
             f"there is nothing to check in {fit!r}. Allowed: what bm.fit or bm.load_fit gives; "
             "draws from the prior are independent, and have no chains that could disagree."
@@ -192,3 +192,37 @@ def _judge(table: pd.DataFrame, values: Mapping[str, float]) -> Diagnostics:
         failures=tuple(wording[name] for name in failed if failed[name]),
         advice=tuple(advice),
     )
+
+
+def thin_fit[AnyFit: BaseFit](
+    fit: AnyFit, *, draws: int = defaults.REFERENCE_DRAWS, diagnostics: Diagnostics | None = None
+) -> AnyFit:
+    """Keep evenly spaced draws of every chain.
+
+    Parameters
+    ----------
+    fit
+        The whole fit.
+    draws
+        How many draws to keep in all, at most; every chain keeps as many.
+    diagnostics
+        Diagnostics of the whole fit, to be carried along.
+
+    Returns
+    -------
+    Fit
+        The thinned fit, with the number of draws it came from in its provenance.
+    """
+    chains, n = fit.shape
+    kept = max(1, draws // chains)
+    step = max(1, n // kept)
+    keep = {"draw": slice(0, step * kept, step)}
+    groups = [name for name in ("posterior", "sample_stats") if name in fit.posterior]
+    tree = {name: fit.posterior[name].to_dataset().isel(keep) for name in groups}
+    provenance = {"thinned_from": chains * n, **fit.provenance}
+    if diagnostics is not None:
+        provenance["diagnostics"] = {
+            "table": diagnostics.table.to_dict(orient="records"),
+            "values": dict(diagnostics.values),
+        }
+    return replace(fit, posterior=xr.DataTree.from_dict(tree), provenance=provenance)

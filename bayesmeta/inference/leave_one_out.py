@@ -14,14 +14,10 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import EvaluationError, listing, suggest
-from bayesmeta.inference.fit import EffectSizeFit, Fit
-from bayesmeta.inference.groups import label_observations
-from bayesmeta.inference.progress import progress_bar
-from bayesmeta.model import (
-    effect_distribution,
-    pointwise_log_likelihood,
-    pointwise_probability,
-)
+from bayesmeta.inference.fits import BaseFit
+from bayesmeta.inference.refit import Refitter
+from bayesmeta.model import pointwise_log_likelihood, pointwise_probability
+from bayesmeta.progress import progress_bar
 
 __all__ = ["LeaveOneOut", "compare", "loo"]
 
@@ -116,7 +112,7 @@ class LeaveOneOut:
 
 
 def loo(
-    fit: Fit | EffectSizeFit,
+    fit: BaseFit,
     *,
     leave_out: str = "score",
     refit: bool = False,
@@ -165,14 +161,14 @@ def loo(
             f"leave_out '{leave_out}' is not known.{suggest(leave_out, _LEFT_OUT)} Allowed: "
             f"{listing(_LEFT_OUT)}. Correct the name."
         )
-    if isinstance(fit, EffectSizeFit) and (refit or leave_out != "score"):
+    if not fit.can_refit and (refit or leave_out != "score"):
         asked = "refit is True" if refit else f"leave_out is '{leave_out}'"
         raise EvaluationError(
             f"{asked}, which is not there for effect sizes. Allowed: neither. Leave it out; for an "
             "exact answer fit the table without the study."
         )
     found = _importance_sample(fit)
-    table = label_observations(fit).assign(
+    table = fit.observations().assign(
         log_density=np.asarray(found.elpd_i),
         pit=_weigh(found, fit),
         pareto_k=np.asarray(found.pareto_k),
@@ -184,7 +180,7 @@ def loo(
     elif refit:
         bad = ~(table["pareto_k"] <= defaults.PARETO_K_MAX)
         together = [np.array([row]) for row in np.flatnonzero(bad)]
-    if together and isinstance(fit, Fit):
+    if together:
         _refit(table, fit, together=together, what=leave_out, progress=progress)
         found = _replace_densities(found, table["log_density"].to_numpy())
     return LeaveOneOut(
@@ -192,12 +188,12 @@ def loo(
     )
 
 
-def pareto_k(fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
+def pareto_k(fit: BaseFit) -> NDArray[np.float64]:
     """Compute how influential each score is, shape (obs,)."""
     return np.asarray(_importance_sample(fit).pareto_k)
 
 
-def _importance_sample(fit: Fit | EffectSizeFit) -> Any:
+def _importance_sample(fit: BaseFit) -> Any:
     import arviz as az
 
     tree = fit.to_datatree("log_likelihood")
@@ -206,17 +202,9 @@ def _importance_sample(fit: Fit | EffectSizeFit) -> Any:
         return az.loo(tree, var_name="y", pointwise=True)
 
 
-def _probability_below(fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
-    """Probabilities of lower observations, shape (chain, draw, obs)."""
-    if isinstance(fit, EffectSizeFit):
-        found = effect_distribution(fit.parameters, design=fit.design, spec=fit.spec)
-        return found.probability_below()
-    return pointwise_probability(fit.parameters, design=fit.design, spec=fit.spec)
-
-
-def _weigh(found: Any, fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
+def _weigh(found: Any, fit: BaseFit) -> NDArray[np.float64]:
     """Probabilities of a lower score with the weights that leave the score out, shape (obs,)."""
-    below = _probability_below(fit)
+    below = fit.probability_below()
     log_weight = found.log_weights.transpose("chain", "draw", ...).values
     weight = np.exp(log_weight - log_weight.max(axis=(0, 1)))
     return (weight * below).sum(axis=(0, 1)) / weight.sum(axis=(0, 1))
@@ -224,15 +212,13 @@ def _weigh(found: Any, fit: Fit | EffectSizeFit) -> NDArray[np.float64]:
 
 def _refit(
     table: pd.DataFrame,
-    fit: Fit,
+    fit: BaseFit,
     *,
     together: Sequence[NDArray[np.int64]],
     what: str,
     progress: bool,
 ) -> None:
     """Replace densities and PITs by those of refits without the scores that belong together."""
-    from bayesmeta.inference.refit import Refitter
-
     refitter = Refitter(fit.dataset, spec=fit.spec)
     unit = "scores" if what == "score" else "families"
     with progress_bar("refitting", total=len(together), unit=unit, shown=progress) as report:
@@ -260,7 +246,7 @@ def _replace_densities(found: Any, density: NDArray[np.float64]) -> Any:
 
 
 def compare(
-    models: Mapping[str, Fit | EffectSizeFit | LeaveOneOut], *, method: str = "stacking"
+    models: Mapping[str, BaseFit | LeaveOneOut], *, method: str = "stacking"
 ) -> pd.DataFrame:
     """Compare fits to the same scores by what they say of scores left out.
 

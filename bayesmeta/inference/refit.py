@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.data import Dataset
 from bayesmeta.design import Design
-from bayesmeta.inference.fit import Fit, wrap_draws
-from bayesmeta.inference.sample import list_kept
+from bayesmeta.inference.fits import Fit, wrap_draws
+from bayesmeta.inference.graph import list_kept
 from bayesmeta.model import ModelSpec, Parameters, build_design_for
 
 __all__ = ["Refit", "Refitter"]

@@ -1,4 +1,4 @@
-"""Sampling: one door, three samplers, a progress bar, a fixed seed."""
+"""Sampling: the posterior by one of three samplers, or the prior; a fixed seed."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import importlib.metadata
 import logging
 import platform
 import time
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.data import Dataset, EffectSizes
-from bayesmeta.design import build_effect_design
 from bayesmeta.errors import FitError, listing, suggest
-from bayesmeta.inference.fit import EffectSizeFit, Fit
-from bayesmeta.inference.progress import progress_bar, spinner
-from bayesmeta.model import EffectSizeSpec, ModelSpec, build_design_for
+from bayesmeta.inference.fits import EffectSizeFit, Fit
+from bayesmeta.inference.graph import build_graph, draw_prior, list_kept
+from bayesmeta.model import EffectSizeSpec, ModelSpec
+from bayesmeta.progress import progress_bar, spinner
 
 if TYPE_CHECKING:
     import pymc as pm
 
-__all__ = ["fit"]
+__all__ = ["fit", "sample_prior"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,31 +29,23 @@ _RECORDED = ("bayesmeta", "pymc", "nutpie", "arviz", "numpy", "pytensor")
 _REFRESH_MS = 200
 
 
+class _Settings(TypedDict, total=False):
+    """Keyword arguments of `fit`, said once for both kinds of data."""
+
+    seed: int
+    draws: int
+    tune: int
+    chains: int
+    cores: int | None
+    sampler: str
+    progress: bool
+
+
+@overload
+def fit(data: Dataset, spec: ModelSpec | None = None, **settings: Unpack[_Settings]) -> Fit: ...
 @overload
 def fit(
-    data: Dataset,
-    spec: ModelSpec | None = None,
-    *,
-    seed: int = ...,
-    draws: int = ...,
-    tune: int = ...,
-    chains: int = ...,
-    cores: int | None = ...,
-    sampler: str = ...,
-    progress: bool = ...,
-) -> Fit: ...
-@overload
-def fit(
-    data: EffectSizes,
-    spec: EffectSizeSpec | None = None,
-    *,
-    seed: int = ...,
-    draws: int = ...,
-    tune: int = ...,
-    chains: int = ...,
-    cores: int | None = ...,
-    sampler: str = ...,
-    progress: bool = ...,
+    data: EffectSizes, spec: EffectSizeSpec | None = None, **settings: Unpack[_Settings]
 ) -> EffectSizeFit: ...
 def fit(
     data: Dataset | EffectSizes,
@@ -109,7 +101,7 @@ def fit(
     spec = _match_spec(data, spec)
     _check_settings(sampler, draws=draws, tune=tune, chains=chains, seed=seed, cores=cores)
     started = time.perf_counter()
-    model = _build(data, spec)
+    model = build_graph(data, spec)
     names = list_kept(model)
     cores = cores if cores is not None else min(chains, count_processors())
     settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
@@ -172,19 +164,6 @@ def _match_spec(
     return spec
 
 
-def _build(data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec) -> pm.Model:
-    """Build the model that goes with the data."""
-    if isinstance(data, EffectSizes):
-        from bayesmeta.model.build_effect_sizes import build_effect_model
-
-        assert isinstance(spec, EffectSizeSpec)
-        return build_effect_model(build_effect_design(data), spec=spec)
-    from bayesmeta.model.build import build_model
-
-    assert isinstance(spec, ModelSpec)
-    return build_model(build_design_for(data, spec=spec), spec=spec)
-
-
 def _check_settings(
     sampler: str, *, draws: int, tune: int, chains: int, seed: int, cores: int | None
 ) -> None:
@@ -211,12 +190,6 @@ def _check_settings(
             raise FitError(
                 "sampler 'numpyro' is not installed. Install it with: pip install bayesmeta[jax]"
             ) from error
-
-
-def list_kept(model: pm.Model) -> list[str]:
-    """Name what is kept: not the offsets and unconstrained twins that nobody asks for."""
-    names = [str(variable.name) for variable in model.unobserved_value_vars]
-    return [name for name in names if not name.startswith("z_") and not name.endswith("__")]
 
 
 def _keep(tree: xr.DataTree, names: list[str]) -> xr.DataTree:
@@ -299,3 +272,62 @@ def _sample_pymc(
             compute_convergence_checks=False,
         )
     return tree, 0.0
+
+
+def sample_prior(
+    data: Dataset,
+    spec: ModelSpec | None = None,
+    *,
+    draws: int = defaults.PRIOR_DRAWS,
+    seed: int = defaults.SEED,
+) -> Fit:
+    """Draw every parameter from the prior.
+
+    What comes out can be asked everything that a fit can be asked: `effects` of it are the prior
+    effects in percentage points. It is no fit to report, and there is nothing in it to `check`.
+
+    Parameters
+    ----------
+    data
+        Validated tables. The scores say nothing here, except where the centres and floors of the
+        benchmarks lie.
+    spec
+        The model; the default one if left out.
+    draws
+        Number of independent draws.
+    seed
+        Seed of the random numbers.
+
+    Returns
+    -------
+    Fit
+        One chain; the `sampler` in its provenance is `prior`.
+
+    Raises
+    ------
+    FitError
+        If data or spec are of another kind, or the number of draws makes no sense.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> spec = bm.ModelSpec(decisions=("norm",), interactions="none")
+    >>> prior = sample_prior(bm.load_dataset(), spec, draws=50)
+    >>> prior.parameters["beta"].shape
+    (1, 50, 3, 13)
+    """
+    spec = spec if spec is not None else ModelSpec()
+    for name, value, kind in (("data", data, Dataset), ("spec", spec, ModelSpec)):
+        if not isinstance(value, kind):
+            raise FitError(
+                f"{name} is {value!r}. Allowed: a {kind.__name__}, such as bm.load_dataset() for "
+                "data and bm.ModelSpec() for spec."
+            )
+    if not isinstance(draws, int) or not 1 <= draws <= defaults.LARGEST_SETTING:
+        raise FitError(f"draws is {draws!r}. Allowed: a whole number from 1 up.")
+    return Fit(
+        posterior=draw_prior(data, spec, draws=draws, seed=seed),
+        spec=spec,
+        dataset=data,
+        provenance={"sampler": "prior", "seed": seed, "draws": draws},
+    )

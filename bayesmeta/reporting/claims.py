@@ -17,7 +17,7 @@ from bayesmeta.data.tables import write_text
 from bayesmeta.effects import Answer, query
 from bayesmeta.effects.estimands import UNITS
 from bayesmeta.errors import QueryError, listing, shorten
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.reporting.latex import escape_latex
 
 __all__ = ["Claim", "check_claim", "claim"]

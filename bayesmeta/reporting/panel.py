@@ -34,8 +34,8 @@ from bayesmeta.effects.evidence import Evidence, build_evidence
 from bayesmeta.effects.monte_carlo import Probability, estimate_probability
 from bayesmeta.effects.scores import mean_score_at, target_weights
 from bayesmeta.inference import load_reference_fit
-from bayesmeta.inference.fit import Fit
-from bayesmeta.inference.progress import progress_bar
+from bayesmeta.inference.fits import Fit
+from bayesmeta.progress import progress_bar
 
 __all__ = ["Finding", "Offer", "Panel", "Target", "build_panel", "list_offers", "most_draws"]
 

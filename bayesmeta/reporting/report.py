@@ -18,8 +18,8 @@ from bayesmeta.effects import effects, list_decisions
 from bayesmeta.effects.estimands import find_decision
 from bayesmeta.errors import FitError, QueryError
 from bayesmeta.inference import Diagnostics, check
-from bayesmeta.inference.fit import Fit
-from bayesmeta.inference.store import thin_fit
+from bayesmeta.inference.diagnostics import thin_fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.reporting.pages import Section, write_html, write_markdown
 from bayesmeta.reporting.panel import Panel, build_panel, most_draws
 from bayesmeta.reporting.sections import (

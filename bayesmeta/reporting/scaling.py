@@ -15,7 +15,7 @@ from bayesmeta.effects.estimands import knows_sizes
 from bayesmeta.effects.scores import POINTS, mean_score_at, to_points
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference import Fit
-from bayesmeta.inference.store import thin_fit
+from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, pt
 from bayesmeta.reporting.style import (
     Drawn,

@@ -14,7 +14,7 @@ from bayesmeta.effects import Effects, curve, list_decisions
 from bayesmeta.errors import EvaluationError, listing
 from bayesmeta.evaluation import load_scoreboard
 from bayesmeta.inference import Diagnostics
-from bayesmeta.inference.fit import Fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.model import ModelSpec
 from bayesmeta.reporting import plots
 from bayesmeta.reporting.pages import Cell, Details, Figure, Listing, Section, Table, Text

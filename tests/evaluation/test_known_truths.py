@@ -12,7 +12,7 @@ from bayesmeta.effects import contrast_draws
 from bayesmeta.effects.estimands import build_contrast
 from bayesmeta.evaluation.placebo import deal_decisions, tabulate_placebo
 from bayesmeta.evaluation.recovery import CELLS, Cell, build_truth, score_recovery
-from bayesmeta.inference.fit import wrap_draws
+from bayesmeta.inference.fits import wrap_draws
 
 DECIDED = [name for name in DECISIONS if name != "disclosure"]
 SEED = 5

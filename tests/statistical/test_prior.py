@@ -9,7 +9,6 @@ from scipy import stats
 import bayesmeta as bm
 from bayesmeta.effects import effects
 from bayesmeta.errors import FitError, QueryError, StoreError
-from bayesmeta.inference import log_prior
 from bayesmeta.model import Priors, simulate_scores
 
 DRAWS = 1000
@@ -87,7 +86,7 @@ def test_the_prior_covers_the_recorded_scores_and_does_not_know_them(prior, simu
 
 def test_log_prior_is_that_of_the_stated_distributions(fake_bundled_fit):
     fit, priors = fake_bundled_fit, fake_bundled_fit.spec.priors
-    found, draws = log_prior(fit), fit.parameters
+    found, draws = fit.log_prior(), fit.parameters
     wanted = {
         "tau_beta": stats.lognorm(priors.beta_tau_log_sd, scale=priors.beta_tau),
         "sigma": stats.lognorm(priors.sigma_log_sd, scale=priors.sigma),

@@ -12,7 +12,7 @@ from bayesmeta.effects.estimands import build_contrast, default_contrasts
 from bayesmeta.effects.latent import change_of
 from bayesmeta.effects.linearised import linearise
 from bayesmeta.effects.scores import target_weights
-from bayesmeta.inference.fit import wrap_draws
+from bayesmeta.inference.fits import wrap_draws
 from bayesmeta.model.simulate import linear_predictor
 
 N_DRAWS = 4000

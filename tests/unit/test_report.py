@@ -16,7 +16,7 @@ import pytest
 import bayesmeta as bm
 from bayesmeta.data import read_dataset
 from bayesmeta.errors import QueryError
-from bayesmeta.inference.fit import wrap_draws
+from bayesmeta.inference.fits import wrap_draws
 from bayesmeta.model import ModelSpec
 from bayesmeta.reporting import panel as panels
 

@@ -1,0 +1,91 @@
+"""What the graph of a model is asked: what is kept of it, draws of the prior and their density."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from bayesmeta.data import Dataset, EffectSizes
+from bayesmeta.design import build_effect_design
+from bayesmeta.model import EffectSizeSpec, ModelSpec, Parameters, build_design_for
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+__all__ = ["build_graph", "draw_prior", "list_kept", "prior_density"]
+
+_ADAPTED = ("u", "v", "w")
+"""Effects whose scale is a parameter of its own."""
+
+
+def build_graph(data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec) -> pm.Model:
+    """Build the model that goes with the data. This imports PyMC."""
+    if isinstance(data, EffectSizes):
+        from bayesmeta.model.build_effect_sizes import build_effect_model
+
+        assert isinstance(spec, EffectSizeSpec)
+        return build_effect_model(build_effect_design(data), spec=spec)
+    from bayesmeta.model.build import build_model
+
+    assert isinstance(spec, ModelSpec)
+    return build_model(build_design_for(data, spec=spec), spec=spec)
+
+
+def list_kept(model: pm.Model) -> list[str]:
+    """Name what is kept: not the offsets and unconstrained twins that nobody asks for."""
+    names = [str(variable.name) for variable in model.unobserved_value_vars]
+    return [name for name in names if not name.startswith("z_") and not name.endswith("__")]
+
+
+def draw_prior(data: Dataset, spec: ModelSpec, *, draws: int, seed: int) -> xr.DataTree:
+    """Draw every parameter from the prior: one chain in the group `posterior`."""
+    import pymc as pm
+
+    model = build_graph(data, spec)
+    with model, _without_list_of_variables():
+        tree = pm.sample_prior_predictive(draws, var_names=list_kept(model), random_seed=seed)
+    return xr.DataTree.from_dict({"posterior": tree["prior"].to_dataset()})
+
+
+@contextmanager
+def _without_list_of_variables() -> Iterator[None]:
+    """Keep PyMC from listing all variables, which is no news."""
+    log = logging.getLogger("pymc.sampling.forward")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def prior_density(parameters: Parameters, *, data: Dataset, spec: ModelSpec) -> xr.Dataset:
+    """Compute log prior densities of draws of shape (chain, draw, ...), see `Fit.log_prior`."""
+    import arviz as az
+    import pymc as pm
+
+    model = build_graph(data, spec)
+    kept = set(list_kept(model))
+    names = [str(variable.name) for variable in model.free_RVs if variable.name in kept]
+    values = {name: np.asarray(parameters[name]) for name in kept}
+    shapes, sample = model.eval_rv_shapes(), next(iter(values.values())).shape[:2]
+    # Offsets are not kept; their density is not asked for, but the graph wants a value.
+    offsets = {
+        str(variable.name): np.zeros((*sample, *shapes[variable.name]))
+        for variable in model.free_RVs
+        if variable.name not in kept
+    }
+    tree = az.from_dict({"posterior": {**values, **offsets}})
+    with model:
+        found = pm.stats.compute_log_prior(
+            tree,
+            var_names=[name for name in names if name not in _ADAPTED],
+            extend_inferencedata=False,
+            progressbar=False,
+        )
+    return found if isinstance(found, xr.Dataset) else found.to_dataset()
