@@ -7,7 +7,6 @@ Changes one option of the default spec at a time. For each value it records
 - of fits to both data versions: leave-one-out densities by Pareto-smoothed importance sampling
   (Vehtari et al. 2017, https://doi.org/10.1007/s11222-016-9696-4), and the leave-one-out
   probabilities of a lower score (PIT), which are uniform where the predictive distribution is true.
-  Densities are comparable: the probability of a count is spread over the step between two counts.
   Look at R-hat first: leave-one-out scores of chains that disagree mean nothing;
 - errors of held-out scores on random folds of the facts as published, on which choices are made;
 - what the prior says of the effects of decisions, in points on a mid-range accuracy.

@@ -1,7 +1,5 @@
 """Shared by all tests: a small dataset, the bundled one, and posteriors made without a sampler."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -94,15 +92,6 @@ def small_written(small_folder, tmp_path_factory):
         (folder / file.name).write_text(file.read_text())
     (folder / "generation.csv").write_text(GENERATION)
     return read_dataset(folder)
-
-
-@pytest.fixture(scope="session")
-def counted(small):
-    """The small dataset with exact counts on two of its three accuracies."""
-    scores, n_items = small.scores, small.benchmarks.set_index("benchmark")["n_items"]
-    n = scores["benchmark"].map(n_items).where(scores["benchmark"].isin(["reading", "puzzles"]))
-    exact = (scores["score"] * n).round() / n
-    return replace(small, scores=scores.assign(score=exact.fillna(scores["score"])))
 
 
 @pytest.fixture(scope="session")

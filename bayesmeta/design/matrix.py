@@ -196,7 +196,6 @@ def build_design(
     sum_unknown: bool = False,
     surface_lengths: Mapping[str, float] | None = None,
     train: NDArray[np.bool_] | None = None,
-    counts: bool = False,
     among: NDArray[np.bool_] | None = None,
 ) -> Design:
     """Turn validated tables into the arrays that the model needs.
@@ -226,8 +225,6 @@ def build_design(
     train
         Which scores the model learns from, shape (obs,); all if left out. The facts of held-out
         lms count as known.
-    counts
-        Whether accuracies that are exact counts of items are marked, to be modelled as counts.
     among
         Which lms the coding rests on, shape (lm,); all if left out. Levels, units, typical values
         and functions are theirs, and the other lms are coded in them: new lms, which have no
@@ -252,7 +249,7 @@ def build_design(
     (92, 33, 8)
     """
     _check_names(decisions)
-    lms, outcomes = dataset.lms, build_outcomes(dataset, train=train, counts=counts)
+    lms, outcomes = dataset.lms, build_outcomes(dataset, train=train)
     wanted = [DECISIONS[name] for name in DECISIONS if name in decisions]
     among = np.ones(len(lms), dtype=bool) if among is None else among
     mix = build_mix(lms, among=among) if any(decision.in_mix for decision in wanted) else None

@@ -20,10 +20,6 @@ at 0 the logit of a score near 0 has no bottom: failed runs and small lms then m
 utterly unlike each other where they differ by two points.
 """
 
-_COUNT_TOLERANCE = 1e-6
-"""How far a score may lie from a whole number of items over their number: a digit below the step of
-the largest test, and far above the rounding error of a written number."""
-
 _CLIP = 0.01
 """Keeps the information weight of a score at the floor or the ceiling above zero."""
 
@@ -42,11 +38,6 @@ class Outcomes:
         below, nor anything else in a design, depends on them.
     lm_index, benchmark_index
         Row of the lm and of the benchmark of every observation, shape (obs,).
-    is_count
-        Whether the score is modelled as a count of solved items, shape (obs,). All scores of a
-        benchmark are, or none: see `build_outcomes`.
-    n_items
-        Items behind the score, shape (obs,); not a number where that is not known.
     is_logistic
         Whether the benchmark is an accuracy with a logistic link, shape (benchmark,).
     floor
@@ -61,17 +52,10 @@ class Outcomes:
     train: NDArray[np.bool_]
     lm_index: NDArray[np.int64]
     benchmark_index: NDArray[np.int64]
-    is_count: NDArray[np.bool_]
-    n_items: NDArray[np.float64]
     is_logistic: NDArray[np.bool_]
     floor: NDArray[np.float64]
     location: NDArray[np.float64]
     spread: NDArray[np.float64]
-
-    @property
-    def n_solved(self) -> NDArray[np.float64]:
-        """Solved items behind every score, shape (obs,); whole numbers where it is a count."""
-        return np.round(self.y * self.n_items)
 
     def information(self, *, n_lms: int) -> NDArray[np.float64]:
         """Weigh the lms by what their scores say about a benchmark's latent scale.
@@ -93,32 +77,27 @@ class Outcomes:
         return out / np.maximum(out.sum(axis=0), np.finfo(float).tiny)
 
     def imagine_scores(self) -> Outcomes:
-        """Imagine one score of every benchmark, with typical errors and numbers of items.
+        """Imagine one score of every benchmark, with a typical error.
 
         Returns
         -------
         Outcomes
-            Scores of 0 of one lm, to be drawn anew. Standard error and number of items are the
-            medians over the benchmark's scores.
+            Scores of 0 of one lm, to be drawn anew. The standard error is the median over the
+            benchmark's scores.
         """
-        known = pd.DataFrame({"se": self.se, "n_items": self.n_items, "count": self.is_count})
         every = np.arange(len(self.floor))
-        typical = known.groupby(self.benchmark_index).median().reindex(every)
+        typical = pd.Series(self.se).groupby(self.benchmark_index).median().reindex(every)
         return replace(
             self,
             y=np.zeros(len(every)),
-            se=typical["se"].fillna(0.0).to_numpy(float),
+            se=typical.fillna(0.0).to_numpy(float),
             train=np.zeros(len(every), dtype=bool),
             lm_index=np.zeros(len(every), dtype=np.int64),
             benchmark_index=every,
-            is_count=typical["count"].fillna(0.0).to_numpy(float) > 0,
-            n_items=np.round(typical["n_items"].to_numpy(float)),
         )
 
 
-def build_outcomes(
-    dataset: Dataset, *, train: NDArray[np.bool_] | None = None, counts: bool = False
-) -> Outcomes:
+def build_outcomes(dataset: Dataset, *, train: NDArray[np.bool_] | None = None) -> Outcomes:
     """Turn the table of scores into arrays.
 
     Parameters
@@ -127,10 +106,6 @@ def build_outcomes(
         Validated tables.
     train
         Which scores the model learns from, shape (obs,); all if left out.
-    counts
-        Whether to mark exact counts: the scores of an accuracy of which every score learned from
-        is a whole number of items over their number. An average of parts, such as MMLU over its
-        subjects, is none, even where one of its scores happens to look like one.
 
     Returns
     -------
@@ -164,25 +139,11 @@ def build_outcomes(
         train=train,
         lm_index=pd.Index(dataset.lms["lm"]).get_indexer(pd.Index(scores["lm"])).astype(np.int64),
         benchmark_index=b.astype(np.int64),
-        is_count=counts & _find_counts(y, n_items, train=train, b=b) & is_logistic[b],
-        n_items=n_items,
         is_logistic=is_logistic,
         floor=floor,
         location=groups.mean().reindex(every).fillna(0.0).to_numpy(),
         spread=np.where(higher, 1.0, -1.0) * np.where(spread > 0, spread, 1.0),
     )
-
-
-def _find_counts(
-    y: NDArray[np.float64],
-    n_items: NDArray[np.float64],
-    *,
-    train: NDArray[np.bool_],
-    b: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    """Tell the scores of benchmarks that hold exact counts, by those that are learned from."""
-    exact = np.abs(y - np.round(y * n_items) / n_items) <= _COUNT_TOLERANCE
-    return np.isin(b, b[train & exact]) & ~np.isin(b, b[train & ~exact])
 
 
 def _known_error(

@@ -113,7 +113,6 @@ def _read_grid(
                 f"{listing(allowed)}. Correct it or leave it out."
             )
         known = OPTIONS.get(name, CHOICES[name])
-        known = tuple(k for k in known if k != "beta-binomial")  # needs exact counts throughout
         if isinstance(levels, str) or not isinstance(levels, Sequence) or not levels:
             raise EvaluationError(
                 f"levels of choice '{name}' are {levels!r}. Allowed: a list of {listing(known)}."

@@ -165,9 +165,6 @@ class Calibrator:
 
     def _replace_scores(self, y: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
         arrays = {**self._data, "data_y": y[self._rows["obs"]]}
-        if "count" in self._rows:
-            solved = y[self._rows["count"]] * self._data["data_n_items"]
-            arrays["data_n_solved"] = solved.round().astype(self._data["data_n_solved"].dtype)
         if "hidden" in self._rows:
             arrays["data_hidden_y"] = y[self._rows["hidden"]]
         return arrays

@@ -65,8 +65,7 @@ def build_design_for(
     ------
     SpecError
         If the spec names decisions of which one is constant in the data, or an exact linear
-        combination of others (under the default decisions, constant ones are left out); or if the
-        scores are to be modelled as counts, and no benchmark holds exact counts.
+        combination of others (under the default decisions, constant ones are left out).
 
     Examples
     --------
@@ -74,7 +73,6 @@ def build_design_for(
     >>> build_design_for(load_dataset(), spec=ModelSpec(decisions=("norm",))).decisions
     ('norm',)
     """
-    counts = spec.likelihood == "beta-binomial"
     design = build_design(
         dataset,
         decisions=spec.decisions,
@@ -85,17 +83,9 @@ def build_design_for(
         sum_unknown=spec.unknown_categories == "summed",
         surface_lengths=spec.surface_lengths,
         train=train,
-        counts=counts,
         among=among,
     )
     if spec.decisions != DEFAULT_DECISIONS and among is None:
         for overlap in find_overlaps(design, decisions=spec.decisions):
             raise SpecError(overlap.message)
-    if counts and not design.outcomes.is_count.any():
-        raise SpecError(
-            "likelihood 'beta-binomial' needs an accuracy whose scores are exact counts, each "
-            "score times n_items a whole number, and no benchmark to learn from is one. Allowed "
-            "for these scores: student, normal. Choose one of them, or give scores with all their "
-            "digits, and n_items."
-        )
     return design

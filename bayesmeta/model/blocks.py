@@ -42,9 +42,7 @@ def observed_rows(design: Design) -> dict[str, np.ndarray]:
     Scores are `hidden` where an undisclosed choice of their lm is summed out.
     """
     outcomes, is_hidden = design.outcomes, design.record_of_scores >= 0
-    rows = {"obs": outcomes.train & ~outcomes.is_count & ~is_hidden}
-    if outcomes.is_count.any():
-        rows["count"] = outcomes.train & outcomes.is_count
+    rows = {"obs": outcomes.train & ~is_hidden}
     if design.unknown is not None:
         rows["hidden"] = outcomes.train & is_hidden
     return rows
@@ -55,10 +53,6 @@ def training_data(design: Design) -> dict[str, np.ndarray]:
     outcomes, observed = design.outcomes, observed_rows(design)
     names = ("y", "se", "lm_index", "benchmark_index")
     wanted = [("obs", name, name) for name in names]
-    if "count" in observed:
-        wanted += [("count", "n_solved", "n_solved"), ("count", "n_items", "n_items"),
-                   ("count", "count_lm_index", "lm_index"),
-                   ("count", "count_benchmark_index", "benchmark_index")]  # fmt: skip
     if "hidden" in observed:
         wanted += [("hidden", f"hidden_{name}", name) for name in names]
     rows = {name: getattr(outcomes, source)[observed[dim]] for dim, name, source in wanted}

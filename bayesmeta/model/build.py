@@ -33,10 +33,9 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     Returns
     -------
     pymc.Model
-        Observed variable `y` with dim obs, `k` with dim count where scores are counts (both dims
-        number the scores of the dataset), and `generated` where what lms write is measured;
-        scores whose lms have an undisclosed choice that is summed out are in the potential
-        `y_unknown`; named variables as in `model.simulate`.
+        Observed variable `y` with dim obs, which numbers the scores of the dataset, and `generated`
+        where what lms write is measured; scores whose lms have an undisclosed choice that is summed
+        out are in the potential `y_unknown`; named variables as in `model.simulate`.
 
     Examples
     --------

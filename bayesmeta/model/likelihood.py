@@ -12,7 +12,7 @@ import pytensor.tensor as pt
 
 from bayesmeta.design import Design
 from bayesmeta.model.blocks import Data, Tensor, _scale
-from bayesmeta.model.spec import SMALLEST_SHARE, ModelSpec
+from bayesmeta.model.spec import ModelSpec
 
 __all__ = ["degrees_of_freedom", "likelihood_block", "score_law"]
 
@@ -25,7 +25,7 @@ def likelihood_block(
     Parameters
     ----------
     design, spec
-        Which scores are counts, and which have lms with choices that are summed out.
+        Which scores have lms with choices that are summed out.
     data
         Scores and links, see `training_data`.
     eta
@@ -38,11 +38,9 @@ def likelihood_block(
     if spec.likelihood != "normal":
         degrees_of_freedom(priors.nu_shape, priors.nu_rate)
     moments = _moments(design, data, eta, residual)
-    mu, variance = _take(design, data, moments, kind="")
+    mu, variance = _take(design, data, moments)
     kind, law, how = score_law(mu, variance + data["data_se"] ** 2, nu=_nu(spec))
     kind("y", *law, **how, observed=data["data_y"], dims="obs")
-    if spec.likelihood == "beta-binomial":
-        _add_counts(design, data, moments)
     if design.unknown is not None:
         _add_hidden(design, spec, data, eta, residual)
 
@@ -64,16 +62,13 @@ def _moments(
     return mu, on_score + (residual[b] * slope) ** 2
 
 
-def _take(
-    design: Design, data: Data, moments: tuple[Tensor, Tensor], *, kind: str
-) -> tuple[Tensor, Tensor]:
+def _take(design: Design, data: Data, moments: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Take the moments of all lms on all benchmarks, dims (lm, benchmark), where scores stand.
 
     To compute them for every cell and take them from flat tables is faster than to take latent
     values by lm and benchmark first: few cells have no score.
     """
-    cell = data[f"data_{kind}lm_index"] * len(design.benchmarks)
-    cell = cell + data[f"data_{kind}benchmark_index"]
+    cell = data["data_lm_index"] * len(design.benchmarks) + data["data_benchmark_index"]
     mu, variance = moments
     return mu.ravel()[cell], variance.ravel()[cell]
 
@@ -120,21 +115,6 @@ def _student_log_density(y: Tensor, mu: Tensor, variance: Tensor, nu: Tensor) ->
     constant = pt.gammaln(half) - pt.gammaln(nu / 2) - 0.5 * pt.log(nu * np.pi)
     heavy = half * pt.log(variance + (y - mu) ** 2 / nu)
     return constant + 0.5 * nu * pt.log(variance) - heavy
-
-
-def _add_counts(design: Design, data: Data, moments: tuple[Tensor, Tensor]) -> None:
-    """Add exact counts, beta-binomial.
-
-    They are binomial given an accuracy that scatters about the expected one in a beta
-    distribution. Its concentration is m (1 - m) / v for mean m and variance v of the residuals, so
-    that the scales mean the same as in the other likelihoods. The variance comes out as
-    v / (1 + v / (m (1 - m))): that of a beta distribution is bounded.
-    """
-    mu, variance = _take(design, data, moments, kind="count_")
-    mu = pt.clip(mu, SMALLEST_SHARE, 1 - SMALLEST_SHARE)
-    phi = mu * (1 - mu) / variance
-    pm.BetaBinomial("k", n=data["data_n_items"], alpha=mu * phi, beta=(1 - mu) * phi,
-                    observed=data["data_n_solved"], dims="count")  # fmt: skip
 
 
 def _add_hidden(design: Design, spec: ModelSpec, data: Data, eta: Tensor, residual: Tensor) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.design import MIX_UNIT, Design
-from bayesmeta.model.counts import Counts
 from bayesmeta.model.law import law_skill
 from bayesmeta.model.mixture import Mixture, choose_configurations, expected_choices
 from bayesmeta.model.spec import ModelSpec
@@ -204,8 +203,7 @@ def score_distribution(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Compute location and scale of every observed score, both of shape (..., obs).
 
-    Of a score that is a count they are the mean and, by its known error, about the standard
-    deviation. Of an lm with an undisclosed choice that is summed out they are mean and standard
+    Of an lm with an undisclosed choice that is summed out they are mean and standard
     deviation over its configurations, weighted by `configuration_weight`.
     """
     mu, variance = _moments_of_all(parameters, design=design, spec=spec)
@@ -282,17 +280,12 @@ def pointwise_log_likelihood(
 ) -> NDArray[np.float64]:
     """Compute the log density of every score, shape (..., obs).
 
-    Of a score that is a count it is the log of its probability times the number of items: a
-    probability spread over the step between two counts, in the units of the other densities.
-
     Of an lm with an undisclosed choice that is summed out, it is the density given the other
     scores of its record that the model learns from: a mixture over the configurations, weighted
     by their probabilities given those scores. That is what leaving one score out needs.
     """
     mu, variance = _moments_of_all(parameters, design=design, spec=spec)
     out = _student(mu, variance, parameters, design=design, spec=spec).log_density()
-    counts = Counts.of(mu, variance, design=design)
-    out[..., design.outcomes.is_count] = counts.log_probability() + np.log(counts.n)
     if design.unknown is not None:
         hidden, law = _by_configuration(parameters, design=design, spec=spec)
         density = law.log_density()
@@ -306,14 +299,10 @@ def pointwise_probability(
 ) -> NDArray[np.float64]:
     """Compute the probability of a score below the observed one, shape (..., obs).
 
-    Of a score that is a count half the probability of the same count is added (mid-P: Lancaster
-    1961, https://doi.org/10.1080/01621459.1961.10482105), so that its mean is one half.
     Undisclosed choices that are summed out are weighted by `configuration_weight`.
     """
     mu, variance = _moments_of_all(parameters, design=design, spec=spec)
     out = _student(mu, variance, parameters, design=design, spec=spec).probability_below()
-    counts = Counts.of(mu, variance, design=design)
-    out[..., design.outcomes.is_count] = counts.probability_below()
     if design.unknown is not None:
         hidden, law = _by_configuration(parameters, design=design, spec=spec)
         weight = hidden.weight_of_scores(parameters["configuration_weight"])
@@ -382,7 +371,4 @@ def draw_scores(
         Scores in native units, the shape of `latent`; not clipped to the possible range.
     """
     mu, variance = _moments(parameters, latent, b=design.outcomes.benchmark_index, design=design)
-    out = _student(mu, variance, parameters, design=design, spec=spec).draw(rng)
-    counts = Counts.of(mu, variance, design=design)
-    out[..., design.outcomes.is_count] = counts.draw(rng) / counts.n
-    return out
+    return _student(mu, variance, parameters, design=design, spec=spec).draw(rng)

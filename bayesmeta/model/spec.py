@@ -26,7 +26,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "shrinkage": ("log-normal", "half-normal", "horseshoe", "r2d2"),
     "interactions": ("smooth", "none"),
     "release_date": ("linear", "none"),
-    "likelihood": ("student", "normal", "beta-binomial"),
+    "likelihood": ("student", "normal"),
     "unknown_numbers": ("typical", "estimated"),
     "generations": ("ignored", "measured"),
     "unknown_categories": ("level", "summed"),
@@ -37,20 +37,18 @@ RETIRED: dict[str, str] = {"code_curve": "linear"}
 """Options that are gone, at the value that every model has now. They stay in checksums, which
 records and saved fits carry, and older specs may hold them."""
 
-_REPLACEMENTS = {"code_curve": "Set interactions to 'smooth': the surface bends the code share."}
-"""What does instead what a retired option did, by its name."""
-
-
-SMALLEST_SHARE = 1e-6
-"""Expected share of solved items, at least and short of all: a count cannot do with 0 or 1, which
-a logistic reaches by rounding."""
+_REPLACEMENTS = {
+    "code_curve": "Set interactions to 'smooth': the surface bends the code share.",
+    "likelihood beta-binomial": " It is gone: its chains did not agree. 'student' replaces it.",
+}
+"""What to do instead, by the name of an option that is gone, or with its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """The model: which blocks, in which form, under which priors.
 
-    Options may be combined freely, but for `beta-binomial` with `summed`. The option of a block
+    Options may be combined freely, but for two that contradict each other. The option of a block
     that is left out has no effect: `pooling` without decisions, or `orthogonal`, which is `random`
     where there are no scale covariates to be orthogonal to.
 
@@ -83,8 +81,7 @@ class ModelSpec:
         `smooth`: a Gaussian process says how size, data, release date and training mix work
         together, bends included; `none`: their effects add up.
     likelihood
-        `student` or `normal`, both with known sampling error; `beta-binomial`: solved items out
-        of all where accuracies are exact counts, and `student` for the other scores.
+        `student` or `normal`, both with known sampling error.
     unknown_numbers
         Undisclosed numbers and training mixes. `typical`: they stand at the typical values of
         those that are disclosed, and family effects hold what they really are; with such an error
@@ -134,19 +131,15 @@ class ModelSpec:
         object.__setattr__(self, "decisions", tuple(n for n in DECISIONS if n in given))
         object.__setattr__(self, "priors", _read_priors(self.priors))
         for option, allowed in OPTIONS.items():
-            if getattr(self, option) not in allowed:
-                raise SpecError(word_unknown(option, getattr(self, option), allowed))
+            value = getattr(self, option)
+            if value not in allowed:
+                gone = _REPLACEMENTS.get(f"{option} {value}", "")
+                raise SpecError(word_unknown(option, value, allowed, hint=gone))
         if (self.generations, self.unknown_numbers) == ("measured", "typical"):
             raise SpecError(
                 "generations 'measured' does not go with unknown_numbers 'typical': what stands at "
                 "a typical value is not estimated. Set unknown_numbers to 'estimated', or "
                 "generations to 'ignored'."
-            )
-        if (self.likelihood, self.unknown_categories) == ("beta-binomial", "summed"):
-            raise SpecError(
-                "likelihood 'beta-binomial' does not go with unknown_categories 'summed': choices "
-                "are summed out of scores with a density. Allowed with it: level. Set "
-                "unknown_categories to 'level', or likelihood to 'student' or 'normal'."
             )
         _check_priors(self.priors)
 

@@ -20,7 +20,6 @@ OWN = ("outcomes.y", "outcomes.se")
 SPECS = {
     "default": ModelSpec(),
     "normal": ModelSpec(likelihood="normal"),
-    "beta-binomial": ModelSpec(likelihood="beta-binomial"),
     "random families": ModelSpec(family_effects="random"),
     "additive": ModelSpec(interactions="none"),
     "estimated": ModelSpec(unknown_numbers="estimated"),
@@ -76,9 +75,7 @@ def test_training_data_know_no_held_out_score(bundled, scheme, spec):
             for data in (bundled, changed)
         )
         assert one.keys() == other.keys()
-        n_counts = len(one.get("data_n_solved", ()))
-        assert len(one["data_y"]) + n_counts == fold.train.sum()
-        assert (n_counts > 0) == (spec.likelihood == "beta-binomial")
+        assert len(one["data_y"]) == fold.train.sum()
         for name, values in one.items():
             np.testing.assert_array_equal(values, other[name], err_msg=name)
 

@@ -12,6 +12,7 @@ VERSIONS = ("corrected", "as-published")
 MONTE_CARLO_POINTS = 0.1  # two standard errors of the difference of two means over twelve folds
 COVERAGE = (0.87, 0.93)  # of 90 % intervals
 RHAT_BROKEN = 1.2  # chains of a thousand draws that are still this far apart do not mix
+GONE = {"likelihood": {"beta-binomial": "84a42e52ea2ca2c4"}}  # recorded, and gone since
 WITHIN_15 = 0.9  # a switch of more than 15 points is a rare thing
 SMALLEST_MEDIAN = 0.25  # points; less would rule out what people look for
 
@@ -27,9 +28,11 @@ def test_record_is_of_the_default_model_and_of_every_value(record):
     assert record["options"].keys() == record["default"].keys()
     for option, found in record["options"].items():
         assert record["default"][option] == getattr(default, option)
-        assert found.keys() == set(OPTIONS[option])
+        assert found.keys() == {*OPTIONS[option], *GONE.get(option, {})}
         for value, figures in found.items():
-            assert figures["spec_checksum"] == bm.ModelSpec(**{option: value}).checksum
+            gone = GONE.get(option, {}).get(value)
+            checksum = gone or bm.ModelSpec(**{option: value}).checksum
+            assert figures["spec_checksum"].startswith(checksum)
 
 
 def test_no_value_has_smaller_held_out_errors_than_the_default(record):

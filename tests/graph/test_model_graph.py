@@ -28,7 +28,6 @@ QUICK_COMPILE = "FAST_COMPILE"
 SPECS = {
     "default": ModelSpec(),
     "normal": ModelSpec(likelihood="normal"),
-    "beta-binomial": ModelSpec(likelihood="beta-binomial"),
     "random families": ModelSpec(family_effects="random"),
     "no families": ModelSpec(family_effects="none"),
     "within-between": ModelSpec(family_effects="within-between"),
@@ -81,55 +80,34 @@ def evaluate(model, *, n_points=3, seed=0):
         yield density, dict(zip([str(v.name) for v in named], values, strict=True))
 
 
-def log_likelihood(values, *, design, spec):
-    """What the graph must hold: of a count its probability, not the density of its score."""
-    found = pointwise_log_likelihood(values, design=design, spec=spec)
-    outcomes = design.outcomes
-    return found - np.where(outcomes.is_count, np.log(outcomes.n_items), 0.0)
-
-
 @OPTIONS
-def test_named_variables_and_dims(counted, list_dims, spec):
-    design = build_design_for(counted, spec=spec)
+def test_named_variables_and_dims(small, list_dims, spec):
+    design = build_design_for(small, spec=spec)
     assert named_variables(build_model(design, spec=spec)) == list_dims(design, spec)
 
 
 @OPTIONS
-def test_coordinates_are_those_of_the_design(counted, spec):
-    design = build_design_for(counted, spec=spec)
+def test_coordinates_are_those_of_the_design(small, spec):
+    design = build_design_for(small, spec=spec)
     model = build_model(design, spec=spec)
     for name, labels in design.coords.items():
         assert list(model.coords[name]) == list(labels)
-    rows = [*model.coords["obs"], *model.coords.get("count", ())]
-    assert sorted(rows) == list(range(len(counted.scores)))
+    assert list(model.coords["obs"]) == list(range(len(small.scores)))
 
 
 @OPTIONS
-def test_scores_are_the_only_data(counted, spec):
-    model = build_model(build_design_for(counted, spec=spec), spec=spec)
-    has_counts = spec.likelihood == "beta-binomial"
-    assert [v.name for v in model.observed_RVs] == (["y", "k"] if has_counts else ["y"])
-    scores = counted.scores["score"].to_numpy()
+def test_scores_are_the_only_data(small, spec):
+    model = build_model(build_design_for(small, spec=spec), spec=spec)
+    assert [v.name for v in model.observed_RVs] == ["y"]
     observed = model.rvs_to_values[model["y"]].get_value()
-    np.testing.assert_array_equal(observed, scores[list(model.coords["obs"])])
-
-
-def test_counts_are_solved_items(counted):
-    spec = ModelSpec(likelihood="beta-binomial")
-    model = build_model(build_design_for(counted, spec=spec), spec=spec)
-    rows = counted.scores.iloc[list(model.coords["count"])]
-    assert set(rows["benchmark"]) == {"reading", "puzzles"}
-    n_items = rows["benchmark"].map({"reading": 1000, "puzzles": 400}).to_numpy()
-    observed = model.rvs_to_values[model["k"]].eval()
-    np.testing.assert_allclose(observed, rows["score"] * n_items, rtol=ROUNDING)
-    np.testing.assert_array_equal(model["data_n_items"].get_value(), n_items)
+    np.testing.assert_array_equal(observed, small.scores["score"])
 
 
 @OPTIONS
-def test_log_density_is_that_of_numpy(counted, spec):
-    design = build_design_for(counted, spec=spec)
+def test_log_density_is_that_of_numpy(small, spec):
+    design = build_design_for(small, spec=spec)
     for density, values in evaluate(build_model(design, spec=spec)):
-        expected = log_likelihood(values, design=design, spec=spec)
+        expected = pointwise_log_likelihood(values, design=design, spec=spec)
         np.testing.assert_allclose(density, expected, rtol=ROUNDING)
 
 
@@ -163,71 +141,6 @@ def test_numpy_log_density_is_that_of_scipy(small, build_fake_fit, likelihood):
     found = pointwise_log_likelihood(value, design=design, spec=spec)
     expected = law.logpdf(design.outcomes.y, *shape, loc=mu, scale=sd)
     np.testing.assert_allclose(found, expected, rtol=ROUNDING)
-
-
-def test_numpy_log_density_of_counts_is_that_of_scipy(counted, build_fake_fit):
-    spec = ModelSpec(likelihood="beta-binomial")
-    fit = build_fake_fit(counted, spec=spec, chains=1, draws=1)
-    design, value = fit.design, {k: v[0, 0] for k, v in fit.parameters.items()}
-    outcomes, which = design.outcomes, design.outcomes.is_count
-    mu, sd = score_distribution(value, design=design, spec=spec)
-    phi = (mu * (1 - mu) / (sd**2 - outcomes.se**2))[which]
-    n, mu = outcomes.n_items[which], mu[which]
-    law = stats.betabinom(n, mu * phi, (1 - mu) * phi)
-    found = pointwise_log_likelihood(value, design=design, spec=spec)[which]
-    expected = law.logpmf(np.round(outcomes.y[which] * n)) + np.log(n)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)  # a difference of squares
-
-
-def test_scores_that_are_no_counts_stay_student(counted, build_fake_fit):
-    spec = ModelSpec(likelihood="beta-binomial")
-    fit = build_fake_fit(counted, spec=spec, chains=1, draws=2)
-    student = ModelSpec(likelihood="student")
-    one, other = (
-        pointwise_log_likelihood(fit.parameters, design=build_design_for(counted, spec=s), spec=s)
-        for s in (spec, student)
-    )
-    which = fit.design.outcomes.is_count
-    np.testing.assert_array_equal(one[..., ~which], other[..., ~which])
-    assert (one[..., which] != other[..., which]).all()
-
-
-@pytest.fixture
-def all_counts(counted):
-    """The scores of the small dataset that are exact counts, and their benchmarks."""
-    scores, benchmarks = (
-        table[table["benchmark"].isin(["reading", "puzzles"])].reset_index(drop=True)
-        for table in (counted.scores, counted.benchmarks)
-    )
-    return replace(counted, scores=scores, benchmarks=benchmarks)
-
-
-def test_log_density_where_all_scores_are_counts_is_that_of_numpy(all_counts):
-    spec = ModelSpec(likelihood="beta-binomial")
-    design = build_design_for(all_counts, spec=spec)
-    assert design.outcomes.is_count.all()
-    model = build_model(design, spec=spec)
-    assert len(model.coords["obs"]) == 0
-    gradient = model.compile_dlogp(mode=QUICK_COMPILE)(model.initial_point())
-    assert np.isfinite(gradient).all()
-    for density, values in evaluate(model):
-        expected = log_likelihood(values, design=design, spec=spec)
-        np.testing.assert_allclose(density, expected, rtol=ROUNDING)
-
-
-def test_extreme_latent_values_leave_counts_possible(counted):
-    # The gradient as well: a graph that turns to NaN would stop the sampler.
-    spec = ModelSpec(
-        decisions=(), scaling="none", release_date="none", family_effects="none",
-        likelihood="beta-binomial",
-    )  # fmt: skip
-    model = build_model(build_design_for(counted, spec=spec), spec=spec)
-    function = model.compile_fn(
-        [model.logp(), model.dlogp()], inputs=model.value_vars, mode=QUICK_COMPILE
-    )
-    for alpha in (-900.0, -60.0, 60.0, 900.0):
-        point = model.initial_point() | {"alpha": np.full(4, alpha)}
-        assert all(np.isfinite(values).all() for values in function(point))
 
 
 @pytest.mark.parametrize("k", [0, 2])

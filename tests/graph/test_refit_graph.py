@@ -28,7 +28,6 @@ SPECS = {
     "estimated": ModelSpec(unknown_numbers="estimated"),
     "additive and estimated": ModelSpec(interactions="none", unknown_numbers="estimated"),
     "normal": ModelSpec(likelihood="normal"),
-    "beta-binomial": ModelSpec(likelihood="beta-binomial"),
     "no covariates": ModelSpec(scaling="none", release_date="none"),
     "law": ModelSpec(scaling="chinchilla"),
     "no pooling": ModelSpec(pooling="none"),
@@ -38,17 +37,14 @@ OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 
 
 @pytest.fixture(scope="module")
-def low(counted):
+def low(small):
     """The small dataset with scores that a split holds out, so that what follows from them moves.
 
-    One lies below chance, and moves a floor; one is the only score of `recall` that is no count.
+    One lies below chance, and moves a floor.
     """
-    scores, test = counted.scores.copy(), ~splits_of(counted)[0]
-    recall = scores["benchmark"] == "recall"
-    scores.loc[recall, "score"] = (scores.loc[recall, "score"] * 500).round() / 500
+    scores, test = small.scores.copy(), ~splits_of(small)[0]
     scores.loc[np.flatnonzero(test & (scores["benchmark"] == "puzzles"))[0], "score"] = 0.4
-    scores.loc[np.flatnonzero(test & recall)[0], "score"] = 0.3337
-    return replace(counted, scores=scores)
+    return replace(small, scores=scores)
 
 
 def splits_of(dataset):
@@ -79,10 +75,9 @@ def compile_densities(model):
 
 
 def log_likelihood(values, *, design, spec):
-    """By numpy, of the scores learned from: first the others, then the counts, as probabilities."""
-    found, outcomes = pointwise_log_likelihood(values, design=design, spec=spec), design.outcomes
-    others, counts = (outcomes.train & (outcomes.is_count == which) for which in (False, True))
-    return np.concatenate([found[others], found[counts] - np.log(outcomes.n_items[counts])])
+    """By numpy, of the scores learned from."""
+    found = pointwise_log_likelihood(values, design=design, spec=spec)
+    return found[design.outcomes.train]
 
 
 def fixed_points(model):
@@ -115,7 +110,7 @@ def test_graph_given_the_data_of_a_fold_is_the_graph_of_that_fold(low, spec):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"scaling": "chinchilla"}, {"likelihood": "beta-binomial"}],
+    [{}, {"scaling": "chinchilla"}],
     ids=str,
 )
 def test_splits_move_everything_that_a_fold_may_change(low, options):
@@ -142,17 +137,8 @@ def test_folds_change_the_log_density_of_scores_that_both_learn_from(low):
     assert (densities[0] != densities[1])[both].all()
 
 
-def test_a_split_may_turn_a_benchmark_into_counts(low):
-    spec = ModelSpec(likelihood="beta-binomial")
-    recall = (low.scores["benchmark"] == "recall").to_numpy()
-    for train, expected in ((None, False), (splits_of(low)[0], True)):
-        design = build_design_for(low, spec=spec, train=train)
-        assert (design.outcomes.is_count[recall] == expected).all()
-
-
-@pytest.mark.parametrize("likelihood", ["student", "beta-binomial"])
-def test_everything_that_a_fold_changes_is_data_of_the_graph(low, likelihood):
-    spec = ModelSpec(likelihood=likelihood)
+def test_everything_that_a_fold_changes_is_data_of_the_graph(low):
+    spec = ModelSpec()
     design = build_design_for(low, spec=spec)
     model = build_model(design, spec=spec)
     names = {variable.name for variable in model.data_vars}

@@ -393,65 +393,6 @@ def test_brier_score_has_no_known_error(small):
     assert not build_outcomes(small).se[brier].any()
 
 
-def count_benchmarks(dataset, **settings):
-    outcomes = build_outcomes(dataset, counts=True, **settings)
-    which = np.unique(outcomes.benchmark_index[outcomes.is_count])
-    assert outcomes.is_count[np.isin(outcomes.benchmark_index, which)].all()
-    return {dataset.benchmarks["benchmark"][k] for k in which}
-
-
-def test_counts_are_those_of_accuracies_that_are_no_averages(bundled):
-    assert count_benchmarks(bundled) == {
-        "arc_challenge", "gsm8k", "hellaswag", "humaneval", "winogrande"
-    }  # fmt: skip
-
-
-def test_averages_of_two_runs_are_no_counts():
-    # As published, some scores of GSM8K average two prompts: half a solved item is left over.
-    assert "gsm8k" not in count_benchmarks(load_dataset(version="as-published"))
-
-
-def test_nothing_is_a_count_unless_asked(bundled):
-    assert not build_outcomes(bundled).is_count.any()
-
-
-def test_solved_items_are_scores_times_items(counted):
-    outcomes = build_outcomes(counted, counts=True)
-    solved = outcomes.n_solved[outcomes.is_count]
-    np.testing.assert_array_equal(solved, np.round(solved))
-    items = outcomes.n_items[outcomes.is_count]
-    np.testing.assert_allclose(solved / items, outcomes.y[outcomes.is_count], atol=1e-6)
-
-
-def test_brier_scores_and_unknown_numbers_of_items_are_no_counts(counted):
-    whole = counted.scores.assign(score=counted.scores["score"].round())
-    benchmarks = counted.benchmarks.copy()
-    benchmarks["n_items"] = benchmarks["n_items"].where(benchmarks["benchmark"] != "reading")
-    changed = replace(counted, scores=whole, benchmarks=benchmarks)
-    assert count_benchmarks(changed) == {"recall", "puzzles"}
-
-
-def test_one_score_that_is_no_count_speaks_for_its_benchmark_unless_held_out(counted):
-    scores = counted.scores.copy()
-    row = np.flatnonzero(scores["benchmark"] == "puzzles")[0]
-    scores.loc[row, "score"] += 1e-4
-    changed = replace(counted, scores=scores)
-    assert count_benchmarks(changed) == {"reading"}
-    train = np.arange(len(scores)) != row
-    assert count_benchmarks(changed, train=train) == {"reading", "puzzles"}
-
-
-def test_benchmark_without_a_score_to_learn_from_is_no_count(counted):
-    train = (counted.scores["benchmark"] != "puzzles").to_numpy()
-    assert count_benchmarks(counted, train=train) == {"reading"}
-
-
-def test_counts_asked_of_data_without_any(small):
-    spec = ModelSpec(likelihood="beta-binomial")
-    with pytest.raises(SpecError, match=r"^likelihood 'beta-binomial' .*: student, normal\."):
-        build_design_for(small, spec=spec)
-
-
 def test_identity_link_makes_lower_brier_scores_better(small):
     outcomes = build_outcomes(small)
     b = small.benchmarks["benchmark"].tolist().index("proofs")

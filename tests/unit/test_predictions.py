@@ -252,13 +252,6 @@ def test_observations_have_a_typical_sampling_error_and_the_score_scale_residual
     assert half == pytest.approx(1.645 * sd, abs=QUANTILE_ERROR * sd)
 
 
-def test_observed_counts_are_shares_of_whole_items(counted, build_fake_fit):
-    fit = build_fake_fit(counted, spec=ModelSpec(likelihood="beta-binomial"))
-    observed = predict(fit, new_lms()).observed.sel(benchmark="puzzles") / 100 * 400
-    np.testing.assert_allclose(observed, np.round(observed), atol=1e-6)
-    assert 0 <= float(observed.min()) < float(observed.max()) <= 400
-
-
 def test_intervals_of_observations_stay_in_the_possible_range(build_known_fit):
     table = predict(build_known_fit(sigma_score=5.0), new_lms()).table().set_index("benchmark")
     assert table.loc["reading", ["lower_observed", "upper_observed"]].tolist() == [0, 100]

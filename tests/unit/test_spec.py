@@ -78,10 +78,7 @@ def test_equal_specs_have_one_checksum():
     assert hash(copy) == hash(UNUSUAL)
 
 
-CONTRADICTIONS = (
-    {"likelihood": "beta-binomial", "unknown_categories": "summed"},
-    {"generations": "measured", "unknown_numbers": "typical"},
-)
+CONTRADICTIONS = ({"generations": "measured", "unknown_numbers": "typical"},)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -156,15 +153,6 @@ def test_contradictions_name_both_options(pair):
         assert f"'{value}'" in str(caught.value)
 
 
-def test_counts_do_not_go_with_choices_that_are_summed_out():
-    with pytest.raises(
-        SpecError,
-        match=r"^likelihood 'beta-binomial' does not go with unknown_categories 'summed': .* Set "
-        r"unknown_categories to 'level', or likelihood to 'student' or 'normal'\.$",
-    ):
-        ModelSpec(likelihood="beta-binomial", unknown_categories="summed")
-
-
 CHECKSUM = "c22f23804f1702fdadd468e04c48952cc4333fdce5a56d644d2bf75339c6cff7"
 """Of the default model, which records and saved fits carry."""
 
@@ -185,6 +173,7 @@ def test_older_spec_may_hold_options_that_are_gone(write):
 @pytest.mark.parametrize(
     "values, named",
     [
+        ({"likelihood": "beta-binomial"}, ("likelihood", "'beta-binomial'", "student")),
         ({"code_curve": "smooth"}, ("code_curve", "'smooth'", "'linear'", "interactions")),
         ({"priors": {"curve_task": 0.4}}, ("curve_task", "0.4", "0.2", "interactions")),
     ],
