@@ -48,6 +48,7 @@ from bayesmeta.inference import (
 from bayesmeta.model import EffectSizeSpec, ModelSpec, Priors, read_spec
 
 if TYPE_CHECKING:
+    from bayesmeta import plots as plot
     from bayesmeta.evaluation import (
         Multiverse,
         Scoreboard,
@@ -59,10 +60,9 @@ if TYPE_CHECKING:
         multiverse,
         prior_sensitivity,
     )
-    from bayesmeta.reporting import plots as plot
     from bayesmeta.reporting.claims import check_claim, claim
-    from bayesmeta.reporting.report import report
-    from bayesmeta.reporting.summaries import format_table
+    from bayesmeta.reporting.page import report
+    from bayesmeta.tables import format_table
 
 __all__ = [
     "BayesmetaError",
@@ -116,10 +116,10 @@ __version__ = "0.1.0"
 
 
 _REPORTING = {
-    "check_claim": "claims",
-    "claim": "claims",
-    "format_table": "summaries",
-    "report": "report",
+    "check_claim": "bayesmeta.reporting.claims",
+    "claim": "bayesmeta.reporting.claims",
+    "format_table": "bayesmeta.tables",
+    "report": "bayesmeta.reporting.page",
 }
 _EVALUATION = (
     "Multiverse",
@@ -138,11 +138,11 @@ _EVALUATION = (
 def __getattr__(name: str) -> Any:
     """Load `plot`, and with it matplotlib, and whatever refits when it is first used."""
     if name == "plot":
-        from bayesmeta.reporting import plots
+        from bayesmeta import plots
 
         return plots
     if name in _REPORTING:
-        return getattr(import_module(f"bayesmeta.reporting.{_REPORTING[name]}"), name)
+        return getattr(import_module(_REPORTING[name]), name)
     if name in _EVALUATION:
         from bayesmeta import evaluation
 

@@ -11,7 +11,7 @@ from bayesmeta.errors import QueryError, listing, shorten, suggest
 
 if TYPE_CHECKING:
     from bayesmeta.inference import Fit
-    from bayesmeta.reporting.plots import Drawn
+    from bayesmeta.plots import Drawn
 
 __all__ = ["POSTERIOR", "RECORDED", "Asked", "draw_posterior", "draw_record", "list_hindrances"]
 
@@ -93,25 +93,25 @@ def draw_record(kind: str, asked: Asked) -> Drawn:
 
 
 def _forest(fit: Fit, asked: Asked) -> Drawn:
+    from bayesmeta import plots
     from bayesmeta.effects import effects
-    from bayesmeta.reporting import plots
 
     found = effects(fit, asked.names, by=asked.by or "overall")
     return plots.forest(found, ci_prob=asked.ci_prob)
 
 
 def _atlas(fit: Fit, asked: Asked) -> Drawn:
+    from bayesmeta import plots
     from bayesmeta.effects import effects
-    from bayesmeta.reporting import plots
 
     found = effects(fit, asked.names, by=asked.by or "benchmark")
     return plots.atlas(found, ci_prob=asked.ci_prob)
 
 
 def _prior_posterior(fit: Fit, asked: Asked) -> Drawn:
+    from bayesmeta import plots
     from bayesmeta.effects import effects
     from bayesmeta.inference import sample_prior
-    from bayesmeta.reporting import plots
 
     prior = sample_prior(fit.dataset, fit.spec)
     before, after = (effects(one, asked.names, by=asked.by or "overall") for one in (prior, fit))
@@ -119,16 +119,16 @@ def _prior_posterior(fit: Fit, asked: Asked) -> Drawn:
 
 
 def _curve(fit: Fit, asked: Asked) -> Drawn:
+    from bayesmeta import plots
     from bayesmeta.effects import curve
-    from bayesmeta.reporting import plots
 
     found = curve(fit, asked.decision or "code_share", by=asked.by or "task_family")
     return plots.curve(found, ci_prob=asked.ci_prob)
 
 
 def _tradeoff(fit: Fit, asked: Asked) -> Drawn:
+    from bayesmeta import plots
     from bayesmeta.effects import curve
-    from bayesmeta.reporting import plots
 
     reason = list_hindrances(fit).get("tradeoff")
     if reason is not None:
@@ -138,15 +138,15 @@ def _tradeoff(fit: Fit, asked: Asked) -> Drawn:
 
 
 def _scaling(fit: Fit, asked: Asked) -> Drawn:
-    from bayesmeta.reporting import plots
+    from bayesmeta import plots
 
     return plots.scaling(fit, along=asked.along or "compute", ci_prob=asked.ci_prob)
 
 
 def _evidence(fit: Fit, asked: Asked) -> Drawn:
     """Draw an evidence card; that of the fit's first decision where nothing is named."""
+    from bayesmeta import plots
     from bayesmeta.effects.estimands import default_contrasts, list_decisions
-    from bayesmeta.reporting import plots
 
     statement, target, design = asked.statement, asked.target, fit.design
     if statement is None:
@@ -169,42 +169,42 @@ def _evidence(fit: Fit, asked: Asked) -> Drawn:
 
 
 def _calibration(fit: Fit, asked: Asked) -> Drawn:
-    from bayesmeta.reporting import plots
+    from bayesmeta import plots
 
     return plots.calibration(fit, ci_prob=asked.ci_prob)
 
 
 def _ppc(fit: Fit, asked: Asked) -> Drawn:
-    from bayesmeta.reporting import plots
+    from bayesmeta import plots
 
     return plots.ppc(fit, ci_prob=asked.ci_prob)
 
 
 def _ladders(fit: Fit, asked: Asked) -> Drawn:
+    from bayesmeta import plots
     from bayesmeta.effects import ladders
-    from bayesmeta.reporting import plots
 
     found = ladders(fit, asked.statement or _STATEMENT, by=asked.by or "task_family")
     return plots.ladders(found, ci_prob=asked.ci_prob)
 
 
 def _scoreboard(asked: Asked) -> Drawn:
+    from bayesmeta import plots
     from bayesmeta.evaluation import load_scoreboard
-    from bayesmeta.reporting import plots
 
     return plots.scoreboard(load_scoreboard(asked.version))
 
 
 def _gains(asked: Asked) -> Drawn:
+    from bayesmeta import plots
     from bayesmeta.evaluation import load_scoreboard
-    from bayesmeta.reporting import plots
 
     return plots.gains(load_scoreboard(asked.version))
 
 
 def _ranks(_: Asked) -> Drawn:
+    from bayesmeta import plots
     from bayesmeta.evaluation.validation import read_ranks
-    from bayesmeta.reporting import plots
 
     ranks, header = read_ranks()
     return plots.ranks(ranks, n_draws=header["n_draws"])
@@ -212,8 +212,8 @@ def _ranks(_: Asked) -> Drawn:
 
 def _specification_curve(asked: Asked) -> Drawn:
     """Draw a specification curve; the first one where none is named."""
+    from bayesmeta import plots
     from bayesmeta.evaluation import load_multiverse
-    from bayesmeta.reporting import plots
 
     found = load_multiverse(asked.multiverse)
     statement, target = asked.statement, asked.target

@@ -37,7 +37,7 @@ from bayesmeta.data.tables import write_text
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 
 if TYPE_CHECKING:
-    from bayesmeta.reporting.plots import Drawn
+    from bayesmeta.plots import Drawn
 
 app = typer.Typer()
 
@@ -141,7 +141,7 @@ def plot_command(
     fmt: Format = "table",
 ) -> None:
     """Draw a figure; print its path and the numbers drawn."""
-    from bayesmeta.reporting import plots
+    from bayesmeta import plots
 
     check_format(fmt)
     given = {"--decision": _join(decision), "--by": by, "--along": along,
@@ -212,7 +212,7 @@ def _draw_all(kind: str, asked: Asked, *, fit: Path | None) -> dict[str, Drawn]:
 
 def _save(drawn: Mapping[str, Drawn], *, kind: str, out: Path, data: Path | None) -> list[str]:
     """Write figures and their numbers; return the paths of the figures."""
-    from bayesmeta.reporting import plots
+    from bayesmeta import plots
 
     figures, tables = {out: kind}, {} if data is None else {data: kind}
     if kind == ALL:

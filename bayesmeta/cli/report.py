@@ -29,7 +29,7 @@ def report_command(
     """Write a page that answers questions without a network."""
     import pandas as pd
 
-    from bayesmeta.reporting.report import report
+    from bayesmeta.reporting.page import report
 
     check_format(fmt)
     paths = [str(path) for path in report(load_fit(fit), out, decisions=decisions)]

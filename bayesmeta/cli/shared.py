@@ -49,7 +49,7 @@ def load_fit(path: Path | None) -> Fit:
 
 def check_format(fmt: str) -> None:
     """Refuse a format that is not known before the work."""
-    from bayesmeta.reporting.summaries import FORMATS
+    from bayesmeta.tables import FORMATS
 
     if fmt not in FORMATS:
         raise QueryError(
@@ -66,7 +66,7 @@ def check_out(path: Path, *, option: str = "--out") -> None:
 
 def check_ending(path: Path) -> None:
     """Refuse the name of a figure's file whose ending no figure can have."""
-    from bayesmeta.reporting.style import FORMATS
+    from bayesmeta.plots.figure import FORMATS
 
     if path.suffix not in FORMATS:
         raise QueryError(f"--out {path} has no known ending. Allowed: {listing(FORMATS)}.")
@@ -84,7 +84,7 @@ def check_folder(path: Path) -> None:
 
 def show_frame(frame: pd.DataFrame, *, fmt: str, caption: str | None = None) -> None:
     """Print a table; one for a paper has a caption."""
-    from bayesmeta.reporting.summaries import format_table
+    from bayesmeta.tables import format_table
 
     show(format_table(frame, fmt=fmt, caption=None if fmt == "table" else caption))
 

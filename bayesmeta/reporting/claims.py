@@ -18,7 +18,7 @@ from bayesmeta.effects import Answer, query
 from bayesmeta.effects.estimands import UNITS
 from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.inference.fits import Fit
-from bayesmeta.reporting.latex import escape_latex
+from bayesmeta.tables.latex import escape_latex
 
 __all__ = ["Claim", "check_claim", "claim"]
 

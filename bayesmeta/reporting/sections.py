@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmeta import defaults
+from bayesmeta import defaults, plots
 from bayesmeta.data.load import load_dataset
 from bayesmeta.effects import Effects, curve, list_decisions
 from bayesmeta.errors import EvaluationError, listing
@@ -16,12 +16,11 @@ from bayesmeta.evaluation import load_scoreboard
 from bayesmeta.inference import Diagnostics
 from bayesmeta.inference.fits import Fit
 from bayesmeta.model import ModelSpec
-from bayesmeta.reporting import plots
+from bayesmeta.plots.figure import as_svg
 from bayesmeta.reporting.pages import Cell, Details, Figure, Listing, Section, Table, Text
 from bayesmeta.reporting.panel import Finding, Panel
-from bayesmeta.reporting.style import as_svg
-from bayesmeta.reporting.summaries import describe_intervals
-from bayesmeta.reporting.wording import (
+from bayesmeta.tables import describe_intervals
+from bayesmeta.tables.wording import (
     MARKS,
     count,
     marked,

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bayesmeta.cli import CONTENTS, app
-from bayesmeta.reporting.summaries import FORMATS
+from bayesmeta.tables import FORMATS
 
 
 def test_help_is_a_table_of_contents():

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from bayesmeta import plots
 from bayesmeta.cli import app, main
 from bayesmeta.cli.drawing import POSTERIOR, RECORDED
 from bayesmeta.cli.figures import APPLIES, KINDS, VENUES
-from bayesmeta.reporting import plots
-from bayesmeta.reporting.look import is_dark
+from bayesmeta.plots.theme import is_dark
 
 
 def run(*words):
@@ -102,7 +102,7 @@ def test_a_venue_sets_the_width(tmp_path, saved):
 
 
 def test_letters_that_no_font_has_are_named_once(tmp_path, saved, monkeypatch):
-    monkeypatch.setattr("bayesmeta.reporting.style.choose_families", lambda _: (["sans"], {"x"}))
+    monkeypatch.setattr("bayesmeta.plots.figure.choose_families", lambda _: (["sans"], {"x"}))
     result = run("evidence", "--out", tmp_path / "card.png", "--fit", saved)
     assert result.exit_code == 0
     assert result.stderr.count("warning: no installed font has x") == 1

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 import bayesmeta as bm
+from bayesmeta import plots
 from bayesmeta.errors import QueryError
 from bayesmeta.model import score_distribution, simulate_scores
-from bayesmeta.reporting import plots
 
 SPEC = bm.ModelSpec(decisions=("attention",), family_effects="none", interactions="none")
 SCALARS = {"var_names": ["rho_lm", "sigma_score"]}

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from bayesmeta import plots
 from bayesmeta.inference import LeaveOneOut
 from bayesmeta.model import simulate_scores
-from bayesmeta.reporting import plots
 
 
 def give_pit(fit, pit):

@@ -3,10 +3,10 @@
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from bayesmeta import plots
 from bayesmeta.effects import curve
 from bayesmeta.errors import QueryError
 from bayesmeta.evaluation import load_scoreboard
-from bayesmeta.reporting import plots
 
 
 @pytest.fixture(scope="module")

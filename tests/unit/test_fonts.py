@@ -8,9 +8,9 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.font_manager import fontManager
 
+from bayesmeta import plots
 from bayesmeta.effects import effects
-from bayesmeta.reporting import plots
-from bayesmeta.reporting.fonts import choose_families
+from bayesmeta.plots.theme import choose_families
 
 LETTER = "\U000f1234"  # for private use: no font has it by chance
 NAME = "Bayesmeta Test"

@@ -5,13 +5,12 @@ import pytest
 import xarray as xr
 from scipy.special import expit
 
-from bayesmeta import defaults
+from bayesmeta import defaults, plots
 from bayesmeta.design import DOMAINS, swap_parts
 from bayesmeta.effects import Curve, Swap, contrast_draws, curve, query, swaps
 from bayesmeta.errors import QueryError
 from bayesmeta.model import ModelSpec
 from bayesmeta.model.simulate import linear_predictor
-from bayesmeta.reporting import plots
 
 EXACT = 1e-9
 """Rounding error of a few hundred sums of doubles, in percentage points."""

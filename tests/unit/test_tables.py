@@ -11,8 +11,8 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta.errors import QueryError
-from bayesmeta.reporting.latex import escape_latex
-from bayesmeta.reporting.summaries import FORMATS, describe_intervals, format_table, set_for_paper
+from bayesmeta.tables import FORMATS, describe_intervals, format_table, set_for_paper
+from bayesmeta.tables.latex import escape_latex
 
 NAMES = [
     "<script>alert(\"x\" & 'y')</script>",

@@ -15,9 +15,9 @@ from bayesmeta import defaults
 from bayesmeta.evaluation.validation import ENVELOPE
 from bayesmeta.inference import Fit, LeaveOneOut, loo
 from bayesmeta.model import simulate_scores
-from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, pt
-from bayesmeta.reporting.style import Drawn, build_figure, drawn_from, printable, write_below
-from bayesmeta.reporting.wording import percent
+from bayesmeta.plots.figure import Drawn, build_figure, drawn_from, printable, write_below
+from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, pt
+from bayesmeta.tables.wording import percent
 
 __all__ = ["calibration", "ppc", "ranks"]
 

@@ -24,9 +24,20 @@ from numpy.typing import NDArray
 
 from bayesmeta.effects.contrasts import check_ci_prob
 from bayesmeta.errors import QueryError, listing, shorten
-from bayesmeta.reporting.fonts import choose_families, name_letters, set_families, written_in
-from bayesmeta.reporting.look import INK, darken, fit_width, is_dark, pt, resolution, settings
-from bayesmeta.reporting.wording import percent
+from bayesmeta.plots.theme import (
+    INK,
+    choose_families,
+    darken,
+    fit_width,
+    is_dark,
+    name_letters,
+    pt,
+    resolution,
+    set_families,
+    settings,
+    written_in,
+)
+from bayesmeta.tables.wording import percent
 
 __all__ = [
     "FORMATS",

@@ -18,10 +18,10 @@ from bayesmeta.design import UNDISCLOSED
 from bayesmeta.effects.contrasts import Effects
 from bayesmeta.effects.estimands import BY, UNITS
 from bayesmeta.errors import QueryError, listing
-from bayesmeta.reporting.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
-from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, diverging, is_dark, pt
-from bayesmeta.reporting.style import Drawn, build_figure, drawn_from
-from bayesmeta.reporting.wording import name_few, signed
+from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
+from bayesmeta.plots.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
+from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, diverging, is_dark, pt
+from bayesmeta.tables.wording import name_few, signed
 
 __all__ = ["atlas"]
 

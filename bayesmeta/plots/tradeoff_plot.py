@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from bayesmeta import defaults
 from bayesmeta.effects.curves import Curve
 from bayesmeta.effects.tradeoffs import Tradeoff
-from bayesmeta.reporting.curves import draw_mass, place_mass
-from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, pt
-from bayesmeta.reporting.style import (
+from bayesmeta.plots.dose_response import draw_mass, place_mass
+from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
     draw_recorded,
@@ -22,6 +21,7 @@ from bayesmeta.reporting.style import (
     short,
     write_below,
 )
+from bayesmeta.plots.theme import COLUMN_WIDTH, FAINT, pt
 
 __all__ = ["tradeoff"]
 

@@ -1,7 +1,8 @@
-"""How the sections of a report write numbers, intervals and verdicts."""
+"""How tables, figures and reports write names, numbers, intervals and verdicts."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ __all__ = [
     "BOUNDS",
     "MARKS",
     "count",
+    "escape_markdown",
     "marked",
     "name_few",
     "percent",
@@ -16,6 +18,7 @@ __all__ = [
     "signed",
     "with_interval",
     "with_mcse",
+    "write_fact",
 ]
 
 MARKS = {"identified": "●", "weakly identified": "◐", "prior-driven": "○"}
@@ -45,6 +48,38 @@ def with_interval(values: Mapping[str, Any]) -> str:
 def readable(name: str) -> str:
     """Write a name of ours without underscores."""
     return name.replace("_", " ")
+
+
+_FACTS = ("position_embedding", "weight_tying", "context_length", "mlp_ratio", "n_params",
+          "n_tokens", "best_sum", "loss_starts")  # fmt: skip
+_SHARES = ("web_share", "code_share", "books_share", "reference_share", "academic_share",
+           "english_share")  # fmt: skip
+"""Names of ours with underscores, and those of them that are measured in percent."""
+
+
+def write_fact(value: object) -> str:
+    """Write the name of a fact or of a place on a curve; a name of the data stays as it is."""
+    text = str(value)
+    if text in _SHARES:
+        return f"{readable(text)} (%)"
+    return readable(text) if text in _FACTS else text
+
+
+_MARKDOWN = re.compile(r"([\\`*|$]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;))")
+_MARKDOWN_ANYWHERE = re.compile(r"([\\`*_\[\]<>|~$#&])")
+"""What Markdown would not show as it is in a cell, where an underscore inside a name and `< 0.01`
+are shown, and what it would not at any place of a document."""
+
+
+def escape_markdown(text: str, *, in_cell: bool = True) -> str:
+    r"""Escape what Markdown, and HTML inside it, treat specially.
+
+    Examples
+    --------
+    >>> print(escape_markdown("a_b | <c>"), escape_markdown("a_b | <c>", in_cell=False))
+    a_b \| \<c> a\_b \| \<c\>
+    """
+    return (_MARKDOWN if in_cell else _MARKDOWN_ANYWHERE).sub(r"\\\1", text)
 
 
 def count(n: int, one: str, many: str) -> str:

@@ -16,8 +16,7 @@ from bayesmeta.effects.scores import POINTS, mean_score_at, to_points
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.inference import Fit
 from bayesmeta.inference.diagnostics import thin_fit
-from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, pt
-from bayesmeta.reporting.style import (
+from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
     drawn_from,
@@ -25,6 +24,7 @@ from bayesmeta.reporting.style import (
     printable,
     write_below,
 )
+from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, pt
 
 __all__ = ["ALONG", "scaling"]
 

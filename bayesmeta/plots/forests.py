@@ -16,8 +16,7 @@ from bayesmeta.effects.contrasts import Effects
 from bayesmeta.effects.estimands import LM_FAMILY, UNITS, format_level
 from bayesmeta.effects.mix_swaps import Asked, Swap
 from bayesmeta.errors import QueryError, listing
-from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
-from bayesmeta.reporting.style import (
+from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
     check_given,
@@ -27,7 +26,8 @@ from bayesmeta.reporting.style import (
     short,
     write_below,
 )
-from bayesmeta.reporting.wording import name_few
+from bayesmeta.plots.theme import COLUMN_WIDTH, FAINT, INK, PALE, pt
+from bayesmeta.tables.wording import name_few
 
 __all__ = [
     "EFFECTS_BY",

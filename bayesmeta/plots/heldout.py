@@ -14,9 +14,7 @@ from bayesmeta import defaults
 from bayesmeta.data import Dataset, load_dataset
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.evaluation import Scoreboard
-from bayesmeta.reporting.forests import head_groups
-from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, PAGE_WIDTH, pt
-from bayesmeta.reporting.style import (
+from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
     check_given,
@@ -25,6 +23,8 @@ from bayesmeta.reporting.style import (
     printable,
     write_below,
 )
+from bayesmeta.plots.forests import head_groups
+from bayesmeta.plots.theme import COLUMN_WIDTH, FAINT, PAGE_WIDTH, pt
 
 __all__ = ["gains", "scoreboard"]
 

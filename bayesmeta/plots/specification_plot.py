@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
 from bayesmeta.evaluation import Multiverse
-from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, PALE, pt
-from bayesmeta.reporting.style import Drawn, build_figure, drawn_from, interval_words, write_below
+from bayesmeta.plots.figure import Drawn, build_figure, drawn_from, interval_words, write_below
+from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, PALE, pt
 
 __all__ = ["specification_curve"]
 

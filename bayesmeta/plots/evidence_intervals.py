@@ -18,8 +18,7 @@ from bayesmeta.effects.linearised import linearise
 from bayesmeta.effects.queries import Answer, query
 from bayesmeta.effects.scores import mean_slope, target_weights
 from bayesmeta.inference import Fit
-from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
-from bayesmeta.reporting.style import (
+from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
     drawn_from,
@@ -27,7 +26,8 @@ from bayesmeta.reporting.style import (
     printable,
     short,
 )
-from bayesmeta.reporting.wording import percent
+from bayesmeta.plots.theme import COLUMN_WIDTH, FAINT, INK, PALE, pt
+from bayesmeta.tables.wording import percent
 
 __all__ = ["evidence"]
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from bayesmeta import defaults
 from bayesmeta.effects.ladders import OTHERS, Ladders
-from bayesmeta.reporting.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
-from bayesmeta.reporting.style import (
+from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
     count_columns,
@@ -18,6 +17,7 @@ from bayesmeta.reporting.style import (
     printable,
     short,
 )
+from bayesmeta.plots.theme import COLUMN_WIDTH, FAINT, INK, PALE, pt
 
 __all__ = ["ladders"]
 

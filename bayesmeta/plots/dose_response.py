@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.effects.curves import Curve
-from bayesmeta.reporting.look import FAINT, INK, PAGE_WIDTH, pt
-from bayesmeta.reporting.style import (
+from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
     draw_recorded,
@@ -20,6 +19,7 @@ from bayesmeta.reporting.style import (
     short,
     write_below,
 )
+from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, pt
 
 __all__ = ["curve", "draw_mass", "place_mass"]
 

@@ -15,42 +15,22 @@ from typing import Any
 
 import pandas as pd
 
-from bayesmeta.design import FACTS
 from bayesmeta.errors import QueryError, listing, shorten, suggest
-from bayesmeta.reporting.latex import Grid, write_table
-from bayesmeta.reporting.wording import BOUNDS, name_few, readable
+from bayesmeta.tables.headed_columns import describe_columns, short_unit
+from bayesmeta.tables.latex import Grid, write_table
+from bayesmeta.tables.wording import BOUNDS, escape_markdown, name_few, readable, write_fact
 
 __all__ = ["FORMATS", "describe_intervals", "format_table", "set_for_paper"]
-
-_ROUNDED = {"estimate": 2, "sd": 2, "lower": 2, "upper": 2, "prob_helps": 3, "mcse": 3, "rhat": 3,
-            "ess_bulk": 0, "ess_tail": 0, "prob_between_15_25": 3, "prob_at_lower_edge": 3,
-            "prob_at_upper_edge": 3, "mcse_edges": 3, "mae": 2, "mae_families": 2,
-            "crps": 2, "log_density": 2, "coverage50": 1, "coverage90": 1, "difference": 2,
-            "gain": 1, "prior_lower": 2, "prior_upper": 2, "narrowed": 2,
-            "prob_best": 3, "expected_rank": 2, "mcse_rank": 2,
-            "lower_observed": 2, "upper_observed": 2, "as_is": 2, "changed": 2,
-            "probability": 3, "effect_spread": 2, "probability_spread": 3, "share_above": 2,
-            "share_below": 2, "median": 2, "lowest": 2, "highest": 2, "divergences": 0,
-            "move": 2, "pareto_k": 2, "prob_conflict": 3, "tips_at": 0,
-            "prob_helps_least": 3, "prob_helps_most": 3, "prob_equivalent": 3, "prob_more": 3,
-            "prob_more_mcse": 3, "prior_more": 3, "equivalence": 2, "more_than": 2,
-            "random": 2, "leave_family_out": 2, "leakage": 2}  # fmt: skip
-
-
-_PROBABILITIES = {"probability", "prior_more"} | {
-    name for name in _ROUNDED if name.startswith("prob_") and not name.endswith("_mcse")
-}
 
 
 def _for_reading(frame: pd.DataFrame) -> pd.DataFrame:
     """Round for the eye; a probability that would read as 0 or 1 reads as a bound."""
-    texts = {
-        name: ["-" if pd.isna(value) else f"{value:.{digits}f}" for value in frame[name]]
-        for name, digits in _ROUNDED.items()
-        if name in frame and pd.api.types.is_numeric_dtype(frame[name])
-    }
-    for name in set(texts) & _PROBABILITIES:
-        texts[name] = [BOUNDS.get(text, text) for text in texts[name]]
+    texts = {}
+    for name, column in describe_columns(frame).items():
+        if column.digits is None or not pd.api.types.is_numeric_dtype(frame[name]):
+            continue
+        written = ["-" if pd.isna(x) else f"{x:.{column.digits}f}" for x in frame[name]]
+        texts[name] = [BOUNDS.get(x, x) for x in written] if column.is_probability else written
     return frame.assign(**texts)
 
 
@@ -65,30 +45,6 @@ def _as_json(frame: pd.DataFrame, _: str | None) -> str:
 
 def _as_csv(frame: pd.DataFrame, _: str | None) -> str:
     return frame.to_csv(index=False).rstrip("\n")
-
-
-_PLACES = ("best_sum", "loss_starts")
-_SHORT_UNITS = {"percentage points": "pp", "% of training tokens": "%"}
-_IN_UNITS = ("estimate", "sd", "lower", "upper", "as_is", "changed", "difference",
-             "prior_lower", "prior_upper", "lower_observed", "upper_observed", "lowest", "highest",
-             "equivalence", "more_than")  # fmt: skip
-"""Columns whose unit is that of the effects of a table."""
-
-_HEADINGS = {"prob_helps": "P(helps)", "prob_best": "P(best)", "prob_conflict": "P(conflict)",
-             "prob_equivalent": "P(no difference)", "prob_at_lower_edge": "P(at lower edge)",
-             "prob_at_upper_edge": "P(at upper edge)", "prob_between_15_25": "P(best at 15-25)",
-             "prob_helps_least": "least P(helps)", "prob_helps_most": "most P(helps)",
-             "prob_more": "P(more)", "prob_more_mcse": "MCSE of P(more)",
-             "prior_more": "prior P(more)",
-             "equivalence": "no difference up to", "among": "averaged over",
-             "probability": "P(statement)", "mcse": "MCSE", "mcse_rank": "MCSE of rank",
-             "mcse_edges": "MCSE of edges", "sd": "SD", "lm_family": "lm family",
-             "mae": "MAE (pp)", "mae_families": "MAE, families alike (pp)", "crps": "CRPS (pp)",
-             "coverage50": "in 50 % intervals (%)", "coverage90": "in 90 % intervals (%)",
-             "gain": "gain (%)", "leakage": "leakage (pp)", "rhat": "R-hat",
-             "ess_bulk": "bulk ESS", "ess_tail": "tail ESS", "pareto_k": "Pareto k",
-             "training_flop": "training compute (FLOP)"}  # fmt: skip
-"""Headings of columns that are not named as one would write them, with their units."""
 
 
 def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
@@ -113,22 +69,17 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
     0      0.5       0.7
     """
     units = _only(frame, "units") or frame.attrs.get("units")
-    heading = {**_HEADINGS}
-    if units is not None:
-        short = _SHORT_UNITS.get(units, units)
-        heading |= {name: f"{_HEADINGS.get(name, readable(name))} ({short})" for name in _IN_UNITS}
+    columns = describe_columns(frame)
+    titles = {name: column.title(name, units=units) for name, column in columns.items()}
     by = _only(frame, "by")
     if by is not None and "target" in frame:
-        heading["target"] = readable(by)
+        titles["target"] = readable(by)
     left_out = [name for name in ("ci_prob", "units", "by") if _only(frame, name) is not None]
     left_out += ["target"] if by == "overall" and "target" in frame else []
-    kept = frame.drop(columns=left_out)
-    ours = [name for name in ("decision", "reference", "place") if name in kept]
-    kept = kept.assign(**{name: kept[name].map(_name) for name in ours})
+    facts = {name: frame[name].map(write_fact) for name in columns if columns[name].holds_facts}
+    kept = frame.assign(**facts).drop(columns=left_out)
     kept = kept[_order_columns(kept)]
-    return kept.set_axis(
-        [heading.get(str(n), readable(str(n))) for n in kept.columns], axis="columns"
-    )
+    return kept.set_axis([titles[name] for name in kept.columns], axis="columns")
 
 
 def _order_columns(frame: pd.DataFrame) -> list[Any]:
@@ -147,22 +98,11 @@ def _count_runs(values: pd.Series) -> int:
     return int((values != values.shift()).sum())
 
 
-def _name(word: object) -> str:
-    """Write a name of ours as in a paper; a name of the data stays as it is."""
-    text = str(word)
-    if text not in FACTS and text not in _PLACES:
-        return text
-    return readable(text) + (" (%)" if text in FACTS and FACTS[text].kind == "share" else "")
-
-
 def _only(frame: pd.DataFrame, column: str) -> str | None:
     """Give the one value of a column as text; None where there is none, or several."""
     values = frame[column].map(str).unique() if column in frame else []
     return values[0] if len(values) == 1 else None
 
-
-_MARKDOWN = re.compile(r"([\\`*|$]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;))")
-"""What Markdown would not show as it is; an underscore inside a name and `< 0.01` it does."""
 
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f]+")
 
@@ -186,17 +126,13 @@ def _build_grid(frame: pd.DataFrame) -> Grid:
     )
 
 
-def _escape_markdown(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", text)
-
-
 def _as_markdown(frame: pd.DataFrame, caption: str | None) -> str:
     """Write a pipe table, with the characters escaped that Markdown treats specially."""
     grid = _build_grid(frame)
     rules = ["---:" if is_number else "---" for is_number in grid.are_numbers]
-    names, *rows = [[_escape_markdown(cell) for cell in row] for row in (grid.names, *grid.rows)]
+    names, *rows = [[escape_markdown(cell) for cell in row] for row in (grid.names, *grid.rows)]
     lines = [f"| {' | '.join(row)} |" for row in (names, rules, *rows)]
-    return "\n".join([*lines, *([] if caption is None else ["", _escape_markdown(caption)])])
+    return "\n".join([*lines, *([] if caption is None else ["", escape_markdown(caption)])])
 
 
 def _as_latex(frame: pd.DataFrame, caption: str | None) -> str:
@@ -254,7 +190,7 @@ def describe_intervals(frame: pd.DataFrame) -> str | None:
         return None
     words = f"Medians with {100 * float(ci_prob):g} % equal-tailed intervals"
     if units is not None:
-        words += f", in {units}" + (f" ({_SHORT_UNITS[units]})" if units in _SHORT_UNITS else "")
+        words += f", in {units}" + (f" ({short})" if (short := short_unit(units)) != units else "")
     words += ", over all benchmarks" if _only(frame, "by") in ("overall", "lm_family") else ""
     among = frame.attrs.get("among")
     return f"{words}, averaged over {name_few(among)}." if among else f"{words}."
