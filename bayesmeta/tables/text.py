@@ -76,7 +76,7 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
         titles["target"] = readable(by)
     left_out = [name for name in ("ci_prob", "units", "by") if _only(frame, name) is not None]
     left_out += ["target"] if by == "overall" and "target" in frame else []
-    facts = {name: frame[name].map(write_fact) for name in columns if columns[name].holds_facts}
+    facts = {str(n): frame[n].map(write_fact) for n in columns if columns[n].holds_facts}
     kept = frame.assign(**facts).drop(columns=left_out)
     kept = kept[_order_columns(kept)]
     return kept.set_axis([titles[name] for name in kept.columns], axis="columns")
