@@ -7,6 +7,7 @@ import hashlib
 import html
 import json
 from collections.abc import Sequence
+from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from string import Template
@@ -140,8 +141,6 @@ def _diagnose(fit: Fit) -> Diagnostics | None:
 
 
 def _write_page(fit: Fit, summary: Section, sections: list[Section], panel: Panel | None) -> str:
-    from bayesmeta import __version__
-
     css, js = _read("report.css"), _read("report.js")
     names = [("summary", "Summary"), *([("panel", "Ask the posterior")] if panel else [])]
     names += [(section.name, section.title) for section in sections]
@@ -155,7 +154,7 @@ def _write_page(fit: Fit, summary: Section, sections: list[Section], panel: Pane
         summary=write_html(summary),
         panel="" if panel is None else _write_panel(panel),
         sections="\n".join(map(write_html, sections)),
-        version=html.escape(__version__),
+        version=html.escape(version("bayesmeta")),
     )
 
 
