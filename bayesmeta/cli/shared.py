@@ -1,92 +1,398 @@
-"""What the commands share: reading, printing, refusals before the work."""
+"""What the commands share: where they stand, options, completion, reading, refusals, printing.
 
-from __future__ import annotations
+A command is a function under `command`, which adds `--format` and, where the function takes a
+`fit`, `--fit`. It returns what is to be shown. Options that several commands take are the fields of
+a `TypedDict`: `**asked: Unpack[Question]` adds them all, to be handed on to a public function.
+"""
 
+import inspect
+import json
+import re
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_args
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from bayesmeta.errors import QueryError, listing, suggest
+import bayesmeta as bm
+from bayesmeta import defaults
+from bayesmeta.errors import BayesmetaError, QueryError, listing, suggest
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from concurrent.futures import Executor
 
-    from bayesmeta.data import Dataset
-    from bayesmeta.inference import Fit
+    import pandas as pd
 
 EXIT_UNCHECKED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 POINTS = "percentage points"
 
+CONTENTS = (
+    ("Fit", "estimate", ("fit", "check")),
+    ("Estimate", "estimate", ("query", "effects", "substitutions", "rank", "curve", "tradeoff")),
+    ("Robustness", "robustness_commands", ("influence", "ladders", "tipping")),
+    ("Robustness", "multiverse_command", ("multiverse",)),
+    ("Predict", "predict_commands", ("predict", "whatif", "designs")),
+    ("Report", "plot_command", ("plot",)),
+    ("Report", "report_command", ("report", "claim")),
+    ("Evaluate", "evaluate_command", ("evaluate", "scoreboard", "validation")),
+    ("Data", "data_command", ("data", "doctor")),
+)
+"""Commands by what one wants to do, and the modules they stand in, in the order of `--help`."""
 
-def load_data(folder: Path | None, *, version: str) -> Dataset:
-    """Read the tables of a folder, or the bundled ones."""
-    from bayesmeta.data import load_dataset, read_dataset
+OLD_NAMES = {"swaps": "substitutions"}
+"""Commands that were renamed; the old names go with the next release."""
 
-    if folder is None:
-        return load_dataset(version=version)
-    return read_dataset(folder, version=version)
-
-
-def load_fit(path: Path | None) -> Fit:
-    """Read a fit, or the shipped one; warn where it failed its checks."""
-    from bayesmeta.inference import EffectSizeFit, load_fit, load_reference_fit
-
-    fit = load_reference_fit() if path is None else load_fit(path)
-    if isinstance(fit, EffectSizeFit):
-        raise QueryError(
-            f"--fit {path} is a fit of effect sizes, not of lms and their scores. Allowed: what "
-            "`bayesmeta fit` wrote. Ask this one in Python: bm.load_fit, bm.check, fit.draws."
-        )
-    if fit.failures:
-        say(f"warning: this fit failed its checks; do not report it. {' '.join(fit.failures)}")
-    return fit
-
-
-def check_format(fmt: str) -> None:
-    """Refuse a format that is not known before the work."""
-    from bayesmeta.tables import FORMATS
-
-    if fmt not in FORMATS:
-        raise QueryError(
-            f"--format '{fmt}' is not known.{suggest(fmt, FORMATS)} Allowed: {listing(FORMATS)}."
-        )
+_PLACES = {name: place for *place, names in CONTENTS for name in names}
+APPS: dict[str, typer.Typer] = {}
+_EPILOG = (
+    "Start with: bayesmeta query 'position_embedding: rotary > learned'. What reads a posterior "
+    "takes --fit FIT.nc, or the shipped one; what prints a table takes --format "
+    "table|json|csv|md|latex|html. Exit codes: 0 fine, 1 a check failed, 2 bad input."
+)
 
 
-def check_out(path: Path, *, option: str = "--out") -> None:
-    """Refuse before the work, not after it."""
-    if not path.parent.is_dir() or path.is_dir():
-        what = "is a folder" if path.is_dir() else f"cannot be written: {path.parent} is no folder"
-        raise QueryError(f"{option} {path} {what}. Name a file in a folder that exists.")
+class LazyGroup(TyperGroup):
+    """The commands; the module of one is imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """List the names in the order of `--help`."""
+        return list(_PLACES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Find a command; all are loaded for a name that is unknown, so that one is suggested."""
+        known = OLD_NAMES.get(cmd_name, cmd_name)
+        if known != cmd_name and not ctx.resilient_parsing:
+            say(f"note: `{cmd_name}` is called `{known}` now; the old name will go.")
+        for name in [known] if known in _PLACES else self.list_commands(ctx):
+            if name not in self.commands:
+                panel, module = _PLACES[name]
+                import_module(f"bayesmeta.cli.{module}")
+                found: Any = get_command(APPS[name])
+                found.rich_help_panel = panel
+                self.commands[name] = found
+        return self.commands.get(known)
 
 
-def check_ending(path: Path) -> None:
-    """Refuse the name of a figure's file whose ending no figure can have."""
-    from bayesmeta.plots.figure import FORMATS
+app = typer.Typer(
+    cls=LazyGroup,
+    help="Bayesian meta-analysis of what makes language models good.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.callback()(lambda: None)
 
-    if path.suffix not in FORMATS:
-        raise QueryError(f"--out {path} has no known ending. Allowed: {listing(FORMATS)}.")
 
-
-def check_folder(path: Path) -> None:
-    """Make a folder for figures; its parent must exist."""
+def main() -> None:
+    """Run the command line; errors are one paragraph and an exit code."""
+    run: Callable[..., Any] = app
     try:
-        path.mkdir(exist_ok=True)
-    except OSError as error:
-        raise QueryError(
-            f"--out {path} cannot be made: {error.strerror}. Name a folder inside one that exists."
-        ) from error
+        run()
+    except BayesmetaError as error:
+        say(f"error: {error}")
+        sys.exit(EXIT_BAD_INPUT)
 
 
-def show_frame(frame: pd.DataFrame, *, fmt: str, caption: str | None = None) -> None:
-    """Print a table; one for a paper has a caption."""
-    from bayesmeta.tables import format_table
+# --- Options, and what a shell completes them to --------------------------------------------------
 
-    show(format_table(frame, fmt=fmt, caption=None if fmt == "table" else caption))
+
+class Options:
+    """Arguments and options that mean the same in every command that takes them.
+
+    Below each name stands how it is spelled, unless it is `--name`, and what help calls its value;
+    then what help says. Words in braces are those that are allowed, and offered at the tab key.
+
+    Parameters
+    ----------
+    data_dir : [DATA_DIR]
+        Your tables; the bundled ones if left out.
+    statement : STATEMENT
+        'DECISION: A > B', such as 'norm: rmsnorm > layernorm', 'code_share: 20 > 5' or
+        'n_params: 14e9 > 7e9'; or 'swap web_share -> code_share by 10'.
+    decision : DECISION
+        Such as norm or code_share.
+    benchmark : NAME
+        On this benchmark; over all if left out.
+    task_family : NAME
+        Over the benchmarks of this task family.
+    lms : --lm NAME
+        Average over these alone; may be repeated.
+    lm_family : NAME
+        Average over their LMs; may be repeated.
+    families : --lm-family NAME
+        These alone; may be repeated.
+    scale
+        {score, latent}: percentage points, or logits.
+    equivalence : --equivalence --rope PP
+        Half-width of the region of practical equivalence (ROPE), in points; 0.5.
+    by
+        {benchmark, task_family, overall}.
+    seed : N >= 0
+        Of random numbers.
+    version : --data-version
+        {corrected, as-published}.
+    out : DIR
+        Keeps each finished fit; the same command goes on.
+    workers : N >= 1
+        At once; as many as processors if left out.
+    dask : ADDRESS
+        Run on a Dask cluster.
+    ci_prob
+        Probability of the intervals.
+    fit : FIT.nc
+        A saved fit; the shipped one if left out.
+    fmt : --format
+        {table, json, csv, md, latex, html}.
+    """
+
+
+class On(TypedDict):
+    """The benchmarks that a question is about."""
+
+    benchmark: str | None
+    task_family: str | None
+
+
+class Over(TypedDict):
+    """The lms that an effect is averaged over, and its scale."""
+
+    lms: list[str] | None
+    lm_family: list[str] | None
+    scale: str
+
+
+class Question(On, Over):
+    """All that may be said beside a statement."""
+
+    equivalence: float | None
+    ci_prob: float
+
+
+class Refits(TypedDict):
+    """Where a command refits, and where it keeps what is finished."""
+
+    out: Path | None
+    workers: int | None
+    dask: str | None
+
+
+_DEFAULTS = {"scale": "score", "ci_prob": defaults.CI_PROB}
+"""What fields that are never None stand for where they are left out."""
+
+_NAMES = {"decision": "decisions", "decisions": "decisions", "benchmark": "benchmarks",
+          "task_family": "task_families", "lms": "lms", "lm_family": "lm_families",
+          "families": "lm_families"}  # fmt: skip
+"""Options whose values are names of the fit that is asked, and what the fit calls these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """How an argument or option is spelled, what its value is called, and what help says of it."""
+
+    header: str
+    text: str
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is allowed, where that is a few words."""
+        _, _, inside = self.text.partition("{")
+        return tuple(re.split(r",\s+", inside.partition("}")[0])) if inside else ()
+
+    def build(self, name: str, *, argument: bool) -> Any:
+        """Build what typer calls a parameter."""
+        *spelled, value = [*self.header.partition(" >= ")[0].split(), None]
+        if spelled and not spelled[-1].startswith("-"):
+            value = spelled.pop()
+        least = self.header.partition(" >= ")[2]
+        offer = names_of(_NAMES[name]) if name in _NAMES else one_of(*self.words)
+        help = " ".join(re.sub(r"[{}]", "", self.text).split())
+        if argument:
+            return typer.Argument(metavar=value or name.upper(), help=help, autocompletion=offer)
+        spelled = spelled or [f"--{name.replace('_', '-')}"]
+        if self.words:
+            value = spelled[0].rpartition("-")[2].upper()
+        return typer.Option(
+            *spelled, metavar=value, help=help, min=int(least) if least else None,
+            autocompletion=offer if self.words or name in _NAMES else None,
+        )  # fmt: skip
+
+
+def read_options(owner: object) -> dict[str, Described]:
+    """Read the section of a docstring that describes parameters."""
+    section = inspect.cleandoc(owner.__doc__ or "").partition("\n----------\n")[2]
+    found = re.findall(r"^(\w+)(?: : (.+))?\n((?: +.+\n?)+)", section, re.MULTILINE)
+    return {name: Described(header, text) for name, header, text in found}
+
+
+_SHARED = read_options(Options)
+FORMATS = _SHARED["fmt"].words
+
+
+def one_of(*words: str) -> Callable[[typer.Context, str], list[str]]:
+    """Offer fixed words at the tab key."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def names_of(kind: str) -> Callable[[typer.Context, str], list[str]]:
+    """Offer names of the fit that is asked: decisions, benchmarks, task_families, lms, lm_families.
+
+    Nothing is offered where the fit cannot be read: the command itself says why.
+    """
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        from bayesmeta.effects import list_decisions
+
+        path: Path | None = ctx.params.get("fit")
+        try:
+            fit = bm.load_reference_fit() if path is None else bm.load_fit(path)
+        except BayesmetaError:
+            return []
+        if not isinstance(fit, bm.Fit):
+            return []
+        names = list_decisions(fit) if kind == "decisions" else getattr(fit.design, kind)
+        return one_of(*names)(ctx, incomplete)
+
+    return complete
+
+
+type Parts = Mapping[str, tuple[str, "pd.DataFrame"]]
+"""Tables by name, each with its title."""
+
+# --- Commands -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a command prints.
+
+    Parameters
+    ----------
+    table
+        The result: a table or a text, or a function that makes it.
+    caption
+        Of a table for papers.
+    heading
+        Stands above a table for reading.
+    verdict
+        Stands below a table for reading; on standard error where the table is for a program.
+    instead
+        By format what is printed in place of `table`: a text, a table, for JSON plain values, or a
+        function that makes it.
+    passed
+        False ends with the code for a check that failed.
+    """
+
+    table: Any
+    caption: str | None = None
+    heading: str = ""
+    verdict: str = ""
+    instead: Mapping[str, Any] = field(default_factory=dict)
+    passed: bool = True
+
+    def print(self, fmt: str) -> None:
+        """Print in one of the formats."""
+        result = self.instead.get(fmt, self.table)
+        result = result() if callable(result) else result
+        if fmt == "table":
+            show(self.heading)
+        if fmt == "json" and "json" in self.instead:
+            result = json.dumps(result, indent=2)
+        elif not isinstance(result, str):
+            caption = None if fmt == "table" else self.caption
+            result = bm.format_table(result, fmt=fmt, caption=caption)
+        show(result)
+        if fmt != "json":
+            (show if fmt == "table" else say)(self.verdict)
+
+
+def command[F: Callable[..., Any]](
+    name: str, *, working: str | None = None, group: typer.Typer | None = None
+) -> Callable[[F], F]:
+    """Make a command of a function that returns what is shown.
+
+    Parameters
+    ----------
+    name
+        As it is typed.
+    working
+        What a terminal shows meanwhile.
+    group
+        Where the command stands; below `bayesmeta` itself if left out.
+    """
+
+    def register(function: F) -> F:
+        own = inspect.signature(function).parameters
+
+        def run(fmt: str, **given: Any) -> None:
+            if fmt not in FORMATS:
+                raise word_unknown("--format", fmt, FORMATS)
+            asked = {key: None if value in ([], ()) else value for key, value in given.items()}
+            with under_way(working):
+                if "fit" in own:
+                    asked["fit"] = load_fit(asked["fit"])
+                found = function(**asked, **({"fmt": fmt} if "fmt" in own else {}))
+            for shown in found if isinstance(found, list) else [found]:
+                shown.print(fmt)
+                if not shown.passed:
+                    raise typer.Exit(EXIT_UNCHECKED)
+
+        run.__doc__ = inspect.cleandoc(function.__doc__ or "").partition("\n\nParameters\n")[0]
+        options = list(_expand(function))
+        run.__annotations__ = {option.name: option.annotation for option in options}
+        run.__signature__ = inspect.Signature(options)  # pyright: ignore[reportFunctionMemberAccess]
+        built = group or APPS.setdefault(name, typer.Typer(add_completion=False))
+        built.command(name)(run)
+        return function
+
+    return register
+
+
+def _expand(function: Callable[..., Any]) -> Iterator[inspect.Parameter]:
+    """List arguments and options: a function's own, fields of a `TypedDict`, fit and format."""
+    own, described = inspect.signature(function).parameters, _SHARED | read_options(function)
+    asked = [p for p in own.values() if p.name not in ("fit", "fmt")]
+    if asked and asked[-1].kind is inspect.Parameter.VAR_KEYWORD:
+        fields = get_args(asked.pop().annotation)[0].__annotations__
+        asked += [_optional(name, kind, _DEFAULTS.get(name)) for name, kind in fields.items()]
+    asked += [_optional("fit", Path | None, None)] if "fit" in own else []
+    for one in [*asked, _optional("fmt", str, FORMATS[0])]:
+        positional = one.kind is not inspect.Parameter.KEYWORD_ONLY
+        built = described[one.name].build(one.name, argument=positional)
+        yield one.replace(kind=_KEYWORD, annotation=Annotated[one.annotation, built])
+
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+def _optional(name: str, kind: Any, default: object) -> inspect.Parameter:
+    default = None if type(None) in get_args(kind) else default
+    return inspect.Parameter(name, _KEYWORD, default=default, annotation=kind)
+
+
+def under_way(what: str | None) -> AbstractContextManager[None]:
+    """Show on a terminal that something is under way that takes seconds and has no steps."""
+    if what is None or not sys.stderr.isatty():
+        return nullcontext()
+    from bayesmeta.progress import spinner
+
+    return spinner(what, shown=True)
+
+
+def list_parts(parts: Parts) -> list[Shown]:
+    """List tables for reading, each below its title."""
+    return [Shown(table, heading=f"\n{title}:") for title, table in parts.values()]
 
 
 def show(text: str) -> None:
@@ -97,16 +403,41 @@ def show(text: str) -> None:
 
 def say(text: str) -> None:
     """Print what is not a result to standard error."""
-    typer.echo(text, err=True)
+    if text:
+        typer.echo(text, err=True)
 
 
-def leave_if(failed: bool) -> None:
-    """End with the code for a fit that did not pass its checks."""
-    if failed:
-        raise typer.Exit(EXIT_UNCHECKED)
+# --- Reading, refusals, refits --------------------------------------------------------------------
 
 
-def word_unknown(option: str, value: str, allowed: list[str]) -> QueryError:
+def load_data(folder: Path | None, *, version: str) -> "bm.Dataset":
+    """Read the tables of a folder, or the bundled ones."""
+    if folder is None:
+        return bm.load_dataset(version=version)
+    return bm.read_dataset(folder, version=version)
+
+
+def load_fit(path: Path | None) -> "bm.Fit":
+    """Read a fit, or the shipped one; warn where it failed its checks."""
+    fit = bm.load_reference_fit() if path is None else bm.load_fit(path)
+    if not isinstance(fit, bm.Fit):
+        raise QueryError(
+            f"--fit {path} is a fit of effect sizes, not of lms and their scores. Allowed: what "
+            "`bayesmeta fit` wrote. Ask this one in Python: bm.load_fit, bm.check, fit.draws."
+        )
+    if fit.failures:
+        say(f"warning: this fit failed its checks; do not report it. {' '.join(fit.failures)}")
+    return fit
+
+
+def check_out(path: Path, *, option: str = "--out") -> None:
+    """Refuse before the work, not after it."""
+    if not path.parent.is_dir() or path.is_dir():
+        what = "is a folder" if path.is_dir() else f"cannot be written: {path.parent} is no folder"
+        raise QueryError(f"{option} {path} {what}. Name a file in a folder that exists.")
+
+
+def word_unknown(option: str, value: str, allowed: "tuple[str, ...] | list[str]") -> QueryError:
     """Word the refusal of a value that an option does not know."""
     return QueryError(
         f"{option} '{value}' is not known.{suggest(value, allowed)} Allowed: {listing(allowed)}."
@@ -118,15 +449,54 @@ def split_names(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def working(what: str) -> AbstractContextManager[None]:
-    """Show on a terminal that something is under way that takes seconds and has no steps."""
-    from bayesmeta.progress import spinner
+@contextmanager
+def interruptible(kept: str) -> Iterator[None]:
+    """At Ctrl-C say what is kept, and end with the code for that."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"interrupted: {kept}")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
-    return spinner(what, shown=sys.stderr.isatty())
+
+@contextmanager
+def refitting(asked: Refits, *, what: str, processes: bool = False) -> Iterator["Executor"]:
+    """Refit on a cluster, or here: in threads, since sampling leaves the interpreter lock alone.
+
+    Compiling does not; where that takes most of the time, processes are faster.
+    """
+    kept = "nothing was kept, for want of --out"
+    if asked["out"] is not None:
+        kept = f"finished {what} are kept in {asked['out']}; the same command goes on there"
+    with interruptible(kept), _open_executor(asked, processes=processes) as executor:
+        yield executor
 
 
-def show_parts(parts: Mapping[str, tuple[str, pd.DataFrame]]) -> None:
-    """Print tables for reading, each below its title."""
-    for title, table in parts.values():
-        show(f"\n{title}:")
-        show_frame(table, fmt="table")
+@contextmanager
+def _open_executor(asked: Refits, *, processes: bool) -> Iterator["Executor"]:
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+    from multiprocessing import get_context
+
+    from bayesmeta.evaluation import connect_dask
+    from bayesmeta.inference.sample import count_processors
+
+    if asked["dask"] is not None:
+        with connect_dask(asked["dask"]) as executor:
+            yield executor
+        return
+    workers = asked["workers"] if asked["workers"] is not None else count_processors()
+    here: Executor = ThreadPoolExecutor(workers)
+    if processes:
+        spawn = get_context("spawn")
+        here = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_quietly)
+    try:
+        yield here
+    finally:
+        here.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_quietly() -> None:
+    """End a worker process at Ctrl-C without a traceback."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

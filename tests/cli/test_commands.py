@@ -85,8 +85,8 @@ def test_curve_json_has_the_agreed_keys():
     assert all(len(part["estimate"]) == len(curve["grid"]) for part in curve["curves"].values())
 
 
-def test_swaps_json_has_the_keys_of_effects():
-    rows = run_json("swaps", "code_share", "--points", "5", "--by", "task_family")
+def test_substitutions_json_has_the_keys_of_effects():
+    rows = run_json("substitutions", "code_share", "--points", "5", "--by", "task_family")
     effects = run_json("effects", "--decision", "code_share")
     assert set(rows[0]) == {*effects[0], "n_lms"}
     assert {(row["decision"], row["level"]) for row in rows} == {("code_share", "+5")}
@@ -97,7 +97,7 @@ def test_swap_is_asked_as_a_statement():
     answer = run_json("query", "code_share: +10 from web_share", "--task-family", "code")
     row = next(
         row
-        for row in run_json("swaps", "code_share", "--by", "task_family")
+        for row in run_json("substitutions", "code_share", "--by", "task_family")
         if (row["reference"], row["target"]) == ("web_share", "code")
     )
     assert answer["statement"] == "code_share: +10 from web_share"
@@ -215,7 +215,7 @@ def test_every_format_prints_the_levels(fmt):
 
 FOR_PAPERS = {
     "effects": (["effects", "--decision", "norm"], "90 % equal-tailed"),
-    "swaps": (["swaps", "code_share", "--ci-prob", "0.5"], "50 % equal-tailed"),
+    "substitutions": (["substitutions", "code_share", "--ci-prob", "0.5"], "50 % equal-tailed"),
     "query": (["query", "norm: rmsnorm > layernorm"], "90 % equal-tailed"),
     "rank": (["rank", "norm"], "Which level of norm is the best"),
     "curve": (["curve"], "code_share (% of training tokens)"),
@@ -345,8 +345,8 @@ BAD = {
     "figure": (["plot", "forrest", "--out", "figure.pdf"], "forest"),
     "out": (["fit", "--out", "no/such/folder/fit.nc"], "folder that exists"),
     "swap": (["query", "code_share: +10 from web"], "web_share"),
-    "part": (["swaps", "code"], "code_share"),
-    "points": (["swaps", "--points", "0"], "above 0 and up to 100"),
+    "part": (["substitutions", "code"], "code_share"),
+    "points": (["substitutions", "--points", "0"], "above 0 and up to 100"),
     "gain": (["tradeoff", "--gain", "coding"], "code"),
     "one target": (["plot", "tradeoff", "--by", "overall", "--out", "t.pdf"], "overall"),
     "spec": (["fit", "--spec", "nowhere.toml"], "nowhere.toml"),
@@ -450,7 +450,7 @@ def test_interrupted_fit_leaves_the_old_one_alone(monkeypatch, tmp_path):
 
     out = tmp_path / "fit.nc"
     out.write_bytes(b"old")
-    monkeypatch.setattr("bayesmeta.inference.fit", interrupt)
+    monkeypatch.setattr("bayesmeta.fit", interrupt)
     result = run("fit", "--out", str(out))
     assert result.exit_code == 130
     assert "interrupted" in result.stderr

@@ -123,7 +123,7 @@ def test_spec_file_is_a_model_called_by_its_name(evaluate_small, tmp_path, monke
         asked.append((models, settings))
         return evaluate(data, ["median"], seeds=1, progress=False)
 
-    monkeypatch.setattr("bayesmeta.evaluation.evaluate", record)
+    monkeypatch.setattr("bayesmeta.evaluate", record)
     evaluate_small("--scheme", " random , largest ", models=f"{spec}, full", seeds="3")
     ((models, settings),) = asked
     assert models == [str(spec), "full"]
@@ -195,7 +195,7 @@ def test_interrupted_evaluation_says_where_its_folds_are(evaluate_small, monkeyp
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bayesmeta.evaluation.evaluate", interrupt)
+    monkeypatch.setattr("bayesmeta.evaluate", interrupt)
     result = evaluate_small("--out", tmp_path / "run")
     assert result.exit_code == 130
     assert result.stdout == ""

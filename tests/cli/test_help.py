@@ -1,19 +1,23 @@
 """What `--help` lists, and what a shell completes."""
 
 import shlex
+import subprocess
+import sys
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from bayesmeta.cli import CONTENTS, app
-from bayesmeta.tables import FORMATS
+from bayesmeta.cli import app
+from bayesmeta.cli.shared import CONTENTS, FORMATS
+from bayesmeta import tables
 
 
 def test_help_is_a_table_of_contents():
     text = CliRunner().invoke(app, ["--help"], prog_name="bayesmeta").stdout
     panels = [line.strip("╭─╮ ") for line in text.splitlines() if line.startswith("╭")]
-    assert panels == ["Options", *CONTENTS]
-    for name in sum(CONTENTS.values(), ()):
+    assert panels == ["Options", *dict.fromkeys(panel for panel, _, _ in CONTENTS)]
+    for name in [name for _, _, names in CONTENTS for name in names]:
         (line,) = [line for line in text.splitlines() if line.startswith(f"│ {name} ")]
         assert line.rstrip("│ ").endswith((".", "?")), f"{name}: not on one line"
 
@@ -36,3 +40,46 @@ def test_shells_complete_commands_options_and_names(words, last, offered):
              "COMP_WORDS": shlex.join([*typed, last])}  # fmt: skip
     result = CliRunner().invoke(app, prog_name="bayesmeta", env=asked)
     assert result.stdout.split() == offered
+
+
+def list_commands():
+    root = get_command(app)
+    for name in root.list_commands(None):
+        found = root.get_command(None, name)
+        yield from getattr(found, "commands", {name: found}).items()
+
+
+@pytest.mark.parametrize("name, found", list(list_commands()))
+def test_every_option_is_explained(name, found):
+    assert [option.name for option in found.params if not option.help] == []
+    assert "fmt" in {option.name for option in found.params}
+
+
+def test_formats_are_those_that_tables_are_written_in():
+    assert tuple(tables.FORMATS) == FORMATS
+
+
+def test_old_name_of_a_command_works_and_says_its_new_one():
+    result = CliRunner().invoke(app, ["swaps", "--help"])
+    assert result.exit_code == 0
+    assert "`swaps` is called `substitutions`" in result.stderr
+    assert "swaps" not in CliRunner().invoke(app, ["--help"]).stdout
+
+
+def test_a_misspelt_command_is_told_its_name():
+    result = CliRunner().invoke(app, ["substitution"])
+    assert result.exit_code == 2
+    assert "'substitutions'" in result.stderr
+
+
+def test_a_question_loads_its_own_commands_only():
+    code = (
+        "import sys; sys.argv = ['bayesmeta', 'query', 'norm: rmsnorm > layernorm']\n"
+        "from bayesmeta.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "found = {name for name in sys.modules if name.startswith('bayesmeta.cli.')}\n"
+        "assert found == {'bayesmeta.cli.shared', 'bayesmeta.cli.estimate'}, found\n"
+        "assert 'rich' not in sys.modules\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner
 
+from bayesmeta.cli import app, main, plot_command
+from bayesmeta.cli.plot_command import APPLIES, KINDS, POSTERIOR, RECORDED
 from bayesmeta import plots
-from bayesmeta.cli import app, main
-from bayesmeta.cli.drawing import POSTERIOR, RECORDED
-from bayesmeta.cli.figures import APPLIES, KINDS, VENUES
 from bayesmeta.plots.theme import is_dark
 
 
@@ -154,13 +154,15 @@ def test_what_does_not_apply_is_one_message(monkeypatch, capsys, tmp_path, case)
 
 
 def test_an_ending_is_refused_before_the_work(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("bayesmeta.cli.figures._draw_all", lambda *_, **__: pytest.fail("drawn"))
+    monkeypatch.setattr(plot_command, "_draw_all", lambda *_, **__: pytest.fail("drawn"))
     said = refuse(monkeypatch, capsys, "forest", "--out", tmp_path / "figure.gif")
     assert "Allowed: .pdf, .png, .svg" in said
 
 
-def test_venues_are_those_of_the_plots():
-    assert tuple(plots.VENUES) == VENUES  # named twice, since help is not to import matplotlib
+def test_what_help_offers_is_what_there_is():  # named twice: help is not to import matplotlib
+    offered = {p.name: p for p in get_command(app).get_command(None, "plot").params}
+    for name, words in (("venue", plots.VENUES), ("kind", KINDS)):
+        assert [item.value for item in offered[name].shell_complete(None, "")] == list(words)
 
 
 def test_every_option_names_figures_that_exist():

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import bayesmeta as bm
 from bayesmeta import cli, defaults
-from bayesmeta.cli import multiverse as commands
+from bayesmeta.cli import shared
 from bayesmeta.data.load import load_corrections
 from bayesmeta.errors import BayesmetaError, EvaluationError, QueryError
 from bayesmeta.evaluation import CHOICES, specification_fits
@@ -486,7 +486,7 @@ def in_threads(monkeypatch):
         with ThreadPoolExecutor(2) as pool:
             yield pool
 
-    monkeypatch.setattr(commands, "open_executor", executor)
+    monkeypatch.setattr(shared, "_open_executor", executor)
 
 
 WORDS = ("--choice", "likelihood=student,normal", "--n", "all")

@@ -1,0 +1,235 @@
+"""Fit, and ask a posterior: fit, check, query, effects, substitutions, rank, curve, tradeoff."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import bayesmeta as bm
+from bayesmeta import defaults
+from bayesmeta.cli.shared import (
+    Over,
+    Question,
+    Shown,
+    check_out,
+    command,
+    interruptible,
+    load_data,
+    say,
+)
+from bayesmeta.errors import listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_AVERAGING = "averaging over the draws"
+
+
+@command("fit")
+def fit_command(
+    data_dir: Path | None = None,
+    *,
+    out: Path = Path("fit.nc"),
+    spec: Path | None = None,
+    seed: int = defaults.SEED,
+    draws: int = defaults.DRAWS,
+    tune: int = defaults.TUNE,
+    chains: int = defaults.CHAINS,
+    sampler: str = defaults.SAMPLERS[0],
+    quick: bool = False,
+    reference: Path | None = None,
+    version: str = "corrected",
+) -> Shown:
+    """Fit the model, check the fit, print the effects.
+
+    Parameters
+    ----------
+    out : FIT.nc
+        Where to save.
+    spec : FILE
+        A spec in TOML or JSON.
+    draws : N >= 4
+        Kept of every chain.
+    tune : N >= 1
+        Steps of every chain before its draws.
+    chains : N >= 1
+        Run at once where there are processors.
+    sampler
+        {nutpie, pymc, numpyro}.
+    quick
+        Few draws, for a look; will not pass the checks.
+    reference : FILE
+        Also save a thinned copy to ship.
+    """
+    from bayesmeta.effects import list_decisions
+    from bayesmeta.inference import thin_fit
+
+    check_out(out)
+    chosen = bm.read_spec(spec) if spec is not None else bm.ModelSpec()
+    data = load_data(data_dir, version=version)
+    if quick:
+        draws, tune, chains = defaults.QUICK_DRAWS, defaults.QUICK_DRAWS, defaults.QUICK_CHAINS
+    with interruptible(f"nothing was written, {out} is as it was"):
+        fitted = bm.fit(
+            data, chosen, seed=seed, draws=draws, tune=tune, chains=chains, sampler=sampler
+        )
+    known = list_decisions(fitted)
+    left_out = [name for name in chosen.decisions if name not in known]
+    if left_out:
+        say(f"left out, since too little of them is recorded or varies: {listing(left_out)}")
+    fitted.save(out)
+    say(f"saved {out}; checking it")
+    diagnostics = bm.check(fitted)
+    fitted = fitted.with_diagnostics(diagnostics.to_dict())
+    fitted.save(out)
+    if reference is not None:
+        thin_fit(fitted, diagnostics=diagnostics).save(reference)
+    report = {"passed": diagnostics.passed, "out": str(out),
+              "seconds": fitted.provenance["seconds"],
+              "diagnostics": diagnostics.to_dict()}  # fmt: skip
+    verdict = f"{diagnostics}\nwrote {out}"
+    if not known:
+        return Shown("", verdict=verdict, instead={"json": report}, passed=diagnostics.passed)
+    table = bm.effects(fitted, by="overall").table()
+    return Shown(
+        table,
+        heading="Effects on the score over all benchmarks, in percentage points "
+        f"({100 * defaults.CI_PROB:g} % equal-tailed intervals):",
+        verdict=f"\n{verdict}",
+        instead={"table": table.drop(columns=["by", "target", "ci_prob", "units"]), "json": report},
+        passed=diagnostics.passed,
+    )
+
+
+@command("check", working="checking")
+def check_command(fit: "bm.Fit") -> Shown:
+    """Whether a fit may be reported: convergence and fit."""
+    found = bm.check(fit)
+    instead = {"json": found.to_dict}
+    return Shown(found.table, verdict=str(found), instead=instead, passed=found.passed)
+
+
+@command("effects", working=_AVERAGING)
+def effects_command(
+    fit: "bm.Fit",
+    *,
+    decision: list[str] | None = None,
+    by: str = "overall",
+    ci_prob: float = defaults.CI_PROB,
+    **over: Unpack[Over],
+) -> Shown:
+    """Effects of design decisions on scores, with evidence.
+
+    Parameters
+    ----------
+    decision : NAME
+        Or 'attention: gqa > mha'; may be repeated; all if left out.
+    by
+        {benchmark, task_family, overall, lm_family}.
+    """
+    found = bm.effects(fit, decision, by=by, **over)
+    on = "expected score" if over["scale"] == "score" else "latent scale"
+    return Shown(found.table(ci_prob=ci_prob), f"Effects of design decisions on the {on}.")
+
+
+@command("substitutions", working=_AVERAGING)
+def substitutions_command(
+    fit: "bm.Fit",
+    receiver: str | None = None,
+    *,
+    points: float = 10.0,
+    by: str = "overall",
+    ci_prob: float = defaults.CI_PROB,
+) -> Shown:
+    """Effects of substituting one part of the mix for another.
+
+    Parameters
+    ----------
+    receiver : [PART]
+        The part that grows; all if left out.
+    points : PP
+        What moves, in percent of the mix.
+    """
+    found = bm.swaps(fit, receiver, points=points, by=by)
+    caption = "Effects of moving points of the training mix from one part to another."
+    return Shown(found.table(ci_prob=ci_prob), caption)
+
+
+@command("query")
+def query_command(
+    fit: "bm.Fit", statement: str, *, more_than: float | None = None, **asked: Unpack[Question]
+) -> Shown:
+    """How probable a statement is, and the evidence behind it.
+
+    Parameters
+    ----------
+    more_than : PP
+        Also: how probable is a larger effect.
+    """
+    answer = bm.query(fit, statement, more_than=more_than, **asked)
+    instead = {"json": answer.to_dict, "table": answer.__str__}
+    return Shown(answer.table, "Answer of the posterior.", instead=instead)
+
+
+@command("rank")
+def rank_command(fit: "bm.Fit", decision: str, *, by: str = "overall") -> Shown:
+    """How probably each level of a decision is the best."""
+    table = bm.rank_levels(fit, decision, by=by).table()
+    return Shown(table, f"Which level of {decision} is the best.")
+
+
+@command("curve", working=_AVERAGING)
+def curve_command(
+    fit: "bm.Fit",
+    decision: str = "code_share",
+    *,
+    by: str = "task_family",
+    ci_prob: float = defaults.CI_PROB,
+) -> Shown:
+    """Dose-response curve of a number, and where it is highest."""
+    drawn = bm.curve(fit, decision, by=by)
+    optimum = drawn.optimum(ci_prob=ci_prob)
+    instead = {"json": lambda: _curve_report(drawn.table(ci_prob=ci_prob), optimum)}
+    caption = f"Where along {decision} ({drawn.units}) the score is highest."
+    return Shown(optimum.reset_index(), caption, instead=instead)
+
+
+@command("tradeoff", working=_AVERAGING)
+def tradeoff_command(
+    fit: "bm.Fit",
+    decision: str = "code_share",
+    *,
+    gain: str = "code",
+    loss: str | None = None,
+    weights: tuple[float, float] = (1, 1),
+    by: str = "task_family",
+    ci_prob: float = defaults.CI_PROB,
+) -> Shown:
+    """How does adding code trade off against other tasks?
+
+    Parameters
+    ----------
+    gain : NAME
+        What gains.
+    loss : NAME[,NAME]
+        What loses; all others if left out.
+    weights
+        Of the gain and of the mean loss.
+    """
+    drawn = bm.curve(fit, decision, by=by)
+    names = None if loss is None else loss.split(",")
+    found = drawn.tradeoff(gain=gain, loss=names, weights=weights)
+    caption = f"Where along {decision} ({drawn.units}) {gain} gains and other tasks lose."
+    return Shown(found.table(ci_prob=ci_prob).reset_index(), caption)
+
+
+def _curve_report(points: "pd.DataFrame", optimum: "pd.DataFrame") -> dict[str, Any]:
+    curves = {
+        str(target): part[["estimate", "lower", "upper"]].to_dict(orient="list")
+        for target, part in points.groupby("target", sort=False)
+    }
+    return {
+        "grid": list(dict.fromkeys(points["grid"])),
+        "units": "percentage points above the first grid point",
+        "ci_prob": float(points["ci_prob"].iloc[0]),
+        "curves": curves,
+        "optimum": optimum.to_dict(orient="index"),
+    }

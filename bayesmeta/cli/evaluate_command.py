@@ -1,0 +1,155 @@
+"""Commands that refit, or show what refits gave: evaluate, scoreboard, validation."""
+
+from pathlib import Path
+from typing import Unpack
+
+import bayesmeta as bm
+from bayesmeta import defaults
+from bayesmeta.cli.shared import (
+    POINTS,
+    Parts,
+    Refits,
+    Shown,
+    command,
+    list_parts,
+    load_data,
+    refitting,
+    say,
+    split_names,
+    word_unknown,
+)
+from bayesmeta.errors import QueryError, listing
+
+RECORD = "scoreboard.csv"
+_PAIRS = (
+    ("full", "scale"),
+    ("xgboost-all", "xgboost-scale"),
+    ("scale+family-dummies", "xgboost-scale"),
+)
+"""Models whose errors are compared, the richer one first."""
+
+
+@command("evaluate")
+def evaluate_command(
+    fmt: str,
+    data_dir: Path | None = None,
+    *,
+    scheme: str = "random",
+    models: str = "full,scale",
+    seeds: str = str(defaults.EVALUATION_SEEDS),
+    version: str = "corrected",
+    **refits: Unpack[Refits],
+) -> Shown | list[Shown]:
+    """Cross-validation: models and baselines on held-out LMs.
+
+    Parameters
+    ----------
+    scheme : NAMES
+        One or more, with commas: random, leave-family-out, largest, leave-benchmark-out.
+    models : NAMES
+        With commas: full, scale, scale+family, median, ols, xgboost-scale, xgboost-all,
+        scale+family-dummies, or spec files in TOML or JSON.
+    seeds : N|A-B
+        Seeds 0 to N - 1, or A to B.
+    """
+    out, data = refits["out"], load_data(data_dir, version=version)
+    with refitting(refits, what="folds") as executor:
+        board = bm.evaluate(
+            data,
+            split_names(models),
+            scheme=split_names(scheme),
+            seeds=_read_seeds(seeds),
+            executor=executor,
+            out=out,
+        )
+    if out is not None:
+        board.save(out / RECORD)
+        say(f"wrote {out / RECORD}")
+    if fmt == "table":
+        return list_parts(_name_parts(board))
+    return Shown(board.table(), f"Errors by benchmark ({POINTS}).")
+
+
+@command("scoreboard")
+def scoreboard_command(
+    fmt: str, *, part: str = "all", scheme: str | None = None, version: str = "corrected"
+) -> Shown | list[Shown]:
+    """The recorded cross-validation of the bundled data.
+
+    Parameters
+    ----------
+    part : --show PART
+        {means, benchmarks, differences, gains, leakage}; all of them in a table if left out.
+    scheme : NAME
+        Only of this scheme; of all if left out.
+    """
+    board = bm.load_scoreboard(version)
+    parts = _name_parts(board)
+    if part not in (*parts, "all"):
+        raise word_unknown("--show", part, [*parts, "all"])
+    if scheme is not None:
+        schemes = list(board.cells["scheme"].unique())
+        if scheme not in schemes:
+            raise word_unknown("--scheme", scheme, schemes)
+        parts = {
+            name: (title, table[table["scheme"] == scheme] if "scheme" in table else table)
+            for name, (title, table) in parts.items()
+        }
+    if fmt == "table":
+        return list_parts(parts if part == "all" else {part: parts[part]})
+    if part == "all":
+        part = "benchmarks"
+        say(f"note: benchmarks alone; --show gives the others: {listing(parts)}")
+    title, table = parts[part]
+    return Shown(table, f"{title}.")
+
+
+@command("validation")
+def validation_command(check: str) -> Shown:
+    """Validation: calibration, coverage, placebo, power, priors.
+
+    Parameters
+    ----------
+    check : CHECK
+        {calibration, coverage, placebo, power, priors}, as recorded.
+    """
+    return Shown(bm.load_validation(check))
+
+
+def _read_seeds(text: str) -> int | range:
+    first, dash, last = text.partition("-")
+    if dash and first.isdecimal() and last.isdecimal() and int(first) <= int(last):
+        return range(int(first), int(last) + 1)
+    if not text.isdecimal() or int(text) < 1:
+        raise QueryError(
+            f"--seeds '{text}' is no number of seeds. Allowed: a whole number from 1 up, such as "
+            "50 for the seeds 0 to 49, or two with a dash, such as 10-49."
+        )
+    return int(text)
+
+
+def _name_parts(board: "bm.Scoreboard") -> Parts:
+    """Give title and table of every summary, the most condensed last."""
+    import pandas as pd
+
+    first = str(board.cells["model"].iloc[0])
+    models = set(board.cells["model"])
+    ci = f"{100 * defaults.CI_PROB:g} % intervals over lm families"
+    gains = [board.gains(model, over=over) for model, over in _PAIRS if {model, over} <= models]
+    parts = {
+        "benchmarks": (f"Errors by benchmark ({POINTS}; coverage in percent)", board.table()),
+        "gains": (
+            f"Gain: error below that of another model, in percent of the latter; {ci}",
+            pd.concat(gains) if gains else pd.DataFrame(),
+        ),
+        "differences": (
+            f"Difference in mean error from {first} ({POINTS}; negative: better); {ci}",
+            board.differences(first).drop(columns="reference"),
+        ),
+        "leakage": (
+            f"Leakage: error on unseen families less that on random splits ({POINTS}); {ci}",
+            board.leakage(),
+        ),
+        "means": (f"Means over benchmarks ({POINTS}; coverage in percent); {ci}", board.means()),
+    }
+    return {name: part for name, part in parts.items() if len(part[1])}

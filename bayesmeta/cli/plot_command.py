@@ -1,0 +1,348 @@
+"""The command that draws."""
+
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+import bayesmeta as bm
+from bayesmeta import defaults
+from bayesmeta.cli.shared import Shown, check_out, command, load_fit, say, under_way
+from bayesmeta.errors import QueryError, listing, shorten, suggest
+
+if TYPE_CHECKING:
+    from bayesmeta.plots import Drawn
+
+_STATEMENT = "code_share: 20 > 5"
+_CODE = "code"
+
+_LONGEST_TABLE = 2000
+"""Rows that are printed for reading; other formats are for programs and are written whole."""
+
+_ENDINGS = (".pdf", ".png")
+_LONG = ("ranks",)
+"""Figures of hundreds of thousands of numbers, which are written on demand only."""
+
+
+class Asked(TypedDict):
+    """Options that apply to some figures; None where one is left out."""
+
+    decision: list[str] | None
+    by: str | None
+    along: str | None
+    statement: list[str] | None
+    target: str | None
+    multiverse: Path | None
+    fit: Path | None
+    ci_prob: float | None
+    data_version: str | None
+    data: Path | None
+
+
+type Draw = Callable[..., "Drawn"]
+"""What draws; a figure of a fit is told the probability of its intervals."""
+
+
+def _take_one(option: str, given: list[str] | None) -> str | None:
+    """Take the decision, or the statement, of a figure that shows one."""
+    if given is not None and len(given) > 1:
+        raise QueryError(
+            f"{option} is given {len(given)} times, and this figure shows one. Allowed more than "
+            "once with: forest, atlas, prior-posterior."
+        )
+    return given[0] if given else None
+
+
+def list_hindrances(fit: "bm.Fit") -> dict[str, str]:
+    """Say of every kind of figure that a fit does not allow why that is so."""
+    from bayesmeta.effects.estimands import knows_sizes
+
+    reasons = {
+        "ladders": None if _has_ladder(fit) else "no family of this fit's data varies in its share "
+        "of code",
+        "tradeoff": None if _CODE in fit.design.task_families else "no benchmark of this fit has "
+        "the task family 'code'; in Python bm.plot.tradeoff(bm.curve(fit).tradeoff(gain=NAME)) "
+        "draws what another one gains",
+        "scaling": None if knows_sizes(fit) else "this fit's model has no scale",
+    }  # fmt: skip
+    return {kind: reason for kind, reason in reasons.items() if reason is not None}
+
+
+def _has_ladder(fit: "bm.Fit") -> bool:
+    try:
+        bm.ladders(fit, _STATEMENT, by="overall")
+    except QueryError:
+        return False
+    return True
+
+
+def _ask_effects(fit: "bm.Fit", asked: Asked, by: str) -> Any:
+    names = [*(asked["decision"] or ()), *(asked["statement"] or ())]
+    return bm.effects(fit, names or None, by=asked["by"] or by)
+
+
+def _ask_curve(fit: "bm.Fit", asked: Asked) -> Any:
+    decision = _take_one("--decision", asked["decision"]) or "code_share"
+    return bm.curve(fit, decision, by=asked["by"] or "task_family")
+
+
+def _ask_ladders(fit: "bm.Fit", asked: Asked) -> Any:
+    statement = _take_one("--statement", asked["statement"]) or _STATEMENT
+    return bm.ladders(fit, statement, by=asked["by"] or "task_family")
+
+
+def _prior_posterior(fit: "bm.Fit", asked: Asked) -> Draw:
+    prior = bm.sample_prior(fit.dataset, fit.spec)
+    before, after = (_ask_effects(one, asked, "overall") for one in (prior, fit))
+    return partial(bm.plot.prior_posterior, after, prior=before)
+
+
+def _tradeoff(fit: "bm.Fit", asked: Asked) -> Draw:
+    reason = list_hindrances(fit).get("tradeoff")
+    if reason is not None:
+        raise QueryError(f"plot tradeoff shows what code tasks gain, and {reason}.")
+    return partial(bm.plot.tradeoff, _ask_curve(fit, asked))
+
+
+def _evidence(fit: "bm.Fit", asked: Asked) -> Draw:
+    """Draw an evidence card; that of the fit's first decision where nothing is named."""
+    from bayesmeta.effects.estimands import default_contrasts, list_decisions
+
+    statement, target, design = (
+        _take_one("--statement", asked["statement"]),
+        asked["target"],
+        fit.design,
+    )
+    if statement is None:
+        known = list_decisions(fit)
+        first = default_contrasts(fit, decision=known[0])[0].label
+        statement = _STATEMENT if "code_share" in known else first
+    allowed = ("overall", *design.benchmarks, *design.task_families)
+    if target not in (None, *allowed):
+        raise QueryError(
+            f"target '{shorten(target)}' is not in this fit.{suggest(target, allowed)} Allowed: "
+            f"{listing(allowed)}."
+        )
+    return partial(
+        bm.plot.evidence,
+        fit,
+        statement,
+        benchmark=target if target in design.benchmarks else None,
+        task_family=target if target in design.task_families else None,
+    )
+
+
+def _ranks(_: Asked) -> Draw:
+    from bayesmeta.evaluation.validation import read_ranks
+
+    ranks, header = read_ranks()
+    return partial(bm.plot.ranks, ranks, n_draws=header["n_draws"])
+
+
+def _specification_curve(asked: Asked) -> Draw:
+    """Draw a specification curve; the first one where none is named."""
+    found = bm.load_multiverse(asked["multiverse"])
+    statement, target = _take_one("--statement", asked["statement"]), asked["target"]
+    if statement is None and target is None:
+        statement, target = found.asked[0]
+    ask = partial(bm.plot.specification_curve, found, statement=statement, target=target)
+    return partial(ask, ci_prob=_read_ci(asked))
+
+
+def _read_ci(asked: Asked) -> float:
+    return defaults.CI_PROB if asked["ci_prob"] is None else asked["ci_prob"]
+
+
+def _read_board(asked: Asked) -> Any:
+    return bm.load_scoreboard(asked["data_version"] or "corrected")
+
+
+POSTERIOR: dict[str, Callable[["bm.Fit", Asked], Draw]] = {
+    "forest": lambda fit, asked: partial(bm.plot.forest, _ask_effects(fit, asked, "overall")),
+    "atlas": lambda fit, asked: partial(bm.plot.atlas, _ask_effects(fit, asked, "benchmark")),
+    "curve": lambda fit, asked: partial(bm.plot.curve, _ask_curve(fit, asked)),
+    "tradeoff": _tradeoff,
+    "scaling": lambda fit, asked: partial(bm.plot.scaling, fit, along=asked["along"] or "compute"),
+    "evidence": _evidence,
+    "calibration": lambda fit, _: partial(bm.plot.calibration, fit),
+    "ppc": lambda fit, _: partial(bm.plot.ppc, fit),
+    "prior-posterior": _prior_posterior,
+    "ladders": lambda fit, asked: partial(bm.plot.ladders, _ask_ladders(fit, asked)),
+}
+"""Figures of a fit."""
+
+RECORDED: dict[str, Callable[[Asked], Draw]] = {
+    "scoreboard": lambda asked: partial(bm.plot.scoreboard, _read_board(asked)),
+    "gains": lambda asked: partial(bm.plot.gains, _read_board(asked)),
+    "ranks": _ranks,
+    "specification-curve": _specification_curve,
+}
+"""Figures of records."""
+
+ALL = "all"
+KINDS = (*POSTERIOR, *RECORDED, ALL)
+APPLIES = {
+    "--decision": ("forest", "atlas", "curve", "tradeoff", "prior-posterior"),
+    "--by": ("forest", "atlas", "curve", "prior-posterior", "ladders"),
+    "--along": ("scaling",),
+    "--statement": ("forest", "atlas", "prior-posterior", "evidence", "ladders",
+                    "specification-curve"),
+    "--target": ("evidence", "specification-curve"),
+    "--multiverse": ("specification-curve", ALL),
+    "--fit": (*POSTERIOR, ALL),
+    "--ci-prob": (*POSTERIOR, "specification-curve", ALL),
+    "--data-version": ("scoreboard", "gains", ALL),
+    "--data": (*POSTERIOR, *RECORDED),
+}  # fmt: skip
+"""Figures that every option applies to."""
+
+
+@command("plot")
+def plot_command(
+    fmt: str,
+    kind: str,
+    *,
+    out: Path,
+    style: str = "paper",
+    theme: str = "light",
+    venue: str = "default",
+    **asked: Unpack[Asked],
+) -> list[Shown]:
+    """Draw a figure; print its path and the numbers drawn.
+
+    Parameters
+    ----------
+    kind : KIND
+        {forest, atlas, curve, tradeoff, scaling, evidence, calibration, ppc, prior-posterior,
+        ladders, scoreboard, gains, ranks, specification-curve, all}.
+    out : FILE
+        A .pdf, .png or .svg; for all: a folder.
+    style
+        {paper, screen}, which is half as large again.
+    theme
+        {light, dark}.
+    venue
+        {default, acl, iclr, icml, ieee, jmlr, nature, neurips}: whose columns it fits.
+    decision : NAME
+        Of this decision alone; may be repeated.
+    along
+        {compute, n_params, n_tokens}.
+    statement : --statement STATEMENT
+        Whose effect is drawn, such as 'attention: gqa > mha'; of a specification curve the record's
+        first if left out; may be repeated.
+    target : NAME
+        A benchmark or task family it is asked on.
+    multiverse : FILE.csv
+        What `bayesmeta multiverse --out` wrote; the shipped record if left out.
+    data_version
+        Of scoreboard and gains: {corrected, as-published}; the former if left out.
+    data : FILE.csv
+        Write the numbers drawn there as well.
+    """
+    _check_kind(kind, asked)
+    _check_paths(kind, out=out, data=asked["data"])
+    with bm.plot.use(style=style, theme=theme, venue=venue):
+        drawn = _draw_all(kind, asked)
+    saved = _save(drawn, kind=kind, out=out, data=asked["data"])
+    return _show_numbers(drawn, saved, kind=kind, fmt=fmt)
+
+
+def _check_kind(kind: str, asked: Mapping[str, Any]) -> None:
+    """Refuse a figure that is not known, and options that do not apply to it."""
+    if kind not in KINDS:
+        raise QueryError(
+            f"figure '{shorten(kind)}' is not known.{suggest(kind, KINDS)} Allowed: "
+            f"{listing(KINDS)}."
+        )
+    for name, value in asked.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is not None and kind not in APPLIES[option]:
+            given = shorten(listing(value) if isinstance(value, list) else value)
+            raise QueryError(
+                f"{option} {given} does not apply to plot {kind}. Allowed with: "
+                f"{listing(APPLIES[option])}. Leave it out."
+            )
+
+
+def _check_paths(kind: str, *, out: Path, data: Path | None) -> None:
+    """Refuse files that cannot be written before the work."""
+    from bayesmeta.plots.figure import FORMATS
+
+    if kind != ALL:
+        check_out(out)
+        if out.suffix not in FORMATS:
+            raise QueryError(f"--out {out} has no known ending. Allowed: {listing(FORMATS)}.")
+    if data is None:
+        return
+    check_out(data, option="--data")
+    if data.suffix != ".csv":
+        raise QueryError(f"--data {data} has no known ending. Allowed: .csv.")
+
+
+def _draw_all(kind: str, asked: Asked) -> dict[str, "Drawn"]:
+    """Draw one figure, or all that the fit allows, by name."""
+    drawn = {}
+    if kind not in RECORDED:
+        fit = load_fit(asked["fit"])
+        left_out = list_hindrances(fit) if kind == ALL else {}
+        for name, reason in left_out.items():
+            say(f"{name} is left out: {reason}")
+        for name in (name for name in POSTERIOR if name not in left_out and kind in (name, ALL)):
+            with under_way(f"drawing {name}"):
+                drawn[name] = POSTERIOR[name](fit, asked)(ci_prob=_read_ci(asked))
+    if kind == ALL:
+        asked["ci_prob"] = None  # a record has intervals of its own
+    for name in (name for name in RECORDED if kind in (name, ALL)):
+        with under_way(f"drawing {name}"):
+            drawn[name] = RECORDED[name](asked)()
+    return drawn
+
+
+def _save(drawn: Mapping[str, "Drawn"], *, kind: str, out: Path, data: Path | None) -> list[str]:
+    """Write figures and their numbers; return the paths of the figures."""
+    from bayesmeta.data.tables import write_text
+
+    figures, tables = {out: kind}, {} if data is None else {data: kind}
+    if kind == ALL:
+        _make_folder(out)
+        figures = {out / f"{name}{end}": name for name in drawn for end in _ENDINGS}
+        tables = {out / f"{name}.csv": name for name in drawn if name not in _LONG}
+    with warnings.catch_warnings(record=True) as caught, under_way("saving"):
+        warnings.filterwarnings("always", message="no installed font has")
+        saved = [str(bm.plot.save_figure(drawn[name], path)) for path, name in figures.items()]
+    for text in dict.fromkeys(str(one.message) for one in caught):
+        say(f"warning: {text}")
+    for path, name in tables.items():
+        write_text(path, text=drawn[name].table.to_csv(index=False, float_format="%.10g"))
+        if kind != ALL:
+            say(f"wrote {path}")
+    return saved
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder for figures; its parent must exist."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise QueryError(
+            f"--out {path} cannot be made: {error.strerror}. Name a folder inside one that exists."
+        ) from error
+
+
+def _show_numbers(
+    drawn: Mapping[str, "Drawn"], saved: list[str], *, kind: str, fmt: str
+) -> list[Shown]:
+    """Show the numbers of one figure, and the paths of all."""
+    paths = "\n".join(saved)
+    if fmt == "json":
+        numbers = {name: json.loads(d.table.to_json(orient="records")) for name, d in drawn.items()}
+        return [Shown(None, instead={"json": {"paths": saved, "numbers": numbers}})]
+    for name, figure in drawn.items():
+        say(f"{name}: {len(figure.table)} rows drawn")
+    if kind == ALL:
+        return [Shown("", verdict=paths)]
+    table = drawn[kind].table
+    long = {"table": ""} if len(table) > _LONGEST_TABLE else {}
+    return [Shown(table, verdict=paths, instead=long)]

@@ -1,0 +1,69 @@
+"""Commands that write for readers: report, claim."""
+
+import html
+from pathlib import Path
+from typing import Unpack
+
+import bayesmeta as bm
+from bayesmeta.cli.shared import Question, Shown, check_out, command, say
+from bayesmeta.errors import QueryError
+
+
+@command("report")
+def report_command(fit: "bm.Fit", *, out: Path, decisions: list[str] | None = None) -> Shown:
+    """Write a page that answers questions without a network.
+
+    Parameters
+    ----------
+    out : DIR
+        A folder; made if its parent exists.
+    decisions : --decision NAME
+        About these alone; may be repeated.
+    """
+    import pandas as pd
+
+    paths = [str(path) for path in bm.report(fit, out, decisions=decisions)]
+    table = pd.DataFrame({"path": paths})
+    return Shown(table, instead={"table": "\n".join(paths), "json": paths})
+
+
+@command("claim")
+def claim_command(
+    fit: "bm.Fit",
+    fmt: str,
+    statement: str | None = None,
+    *,
+    check: Path | None = None,
+    out: Path | None = None,
+    **asked: Unpack[Question],
+) -> Shown:
+    """A sentence for a paper, with a file that anyone can check.
+
+    Parameters
+    ----------
+    statement : [STATEMENT]
+        As `query` reads it.
+    check : FILE.json
+        Ask for its numbers again.
+    out : FILE.json
+        Where to save the claim.
+    """
+    if (statement is None) == (check is None):
+        raise QueryError("claim takes either a STATEMENT or --check FILE.json. Give one of them.")
+    if check is not None:
+        table = bm.check_claim(check, fit)
+        return Shown(table, passed=bool(table["agree"].all()))
+    if fmt == "csv":
+        raise QueryError(
+            "--format csv is for tables, and a claim is a sentence. Allowed: table, json, md, "
+            "latex, html; --out FILE.json saves its numbers."
+        )
+    if out is not None:
+        check_out(out)
+    assert statement is not None
+    made = bm.claim(fit, statement, **asked)
+    if out is not None:
+        made.save(out)
+        say(f"wrote {out}")
+    instead = {"json": made.to_dict, "latex": made.latex, "html": html.escape(made.sentence)}
+    return Shown(made.sentence, instead=instead)
