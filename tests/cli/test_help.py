@@ -8,9 +8,9 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from bayesmeta import tables
 from bayesmeta.cli import app
 from bayesmeta.cli.shared import CONTENTS, FORMATS
-from bayesmeta import tables
 
 
 def test_help_is_a_table_of_contents():

@@ -9,9 +9,9 @@ from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from bayesmeta import plots
 from bayesmeta.cli import app, main, plot_command
 from bayesmeta.cli.plot_command import APPLIES, KINDS, POSTERIOR, RECORDED
-from bayesmeta import plots
 from bayesmeta.plots.theme import is_dark
 
 
