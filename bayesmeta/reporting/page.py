@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
-import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
-from string import Template
 
 import numpy as np
+from markupsafe import Markup
 
 from bayesmeta.data.tables import write_text
 from bayesmeta.effects import effects, list_decisions
@@ -21,7 +19,7 @@ from bayesmeta.errors import FitError, QueryError
 from bayesmeta.inference import Diagnostics, check
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.inference.fits import Fit
-from bayesmeta.reporting.pages import Section, write_html, write_markdown
+from bayesmeta.reporting.pages import Section, render, write_markdown
 from bayesmeta.reporting.panel import Panel, build_panel, most_draws
 from bayesmeta.reporting.sections import (
     CURVED,
@@ -141,35 +139,19 @@ def _diagnose(fit: Fit) -> Diagnostics | None:
 
 
 def _write_page(fit: Fit, summary: Section, sections: list[Section], panel: Panel | None) -> str:
-    css, js = _read("report.css"), _read("report.js")
-    names = [("summary", "Summary"), *([("panel", "Ask the posterior")] if panel else [])]
-    names += [(section.name, section.title) for section in sections]
+    css, js = (_read(name) for name in ("page.css", "panel.js"))
     digest = hashlib.sha256(f"\n{js}\n".encode()).digest()
-    return Template(_read("report.html")).substitute(
-        title=html.escape(title_of(fit)),
+    return render(
+        "page.html.j2",
+        title=title_of(fit),
         script_hash=f"sha256-{base64.b64encode(digest).decode('ascii')}",
-        css=css,
-        js=js,
-        links="\n".join(f'<li><a href="#{n}">{html.escape(title)}</a></li>' for n, title in names),
-        summary=write_html(summary),
-        panel="" if panel is None else _write_panel(panel),
-        sections="\n".join(map(write_html, sections)),
-        version=html.escape(version("bayesmeta")),
+        css=Markup(css),
+        js=Markup(js),
+        summary=summary,
+        content=None if panel is None else panel.content,
+        sections=sections,
+        version=version("bayesmeta"),
     )
-
-
-def _write_panel(panel: Panel) -> str:
-    content = panel.content
-    return Template(_read("panel.html")).substitute(
-        n_draws=content["chains"] * content["draws"],
-        equivalence=content["equivalence"],
-        draws=_inert(json.dumps(content, separators=(",", ":"))),
-    )
-
-
-def _inert(text: str) -> str:
-    """Write JSON so that no tag can end, or begin, inside it."""
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _read(name: str) -> str:

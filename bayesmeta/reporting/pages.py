@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, ClassVar
 
-__all__ = ["Cell", "Details", "Figure", "Listing", "Section", "Table", "Text", "escape_markdown",
-           "write_html", "write_markdown"]  # fmt: skip
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~$#&])")
+from bayesmeta.tables.wording import escape_markdown
+
+__all__ = ["Cell", "Details", "Figure", "Listing", "Section", "Table", "Text", "render",
+           "write_markdown"]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
     """One paragraph."""
 
+    kind: ClassVar[str] = "text"
     words: str
 
 
@@ -25,6 +29,7 @@ class Text:
 class Listing:
     """Several points."""
 
+    kind: ClassVar[str] = "listing"
     points: Sequence[str]
 
 
@@ -63,6 +68,7 @@ class Table:
         Classes of the style sheet.
     """
 
+    kind: ClassVar[str] = "table"
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str | Cell]]
@@ -83,9 +89,18 @@ class Figure:
         What it shows.
     """
 
+    kind: ClassVar[str] = "figure"
     name: str
     svg: str
     caption: str
+
+    @property
+    def drawing(self) -> Markup:
+        """The element of the SVG file alone, with ids that no other figure has."""
+        svg = re.sub(r"<metadata>.*?</metadata>", "", self.svg[self.svg.index("<svg") :],
+                     flags=re.DOTALL)  # fmt: skip
+        svg = re.sub(r'\bid="', f'id="{self.name}-', svg)
+        return Markup(re.sub(r'(url\(#|href="#)', rf"\1{self.name}-", svg))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +115,7 @@ class Details:
         What unfolds.
     """
 
+    kind: ClassVar[str] = "details"
     title: str
     blocks: Sequence[Any]
 
@@ -123,113 +139,46 @@ class Section:
     blocks: Sequence[Any] = field(default_factory=tuple)
 
 
-def write_html(section: Section) -> str:
-    """Write a section as HTML.
+def render(template: str, **values: Any) -> str:
+    """Fill a template of this folder in; all text in it becomes inert.
 
     Parameters
     ----------
-    section
-        The section.
+    template
+        Name of the file.
+    **values
+        What the template names.
 
     Returns
     -------
     str
-        Markup in which all text is inert.
+        The markup.
 
     Examples
     --------
-    >>> print(write_html(Section("s", "A < B", [Text("<script>")])))
-    <section id="s" aria-labelledby="s-title">
-    <h2 id="s-title">A &lt; B</h2>
-    <p>&lt;script&gt;</p>
-    </section>
+    >>> section = Section("s", "A < B", [Text("<script>")])
+    >>> page = render("page.html.j2", title="T", summary=section, sections=[])
+    >>> "<p>&lt;script&gt;</p>" in page
+    True
     """
-    name, blocks = html.escape(section.name), "\n".join(map(_block_html, section.blocks))
-    return (
-        f'<section id="{name}" aria-labelledby="{name}-title">\n'
-        f'<h2 id="{name}-title">{html.escape(section.title)}</h2>\n{blocks}\n</section>'
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    found = Environment(
+        loader=PackageLoader("bayesmeta.reporting", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    found.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return found
 
 
-def _block_html(block: Any) -> str:
-    return _HTML[type(block)](block)
-
-
-def _text_html(block: Text) -> str:
-    return f"<p>{html.escape(block.words)}</p>"
-
-
-def _listing_html(block: Listing) -> str:
-    points = "".join(f"<li>{html.escape(point)}</li>" for point in block.points)
-    return f"<ul>{points}</ul>"
-
-
-def _table_html(block: Table) -> str:
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in block.header)
-    rows = "\n".join(
-        "<tr>" + "".join(_cell_html(cell, first=not k) for k, cell in enumerate(row)) + "</tr>"
-        for row in block.rows
-    )
-    caption = html.escape(block.caption)
-    style = f' class="{html.escape(block.style)}"' if block.style else ""
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">'
-        f"<table{style}><caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n"
-        f"<tbody>\n{rows}\n</tbody></table></div>"
-    )
-
-
-def _cell_html(cell: str | Cell, *, first: bool) -> str:
-    cell = cell if isinstance(cell, Cell) else Cell(cell)
-    style = f' class="{html.escape(cell.style)}"' if cell.style else ""
-    note = html.escape(cell.note)
-    read = f'<span class="hidden">, {note}</span>' if note else ""
-    title = f' title="{note}"' if note else ""
-    tag, scope = ("th", ' scope="row"') if first else ("td", "")
-    return f"<{tag}{scope}{style}{title}>{html.escape(cell.text)}{read}</{tag}>"
-
-
-def _figure_html(block: Figure) -> str:
-    caption = html.escape(block.caption)
-    name = html.escape(block.name)
-    return (
-        f'<figure><div class="scroll paper" tabindex="0" role="img" aria-label="{caption}" '
-        f'id="figure-{name}">{_own_ids(block.svg, name)}</div>'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _own_ids(svg: str, name: str) -> str:
-    """Cut an SVG file down to its element, and give it ids that no other figure has."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    return re.sub(r'(url\(#|href="#)', rf"\1{name}-", svg)
-
-
-def _details_html(block: Details) -> str:
-    inner = "\n".join(map(_block_html, block.blocks))
-    return f"<details><summary>{html.escape(block.title)}</summary>\n{inner}\n</details>"
-
-
-_HTML: Mapping[type, Callable[[Any], str]] = {
-    Text: _text_html,
-    Listing: _listing_html,
-    Table: _table_html,
-    Figure: _figure_html,
-    Details: _details_html,
-}
-
-
-def escape_markdown(text: str) -> str:
-    r"""Escape what Markdown, and HTML inside it, treat specially; one line.
-
-    Examples
-    --------
-    >>> print(escape_markdown("a_b | <c>"))
-    a\_b \| \<c\>
-    """
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+def _escape(text: str) -> str:
+    """Escape a text at any place of a Markdown document; one line."""
+    return escape_markdown(" ".join(text.split()), in_cell=False)
 
 
 def write_markdown(section: Section) -> str:
@@ -253,7 +202,7 @@ def write_markdown(section: Section) -> str:
     - a\_b
     - c
     """
-    blocks = [f"## {escape_markdown(section.title)}", *map(_block_markdown, section.blocks)]
+    blocks = [f"## {_escape(section.title)}", *map(_block_markdown, section.blocks)]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -264,19 +213,19 @@ def _block_markdown(block: Any) -> str:
 def _table_markdown(block: Table) -> str:
     texts = [[c.text if isinstance(c, Cell) else c for c in row] for row in block.rows]
     rows = [list(block.header), *texts]
-    lines = ["| " + " | ".join(map(escape_markdown, row)) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(_escape, row)) + " |" for row in rows]
     lines.insert(1, "|" + " --- |" * len(block.header))
-    return f"*{escape_markdown(block.caption)}*\n\n" + "\n".join(lines)
+    return f"*{_escape(block.caption)}*\n\n" + "\n".join(lines)
 
 
 def _details_markdown(block: Details) -> str:
     inner = "\n\n".join(text for text in map(_block_markdown, block.blocks) if text)
-    return f"### {escape_markdown(block.title)}\n\n{inner}"
+    return f"### {_escape(block.title)}\n\n{inner}"
 
 
 _MARKDOWN_BLOCKS: Mapping[type, Callable[[Any], str]] = {
-    Text: lambda block: escape_markdown(block.words),
-    Listing: lambda block: "\n".join(f"- {escape_markdown(point)}" for point in block.points),
+    Text: lambda block: _escape(block.words),
+    Listing: lambda block: "\n".join(f"- {_escape(point)}" for point in block.points),
     Table: _table_markdown,
     Figure: lambda block: "",
     Details: _details_markdown,

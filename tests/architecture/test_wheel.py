@@ -56,7 +56,7 @@ def test_wheel_contains_every_module(wheel):
 
 def test_wheel_contains_what_a_page_is_made_of(wheel):
     prefix = "bayesmeta/reporting/"
-    parts = {"report.html", "panel.html", "report.css", "report.js"}
+    parts = {"page.html.j2", "panel.html.j2", "blocks.html.j2", "page.css", "panel.js"}
     assert {prefix + name for name in parts} <= set(wheel.namelist())
 
 
