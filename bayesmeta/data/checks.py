@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
 from bayesmeta.data.schema import (
     ALIASES,
+    COLUMNS,
     FRACTION_LIMIT,
     GENERATED_COLUMNS,
+    KEYS,
     METRIC_RANGE,
     MIX_COLUMNS,
     MIX_LIMIT,
     Column,
-    build_pandera_schema,
-    get_column,
+    column_names,
 )
 from bayesmeta.data.tables import build_cell_error
 from bayesmeta.errors import DataError, listing, suggest
@@ -53,11 +55,9 @@ def validate_tables(
     bayesmeta.errors.DataError: data/benchmarks.csv, line 5, column 'benchmark': no score ...
     """
     validate_lms(lms, file=f"{where}/lms.csv")
-    _check_cells(benchmarks, table="benchmarks", file=f"{where}/benchmarks.csv")
-    _check_unique(benchmarks, ("benchmark",), file=f"{where}/benchmarks.csv")
+    _check_rows(benchmarks, table="benchmarks", file=f"{where}/benchmarks.csv")
     file = f"{where}/scores.csv"
-    _check_cells(scores, table="scores", file=file)
-    _check_unique(scores, ("lm", "benchmark"), file=file)
+    _check_rows(scores, table="scores", file=file)
     _check_partner(scores, "lm", lms["lm"], file=file, partner="lms.csv")
     _check_partner(scores, "benchmark", benchmarks["benchmark"], file=file,
                    partner="benchmarks.csv")  # fmt: skip
@@ -86,8 +86,7 @@ def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
     >>> from bayesmeta.data import load_dataset
     >>> validate_lms(load_dataset().lms)
     """
-    _check_cells(lms, table="lms", file=file)
-    _check_unique(lms, ("lm",), file=file)
+    _check_rows(lms, table="lms", file=file)
     present = [name for name in MIX_COLUMNS if name in lms.columns]
     total = lms[present].sum(axis="columns").round(9)  # 33.4 + 33.4 + 33.7 is a bit over 100.5
     for position in _positions(total > MIX_LIMIT):
@@ -118,10 +117,8 @@ def validate_generations(
 
     Parameters
     ----------
-    generations
-        The table. An index named `line` holds line numbers; otherwise row 0 is line 2.
-    lms
-        The table of lms.
+    generations, lms
+        The tables. An index named `line` holds line numbers; otherwise row 0 is line 2.
     file
         The name of the file with its folder, for error messages.
 
@@ -136,8 +133,7 @@ def validate_generations(
     >>> data = load_dataset()
     >>> validate_generations(data.generations, lms=data.lms)
     """
-    _check_cells(generations, table="generation", file=file)
-    _check_unique(generations, ("lm",), file=file)
+    _check_rows(generations, table="generation", file=file)
     _check_partner(generations, "lm", lms["lm"], file=file, partner="lms.csv")
     parts = [name for name in GENERATED_COLUMNS if name in generations.columns]
     total = generations[parts].sum(axis="columns")
@@ -160,58 +156,31 @@ def _positions(hits: Iterable[object]) -> list[int]:
     return [position for position, hit in enumerate(hits) if hit]
 
 
-def _check_cells(frame: pd.DataFrame, *, table: str, file: str) -> None:
-    """Run the pandera schema and word its first complaint."""
-    import pandera.errors as pe
-
-    plain = frame.reset_index(drop=True)
-    try:
-        build_pandera_schema(table).validate(plain, lazy=True)
-    except pe.SchemaErrors as error:
-        cases = error.failure_cases
-        about_columns = cases[cases["index"].isna()]
-        if len(about_columns):
-            raise DataError(
-                f"{file}, line 1: {about_columns['check'].iloc[0]} "
-                f"'{about_columns['failure_case'].iloc[0]}'. "
-                f"Allowed columns: {listing(build_pandera_schema(table).columns)}. Rename, add "
-                "or remove columns."
-            ) from error
-        first = cases.sort_values("index", kind="stable").iloc[0]
-        column = get_column(table, name=str(first["column"]))
-        raise _cell_complaint(
-            first["failure_case"], column, line=_line(frame, int(first["index"])), file=file,
-            more=len(cases) - 1,
-        ) from error  # fmt: skip
-
-
-def _cell_complaint(value: object, column: Column, *, line: int, file: str, more: int) -> DataError:
-    """Word the error about one cell that breaks the rule of its column."""
-    mend = column.expects
-    if column.kind == "category":
-        said = f"'{value}' is not one of the words used here."
-        alias = ALIASES.get(str(value).lower())
-        if alias in column.allowed:
-            mend += f" Here it is called '{alias}'."
-        else:
-            mend += suggest(value, column.allowed)
-    elif column.kind == "month":
-        said = f"'{value}' is not a month."
-    elif value is None or value != value:
-        said = "the cell is blank."
-    else:
-        said = f"{value:g} is outside the allowed range."
-    mend += " Correct the cell." if not more else f" Correct the cell, and {more} more like it."
-    return build_cell_error(file, line=line, column=column.name, said=said, mend=mend)
-
-
-def _check_unique(frame: pd.DataFrame, key: tuple[str, ...], *, file: str) -> None:
-    """Raise if two rows have the same key."""
-    repeated = _positions(frame.duplicated(list(key)))
-    if len(repeated):
-        position = repeated[0]
-        row = frame[list(key)].iloc[position]
-        same = _positions((frame[list(key)] == row).all(axis="columns"))
+def _check_rows(frame: pd.DataFrame, *, table: str, file: str) -> None:
+    """Check the columns, every cell by the rule of its column, and that no key stands twice."""
+    columns = [column for column in COLUMNS[table] if column.name in frame]
+    wrong = [name for name in frame if name not in column_names(table)]
+    wrong += [c.name for c in COLUMNS[table] if c.required and c not in columns]
+    if wrong:
+        raise DataError(
+            f"{file}, line 1: column '{wrong[0]}' is "
+            f"{'not known' if wrong[0] in frame else 'missing'}. Allowed columns: "
+            f"{listing(column_names(table))}. Rename, add or remove columns."
+        )
+    cells = enumerate(columns)
+    bad = [(row, k) for k, c in cells for row in _positions(~c.accepts(frame[c.name]))]
+    if bad:
+        position, k = min(bad)
+        said, hint = _word(frame[columns[k].name].iloc[position], columns[k])
+        more = f", and {len(bad) - 1} more like it" if len(bad) > 1 else ""
+        raise build_cell_error(
+            file, line=_line(frame, position), column=columns[k].name, said=said,
+            mend=f"{columns[k].expects}{hint} Correct the cell{more}.",
+        )  # fmt: skip
+    key = list(KEYS[table])
+    for position in _positions(frame.duplicated(key)):
+        row = frame[key].iloc[position]
+        same = _positions((frame[key] == row).all(axis="columns"))
         names = " and ".join(f"{name} '{row[name]}'" for name in key)
         raise build_cell_error(
             file, line=_line(frame, position), column=key[-1],
@@ -221,46 +190,52 @@ def _check_unique(frame: pd.DataFrame, key: tuple[str, ...], *, file: str) -> No
         )  # fmt: skip
 
 
+def _word(value: Any, column: Column) -> tuple[str, str]:
+    """Say what is wrong with a cell, and hint at what was meant."""
+    if column.kind == "category":
+        alias = ALIASES.get(str(value).lower())
+        known = alias in column.allowed
+        hint = f" Here it is called '{alias}'." if known else suggest(value, column.allowed)
+        return f"'{value}' is not one of the words used here.", hint
+    if column.kind == "month":
+        return f"'{value}' is not a month.", ""
+    if value is None or value != value:
+        return "the cell is blank.", ""
+    shown = f"'{value}' is not a number." if isinstance(value, str) else f"{value:g} is outside"
+    return shown if isinstance(value, str) else f"{shown} the allowed range.", ""
+
+
 def _check_partner(
     frame: pd.DataFrame, column: str, known: Iterable[str], *, file: str, partner: str
 ) -> None:
     """Raise if a name of this table is not in its partner table."""
     known = list(known)
+    shown = known if len(known) <= 15 else [*known[:15], f"and {len(known) - 15} more"]
     for position in _positions(~frame[column].isin(known)):
         value = frame[column].iloc[position]
         raise build_cell_error(
             file, line=_line(frame, position), column=column,
             said=f"'{value}' has no row in {partner}.{suggest(value, known)}",
-            mend=f"Allowed: {listing(_abridge(known))}. Correct the name, or add a row to "
-            f"{partner}.",
+            mend=f"Allowed: {listing(shown)}. Correct the name, or add a row to {partner}.",
         )  # fmt: skip
-
-
-def _abridge(names: list[str]) -> list[str]:
-    return names if len(names) <= 15 else [*names[:15], f"and {len(names) - 15} more"]
 
 
 def _check_score_range(scores: pd.DataFrame, benchmarks: pd.DataFrame, *, file: str) -> None:
     """Raise if a score lies outside the range of its benchmark's metric."""
     units = dict(zip(benchmarks["benchmark"], benchmarks["metric"], strict=True))
-    cells = zip(scores["benchmark"], scores["score"], strict=True)
-    for position, (benchmark, value) in enumerate(cells):
-        unit = units[benchmark]
-        low, high = METRIC_RANGE[unit]
+    for position, (benchmark, value) in enumerate(
+        zip(scores["benchmark"], scores["score"], strict=True)
+    ):
+        low, high = METRIC_RANGE[unit := units[benchmark]]
         if math.isnan(value) or low <= value <= high:
             continue
-        percent = (
-            f" If {value:g} is in percent, divide it by 100."
-            if unit == "accuracy" and 1 < value <= 100
-            else ""
-        )
+        in_percent = unit == "accuracy" and 1 < value <= 100
+        percent = f" If {value:g} is in percent, divide it by 100." if in_percent else ""
         raise build_cell_error(
             file, line=_line(scores, position), column="score",
-            said=f"{value:g} is outside the range of '{benchmark}', "
-            f"whose metric is {unit}.",
-            mend=f"Allowed: {unit} from {low:g} to {high:g}, or a "
-            f"blank cell where there is no score.{percent} Correct the score, or the metric in "
-            "benchmarks.csv.",
+            said=f"{value:g} is outside the range of '{benchmark}', whose metric is {unit}.",
+            mend=f"Allowed: {unit} from {low:g} to {high:g}, or a blank cell where there is no "
+            f"score.{percent} Correct the score, or the metric in benchmarks.csv.",
         )  # fmt: skip
 
 

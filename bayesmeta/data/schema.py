@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandera.pandas as pa
+    import pandas as pd
 
 __all__ = [
     "ALIASES",
@@ -17,6 +17,7 @@ __all__ = [
     "COLUMNS",
     "FRACTION_LIMIT",
     "GENERATED_COLUMNS",
+    "KEYS",
     "LM_VOCABULARY",
     "METRIC_RANGE",
     "MIX_COLUMNS",
@@ -24,7 +25,6 @@ __all__ = [
     "PUBLISHED_WORDS",
     "SHARE_COLUMNS",
     "Column",
-    "build_pandera_schema",
     "column_names",
     "get_column",
 ]
@@ -134,6 +134,21 @@ class Column:
             return f"Allowed: {noun}{low}{high if low else ''} ({self.meaning}){blank}."
         return f"Allowed: text ({self.meaning}){blank}."
 
+    def accepts(self, cells: pd.Series) -> pd.Series:
+        """Say which cells obey the rule of the column."""
+        blank = cells.isna()
+        if self.kind == "category":
+            good = cells.isin(self.allowed)
+        elif self.kind == "month":
+            good = cells.astype("str").str.fullmatch(r"\d{4}-(0[1-9]|1[0-2])")
+        elif self.kind == "number":
+            good = cells.map(
+                lambda cell: not isinstance(cell, str) and self.low <= cell <= self.high
+            )
+        else:
+            good = ~blank
+        return good.where(~blank, not self.filled).astype(bool)
+
 
 def _text(name: str, meaning: str, *, required: bool = False, filled: bool = False) -> Column:
     return Column(name, "text", meaning, required=required, filled=filled or required)
@@ -223,6 +238,15 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
 """The columns of every table, in file order."""
 
 
+KEYS: dict[str, tuple[str, ...]] = {
+    "lms": ("lm",),
+    "scores": ("lm", "benchmark"),
+    "benchmarks": ("benchmark",),
+    "generation": ("lm",),
+}
+"""Columns of which no two rows of a table hold the same."""
+
+
 def column_names(table: str) -> tuple[str, ...]:
     """Name the columns of a table in file order.
 
@@ -265,46 +289,3 @@ def get_column(table: str, *, name: str) -> Column:
     'percent of the training tokens'
     """
     return {column.name: column for column in COLUMNS[table]}[name]
-
-
-def build_pandera_schema(table: str) -> pa.DataFrameSchema:
-    """Build the pandera schema that follows from the columns of a table.
-
-    pandera takes long to import, so this happens only where a table is checked.
-
-    Parameters
-    ----------
-    table
-        One of lms, scores, benchmarks, corrections, generation.
-
-    Returns
-    -------
-    pandera.pandas.DataFrameSchema
-        One check per column: words, range or form.
-
-    Examples
-    --------
-    >>> sorted(build_pandera_schema("scores").columns)
-    ['benchmark', 'lm', 'score', 'se', 'source']
-    """
-    import pandera.pandas as pa
-
-    def checks(column: Column) -> list[pa.Check]:
-        if column.kind == "category":
-            return [pa.Check.isin(column.allowed)]
-        if column.kind == "month":
-            return [pa.Check.str_matches(r"^\d{4}-(0[1-9]|1[0-2])$")]
-        if column.kind == "number":
-            return [pa.Check.in_range(column.low, column.high)]
-        return []
-
-    return pa.DataFrameSchema(
-        {
-            column.name: pa.Column(
-                checks=checks(column), nullable=not column.filled, required=column.required
-            )
-            for column in COLUMNS[table]
-        },
-        strict=True,
-        name=table,
-    )

@@ -23,7 +23,6 @@ NEEDED = {
     "pandas": "tables",
     "xarray": "draws",
     "h5netcdf": "files of fits",
-    "pandera": "validation of tables",
     "matplotlib": "figures",
     "typer": "the command line",
 }

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 # Each takes between 0.3 and 3 seconds to load: a query of a stored posterior must not wait for it.
-HEAVY = {"arviz", "matplotlib", "nutpie", "pandera", "pymc", "pytensor"}
+HEAVY = {"arviz", "matplotlib", "nutpie", "pymc", "pytensor"}
 
 
 def packages_loaded_by(statement: str) -> set[str]:
