@@ -2,8 +2,9 @@
 
 The public names, in the order in which data flow:
 
-- data: `load_dataset`, `read_dataset`, `Dataset`; `read_effect_sizes`, `EffectSizes`
-- model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
+- data: `load_dataset`, `read_dataset`, `Dataset`
+- model: `ModelSpec`, `Priors`, `read_spec`
+- studies of any field: `read_effect_sizes`, `EffectSizes`, `EffectSizeSpec`
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
 - effects: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `swaps`, `rank_levels`, `whatif`,
@@ -18,7 +19,7 @@ Importing the package, or asking the shipped posterior a question, does not impo
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bayesmeta.data import Dataset, EffectSizes, load_dataset, read_dataset, read_effect_sizes
+from bayesmeta.data import Dataset, load_dataset, read_dataset
 from bayesmeta.effects import (
     curve,
     effects,
@@ -45,7 +46,8 @@ from bayesmeta.inference import (
     loo,
     sample_prior,
 )
-from bayesmeta.model import EffectSizeSpec, ModelSpec, Priors, read_spec
+from bayesmeta.model import ModelSpec, Priors, read_spec
+from bayesmeta.studies import EffectSizes, EffectSizeSpec, read_effect_sizes
 
 if TYPE_CHECKING:
     from bayesmeta import plots as plot

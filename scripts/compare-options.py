@@ -27,7 +27,7 @@ import pymc as pm
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.data.tables import write_text
+from bayesmeta.data.csv_tables import write_text
 from bayesmeta.evaluation.folds import Candidate, run_fold
 from bayesmeta.evaluation.schemes import build_folds
 from bayesmeta.model import build_design_for, pointwise_probability

@@ -7,7 +7,7 @@ from functools import lru_cache
 import pandas as pd
 
 import bayesmeta as bm
-from bayesmeta.data.tables import write_text
+from bayesmeta.data.csv_tables import write_text
 from bayesmeta.evaluation.recovery import build_truth
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.progress import progress_bar

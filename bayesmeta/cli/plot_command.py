@@ -302,7 +302,7 @@ def _draw_all(kind: str, asked: Asked) -> dict[str, "Drawn"]:
 
 def _save(drawn: Mapping[str, "Drawn"], *, kind: str, out: Path, data: Path | None) -> list[str]:
     """Write figures and their numbers; return the paths of the figures."""
-    from bayesmeta.data.tables import write_text
+    from bayesmeta.data.csv_tables import write_text
 
     figures, tables = {out: kind}, {} if data is None else {data: kind}
     if kind == ALL:

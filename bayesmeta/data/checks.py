@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayesmeta.data.csv_tables import build_cell_error
 from bayesmeta.data.schema import (
     ALIASES,
     COLUMNS,
@@ -20,7 +21,6 @@ from bayesmeta.data.schema import (
     Column,
     column_names,
 )
-from bayesmeta.data.tables import build_cell_error
 from bayesmeta.errors import DataError, listing, suggest
 
 __all__ = ["validate_generations", "validate_lms", "validate_tables"]

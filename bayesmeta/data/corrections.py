@@ -6,8 +6,8 @@ from collections.abc import Hashable
 
 import pandas as pd
 
+from bayesmeta.data.csv_tables import BLANK, build_cell_error
 from bayesmeta.data.schema import Column, get_column
-from bayesmeta.data.tables import BLANK, build_cell_error
 from bayesmeta.errors import listing, suggest
 
 __all__ = ["apply_corrections"]

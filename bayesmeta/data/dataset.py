@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.data.checks import validate_tables
-from bayesmeta.data.tables import format_table, write_text
+from bayesmeta.data.csv_tables import format_table, write_text
 from bayesmeta.errors import DataError, shorten
 
 __all__ = ["VERSIONS", "Dataset"]

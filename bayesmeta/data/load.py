@@ -11,9 +11,9 @@ import pandas as pd
 
 from bayesmeta.data.checks import validate_generations, validate_lms, validate_tables
 from bayesmeta.data.corrections import apply_corrections
+from bayesmeta.data.csv_tables import build_cell_error, parse_frame, read_table
 from bayesmeta.data.dataset import VERSIONS, Dataset
 from bayesmeta.data.schema import BENCHMARK_VOCABULARY, COLUMNS
-from bayesmeta.data.tables import build_cell_error, parse_frame, read_table
 from bayesmeta.errors import DataError, listing, shorten, suggest
 
 __all__ = [

@@ -14,7 +14,6 @@ from bayesmeta.design.decisions import (
     UNDISCLOSED,
     Decision,
 )
-from bayesmeta.design.effect_sizes import EffectDesign, GroupLevel, build_effect_design
 from bayesmeta.design.matrix import Design, build_design
 from bayesmeta.design.outcomes import Outcomes
 from bayesmeta.design.overlap import Overlap, describe_overlaps, find_overlaps
@@ -34,14 +33,11 @@ __all__ = [
     "UNDISCLOSED",
     "Decision",
     "Design",
-    "EffectDesign",
-    "GroupLevel",
     "Mix",
     "Outcomes",
     "Overlap",
     "Term",
     "build_design",
-    "build_effect_design",
     "describe_overlaps",
     "find_overlaps",
     "scale_covariates",

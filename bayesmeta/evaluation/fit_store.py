@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bayesmeta.data.tables import write_text
+from bayesmeta.data.csv_tables import write_text
 from bayesmeta.errors import EvaluationError
 from bayesmeta.evaluation.specification_fits import FORMAT, Result
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from bayesmeta import defaults
 from bayesmeta.data import Dataset
-from bayesmeta.data.tables import write_text
+from bayesmeta.data.csv_tables import write_text
 from bayesmeta.errors import EvaluationError, listing, suggest
 from bayesmeta.evaluation.peers import PEERS, check_installed, predict_peer
 from bayesmeta.evaluation.schemes import Fold

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.data.csv_tables import write_text
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.data.tables import write_text
 from bayesmeta.effects.contrasts import check_ci_prob
 from bayesmeta.errors import EvaluationError, QueryError, listing, shorten, suggest
 from bayesmeta.evaluation.placebo import CERTAIN

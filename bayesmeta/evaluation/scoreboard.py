@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data import Dataset
+from bayesmeta.data.csv_tables import write_text
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.data.tables import write_text
 from bayesmeta.effects.estimands import UNITS, in_units
 from bayesmeta.errors import EvaluationError, listing
 from bayesmeta.evaluation.comparisons import (

@@ -17,25 +17,31 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.data import Dataset, EffectSizes, load_dataset, read_effect_sizes
+from bayesmeta.data import Dataset, load_dataset
+from bayesmeta.data.csv_tables import parse_text
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.data.tables import parse_text
-from bayesmeta.design import Design, EffectDesign, build_effect_design
+from bayesmeta.design import Design
 from bayesmeta.errors import BayesmetaError, QueryError, StoreError, listing, shorten, suggest
 from bayesmeta.inference.graph import draw_prior, prior_density
 from bayesmeta.inference.store import read_tree, write_tree
 from bayesmeta.model import (
-    EffectSizeSpec,
     ModelSpec,
     Parameters,
     build_design_for,
-    effect_distribution,
     pointwise_log_likelihood,
     pointwise_probability,
     simulate_scores,
 )
 from bayesmeta.model.spec import hash_values
 from bayesmeta.model.student import StudentScores
+from bayesmeta.studies import (
+    EffectDesign,
+    EffectSizes,
+    EffectSizeSpec,
+    build_effect_design,
+    effect_distribution,
+    read_effect_sizes,
+)
 
 __all__ = ["BaseFit", "EffectSizeFit", "Fit", "load_fit", "load_reference_fit", "wrap_draws"]
 

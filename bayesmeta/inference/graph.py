@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from bayesmeta.data import Dataset, EffectSizes
-from bayesmeta.design import build_effect_design
-from bayesmeta.model import EffectSizeSpec, ModelSpec, Parameters, build_design_for
+from bayesmeta.data import Dataset
+from bayesmeta.model import ModelSpec, Parameters, build_design_for
+from bayesmeta.studies import EffectSizes, EffectSizeSpec, build_effect_design
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -26,7 +26,7 @@ _ADAPTED = ("u", "v", "w")
 def build_graph(data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec) -> pm.Model:
     """Build the model that goes with the data. This imports PyMC."""
     if isinstance(data, EffectSizes):
-        from bayesmeta.model.build_effect_sizes import build_effect_model
+        from bayesmeta.studies.study_graph import build_effect_model
 
         assert isinstance(spec, EffectSizeSpec)
         return build_effect_model(build_effect_design(data), spec=spec)

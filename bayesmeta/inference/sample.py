@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 import xarray as xr
 
 from bayesmeta import defaults
-from bayesmeta.data import Dataset, EffectSizes
+from bayesmeta.data import Dataset
 from bayesmeta.errors import FitError, listing, suggest
 from bayesmeta.inference.fits import EffectSizeFit, Fit
 from bayesmeta.inference.graph import build_graph, draw_prior, list_kept
-from bayesmeta.model import EffectSizeSpec, ModelSpec
+from bayesmeta.model import ModelSpec
 from bayesmeta.progress import progress_bar, spinner
+from bayesmeta.studies import EffectSizes, EffectSizeSpec
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from bayesmeta.data import Dataset
 from bayesmeta.design import DEFAULT_DECISIONS, Design, build_design, find_overlaps
 from bayesmeta.errors import SpecError
-from bayesmeta.model.effect_sizes import EffectSizeSpec, effect_distribution
 from bayesmeta.model.simulate import (
     Parameters,
     expected_score,
@@ -19,12 +18,10 @@ from bayesmeta.model.simulate import (
 from bayesmeta.model.spec import ModelSpec, Priors, read_spec
 
 __all__ = [
-    "EffectSizeSpec",
     "ModelSpec",
     "Parameters",
     "Priors",
     "build_design_for",
-    "effect_distribution",
     "expected_score",
     "linear_predictor",
     "pointwise_log_likelihood",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmeta.data.tables import write_text
+from bayesmeta.data.csv_tables import write_text
 from bayesmeta.effects import Answer, query
 from bayesmeta.effects.estimands import UNITS
 from bayesmeta.errors import QueryError, listing, shorten

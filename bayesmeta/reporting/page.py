@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from bayesmeta.data.tables import write_text
+from bayesmeta.data.csv_tables import write_text
 from bayesmeta.effects import effects, list_decisions
 from bayesmeta.effects.estimands import find_decision
 from bayesmeta.errors import FitError, QueryError

@@ -15,9 +15,9 @@ from bayesmeta.data import (
     load_generation,
     validate_tables,
 )
+from bayesmeta.data.csv_tables import format_table, read_table
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.schema import LM_VOCABULARY, MIX_COLUMNS, PUBLISHED_WORDS, column_names
-from bayesmeta.data.tables import format_table, read_table
 from bayesmeta.errors import DataError
 
 EVERYWHERE = ("arc_challenge", "gsm8k", "hellaswag", "lambada", "mmlu_0shot", "mmlu_5shot")

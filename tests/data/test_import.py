@@ -5,9 +5,9 @@ import math
 import pytest
 
 from bayesmeta.data import import_upstream
+from bayesmeta.data.csv_tables import read_table
 from bayesmeta.data.importers import GENERATION, NUMBERS, SHARE_PREFIX, TOKENS, WORDS
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.data.tables import read_table
 from bayesmeta.errors import DataError
 
 OWN, BOARD = "EleutherAI/gpt-neo-125m", "openlm-research/open_llama_7b"

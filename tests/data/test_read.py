@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayesmeta.data import apply_corrections, load_dataset, read_dataset
+from bayesmeta.data.csv_tables import format_table, read_table, write_text
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.schema import column_names
-from bayesmeta.data.tables import format_table, read_table, write_text
 from bayesmeta.errors import DataError
 
 CORRECTIONS = "lm,field,published_value,corrected_value\n"

@@ -18,9 +18,8 @@ import pytest
 from scipy import integrate, optimize, stats
 
 import bayesmeta as bm
-from bayesmeta.design import build_effect_design
-from bayesmeta.model import build_effect_sizes
-from bayesmeta.model.build_effect_sizes import build_effect_model, rotation
+from bayesmeta.studies import build_effect_design, study_graph
+from bayesmeta.studies.study_graph import build_effect_model, rotation
 
 ROUNDING = 1e-8
 """Two orders of summation of the same terms in double precision; and PyMC's half-Cauchy takes log 2
@@ -246,12 +245,12 @@ FAULTS = {
 
 def plant(monkeypatch, fault):
     """Put a fault into the likelihood that the graph is built with."""
-    law = build_effect_sizes.score_law
+    law = study_graph.score_law
 
     def faulty(mu, variance, *, nu):
         return law(*fault(mu, variance), nu=nu)
 
-    monkeypatch.setattr(build_effect_sizes, "score_law", faulty)
+    monkeypatch.setattr(study_graph, "score_law", faulty)
 
 
 def density_errors(table, spec):

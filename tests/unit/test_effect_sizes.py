@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 import bayesmeta as bm
-from bayesmeta.design import build_effect_design
 from bayesmeta.errors import DataError, EvaluationError, FitError, QueryError, SpecError, StoreError
 from bayesmeta.inference import thin_fit
-from bayesmeta.model.build_effect_sizes import build_effect_model
+from bayesmeta.studies import build_effect_design
+from bayesmeta.studies.study_graph import build_effect_model
 
 COLUMNS = {"effect": "yi", "se": "sei", "study": "trial"}
 

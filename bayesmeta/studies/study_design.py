@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.data import EffectSizes
 from bayesmeta.errors import DataError, listing
+from bayesmeta.studies.study_table import EffectSizes
 
 __all__ = ["EffectDesign", "GroupLevel", "build_effect_design"]
 
@@ -104,7 +104,7 @@ def build_effect_design(table: EffectSizes) -> EffectDesign:
 
     Examples
     --------
-    >>> from bayesmeta.data import read_effect_sizes
+    >>> from bayesmeta.studies import read_effect_sizes
     >>> frame = pd.DataFrame(
     ...     {"s": list("abcd"), "y": [0, 1, 0, 2], "se": [1, 1, 1, 1], "arm": ["x", "x", "y", "z"]}
     ... )

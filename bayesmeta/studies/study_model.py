@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.design import EffectDesign
 from bayesmeta.errors import SpecError
 from bayesmeta.model.simulate import Parameters
 from bayesmeta.model.spec import hash_values, word_unknown
 from bayesmeta.model.student import StudentScores
+from bayesmeta.studies.study_design import EffectDesign
 
 __all__ = ["EffectSizeSpec", "effect_distribution"]
 

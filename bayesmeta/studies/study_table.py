@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -16,7 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.data.tables import BLANK, parse_rows
+from bayesmeta.data.csv_tables import (
+    BLANK,
+    check_columns_differ,
+    check_lengths,
+    parse_rows,
+    write_rows,
+)
 from bayesmeta.errors import DataError, listing, suggest
 
 __all__ = ["EffectSizes", "read_effect_sizes"]
@@ -95,11 +99,7 @@ class EffectSizes:
         str
             The text, with lines that end in a line feed.
         """
-        out = io.StringIO(newline="")
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.frame.columns)
-        writer.writerows(zip(*(map(str, self.frame[c].tolist()) for c in self.frame), strict=True))
-        return out.getvalue()
+        return write_rows(self.frame, [map(str, self.frame[name].tolist()) for name in self.frame])
 
     def __repr__(self) -> str:
         parts = [f"{len(self.frame)} studies"]
@@ -208,19 +208,8 @@ def _read_file(path: Path) -> tuple[dict[str, list[str]], list[int]]:
     if not rows:
         raise DataError(f"{path} is empty. Its first line must name the columns.")
     (first, header), body = rows[0], rows[1:]
-    for name in header:
-        if header.count(name) > 1:
-            raise DataError(
-                f"{path}, line {first}: column '{name}' appears {header.count(name)} times. "
-                "Keep one of them."
-            )
-    for line, cells in body:
-        if len(cells) != len(header):
-            raise DataError(
-                f"{path}, line {line}: the row has {len(cells)} cells, but the header names "
-                f"{len(header)} columns. Add or remove commas, and put text that contains a comma "
-                "in double quotes."
-            )
+    check_columns_differ(header, where=f"{path}, line {first}")
+    check_lengths(rows, file=str(path))
     lines = [line for line, _ in body]
     return {name: [cells[k] for _, cells in body] for k, name in enumerate(header)}, lines
 

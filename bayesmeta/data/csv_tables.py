@@ -10,7 +10,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -159,13 +159,7 @@ def _build_frame(rows: list[tuple[int, list[str]]], *, file: str, table: str) ->
     _check_header(header, file=file, table=table)
     if not body:
         raise DataError(f"{file} has a header but no rows. Add at least one row below line 1.")
-    for line, cells in body:
-        if len(cells) != len(header):
-            raise DataError(
-                f"{file}, line {line}: the row has {len(cells)} cells, but the header names "
-                f"{len(header)} columns. Add or remove commas, and put text that contains a "
-                "comma in double quotes."
-            )
+    check_lengths(rows, file=file)
     index = pd.Index([line for line, _ in body], name="line")
     given = {name: [cells[i] for _, cells in body] for i, name in enumerate(header)}
     blank = [""] * len(body)
@@ -211,20 +205,35 @@ def _no_csv(path: Path, why: str) -> DataError:
     )
 
 
+def check_columns_differ(header: Sequence[str], *, where: str) -> None:
+    """Raise if a column is twice in the header."""
+    for name in header:
+        if header.count(name) > 1:
+            raise DataError(
+                f"{where}: column '{name}' appears {header.count(name)} times. Keep one of them."
+            )
+
+
+def check_lengths(rows: Sequence[tuple[int, Sequence[str]]], *, file: str) -> None:
+    """Raise if a row is longer or shorter than the first, which is the header."""
+    for line, cells in rows[1:]:
+        if len(cells) != len(rows[0][1]):
+            raise DataError(
+                f"{file}, line {line}: the row has {len(cells)} cells, but the header names "
+                f"{len(rows[0][1])} columns. Add or remove commas, and put text that contains a "
+                "comma in double quotes."
+            )
+
+
 def _check_header(header: Sequence[str], *, file: str, table: str) -> None:
-    """Raise if a column is twice in the header, unknown or missing."""
+    """Raise if a column of the header is there twice, unknown or missing."""
     allowed = column_names(table)
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         raise DataError(
             f"{file}, line 1: the columns are separated by semicolons or tabs. Allowed: commas. "
             "Save the sheet again as comma-separated values."
         )
-    for name in header:
-        if header.count(name) > 1:
-            raise DataError(
-                f"{file}, line 1: column '{name}' appears {header.count(name)} times. "
-                "Keep one of them."
-            )
+    check_columns_differ(header, where=f"{file}, line 1")
     for name in header:
         if name not in allowed:
             missing = [option for option in allowed if option not in header]
@@ -309,13 +318,16 @@ def format_table(frame: pd.DataFrame, *, table: str) -> str:
     >>> format_table(frame, table="scores")
     'lm,benchmark,score\na,arc,0.5\n'
     """
-    columns = [column for column in COLUMNS[table] if column.name in frame.columns]
+    columns = [column.name for column in COLUMNS[table] if column.name in frame.columns]
+    return write_rows(columns, [[_cell_text(value) for value in frame[name]] for name in columns])
+
+
+def write_rows(header: Iterable[object], columns: Iterable[Iterable[str]]) -> str:
+    """Write columns of cells below a header as CSV text, with lines that end in a line feed."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([column.name for column in columns])
-    writer.writerows(
-        zip(*([_cell_text(value) for value in frame[c.name]] for c in columns), strict=True)
-    )
+    writer.writerow(header)
+    writer.writerows(zip(*columns, strict=True))
     return out.getvalue()
 
 
