@@ -175,7 +175,7 @@ def build_block(name, design, spec, *, connected=True):
     from bayesmeta.model.surface import surface_block
 
     coords = {key: list(labels) for key, labels in design.coords.items()}
-    rows = {key: np.flatnonzero(mask) for key, mask in blocks.observed_rows(design).items()}
+    rows = {"obs": np.flatnonzero(design.outcomes.train)}
     with pm.Model(coords={**coords, **rows}) as model:
         data = {key: pm.Data(key, value) for key, value in blocks.training_data(design).items()}
         if name == "likelihood":

@@ -140,8 +140,6 @@ def dims_of(design, spec):
         for name in ("generation_intercept", "generation_slope"):
             dims[name] = ("written",)
         dims |= {"tau_generation": ("written",), "sigma_generation": ("written",)}
-    if design.unknown is not None:
-        dims["configuration_weight"] = ("record", "configuration")
     if design.surface is not None:
         dims |= {"surface": ("function", "benchmark"), "tau_surface": ("level",)}
     if spec.family_effects == "within-between" and design.between_terms:
@@ -179,10 +177,6 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
             values = design.loading @ free
         elif name == "mix_unknown":
             values = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
-        elif name == "configuration_weight":
-            values = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
-            values = values * (design.unknown.prior > 0)
-            values = values / values.sum(axis=-1, keepdims=True)
         elif name.startswith("rho_") or name == "law_size_fraction":
             values = rng.uniform(0.2, 0.8, shape)
         elif name.startswith(positive) and name != "tau_spread":

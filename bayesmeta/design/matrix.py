@@ -87,7 +87,7 @@ class Design:
     generations
         What the lms write, where that measures an undisclosed share, or None.
     unknown
-        Undisclosed choices that are summed out of the likelihood, or None.
+        Choices that new lms leave open, where that is no level of the data; else None.
     surface, surface_center
         Functions of scale, date and mix together (None without); centre, shape (benchmark,
         function).
@@ -135,10 +135,6 @@ class Design:
             "domain": self.mix.domains if self.mix is not None else (),
             "mix_group": _numbered(self.mix_groups),
             "unknown": self.missing.names,
-            "record": _numbered(self.unknown.names if self.unknown is not None else ()),
-            "configuration": tuple(
-                str(k) for k in range(self.unknown.shift.shape[1] if self.unknown else 0)
-            ),
             "written": self.generations.names if self.generations is not None else (),
             "level": ("shared", "task_family", "benchmark"),
             "between_term": self.between_terms,
@@ -156,13 +152,6 @@ class Design:
         labels = [term.decision for term in self.terms]
         start = labels.index("mix") if "mix" in labels else len(labels)
         return slice(start, start + labels.count("mix"))
-
-    @property
-    def record_of_scores(self) -> NDArray[np.int64]:
-        """Undisclosed record behind every score, -1 where no choice is summed out, shape (obs,)."""
-        if self.unknown is None:
-            return np.full(len(self.outcomes.y), -1)
-        return self.unknown.record_of(self.outcomes.lm_index, n_lms=len(self.lms))
 
     @property
     def english_column(self) -> int | None:
@@ -193,7 +182,6 @@ def build_design(
     law: bool = False,
     estimate_unknown: bool = True,
     generations: bool = False,
-    sum_unknown: bool = False,
     surface_lengths: Mapping[str, float] | None = None,
     train: NDArray[np.bool_] | None = None,
     among: NDArray[np.bool_] | None = None,
@@ -217,8 +205,6 @@ def build_design(
         Whether undisclosed numbers and mixes are unknowns, or stand at their typical values.
     generations
         Whether what the lms write measures undisclosed shares.
-    sum_unknown
-        Whether undisclosed choices are unknown, and not a level of their own.
     surface_lengths
         Length scales of a smooth function of scale, date and mix together, by the names
         `n_params`, `n_tokens`, `released`, `mix` and `english_share`; left out, there is none.
@@ -255,7 +241,7 @@ def build_design(
     mix = build_mix(lms, among=among) if any(decision.in_mix for decision in wanted) else None
     if mix is not None and not estimate_unknown:
         mix = mix.at_typical()
-    terms, X = encode_decisions(lms, wanted, mix, sum_unknown=sum_unknown, among=among)
+    terms, X = encode_decisions(lms, wanted, mix, among=among)
     missing = list_missing_numbers(lms, terms, X, among=among)
     if not estimate_unknown:
         X = missing.fill(X)
@@ -312,7 +298,7 @@ def build_design(
         unknown=build_unknown_choices(
             lms, columns=[(term.decision, term.level) for term in terms], among=among
         )
-        if sum_unknown or not among.all()
+        if not among.all()
         else None,
         surface=surface,
         surface_center=_weighted_mean(surface.evaluate(), weight)

@@ -99,7 +99,7 @@ def standardise(value: float, *, term: Term, kind: str) -> float:
 
 
 def _encode(
-    lms: pd.DataFrame, decision: Decision, *, sum_unknown: bool, among: NDArray[np.bool_] | slice
+    lms: pd.DataFrame, decision: Decision, *, among: NDArray[np.bool_] | slice
 ) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
     """Encode one decision as columns of the matrix.
 
@@ -109,8 +109,6 @@ def _encode(
         The table of lms.
     decision
         What to encode; no part of the mix.
-    sum_unknown
-        Whether an undisclosed choice is NaN in the columns of all levels, and no level.
     among
         The lms that levels, centre and unit are taken from, shape (lm,). Another choice than
         theirs is NaN in all columns.
@@ -126,8 +124,6 @@ def _encode(
         levels = sorted(set(level[among]), key=lambda name: (name == UNDISCLOSED, name))
         if len(set(levels) - {UNDISCLOSED}) < 2:
             return nothing
-        if sum_unknown:
-            levels = [name for name in levels if name != UNDISCLOSED]
         columns = np.column_stack([level == name for name in levels]).astype(np.float64)
         columns[~level.isin(levels).to_numpy()] = np.nan
         return tuple(Term(decision.name, name) for name in levels), columns
@@ -144,15 +140,10 @@ def encode_decisions(
     decisions: Sequence[Decision],
     mix: Mix | None,
     *,
-    sum_unknown: bool,
     among: NDArray[np.bool_] | slice = slice(None),
 ) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
     """Put the columns of all decisions side by side, the parts of the mix last; (lm, term)."""
-    blocks = [
-        _encode(lms, decision, sum_unknown=sum_unknown, among=among)
-        for decision in decisions
-        if not decision.in_mix
-    ]
+    blocks = [_encode(lms, decision, among=among) for decision in decisions if not decision.in_mix]
     if mix is not None:
         parts = tuple(Term("mix", domain, unit=MIX_UNIT) for domain in mix.domains)
         blocks.append((parts, mix.known / MIX_UNIT))

@@ -1,4 +1,4 @@
-"""Undisclosed choices as discrete unknowns: which joint choices are possible, and how likely."""
+"""Choices that new lms leave open: which joint choices others made, and how often."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SMOOTHING = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnknownChoices:
-    """The configurations that every undisclosed record may stand for, with prior weights.
+    """The configurations that every undisclosed record may stand for, with probabilities.
 
     A record is what one lm family leaves open in the same way for some of its lms; these share
     the unknown choice. A configuration is a joint choice in all decisions that a record leaves
@@ -35,27 +35,26 @@ class UnknownChoices:
     shift
         What a configuration puts into the columns that are unknown, zero in the others, shape
         (record, configuration, term).
-    log_weight
-        Log prior probabilities, shape (record, configuration); minus infinity where a record has
-        fewer configurations than others.
+    prior
+        Probabilities, shape (record, configuration); zero where a record has fewer configurations
+        than others.
     """
 
     rows: NDArray[np.int64]
     record: NDArray[np.int64]
     names: tuple[str, ...]
     shift: NDArray[np.float64]
-    log_weight: NDArray[np.float64]
+    prior: NDArray[np.float64]
 
-    @property
-    def prior(self) -> NDArray[np.float64]:
-        """Prior probabilities, shape (record, configuration)."""
-        return np.exp(self.log_weight)
+    def columns(self, choice: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Look up what configurations (..., record) put into the matrix, (..., open lm, term)."""
+        return self.shift[self.record, choice[..., self.record]]
 
-    def record_of(self, lm_index: NDArray[np.int64], *, n_lms: int) -> NDArray[np.int64]:
-        """Find the record of every score's lm, -1 where all its choices are known; (obs,)."""
-        of_lm = np.full(n_lms, -1)
-        of_lm[self.rows] = self.record
-        return of_lm[lm_index]
+    def draw(self, record: int, *, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray:
+        """Draw configurations of a record by their probabilities."""
+        level = np.cumsum(self.prior[record])
+        last = np.count_nonzero(self.prior[record]) - 1
+        return np.minimum(np.searchsorted(level / level[-1], rng.random(shape)), last)
 
 
 def build_unknown_choices(
@@ -109,9 +108,9 @@ def build_unknown_choices(
     ]
     width = max(len(weights) for _, weights in listed)
     shift = np.zeros((len(distinct), width, len(columns)))
-    log_weight = np.full((len(distinct), width), -np.inf)
+    prior = np.zeros((len(distinct), width))
     for g, (configurations, weights) in enumerate(listed):
-        log_weight[g, : len(weights)] = np.log(weights / weights.sum())
+        prior[g, : len(weights)] = weights / weights.sum()
         for k, configuration in enumerate(configurations):
             chosen = {(names[j], level) for j, level in configuration.items()}
             shift[g, k] = [column in chosen for column in columns]
@@ -120,7 +119,7 @@ def build_unknown_choices(
         record=np.array([distinct.index(key) for key in keys], dtype=np.int64),
         names=tuple(str(key[0]) for key in distinct),
         shift=shift,
-        log_weight=log_weight,
+        prior=prior,
     )
 
 

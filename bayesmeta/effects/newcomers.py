@@ -15,7 +15,6 @@ from bayesmeta.effects.estimands import lies_outside, list_decisions
 from bayesmeta.errors import QueryError, listing, suggest
 from bayesmeta.inference.fits import Fit
 from bayesmeta.model import Parameters, build_design_for
-from bayesmeta.model.mixture import choose_configurations
 from bayesmeta.model.simulate import linear_predictor
 
 __all__ = ["Newcomers", "name_facts", "place_lms", "stream"]
@@ -122,7 +121,7 @@ class _Draws:
         if design.mix is not None and len(design.mix.rows):
             out["mix_unknown"] = self._mixes()
         if design.unknown is not None:
-            out["configuration_weight"] = self._choices()
+            out["choice"] = self._choices()
         return out
 
     def _normal(self, name: str, key: tuple[str, str], shape: tuple[int, ...]) -> NDArray:
@@ -159,20 +158,18 @@ class _Draws:
         return np.concatenate(parts, axis=2)
 
     def _choices(self) -> NDArray[np.float64]:
-        """Undisclosed choices of the new lms: in every draw one that others made."""
-        unknown, known = self.design.unknown, self.fit.design.unknown
+        """Choices that the new lms leave open: in every draw one that others made."""
+        unknown = self.design.unknown
         assert unknown is not None
-        n_old = 0 if known is None else len(known.names)
-        weight = np.broadcast_to(unknown.prior, (*self.fit.shape, *unknown.prior.shape)).copy()
-        if n_old:
-            old = self.fit.parameters["configuration_weight"]
-            weight[:, :, :n_old] = 0.0
-            weight[:, :, :n_old, : old.shape[-1]] = old
-        is_new = unknown.rows >= len(self.fit.design.lms)
-        for g in np.unique(unknown.record[is_new]):
-            rng = stream(self.seed, "choice", unknown.names[g], unknown.shift[g].tobytes().hex())
-            weight[:, :, g] = choose_configurations(weight[:, :, g], rng=rng)
-        return weight
+        drawn = [
+            unknown.draw(
+                k,
+                shape=self.fit.shape,
+                rng=stream(self.seed, "choice", name, unknown.shift[k].tobytes().hex()),
+            )
+            for k, name in enumerate(unknown.names)
+        ]
+        return np.stack(drawn, axis=-1).astype(np.float64)
 
 
 def _check_levels(fit: Fit, lms: pd.DataFrame) -> None:

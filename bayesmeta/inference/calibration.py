@@ -84,7 +84,7 @@ class Calibrator:
         import nutpie
         import pymc as pm
 
-        from bayesmeta.model.blocks import observed_rows, training_data
+        from bayesmeta.model.blocks import training_data
         from bayesmeta.model.build import build_model
 
         self.spec, self.seed = spec, seed
@@ -95,7 +95,7 @@ class Calibrator:
             tree = pm.sample_prior_predictive(n, var_names=self._names, random_seed=seed)
         prior = tree["prior"].to_dataset().transpose("chain", "draw", ...)
         self.truths: Parameters = {name: np.asarray(prior[name], float)[0] for name in self._names}
-        self._rows, self._data = observed_rows(self.design), training_data(self.design)
+        self._data = training_data(self.design)
         self._compiled: Any = nutpie.compile_pymc_model(model, var_names=self._names)
 
     def simulate(self, k: int) -> NDArray[np.float64]:
@@ -164,10 +164,7 @@ class Calibrator:
         )
 
     def _replace_scores(self, y: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-        arrays = {**self._data, "data_y": y[self._rows["obs"]]}
-        if "hidden" in self._rows:
-            arrays["data_hidden_y"] = y[self._rows["hidden"]]
-        return arrays
+        return {**self._data, "data_y": y[self.design.outcomes.train]}
 
 
 def uniformity(

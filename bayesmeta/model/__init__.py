@@ -77,7 +77,6 @@ def build_design_for(
         law=spec.scaling == "chinchilla",
         estimate_unknown=spec.unknown_numbers == "estimated",
         generations=spec.generations == "measured",
-        sum_unknown=spec.unknown_categories == "summed",
         surface_lengths=spec.surface_lengths,
         train=train,
         among=among,

@@ -36,28 +36,11 @@ N_CENTERED = 2
 """Slopes of size and data are centred; the product and the date, weakly informed, are not."""
 
 
-def observed_rows(design: Design) -> dict[str, np.ndarray]:
-    """Mark the scores that each part of the likelihood holds, by its dim; each of shape (score,).
-
-    Scores are `hidden` where an undisclosed choice of their lm is summed out.
-    """
-    outcomes, is_hidden = design.outcomes, design.record_of_scores >= 0
-    rows = {"obs": outcomes.train & ~is_hidden}
-    if design.unknown is not None:
-        rows["hidden"] = outcomes.train & is_hidden
-    return rows
-
-
 def training_data(design: Design) -> dict[str, np.ndarray]:
     """List the arrays that change with the scores learned from; the others stay constants."""
-    outcomes, observed = design.outcomes, observed_rows(design)
+    outcomes = design.outcomes
     names = ("y", "se", "lm_index", "benchmark_index")
-    wanted = [("obs", name, name) for name in names]
-    if "hidden" in observed:
-        wanted += [("hidden", f"hidden_{name}", name) for name in names]
-    rows = {name: getattr(outcomes, source)[observed[dim]] for dim, name, source in wanted}
-    if "hidden" in observed:
-        rows["hidden_record"] = design.record_of_scores[observed["hidden"]]
+    rows = {name: getattr(outcomes, name)[outcomes.train] for name in names}
     links = {name: getattr(outcomes, name) for name in ("floor", "location", "spread")}
     names = ["scale_basis"]
     names += ["scale_center"] if design.scale_terms else []

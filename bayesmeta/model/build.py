@@ -34,8 +34,7 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     -------
     pymc.Model
         Observed variable `y` with dim obs, which numbers the scores of the dataset, and `generated`
-        where what lms write is measured; scores whose lms have an undisclosed choice that is summed
-        out are in the potential `y_unknown`; named variables as in `model.simulate`.
+        where what lms write is measured; named variables as in `model.simulate`.
 
     Examples
     --------
@@ -49,9 +48,9 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     if overlaps:
         logger.warning(describe_overlaps(overlaps))
     coords = {name: list(labels) for name, labels in design.coords.items()}
-    rows = {name: np.flatnonzero(mask) for name, mask in blocks.observed_rows(design).items()}
+    rows = np.flatnonzero(design.outcomes.train)
     arrays = blocks.training_data(design)
-    with pm.Model(coords={**coords, **rows}) as model:
+    with pm.Model(coords={**coords, "obs": rows}) as model:
         data = {name: pm.Data(name, values) for name, values in arrays.items()}
         eta = blocks.scale_block(design, spec, data)
         if spec.scaling == "chinchilla":

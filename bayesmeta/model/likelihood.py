@@ -25,11 +25,11 @@ def likelihood_block(
     Parameters
     ----------
     design, spec
-        Which scores have lms with choices that are summed out.
+        Links of the benchmarks, and the law of the scores.
     data
         Scores and links, see `training_data`.
     eta
-        Latent values without what is summed out, dims (lm, benchmark).
+        Latent values, dims (lm, benchmark).
     residual
         Scale of the latent residual, dims (benchmark,).
     """
@@ -41,25 +41,18 @@ def likelihood_block(
     mu, variance = _take(design, data, moments)
     kind, law, how = score_law(mu, variance + data["data_se"] ** 2, nu=_nu(spec))
     kind("y", *law, **how, observed=data["data_y"], dims="obs")
-    if design.unknown is not None:
-        _add_hidden(design, spec, data, eta, residual)
 
 
-def _moments(
-    design: Design, data: Data, latent: Tensor, residual: Tensor, b: Tensor | slice = slice(None)
-) -> tuple[Tensor, Tensor]:
-    """Compute the expected score and the variance of its residuals, by the delta method.
-
-    `latent` holds latent values on the benchmarks `b`, dims (..., benchmark).
-    """
-    is_logistic = pt.as_tensor(design.outcomes.is_logistic.astype(float))[b]
-    floor, spread = data["data_floor"][b], data["data_spread"][b]
+def _moments(design: Design, data: Data, latent: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the expected score and the variance of its residuals, by the delta method."""
+    is_logistic = pt.as_tensor(design.outcomes.is_logistic.astype(float))
+    floor, spread = data["data_floor"], data["data_spread"]
     height, straight = is_logistic * (1 - floor), (1 - is_logistic) * spread
     p = pm.math.sigmoid(latent)
-    mu = pt.switch(is_logistic, floor, data["data_location"][b]) + height * p + straight * latent
+    mu = pt.switch(is_logistic, floor, data["data_location"]) + height * p + straight * latent
     slope = height * p * (1 - p) + straight
     on_score = is_logistic * pm.modelcontext(None)["sigma_score"] ** 2
-    return mu, on_score + (residual[b] * slope) ** 2
+    return mu, on_score + (residual * slope) ** 2
 
 
 def _take(design: Design, data: Data, moments: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -115,29 +108,3 @@ def _student_log_density(y: Tensor, mu: Tensor, variance: Tensor, nu: Tensor) ->
     constant = pt.gammaln(half) - pt.gammaln(nu / 2) - 0.5 * pt.log(nu * np.pi)
     heavy = half * pt.log(variance + (y - mu) ** 2 / nu)
     return constant + 0.5 * nu * pt.log(variance) - heavy
-
-
-def _add_hidden(design: Design, spec: ModelSpec, data: Data, eta: Tensor, residual: Tensor) -> None:
-    """Add the scores of lms with undisclosed choices, summed over the possible configurations.
-
-    The scores of a record's lms have the joint density sum_k p_k prod_j p(y_j | configuration k):
-    siblings share the unknown choice. `eta` holds nothing for it. The posterior probabilities of
-    the configurations are kept as `configuration_weight`.
-    """
-    unknown, beta = design.unknown, pm.modelcontext(None)["beta"]
-    assert unknown is not None
-    y, se, i, b, record = (
-        data[f"data_hidden_{name}"] for name in ("y", "se", "lm_index", "benchmark_index", "record")
-    )
-    change = pt.tensordot(unknown.shift, beta, axes=1)
-    latent = eta[i, b] + change[record, :, b].T
-    mu, variance = _moments(design, data, latent, residual, b)
-    kind, law, how = score_law(mu, variance + se**2, nu=_nu(spec))
-    density = pm.logp(kind.dist(*law, **how), y)
-    belongs = pt.eq(record[:, None], np.arange(len(unknown.names)))
-    joint = unknown.log_weight + pt.dot(density, belongs).T
-    total: Tensor = pm.math.logsumexp(joint, axis=1, keepdims=True)
-    pm.Potential("y_unknown", total[:, 0], dims="record")
-    pm.Deterministic(
-        "configuration_weight", pt.exp(joint - total), dims=("record", "configuration")
-    )

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from bayesmeta.design import MIX_UNIT, Design
 from bayesmeta.model.law import law_skill
-from bayesmeta.model.mixture import Mixture, choose_configurations, expected_choices
 from bayesmeta.model.spec import ModelSpec
 from bayesmeta.model.student import StudentScores
 
@@ -42,9 +41,8 @@ def complete_matrix(
     Parameters
     ----------
     parameters
-        Holds `x_unknown` (..., unknown), `mix_unknown` (..., mix_group, domain) and
-        `configuration_weight` (..., record, configuration) where needed. An undisclosed choice
-        that is summed out is entered by the probabilities of its levels.
+        Holds `x_unknown` (..., unknown), `mix_unknown` (..., mix_group, domain) and, of new lms,
+        `choice` (..., record) where needed.
     design
         Arrays and coordinates.
 
@@ -54,7 +52,7 @@ def complete_matrix(
         Matrix (..., lm, term) and composition (..., lm, domain), or None without a mix.
     """
     shapes: list[tuple[int, ...]] = [()]
-    unknown, mix, weight = np.empty(0), None, np.empty((0, 0))
+    unknown, mix, choice = np.empty(0), None, np.empty(0, int)
     if design.missing.names:
         unknown = np.asarray(parameters["x_unknown"], float)
         shapes.append(unknown.shape[:-1])
@@ -62,15 +60,15 @@ def complete_matrix(
         mix = design.mix.complete(parameters.get("mix_unknown", np.empty((0, 0))))
         shapes.append(mix.shape[:-2])
     if design.unknown is not None:
-        weight = np.asarray(parameters["configuration_weight"], float)
-        shapes.append(weight.shape[:-2])
+        choice = np.asarray(parameters["choice"]).astype(np.int64)
+        shapes.append(choice.shape[:-1])
     X = np.broadcast_to(
         np.nan_to_num(design.X), (*np.broadcast_shapes(*shapes), *design.X.shape)
     ).copy()
     if design.missing.names:
         X[..., design.missing.row, design.missing.term] = unknown[..., design.missing.slot]
     if design.unknown is not None:
-        X[..., design.unknown.rows, :] += expected_choices(weight, design=design)
+        X[..., design.unknown.rows, :] += design.unknown.columns(choice)
     if mix is not None:
         X[..., design.mix_columns] = mix / MIX_UNIT
     return X, mix
@@ -201,37 +199,30 @@ def expected_score(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.fl
 def score_distribution(
     parameters: Parameters, *, design: Design, spec: ModelSpec
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute location and scale of every observed score, both of shape (..., obs).
-
-    Of an lm with an undisclosed choice that is summed out they are mean and standard
-    deviation over its configurations, weighted by `configuration_weight`.
-    """
-    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
-    sd = np.sqrt(design.outcomes.se**2 + variance)
-    if design.unknown is not None:
-        hidden, law = _by_configuration(parameters, design=design, spec=spec)
-        weight = hidden.weight_of_scores(parameters["configuration_weight"])
-        mean = (weight * law.mu).sum(axis=0)
-        mu[..., hidden.rows] = mean
-        sd[..., hidden.rows] = np.sqrt((weight * (law.sd**2 + (law.mu - mean) ** 2)).sum(axis=0))
-    return mu, sd
+    """Compute location and scale of every observed score, both of shape (..., obs)."""
+    law = _law_of_scores(parameters, design=design, spec=spec)
+    return law.mu, law.sd
 
 
-def _moments_of_all(
+def _latent_of_scores(
     parameters: Parameters, *, design: Design, spec: ModelSpec
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute moments of all scores, (..., obs), with summed-out choices at their averages."""
-    outcomes = design.outcomes
+) -> NDArray[np.float64]:
+    """Latent value behind every score, shape (..., obs)."""
     eta = linear_predictor(parameters, design=design, spec=spec)
-    latent = eta[..., outcomes.lm_index, outcomes.benchmark_index]
-    return _moments(parameters, latent, b=outcomes.benchmark_index, design=design)
+    return eta[..., design.outcomes.lm_index, design.outcomes.benchmark_index]
+
+
+def _law_of_scores(parameters: Parameters, *, design: Design, spec: ModelSpec) -> StudentScores:
+    """Law of every score, shape (..., obs)."""
+    latent = _latent_of_scores(parameters, design=design, spec=spec)
+    return _student(parameters, latent, design=design, spec=spec)
 
 
 def _moments(
-    parameters: Parameters, latent: NDArray[np.float64], *, b: NDArray[np.int64], design: Design
+    parameters: Parameters, latent: NDArray[np.float64], *, design: Design
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute expected scores and variance of residuals by latent values on benchmarks `b`."""
-    outcomes = design.outcomes
+    """Compute expected scores and variance of residuals by latent values, both (..., obs)."""
+    outcomes, b = design.outcomes, design.outcomes.benchmark_index
     logistic, floor, spread = outcomes.is_logistic[b], outcomes.floor[b], outcomes.spread[b]
     with np.errstate(over="ignore"):
         p = 1 / (1 + np.exp(-latent))
@@ -243,34 +234,16 @@ def _moments(
     return mu, on_score**2 + (residual * slope) ** 2
 
 
-def _by_configuration(
-    parameters: Parameters, *, design: Design, spec: ModelSpec
-) -> tuple[Mixture, StudentScores]:
-    """Scores behind summed-out choices, and their law, shape (configuration, ..., hidden)."""
-    hidden = Mixture.of(design)
-    i, b = design.outcomes.lm_index[hidden.rows], design.outcomes.benchmark_index[hidden.rows]
-    nothing = {"configuration_weight": np.zeros(hidden.log_weight.shape)}
-    eta = linear_predictor({**parameters, **nothing}, design=design, spec=spec)
-    latent = eta[..., i, b] + hidden.change(parameters["beta"], b=b)
-    mu, variance = _moments(parameters, latent, b=b, design=design)
-    return hidden, _student(mu, variance, parameters, rows=hidden.rows, design=design, spec=spec)
-
-
 def _student(
-    mu: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    parameters: Parameters,
-    *,
-    rows: NDArray[np.int64] | slice = slice(None),
-    design: Design,
-    spec: ModelSpec,
+    parameters: Parameters, latent: NDArray[np.float64], *, design: Design, spec: ModelSpec
 ) -> StudentScores:
-    """Scores with known errors, about their expected values, of some rows or all."""
+    """Scores with known errors, about their expected values."""
+    mu, variance = _moments(parameters, latent, design=design)
     is_normal = spec.likelihood == "normal"
     return StudentScores(
-        y=design.outcomes.y[rows],
+        y=design.outcomes.y,
         mu=mu,
-        sd=np.sqrt(design.outcomes.se[rows] ** 2 + variance),
+        sd=np.sqrt(design.outcomes.se**2 + variance),
         nu=None if is_normal else 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None],
     )
 
@@ -278,36 +251,15 @@ def _student(
 def pointwise_log_likelihood(
     parameters: Parameters, *, design: Design, spec: ModelSpec
 ) -> NDArray[np.float64]:
-    """Compute the log density of every score, shape (..., obs).
-
-    Of an lm with an undisclosed choice that is summed out, it is the density given the other
-    scores of its record that the model learns from: a mixture over the configurations, weighted
-    by their probabilities given those scores. That is what leaving one score out needs.
-    """
-    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
-    out = _student(mu, variance, parameters, design=design, spec=spec).log_density()
-    if design.unknown is not None:
-        hidden, law = _by_configuration(parameters, design=design, spec=spec)
-        density = law.log_density()
-        joint = hidden.log_weight_by_others(density) + density
-        out[..., hidden.rows] = np.logaddexp.reduce(joint, axis=0)
-    return out
+    """Compute the log density of every score, shape (..., obs)."""
+    return _law_of_scores(parameters, design=design, spec=spec).log_density()
 
 
 def pointwise_probability(
     parameters: Parameters, *, design: Design, spec: ModelSpec
 ) -> NDArray[np.float64]:
-    """Compute the probability of a score below the observed one, shape (..., obs).
-
-    Undisclosed choices that are summed out are weighted by `configuration_weight`.
-    """
-    mu, variance = _moments_of_all(parameters, design=design, spec=spec)
-    out = _student(mu, variance, parameters, design=design, spec=spec).probability_below()
-    if design.unknown is not None:
-        hidden, law = _by_configuration(parameters, design=design, spec=spec)
-        weight = hidden.weight_of_scores(parameters["configuration_weight"])
-        out[..., hidden.rows] = (weight * law.probability_below()).sum(axis=0)
-    return out
+    """Compute the probability of a score below the observed one, shape (..., obs)."""
+    return _law_of_scores(parameters, design=design, spec=spec).probability_below()
 
 
 def simulate_scores(
@@ -329,16 +281,10 @@ def simulate_scores(
     Returns
     -------
     ndarray
-        Scores in native units, shape (..., obs); not clipped to the possible range. Each record
-        whose choice is summed out gets one of its configurations.
+        Scores in native units, shape (..., obs); not clipped to the possible range.
     """
+    latent = _latent_of_scores(parameters, design=design, spec=spec)
     rng = np.random.default_rng(seed)
-    if design.unknown is not None:
-        chosen = choose_configurations(parameters["configuration_weight"], rng=rng)
-        parameters = {**parameters, "configuration_weight": chosen}
-    outcomes = design.outcomes
-    eta = linear_predictor(parameters, design=design, spec=spec)
-    latent = eta[..., outcomes.lm_index, outcomes.benchmark_index]
     return draw_scores(parameters, latent, design=design, spec=spec, rng=rng)
 
 
@@ -370,5 +316,4 @@ def draw_scores(
     ndarray
         Scores in native units, the shape of `latent`; not clipped to the possible range.
     """
-    mu, variance = _moments(parameters, latent, b=design.outcomes.benchmark_index, design=design)
-    return _student(mu, variance, parameters, design=design, spec=spec).draw(rng)
+    return _student(parameters, latent, design=design, spec=spec).draw(rng)

@@ -29,16 +29,16 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "likelihood": ("student", "normal"),
     "unknown_numbers": ("typical", "estimated"),
     "generations": ("ignored", "measured"),
-    "unknown_categories": ("level", "summed"),
 }
 """The switches of a spec and what each may be."""
 
-RETIRED: dict[str, str] = {"code_curve": "linear"}
+RETIRED: dict[str, str] = {"code_curve": "linear", "unknown_categories": "level"}
 """Options that are gone, at the value that every model has now. They stay in checksums, which
 records and saved fits carry, and older specs may hold them."""
 
 _REPLACEMENTS = {
     "code_curve": "Set interactions to 'smooth': the surface bends the code share.",
+    "unknown_categories": "An undisclosed choice is a level of its own, 'undisclosed'.",
     "likelihood beta-binomial": " It is gone: its chains did not agree. 'student' replaces it.",
 }
 """What to do instead, by the name of an option that is gone, or with its value."""
@@ -90,9 +90,6 @@ class ModelSpec:
         by siblings, with a prior about the disclosed ones.
     generations
         `ignored`; `measured`: what an lm writes is a noisy measurement of undisclosed shares.
-    unknown_categories
-        `level`: an undisclosed choice is a level of its own, with an effect that is reported;
-        `summed`: it is one of the choices that others made, and summed out of the likelihood.
     priors
         Every prior's numbers.
 
@@ -117,7 +114,6 @@ class ModelSpec:
     likelihood: str = "student"
     unknown_numbers: str = "typical"
     generations: str = "ignored"
-    unknown_categories: str = "level"
     priors: Priors = field(default_factory=Priors)
 
     def __post_init__(self) -> None:

@@ -36,7 +36,6 @@ SPECS = {
     "surface beside unknowns": ModelSpec(unknown_numbers="estimated"),
     "measured": replace(ADDITIVE, generations="measured"),
     "scale only": ModelSpec(decisions=()),
-    "summed": ModelSpec(unknown_categories="summed"),
 }
 
 NEW = {
@@ -87,17 +86,8 @@ def test_facts_of_the_data_are_coded_as_the_model_codes_them(
     placed = place(fit, both)
     found = fixed_part(placed.parameters, placed.design, spec)
     expected = fixed_part(fit.parameters, fit.design, spec)
-    # A choice that is summed out is one of several in every draw, and their mean in the fit.
-    known = np.ones(n, dtype=bool)
-    if spec.unknown_categories == "summed":
-        known[fit.design.unknown.rows] = False
-        assert not known.all()
-    np.testing.assert_allclose(
-        found[..., n : 2 * n, :][..., known, :], expected[..., known, :], atol=EXACT
-    )
-    np.testing.assert_allclose(
-        found[..., :n, :][..., known, :], expected[..., known, :], atol=EXACT
-    )
+    np.testing.assert_allclose(found[..., n : 2 * n, :], expected, atol=EXACT)
+    np.testing.assert_allclose(found[..., :n, :], expected, atol=EXACT)
     assert np.isfinite(found).all()
 
 
@@ -157,9 +147,7 @@ def test_open_choice_is_one_that_others_made(small, build_fake_fit):
     fit = build_fake_fit(small, spec=ModelSpec(), draws=MANY)
     placed = place(fit, new_lms(attention=None, position_embedding="learned"))
     (record,) = placed.design.unknown.record
-    drawn = placed.parameters["configuration_weight"][..., record, :]
-    assert set(np.unique(drawn)) == {0.0, 1.0}
-    assert (drawn.sum(axis=-1) == 1).all()
+    drawn = placed.parameters["choice"][..., record]
     # Of the lms with learned embeddings that disclose a share, family ant has mha, and ant and dog
     # have gqa; half a family is added to each.
     shift, terms = placed.design.unknown.shift[record], placed.design.terms
@@ -167,7 +155,7 @@ def test_open_choice_is_one_that_others_made(small, build_fake_fit):
     expected = {"mha": 1.5 / 4, "gqa": 2.5 / 4}
     for level, share in expected.items():
         error = 4 * np.sqrt(share * (1 - share) / (2 * MANY))
-        assert drawn[..., levels[level]].mean() == pytest.approx(share, abs=error)
+        assert (drawn == levels[level]).mean() == pytest.approx(share, abs=error)
 
 
 def test_open_choice_is_the_level_undisclosed_where_the_data_have_it(fake_fit):

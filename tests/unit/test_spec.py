@@ -175,6 +175,7 @@ def test_older_spec_may_hold_options_that_are_gone(write):
     [
         ({"likelihood": "beta-binomial"}, ("likelihood", "'beta-binomial'", "student")),
         ({"code_curve": "smooth"}, ("code_curve", "'smooth'", "'linear'", "interactions")),
+        ({"unknown_categories": "summed"}, ("unknown_categories", "'summed'", "undisclosed")),
         ({"priors": {"curve_task": 0.4}}, ("curve_task", "0.4", "0.2", "interactions")),
     ],
 )
