@@ -172,7 +172,6 @@ def build_block(name, design, spec, *, connected=True):
 
     from bayesmeta.model import blocks
     from bayesmeta.model.likelihood import likelihood_block
-    from bayesmeta.model.surface import surface_block
 
     coords = {key: list(labels) for key, labels in design.coords.items()}
     rows = {"obs": np.flatnonzero(design.outcomes.train)}
@@ -189,7 +188,7 @@ def build_block(name, design, spec, *, connected=True):
             X, _ = blocks.missing_block(design, spec.priors)
             outputs = [blocks.decision_block(design, spec, data, X)]
         elif name == "surface":
-            outputs = [surface_block(design, spec, data)]
+            outputs = [blocks.surface_block(design, spec, data)]
         else:
             outputs = list(blocks.family_block(design, spec, data))
         if connected:

@@ -1,4 +1,4 @@
-"""The parts of the model, one private-to-the-package function per block.
+"""The parts of the model, one function each: scale, law, facts, decisions, surface, families.
 
 Every function adds its variables to the open `pm.Model` and returns tensors. `data` holds what a
 held-out score changes (see `training_data`) as `pm.Data`, so that one compiled graph serves every
@@ -90,6 +90,51 @@ def _mean_slopes(design: Design, priors: Priors) -> Tensor:
     return pt.stack(slopes)
 
 
+def law_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
+    """Add slopes on the scaling law, pooled over task families about a positive mean.
+
+    One law serves all benchmarks; they differ in their slope on it. It is centred, at every value
+    of its parameters, at the information-weighted mean of each benchmark's lms. Slopes are centred
+    about their pooled means, since scores pin them down. A benchmark's own slope may be negative:
+    some hardly rise with scale.
+
+    Parameters
+    ----------
+    design
+        Arrays and coordinates, with `log_scale`.
+    spec
+        Holds the priors.
+    data
+        Holds `data_information`, shape (lm, benchmark).
+
+    Returns
+    -------
+    TensorVariable
+        What scale adds to the latent values, dims (lm, benchmark).
+    """
+    priors = spec.priors
+    skill = _law(design, priors)
+    slope = pm.HalfNormal("law_slope", priors.law_slope_sd)
+    tau_task = _scale("tau_kappa_law_task", priors.law_tau_task, priors.kappa_tau_log_sd)
+    tau = _scale("tau_kappa_law", priors.law_tau_benchmark, priors.kappa_tau_log_sd)
+    by_task = slope + tau_task * pm.Normal("z_kappa_law_task", dims="task_family")
+    kappa = pm.Normal("kappa_law", by_task[design.task_family_index], tau, dims="benchmark")
+    return kappa * (skill[:, None] - pm.math.dot(skill, data["data_information"]))
+
+
+def _law(design: Design, priors: Priors) -> Tensor:
+    """Minus log of the reducible loss of every lm, relative to the reference lm; dims (lm,)."""
+    assert design.log_scale is not None
+    a, b = (
+        pm.TruncatedNormal(name, getattr(priors, name), priors.law_exponent_sd, lower=0.0)
+        for name in ("law_size_exponent", "law_data_exponent")
+    )
+    n, mean = priors.law_fraction_count, priors.law_size_fraction
+    rho = pm.Beta("law_size_fraction", n * mean, n * (1 - mean))
+    size, tokens = np.asarray(design.log_scale).T
+    return -pm.math.logaddexp(pm.math.log(rho) - a * size, pm.math.log1p(-rho) - b * tokens)
+
+
 def missing_block(design: Design, priors: Priors) -> tuple[Tensor, Tensor | None]:
     """Add unknown cells as parameters; return the matrix of decisions and the complete mix."""
     X = pt.as_tensor(np.nan_to_num(design.X))
@@ -118,6 +163,32 @@ def missing_block(design: Design, priors: Priors) -> tuple[Tensor, Tensor | None
         mix = mix[design.mix.rows].inc(fill)
     start = design.mix_columns.start
     return pt.concatenate([X[:, :start], mix / MIX_UNIT], axis=1), mix
+
+
+def generation_block(design: Design, spec: ModelSpec, X: Tensor, mix: Tensor | None) -> None:
+    """Add log-ratios of generated shares as noisy measurements of those that were read.
+
+    Intercepts, slopes and errors are learned from all lms whose mix is known. The error of a
+    family counts once, however many siblings write (see `Generations`). It has heavy tails, since
+    a family or two write what they hardly read: LLaMA and BLOOM mostly code.
+    """
+    written, priors = design.generations, spec.priors
+    assert written is not None
+    intercept = pm.Normal("generation_intercept", 0, priors.generation_intercept, dims="written")
+    slope = pm.HalfNormal("generation_slope", priors.generation_slope, dims="written")
+    tau, sigma = (
+        pm.LogNormal(name, np.log(median), priors.generation_log_sd, dims="written")
+        for name, median in (
+            ("tau_generation", priors.generation_tau),
+            ("sigma_generation", priors.generation_sigma),
+        )
+    )
+    column = design.english_column
+    english = None if column is None else design.fraction_of(X[:, column], column=column)
+    read = pt.concatenate(written.read_parts(mix, english, log=pt.log), axis=-1)
+    mu = written.rotation.sum(axis=1)[:, None] * intercept + pt.dot(written.rotation, read) * slope
+    sd = pt.sqrt(sigma**2 + written.n_siblings[:, None] * tau**2)
+    pm.StudentT("generated", nu=priors.generation_nu, mu=mu, sigma=sd, observed=written.values)
 
 
 def decision_block(design: Design, spec: ModelSpec, data: Data, X: Tensor) -> Tensor:
@@ -178,6 +249,40 @@ def _decision_scales(spec: ModelSpec, *, n_decisions: int) -> Tensor:
     parts = pm.Dirichlet("z_tau_beta", np.ones(n_decisions))
     variance = priors.unexplained_variance * r2 / (1 - r2) * parts
     return pm.Deterministic("tau_beta", pt.sqrt(variance), dims=dims)
+
+
+def surface_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
+    """Add a smooth function of scale, date and mix, pooled like the decisions.
+
+    Every benchmark has its own surface: a shared one, a deviation of its task family, and its own
+    deviation, each with an amplitude that is learned.
+
+    Parameters
+    ----------
+    design
+        Arrays and coordinates, with a `surface`.
+    spec
+        Holds the priors.
+    data
+        Holds `data_surface_center`, shape (benchmark, function).
+
+    Returns
+    -------
+    TensorVariable
+        What the surface adds to the latent values, dims (lm, benchmark).
+    """
+    assert design.surface is not None
+    priors, n = spec.priors, design.surface.n_functions
+    medians = np.array(priors.surface_tau)
+    tau = _scale("tau_surface", medians, priors.surface_tau_log_sd, dims="level")
+    weights = pm.Deterministic(
+        "surface",
+        tau[0] * pm.Normal("z_surface_shared", shape=(n, 1))
+        + _deviations("surface", design, n=n, of_task=tau[1], own=tau[2]),
+        dims=("function", "benchmark"),
+    )
+    values = design.surface.evaluate()
+    return pt.dot(values, weights) - (weights.T * data["data_surface_center"]).sum(axis=1)
 
 
 def _between_slopes(design: Design, priors: Priors) -> Tensor:

@@ -9,11 +9,8 @@ import pymc as pm
 
 from bayesmeta.design import Design, describe_overlaps, find_overlaps
 from bayesmeta.model import blocks
-from bayesmeta.model.generations import generation_block
 from bayesmeta.model.likelihood import likelihood_block
-from bayesmeta.model.scaling import law_block
 from bayesmeta.model.spec import ModelSpec
-from bayesmeta.model.surface import surface_block
 
 __all__ = ["build_fact_model", "build_model"]
 
@@ -54,11 +51,11 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
         data = {name: pm.Data(name, values) for name, values in arrays.items()}
         eta = blocks.scale_block(design, spec, data)
         if spec.scaling == "chinchilla":
-            eta = eta + law_block(design, spec, data)
+            eta = eta + blocks.law_block(design, spec, data)
         if design.terms:
             eta = eta + blocks.decision_block(design, spec, data, _facts(design, spec))
         if design.surface is not None:
-            eta = eta + surface_block(design, spec, data)
+            eta = eta + blocks.surface_block(design, spec, data)
         effect, residual = blocks.family_block(design, spec, data)
         likelihood_block(design, spec, data, eta + effect, residual)
     return model
@@ -97,5 +94,5 @@ def _facts(design: Design, spec: ModelSpec) -> blocks.Tensor:
     """Add undisclosed facts and their measurements; return the matrix of decisions."""
     X, mix = blocks.missing_block(design, spec.priors)
     if design.generations is not None:
-        generation_block(design, spec, X, mix)
+        blocks.generation_block(design, spec, X, mix)
     return X
