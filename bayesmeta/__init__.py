@@ -51,20 +51,13 @@ from bayesmeta.studies import EffectSizes, EffectSizeSpec, read_effect_sizes
 
 if TYPE_CHECKING:
     from bayesmeta import plots as plot
-    from bayesmeta.evaluation import (
-        Multiverse,
-        Scoreboard,
-        evaluate,
-        leave_family_out,
-        load_multiverse,
-        load_scoreboard,
-        load_validation,
-        multiverse,
-        prior_sensitivity,
-    )
+    from bayesmeta.crossvalidation import Scoreboard, evaluate, load_scoreboard
     from bayesmeta.reporting.claims import check_claim, claim
     from bayesmeta.reporting.page import report
+    from bayesmeta.robustness import leave_family_out, prior_sensitivity
+    from bayesmeta.specification_curves import Multiverse, load_multiverse, multiverse
     from bayesmeta.tables import format_table
+    from bayesmeta.validation import load_validation
 
 __all__ = [
     "BayesmetaError",
@@ -117,24 +110,22 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-_REPORTING = {
-    "check_claim": "bayesmeta.reporting.claims",
-    "claim": "bayesmeta.reporting.claims",
-    "format_table": "bayesmeta.tables",
-    "report": "bayesmeta.reporting.page",
+_LAZY = {
+    "Multiverse": "specification_curves",
+    "Scoreboard": "crossvalidation",
+    "check_claim": "reporting.claims",
+    "claim": "reporting.claims",
+    "evaluate": "crossvalidation",
+    "format_table": "tables",
+    "leave_family_out": "robustness",
+    "load_multiverse": "specification_curves",
+    "load_scoreboard": "crossvalidation",
+    "load_validation": "validation",
+    "multiverse": "specification_curves",
+    "prior_sensitivity": "robustness",
+    "report": "reporting.page",
 }
-_EVALUATION = (
-    "Multiverse",
-    "Scoreboard",
-    "evaluate",
-    "leave_family_out",
-    "load_multiverse",
-    "load_scoreboard",
-    "load_validation",
-    "multiverse",
-    "prior_sensitivity",
-)
-"""Names that no question of a posterior needs; what they stand in takes a while to import."""
+"""Names that no question of a posterior needs, and where they are: loading that takes a while."""
 
 
 def __getattr__(name: str) -> Any:
@@ -143,10 +134,6 @@ def __getattr__(name: str) -> Any:
         from bayesmeta import plots
 
         return plots
-    if name in _REPORTING:
-        return getattr(import_module(_REPORTING[name]), name)
-    if name in _EVALUATION:
-        from bayesmeta import evaluation
-
-        return getattr(evaluation, name)
+    if name in _LAZY:
+        return getattr(import_module(f"bayesmeta.{_LAZY[name]}"), name)
     raise AttributeError(f"module 'bayesmeta' has no attribute '{name}'")

@@ -43,6 +43,9 @@ ESS_MIN: Final = 400
 BFMI_MIN: Final = 0.3
 """Betancourt 2016, https://doi.org/10.48550/arXiv.1604.00695."""
 
+CERTAIN: Final = 0.95
+"""A probability beyond this, or below one minus it, would be read as a discovery."""
+
 PARETO_K_MAX: Final = 0.7
 """Above it importance sampling is unreliable: https://doi.org/10.48550/arXiv.1507.02646."""
 

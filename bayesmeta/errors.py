@@ -1,4 +1,4 @@
-"""The exceptions that bayesmeta raises on purpose, and two helpers that word their messages.
+"""The exceptions that bayesmeta raises on purpose, and helpers that word their messages.
 
 Every message is one paragraph that names what was wrong, shows the value, lists what is
 allowed and says how to mend it, so a command-line user never needs to see a traceback.
@@ -20,6 +20,7 @@ __all__ = [
     "listing",
     "shorten",
     "suggest",
+    "unknown",
 ]
 
 
@@ -44,7 +45,7 @@ class QueryError(BayesmetaError):
 
 
 class StoreError(BayesmetaError):
-    """A saved fit cannot be written, read or trusted."""
+    """A file cannot be written, or a saved fit cannot be read or trusted."""
 
 
 class FitError(BayesmetaError):
@@ -131,3 +132,48 @@ def suggest(value: object, allowed: Iterable[object]) -> str:
     if len(text) >= _BEGINNING:
         close += [option for option in by_lower if option.startswith(text)]
     return f" Did you mean '{by_lower[close[0]]}'?" if close else ""
+
+
+def unknown[E: BayesmetaError](
+    error: type[E],
+    what: str,
+    value: object,
+    allowed: Iterable[object],
+    *,
+    said: str = "is not known",
+    why: str = "",
+    mend: str = "Correct the name.",
+) -> E:
+    """Word the refusal of a value that is not among those that are allowed.
+
+    Parameters
+    ----------
+    error
+        Class of the error.
+    what
+        What the value is, such as `scheme`.
+    value
+        What was given.
+    allowed
+        What would have been accepted.
+    said
+        What is wrong with it.
+    why
+        A sentence before those that are allowed, where there is more to say.
+    mend
+        What to do.
+
+    Returns
+    -------
+    BayesmetaError
+        The error, to be raised by the caller.
+
+    Examples
+    --------
+    >>> str(unknown(QueryError, "by", "tsk", ["task", "overall"], mend="Correct it."))
+    "by 'tsk' is not known. Did you mean 'task'? Allowed: task, overall. Correct it."
+    """
+    allowed = list(allowed)
+    parts = (f"{what} '{shorten(value)}' {said}.{suggest(value, allowed)}", why,
+             f"Allowed: {listing(allowed)}.", mend)  # fmt: skip
+    return error(" ".join(part for part in parts if part))

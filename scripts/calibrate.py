@@ -3,10 +3,10 @@
 Usage: calibrate.py [--n N] [--workers N] [--keep FOLDER] [--out FILE.npz]
 
 Truths from the prior, scores given them with the real lms, benchmarks and gaps, and a fit for each
-(see `bayesmeta.inference.calibration`). Every finished fit is kept in a file of its own, so that a
+(see `bayesmeta.validation.calibration`). Every finished fit is kept in a file of its own, so that a
 run that was broken off goes on where it stopped. The record holds the ranks of every parameter and
 of the joint log density, and of which model and data they are; what they say is computed from it
-(`bayesmeta.evaluation.validation`) and printed.
+(`bayesmeta.validation.records`) and printed.
 """
 
 import argparse
@@ -19,9 +19,9 @@ import numpy as np
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.evaluation.validation import summarise_calibration
-from bayesmeta.inference.calibration import Calibrator
 from bayesmeta.progress import progress_bar
+from bayesmeta.validation.calibration import Calibrator
+from bayesmeta.validation.records import summarise_calibration
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 1

@@ -27,9 +27,9 @@ import pymc as pm
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.data.csv_tables import write_text
-from bayesmeta.evaluation.folds import Candidate, run_fold
-from bayesmeta.evaluation.schemes import build_folds
+from bayesmeta.crossvalidation.folds import Candidate, run_fold
+from bayesmeta.crossvalidation.schemes import build_folds
+from bayesmeta.jobs import write_text
 from bayesmeta.model import build_design_for, pointwise_probability
 from bayesmeta.model.build import build_model
 from bayesmeta.model.spec import OPTIONS

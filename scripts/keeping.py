@@ -7,10 +7,10 @@ from functools import lru_cache
 import pandas as pd
 
 import bayesmeta as bm
-from bayesmeta.data.csv_tables import write_text
-from bayesmeta.evaluation.recovery import build_truth
 from bayesmeta.inference.refit import Refitter
+from bayesmeta.jobs import write_text
 from bayesmeta.progress import progress_bar
+from bayesmeta.validation.recovery import build_truth
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,7 @@
 
 Usage: measure-coverage.py [--n N] [--workers N] [--keep FOLDER] [--out FILE.csv]
 
-Scores are drawn from chosen effects (see `bayesmeta.evaluation.recovery`), the default model is
+Scores are drawn from chosen effects (see `bayesmeta.validation.recovery`), the default model is
 fitted to them, and the 90 % interval of every default contrast is held against its truth. The
 record has a row per setting, contrast and kind of target: the intervals there were, how many held
 their truth, their mean width and the root mean square error of the estimate. Finished fits are
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from keeping import compute_all, compute_repeat, write_record
 
-from bayesmeta.evaluation.recovery import CELLS, score_recovery
+from bayesmeta.validation.recovery import CELLS, score_recovery
 
 
 def compute(key):

@@ -2,7 +2,7 @@
 
 Usage: measure-placebo.py [--n N] [--workers N] [--keep FOLDER] [--out FILE.csv]
 
-Every deal gives families the decisions of other families (see `bayesmeta.evaluation.placebo`) and
+Every deal gives families the decisions of other families (see `bayesmeta.validation.placebo`) and
 is fitted anew. The record has a row per deal, contrast and kind of target: the targets there were,
 those with P(helps) above 0.95 or below 0.05, and those of them that were called identified.
 Finished fits are kept, so that a run that was broken off goes on where it stopped.
@@ -17,7 +17,7 @@ import pandas as pd
 from keeping import compute_all, write_record
 
 import bayesmeta as bm
-from bayesmeta.evaluation.placebo import CERTAIN, fit_placebo, tabulate_placebo
+from bayesmeta.validation.placebo import CERTAIN, fit_placebo, tabulate_placebo
 
 
 def compute(key):

@@ -3,7 +3,7 @@
 Usage: measure-power.py [--n N] [--workers N] [--keep FOLDER] [--out FILE.csv]
 
 Scores are drawn from chosen effects, with four decisions that every lm takes for itself (see
-`POWER_CELLS` in `bayesmeta.evaluation.recovery`), and the default model is fitted to them. The
+`POWER_CELLS` in `bayesmeta.validation.recovery`), and the default model is fitted to them. The
 record has a row per setting, contrast, kind of target and size of the true effect: the effects
 there were, those with P(helps) above 0.95 or below 0.05, those called identified, and those called
 identified with the wrong sign. Finished fits are kept, so that a run that was broken off goes on
@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from keeping import compute_all, compute_repeat, write_record
 
-from bayesmeta.evaluation.placebo import CERTAIN
-from bayesmeta.evaluation.recovery import POWER_CELLS, score_verdicts
+from bayesmeta.validation.placebo import CERTAIN
+from bayesmeta.validation.recovery import POWER_CELLS, score_verdicts
 
 SIZES = (0.0, 0.5, 1.0, 2.0, 4.0, np.inf)
 """Bounds of true effects that are counted together, in percentage points."""

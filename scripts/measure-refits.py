@@ -21,8 +21,8 @@ import numpy as np
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.evaluation.schemes import build_folds
-from bayesmeta.evaluation.scores import score_refit
+from bayesmeta.crossvalidation.schemes import build_folds
+from bayesmeta.crossvalidation.scoring_rules import score_refit
 from bayesmeta.inference.refit import Refitter
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bayesmeta import defaults
-from bayesmeta.data.csv_tables import write_text
+from bayesmeta.jobs import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 CORES = 2

@@ -135,7 +135,7 @@ def _evidence(fit: "bm.Fit", asked: Asked) -> Draw:
 
 
 def _ranks(_: Asked) -> Draw:
-    from bayesmeta.evaluation.validation import read_ranks
+    from bayesmeta.validation.records import read_ranks
 
     ranks, header = read_ranks()
     return partial(bm.plot.ranks, ranks, n_draws=header["n_draws"])
@@ -302,7 +302,7 @@ def _draw_all(kind: str, asked: Asked) -> dict[str, "Drawn"]:
 
 def _save(drawn: Mapping[str, "Drawn"], *, kind: str, out: Path, data: Path | None) -> list[str]:
     """Write figures and their numbers; return the paths of the figures."""
-    from bayesmeta.data.csv_tables import write_text
+    from bayesmeta.jobs import write_text
 
     figures, tables = {out: kind}, {} if data is None else {data: kind}
     if kind == ALL:

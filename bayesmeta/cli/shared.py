@@ -465,38 +465,11 @@ def refitting(asked: Refits, *, what: str, processes: bool = False) -> Iterator[
 
     Compiling does not; where that takes most of the time, processes are faster.
     """
+    from bayesmeta.jobs import open_executor
+
     kept = "nothing was kept, for want of --out"
     if asked["out"] is not None:
         kept = f"finished {what} are kept in {asked['out']}; the same command goes on there"
-    with interruptible(kept), _open_executor(asked, processes=processes) as executor:
+    opened = open_executor(asked["dask"], workers=asked["workers"], processes=processes)
+    with interruptible(kept), opened as executor:
         yield executor
-
-
-@contextmanager
-def _open_executor(asked: Refits, *, processes: bool) -> Iterator["Executor"]:
-    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-    from multiprocessing import get_context
-
-    from bayesmeta.evaluation import connect_dask
-    from bayesmeta.inference.sample import count_processors
-
-    if asked["dask"] is not None:
-        with connect_dask(asked["dask"]) as executor:
-            yield executor
-        return
-    workers = asked["workers"] if asked["workers"] is not None else count_processors()
-    here: Executor = ThreadPoolExecutor(workers)
-    if processes:
-        spawn = get_context("spawn")
-        here = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_quietly)
-    try:
-        yield here
-    finally:
-        here.shutdown(wait=False, cancel_futures=True)
-
-
-def _end_quietly() -> None:
-    """End a worker process at Ctrl-C without a traceback."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

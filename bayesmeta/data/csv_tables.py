@@ -23,7 +23,6 @@ __all__ = [
     "format_table",
     "parse_frame",
     "read_table",
-    "write_text",
 ]
 
 BLANK = frozenset({"", "NA", "NaN", "nan"})
@@ -337,37 +336,3 @@ def _cell_text(value: object) -> str:
     if isinstance(value, float):
         return str(int(value)) if value == int(value) else repr(float(value))
     return str(value)
-
-
-def write_text(path: Path, *, text: str) -> None:
-    """Write a file so that it is either complete or untouched.
-
-    Parameters
-    ----------
-    path
-        The file; its folder must exist.
-    text
-        The content.
-
-    Raises
-    ------
-    DataError
-        If the folder cannot be written.
-
-    Examples
-    --------
-    >>> path = getfixture("tmp_path") / "note.txt"
-    >>> write_text(path, text="done")
-    >>> path.read_text()
-    'done'
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(text.encode("utf-8"))
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DataError(
-            f"{path} cannot be written ({error.strerror}). Choose a folder that exists and is "
-            "writable."
-        ) from error

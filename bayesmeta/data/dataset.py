@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.data.checks import validate_tables
-from bayesmeta.data.csv_tables import format_table, write_text
+from bayesmeta.data.csv_tables import format_table
 from bayesmeta.errors import DataError, shorten
+from bayesmeta.jobs import write_text
 
 __all__ = ["VERSIONS", "Dataset"]
 
@@ -193,10 +194,12 @@ class Dataset:
 
         Raises
         ------
+        StoreError
+            If a file cannot be written.
         DataError
-            If a file cannot be written. Before anything is written, if `read_dataset` would refuse
-            the tables, as it does those of the bundled data as published, where a mix sums to 103
-            percent; or if the folder holds a table that would be read with these.
+            Before anything is written, if `read_dataset` would refuse the tables, as it does those
+            of the bundled data as published, where a mix sums to 103 percent; or if the folder
+            holds a table that would be read with these.
 
         Examples
         --------

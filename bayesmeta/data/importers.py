@@ -15,11 +15,12 @@ from typing import Any
 
 import pandas as pd
 
-from bayesmeta.data.csv_tables import build_cell_error, format_table, read_table, write_text
+from bayesmeta.data.csv_tables import build_cell_error, format_table, read_table
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.recipes import RECIPES, Recipe, agresti_coull_se, mean_of_known
 from bayesmeta.data.schema import COLUMNS, LM_VOCABULARY
 from bayesmeta.errors import DataError, listing
+from bayesmeta.jobs import write_text
 
 __all__ = ["import_upstream"]
 

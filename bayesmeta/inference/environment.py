@@ -12,6 +12,7 @@ import pandas as pd
 from bayesmeta import defaults
 from bayesmeta.errors import BayesmetaError
 from bayesmeta.inference.fits import load_reference_fit
+from bayesmeta.jobs import count_processors
 
 __all__ = ["describe_environment"]
 
@@ -91,8 +92,7 @@ def _version(name: str) -> str | None:
 
 
 def _count_cores() -> dict[str, str]:
-    affinity = getattr(os, "sched_getaffinity", None)
-    n = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    n = count_processors()
     use = "chains at once" if n >= FEWEST_CORES else "chains at once: a fit takes twice as long"
     return {"what": "cores", "found": str(n), "needed_for": use, "state": "ok"}
 

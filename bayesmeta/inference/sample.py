@@ -15,6 +15,7 @@ from bayesmeta.data import Dataset
 from bayesmeta.errors import FitError, listing, suggest
 from bayesmeta.inference.fits import EffectSizeFit, Fit
 from bayesmeta.inference.graph import build_graph, draw_prior, list_kept
+from bayesmeta.jobs import count_processors
 from bayesmeta.model import ModelSpec
 from bayesmeta.progress import progress_bar, spinner
 from bayesmeta.studies import EffectSizes, EffectSizeSpec
@@ -202,12 +203,6 @@ def _keep(tree: xr.DataTree, names: list[str]) -> xr.DataTree:
             "sample_stats": stats[["diverging", "energy"]],
         }
     )
-
-
-def count_processors() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _sample_nutpie(

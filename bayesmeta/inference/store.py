@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from os import PathLike
 from pathlib import Path
 
 import xarray as xr
 
 from bayesmeta.errors import StoreError
+from bayesmeta.jobs import atomic
 
 __all__ = ["read_tree", "write_tree"]
 
@@ -36,7 +34,6 @@ def write_tree(tree: xr.DataTree, *, path: str | PathLike[str]) -> None:
     StoreError
         If the folder does not exist or cannot be written.
     """
-    path = Path(path)
     tree.attrs = {"bayesmeta_format": FORMAT, **tree.attrs}
     encoding = {
         f"/{group}": {
@@ -46,23 +43,8 @@ def write_tree(tree: xr.DataTree, *, path: str | PathLike[str]) -> None:
         }
         for group in ("posterior", "sample_stats")
     }
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written: {error.strerror}. Name a file in a folder that exists and "
-            "may be written to."
-        ) from error
-    os.close(handle)
-    try:
-        tree.to_netcdf(name, engine=_ENGINE, encoding=encoding)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error}. Choose another place.") from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+    with atomic(path) as part:
+        tree.to_netcdf(part, engine=_ENGINE, encoding=encoding)
 
 
 def read_tree(path: str | PathLike[str]) -> xr.DataTree:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.effects.contrasts import check_ci_prob
 from bayesmeta.errors import QueryError, listing, shorten
+from bayesmeta.jobs import atomic
 from bayesmeta.plots.theme import (
     INK,
     choose_families,
@@ -248,7 +247,9 @@ def save_figure(drawn: Drawn, path: str | PathLike[str]) -> Path:
     Raises
     ------
     QueryError
-        If the ending is another, or the folder cannot be written.
+        If the ending is another.
+    StoreError
+        If the file cannot be written.
     """
     check_given("plot.save_figure", drawn, Drawn, made_by="every function of bm.plot")
     path = Path(path)
@@ -257,16 +258,8 @@ def save_figure(drawn: Drawn, path: str | PathLike[str]) -> Path:
     stamp = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix, {})
     figure = drawn.figure
     look = nullcontext() if isinstance(figure, _Sheet) else mpl.rc_context(settings())
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".figure.") as folder, look:
-            part = Path(folder) / path.name
-            figure.savefig(part, metadata=stamp)
-            os.replace(part, path)
-    except OSError as error:
-        raise QueryError(
-            f"{path} cannot be written: {error.strerror}. Name a file in a folder that exists and "
-            "may be written to."
-        ) from error
+    with atomic(path) as part, look:
+        figure.savefig(part, metadata=stamp)
     return path
 
 

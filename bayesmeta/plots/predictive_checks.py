@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.evaluation.validation import ENVELOPE
 from bayesmeta.inference import Fit, LeaveOneOut, loo
 from bayesmeta.model import simulate_scores
 from bayesmeta.plots.figure import Drawn, build_figure, drawn_from, printable, write_below
 from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, pt
 from bayesmeta.tables.wording import percent
+from bayesmeta.validation.records import ENVELOPE
 
 __all__ = ["calibration", "ppc", "ranks"]
 
@@ -138,7 +138,7 @@ def _describe(found: LeaveOneOut) -> pd.DataFrame:
     return said[[*_INSIDE, "n", "pareto_k_bad"]]
 
 
-@drawn_from(Mapping, made_by="bayesmeta.evaluation.validation.read_ranks")
+@drawn_from(Mapping, made_by="bayesmeta.validation.records.read_ranks")
 def ranks(
     ranks: Mapping[str, NDArray[np.int64]],
     *,

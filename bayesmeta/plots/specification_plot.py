@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
-from bayesmeta.evaluation import Multiverse
 from bayesmeta.plots.figure import Drawn, build_figure, drawn_from, interval_words, write_below
 from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, PALE, pt
+from bayesmeta.specification_curves import Multiverse
 
 __all__ = ["specification_curve"]
 

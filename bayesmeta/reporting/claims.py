@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmeta.data.csv_tables import write_text
 from bayesmeta.effects import Answer, query
 from bayesmeta.effects.estimands import UNITS
 from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.inference.fits import Fit
+from bayesmeta.jobs import write_text
 from bayesmeta.tables.latex import escape_latex
 
 __all__ = ["Claim", "check_claim", "claim"]
@@ -82,7 +82,7 @@ class Claim:
 
         Raises
         ------
-        DataError
+        StoreError
             If the file cannot be written.
         """
         write_text(Path(path), text=json.dumps(self.to_dict(), indent=2) + "\n")

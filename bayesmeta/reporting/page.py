@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from bayesmeta.data.csv_tables import write_text
 from bayesmeta.effects import effects, list_decisions
 from bayesmeta.effects.estimands import find_decision
 from bayesmeta.errors import FitError, QueryError
 from bayesmeta.inference import Diagnostics, check
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.inference.fits import Fit
+from bayesmeta.jobs import write_text
 from bayesmeta.reporting.pages import Section, render, write_markdown
 from bayesmeta.reporting.panel import Panel, build_panel, most_draws
 from bayesmeta.reporting.sections import (
@@ -75,7 +75,7 @@ def report(
     QueryError
         If it is no fit of lms and their scores, a decision is not known, or the folder cannot be
         made.
-    DataError
+    StoreError
         If a file cannot be written.
 
     Examples

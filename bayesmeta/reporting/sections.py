@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from bayesmeta import defaults, plots
+from bayesmeta.crossvalidation import load_scoreboard
 from bayesmeta.data.load import load_dataset
 from bayesmeta.effects import Effects, curve, list_decisions
 from bayesmeta.errors import EvaluationError, listing
-from bayesmeta.evaluation import load_scoreboard
 from bayesmeta.inference import Diagnostics
 from bayesmeta.inference.fits import Fit
 from bayesmeta.model import ModelSpec

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from bayesmeta import jobs
 from bayesmeta.cli import app, main
-from bayesmeta.evaluation import Scoreboard, evaluate, execution
+from bayesmeta.crossvalidation import Scoreboard, evaluate, scoreboard
 
 KEYS = [
     "scheme", "model", "benchmark", "mae", "coverage50", "coverage90", "crps", "log_density", "n",
@@ -110,7 +111,7 @@ def test_same_command_again_prints_the_same_and_computes_nothing(
         raise AssertionError("a fold was computed again")
 
     first = evaluate_small("--out", tmp_path)
-    monkeypatch.setattr(execution, "run_fold", refuse)
+    monkeypatch.setattr(scoreboard, "run_fold", refuse)
     assert evaluate_small("--out", tmp_path).stdout == first.stdout
 
 
@@ -167,7 +168,7 @@ def refuse_command(monkeypatch, capsys, *words):
 def test_bad_input_is_one_message_and_exit_code_2(monkeypatch, capsys, tmp_path, case):
     words, allowed = BAD[case]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(execution, "_DASK_SECONDS", 1)
+    monkeypatch.setattr(jobs, "_DASK_SECONDS", 1)
     said = refuse_command(monkeypatch, capsys, "evaluate", *words, "--out", "run")
     assert allowed in said
     assert list(tmp_path.iterdir()) == []

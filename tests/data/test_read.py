@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayesmeta.data import apply_corrections, load_dataset, read_dataset
-from bayesmeta.data.csv_tables import format_table, read_table, write_text
+from bayesmeta.data.csv_tables import format_table, read_table
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.schema import column_names
-from bayesmeta.errors import DataError
+from bayesmeta.errors import DataError, StoreError
+from bayesmeta.jobs import write_text
 
 CORRECTIONS = "lm,field,published_value,corrected_value\n"
 
@@ -128,7 +129,7 @@ def test_scores_survive_writing_and_reading(tmp_path_factory, values):
 
 
 def test_writing_leaves_no_half_file(tmp_path):
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot be written"):
         write_text(tmp_path / "missing" / "lms.csv", text="x")
     write_text(tmp_path / "lms.csv", text="x")
     assert [path.name for path in tmp_path.iterdir()] == ["lms.csv"]

@@ -6,9 +6,9 @@ import pandas.testing as pdt
 import pytest
 
 from bayesmeta import defaults
+from bayesmeta.crossvalidation import Scoreboard, load_scoreboard
+from bayesmeta.crossvalidation.scoreboard import build_cells, interval, resample_families
 from bayesmeta.errors import EvaluationError
-from bayesmeta.evaluation import Scoreboard, load_scoreboard
-from bayesmeta.evaluation.comparisons import build_cells, interval, resample_families
 
 EXACT = 1e-9
 """Rounding error of a few sums of doubles near one hundred."""

@@ -12,9 +12,9 @@ import pandas.testing as pdt
 import pytest
 from distributed import LocalCluster
 
-from bayesmeta import evaluate
+from bayesmeta import evaluate, jobs
 from bayesmeta.errors import EvaluationError
-from bayesmeta.evaluation import connect_dask, execution
+from bayesmeta.jobs import connect_dask
 
 MODELS = ("median", "ols", "xgboost-scale")
 SETTINGS = {"scheme": "random", "seeds": 8, "progress": False}
@@ -87,7 +87,7 @@ def evaluate_with_a_deadly_fold(dataset, address, *, out):
                 return submit(os._exit, 1)
             return submit(function, *args)
 
-        patch.setattr(execution, "_WAITING", 1)  # each is stored before the next one starts
+        patch.setattr(jobs, "_WAITING", 1)  # each is stored before the next one starts
         patch.setattr(executor, "submit", submit_or_kill)
         evaluate(dataset, MODELS, executor=executor, out=out, **SETTINGS)
 

@@ -11,11 +11,11 @@ import numpy as np
 import pandas.testing as pdt
 import pytest
 
-from bayesmeta import ModelSpec, defaults, evaluate
+from bayesmeta import ModelSpec, defaults, evaluate, jobs
+from bayesmeta.crossvalidation import MODELS, folds, scoreboard
+from bayesmeta.crossvalidation.folds import Candidate, read_candidates, run_fold
+from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.errors import DataError, EvaluationError, SpecError
-from bayesmeta.evaluation import MODELS, execution, folds
-from bayesmeta.evaluation.folds import Candidate, read_candidates, run_fold
-from bayesmeta.evaluation.schemes import build_folds
 from bayesmeta.inference.refit import Refitter
 
 # pandas 3.1 reads every digit by default and calls the argument that asks for it outdated; pandas
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The 'float_precision' argument i
 SCALE = ModelSpec(decisions=(), family_effects="none")
 """The cheapest Bayesian model; it is `scale` among the models with names."""
 
-PEERS = ("median", "ols")
+BASELINES = ("median", "ols")
 SETTINGS = {"scheme": ("random", "leave-family-out"), "seeds": 2, "progress": False}
 N_FOLDS = 2 * 3 + 5
 
@@ -34,7 +34,7 @@ LONG = {"chains": 2, "tune": 500, "draws": 1000}
 """Of one benchmark's intercept, 2000 draws give a mean with a Monte Carlo error near 0.04 sd."""
 
 
-def run_peers(dataset, models=PEERS, **settings):
+def run_baselines(dataset, models=BASELINES, **settings):
     return evaluate(dataset, models, **{**SETTINGS, **settings})
 
 
@@ -58,15 +58,15 @@ def refuse(*_, **__):
 
 @pytest.fixture(scope="module")
 def board(small):
-    """Two peers on all folds, one after the other."""
-    return run_peers(small)
+    """Two baselines on all folds, one after the other."""
+    return run_baselines(small)
 
 
 @pytest.fixture
 def stored(small, board, tmp_path):
     """A folder with the finished folds of the same run."""
     folder = tmp_path / "run"
-    assert_same(run_peers(small, out=folder), board)
+    assert_same(run_baselines(small, out=folder), board)
     return folder
 
 
@@ -115,17 +115,17 @@ def test_all_folds_of_all_models_are_scored(small, board):
     assert len(table) == 2 * 2 * 4
     for (_, _, benchmark), n in table.items():
         assert n == small.counts()[benchmark]
-    assert board.means()["model"].tolist() == [*PEERS, *PEERS]
+    assert board.means()["model"].tolist() == [*BASELINES, *BASELINES]
 
 
 def test_threads_give_the_same(small, board):
     with ThreadPoolExecutor(2) as pool:
-        assert_same(run_peers(small, executor=pool), board)
+        assert_same(run_baselines(small, executor=pool), board)
 
 
 def test_processes_give_the_same(small, board):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        assert_same(run_peers(small, executor=pool), board)
+        assert_same(run_baselines(small, executor=pool), board)
 
 
 def test_order_in_which_folds_finish_does_not_matter(small, board, monkeypatch):
@@ -136,16 +136,16 @@ def test_order_in_which_folds_finish_does_not_matter(small, board, monkeypatch):
         finished.append(fold.index)
         return run_fold(dataset, candidate, fold)
 
-    monkeypatch.setattr(execution, "run_fold", run_late_ones_first)
+    monkeypatch.setattr(scoreboard, "run_fold", run_late_ones_first)
     with ThreadPoolExecutor(8) as pool:
-        assert_same(run_peers(small, executor=pool), board)
+        assert_same(run_baselines(small, executor=pool), board)
     assert finished != sorted(finished)
 
 
 def test_few_tasks_at_once_give_the_same(small, board, monkeypatch):
-    monkeypatch.setattr(execution, "_WAITING", 2)
+    monkeypatch.setattr(jobs, "_WAITING", 2)
     with ThreadPoolExecutor(2) as pool:
-        assert_same(run_peers(small, executor=pool), board)
+        assert_same(run_baselines(small, executor=pool), board)
 
 
 def test_one_model_and_scheme_may_be_given_by_name(small, board):
@@ -155,9 +155,9 @@ def test_one_model_and_scheme_may_be_given_by_name(small, board):
 
 
 def test_finished_folds_are_not_computed_again(small, board, stored, monkeypatch):
-    assert len(names_in(stored)) == len(PEERS) * N_FOLDS
-    monkeypatch.setattr(execution, "run_fold", refuse)
-    assert_same(run_peers(small, out=stored), board)
+    assert len(names_in(stored)) == len(BASELINES) * N_FOLDS
+    monkeypatch.setattr(scoreboard, "run_fold", refuse)
+    assert_same(run_baselines(small, out=stored), board)
 
 
 @pytest.mark.parametrize("gone", [0, 7, -1])
@@ -170,8 +170,8 @@ def test_missing_fold_alone_is_computed(small, board, stored, monkeypatch, gone)
         computed.append(f"{candidate.name}-{fold.label}.csv")
         return run_fold(dataset, candidate, fold)
 
-    monkeypatch.setattr(execution, "run_fold", run_and_note)
-    assert_same(run_peers(small, out=stored), board)
+    monkeypatch.setattr(scoreboard, "run_fold", run_and_note)
+    assert_same(run_baselines(small, out=stored), board)
     assert computed == [name]
     after = contents_of(stored)
     assert after.keys() == before.keys()
@@ -180,39 +180,39 @@ def test_missing_fold_alone_is_computed(small, board, stored, monkeypatch, gone)
 
 def test_stored_folds_hold_every_digit(small, stored):
     (fold, *_) = build_folds(small, scheme="random", seeds=[0])
-    store = folds.FoldStore(stored, dataset=small, candidates=read_candidates(PEERS))
-    found = store.read(Candidate("ols"), fold).drop(columns="seconds")
+    keep = folds.keep_folds(stored, dataset=small, candidates=read_candidates(BASELINES))
+    found = keep.read(f"ols-{fold.label}").drop(columns="seconds")
     expected = run_fold(small, Candidate("ols"), fold).drop(columns="seconds")
     pdt.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
 
 
 def test_models_schemes_and_seeds_can_be_added(small, board, stored, monkeypatch):
     before = contents_of(stored)
-    more = {"models": (*PEERS, "xgboost-scale"), "scheme": (*SETTINGS["scheme"], "largest"),
+    more = {"models": (*BASELINES, "xgboost-scale"), "scheme": (*SETTINGS["scheme"], "largest"),
             "seeds": 3}  # fmt: skip
-    found = run_peers(small, out=stored, **more)
-    assert_same(found, run_peers(small, **more))
+    found = run_baselines(small, out=stored, **more)
+    assert_same(found, run_baselines(small, **more))
     after = contents_of(stored)
     assert {name: after[name] for name in before} == before
-    monkeypatch.setattr(execution, "run_fold", refuse)
-    assert_same(run_peers(small, out=stored), board)  # and the first run is still there
+    monkeypatch.setattr(scoreboard, "run_fold", refuse)
+    assert_same(run_baselines(small, out=stored), board)  # and the first run is still there
 
 
 def test_models_of_earlier_calls_are_remembered(small, stored):
-    run_peers(small, ["xgboost-scale"], scheme="largest", out=stored)
+    run_baselines(small, ["xgboost-scale"], scheme="largest", out=stored)
     manifest = json.loads((stored / "manifest.json").read_text())
-    assert list(manifest["models"]) == [*PEERS, "xgboost-scale"]
-    assert_refused(small, stored, "a model 'ols' with another spec", models=["ols"],
+    assert list(manifest["models"]) == [*BASELINES, "xgboost-scale"]
+    assert_refused(small, stored, r"\(model 'ols' is peer there, ", models=["ols"],
                    specs={"ols": SCALE})  # fmt: skip
 
 
 def test_results_do_not_depend_on_the_other_seeds(small, stored):
     alone = stored.with_name("alone")
-    run_peers(small, out=alone, seeds=[1], scheme="random")
+    run_baselines(small, out=alone, seeds=[1], scheme="random")
     (fold, *_) = build_folds(small, scheme="random", seeds=[1])
     rows = [
-        folds.FoldStore(folder, dataset=small, candidates=[Candidate("ols")])
-        .read(Candidate("ols"), fold)
+        folds.keep_folds(folder, dataset=small, candidates=[Candidate("ols")])
+        .read(f"ols-{fold.label}")
         .drop(columns="seconds")
         for folder in (stored, alone)
     ]
@@ -223,7 +223,7 @@ def assert_refused(dataset, folder, message, **settings):
     """The folder is refused and left as it is."""
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(EvaluationError, match=message) as caught:
-        run_peers(dataset, out=folder, **settings)
+        run_baselines(dataset, out=folder, **settings)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
     after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -243,9 +243,9 @@ def test_folder_of_other_settings_is_refused(small, stored, monkeypatch):
 
 def test_folder_of_another_model_of_that_name_is_refused(small, tmp_path):
     folder = tmp_path / "run"
-    folds.FoldStore(folder, dataset=small, candidates=[Candidate("mine", SCALE)])
+    folds.keep_folds(folder, dataset=small, candidates=[Candidate("mine", SCALE)])
     other = {"mine": replace(SCALE, likelihood="normal")}
-    assert_refused(small, folder, "folds of a model 'mine' with another spec", models=["mine"],
+    assert_refused(small, folder, r"settings \(model 'mine' is ", models=["mine"],
                    specs=other)  # fmt: skip
 
 
@@ -258,14 +258,14 @@ def test_file_is_no_folder(small, tmp_path):
     path = tmp_path / "results"
     path.write_text("a table")
     with pytest.raises(EvaluationError, match=r"results exists and holds no results"):
-        run_peers(small, out=path)
+        run_baselines(small, out=path)
     assert path.read_text() == "a table"
 
 
 def test_folder_that_cannot_be_made(small, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EvaluationError, match=r"cannot be made: .*Choose a folder"):
-        run_peers(small, out=tmp_path / "file" / "run")
+        run_baselines(small, out=tmp_path / "file" / "run")
 
 
 DAMAGED = {
@@ -287,7 +287,7 @@ def test_damaged_manifest_is_refused(small, stored, case):
 
 
 def test_empty_folder_is_as_good_as_a_new_one(small, board, tmp_path):
-    assert_same(run_peers(small, out=str(tmp_path)), board)
+    assert_same(run_baselines(small, out=str(tmp_path)), board)
     assert {path.name for path in tmp_path.iterdir()} == {"manifest.json", "folds"}
 
 
@@ -299,7 +299,7 @@ def test_unfinished_files_of_a_killed_run_are_passed_over(small, board, stored):
     part.write_bytes(whole.read_bytes()[:40])
     whole.unlink()
     (stored / ".manifest.json.4711.tmp").write_text("{")
-    assert_same(run_peers(small, out=stored), board)
+    assert_same(run_baselines(small, out=stored), board)
     assert whole.exists()
 
 
@@ -310,12 +310,12 @@ def test_interrupted_run_goes_on(small, board, tmp_path, monkeypatch):
         return run_fold(dataset, candidate, fold)
 
     with monkeypatch.context() as patch:
-        patch.setattr(execution, "run_fold", run_five)
+        patch.setattr(scoreboard, "run_fold", run_five)
         with pytest.raises(KeyboardInterrupt):
-            run_peers(small, out=tmp_path)
+            run_baselines(small, out=tmp_path)
     before = contents_of(tmp_path)
     assert len(before) == 5
-    assert_same(run_peers(small, out=tmp_path), board)
+    assert_same(run_baselines(small, out=tmp_path), board)
     after = contents_of(tmp_path)
     assert {name: after[name] for name in before} == before
 
@@ -323,7 +323,7 @@ def test_interrupted_run_goes_on(small, board, tmp_path, monkeypatch):
 def test_worker_that_dies_is_reported_and_finished_folds_are_kept(
     small, board, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(execution, "_WAITING", 1)  # each is stored before the next one starts
+    monkeypatch.setattr(jobs, "_WAITING", 1)  # each is stored before the next one starts
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         submit = pool.submit
 
@@ -334,10 +334,10 @@ def test_worker_that_dies_is_reported_and_finished_folds_are_kept(
 
         monkeypatch.setattr(pool, "submit", kill_the_fourth)
         with pytest.raises(EvaluationError, match=r"worker process died .*the same command cont"):
-            run_peers(small, executor=pool, out=tmp_path)
+            run_baselines(small, executor=pool, out=tmp_path)
     before = contents_of(tmp_path)
     assert len(before) == 3
-    assert_same(run_peers(small, out=tmp_path), board)
+    assert_same(run_baselines(small, out=tmp_path), board)
     assert contents_of(tmp_path).items() >= before.items()
 
 
@@ -349,7 +349,7 @@ def test_executor_that_is_broken_from_the_start(small, monkeypatch):
 
         monkeypatch.setattr(pool, "submit", break_down)
         with pytest.raises(EvaluationError, match=r"\(BrokenExecutor: no more threads\)"):
-            run_peers(small, executor=pool)
+            run_baselines(small, executor=pool)
 
 
 def test_error_of_a_fold_cancels_the_others(small, monkeypatch):
@@ -359,16 +359,16 @@ def test_error_of_a_fold_cancels_the_others(small, monkeypatch):
         started.append(fold)
         raise DataError("disk full")
 
-    monkeypatch.setattr(execution, "run_fold", fail)
+    monkeypatch.setattr(scoreboard, "run_fold", fail)
     with ThreadPoolExecutor(1) as pool, pytest.raises(DataError, match="disk full"):
-        run_peers(small, executor=pool)
-    assert len(started) < len(PEERS) * N_FOLDS
+        run_baselines(small, executor=pool)
+    assert len(started) < len(BASELINES) * N_FOLDS
 
 
 def test_progress_goes_to_stderr_or_nowhere(small, capsys):
-    run_peers(small, ["median"], scheme="largest")
+    run_baselines(small, ["median"], scheme="largest")
     assert capsys.readouterr() == ("", "")
-    run_peers(small, ["median"], scheme="largest", progress=True)
+    run_baselines(small, ["median"], scheme="largest", progress=True)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "evaluating" in captured.err
@@ -399,17 +399,17 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_input_is_refused_before_the_work(small, tmp_path, monkeypatch, case):
-    monkeypatch.setattr(execution, "run_fold", refuse)
+    monkeypatch.setattr(scoreboard, "run_fold", refuse)
     settings, message = WRONG[case]
     folder = tmp_path / "run"
     with pytest.raises(EvaluationError, match=message):
-        run_peers(small, out=folder, **settings)
+        run_baselines(small, out=folder, **settings)
     assert not folder.exists()
 
 
 def test_data_must_be_a_dataset(small):
     with pytest.raises(EvaluationError, match=r"data is 'tables'\. Allowed: a Dataset, such as"):
-        evaluate("tables", PEERS)
+        evaluate("tables", BASELINES)
 
 
 def test_missing_library_is_named_before_the_work(small, monkeypatch):
@@ -419,9 +419,9 @@ def test_missing_library_is_named_before_the_work(small, monkeypatch):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "xgboost" else find(name)
     )
-    monkeypatch.setattr(execution, "run_fold", refuse)
+    monkeypatch.setattr(scoreboard, "run_fold", refuse)
     with pytest.raises(EvaluationError, match=r"need xgboost, .*pip install bayesmeta\[peers\]"):
-        run_peers(small)
+        run_baselines(small)
     assert [c.name for c in read_candidates(["full"])] == ["full"]  # needs no peers
 
 
@@ -493,7 +493,7 @@ def test_bayesian_model_gives_the_same_in_threads_and_from_a_folder(
     (tmp_path / "folds" / "scale-random-000-001.csv").unlink()
     again = evaluate(small, ["scale", "median"], seeds=1, out=tmp_path, progress=False)
     assert_same(again, bayesian_board)
-    monkeypatch.setattr(execution, "run_fold", refuse)
+    monkeypatch.setattr(scoreboard, "run_fold", refuse)
     again = evaluate(small, ["scale", "median"], seeds=1, out=tmp_path, progress=False)
     assert_same(again, bayesian_board)
 

@@ -10,9 +10,9 @@ from bayesmeta.data.schema import MIX_COLUMNS
 from bayesmeta.design import DECISIONS
 from bayesmeta.effects import contrast_draws
 from bayesmeta.effects.estimands import build_contrast
-from bayesmeta.evaluation.placebo import deal_decisions, tabulate_placebo
-from bayesmeta.evaluation.recovery import CELLS, Cell, build_truth, score_recovery
 from bayesmeta.inference.fits import wrap_draws
+from bayesmeta.validation.placebo import deal_decisions, tabulate_placebo
+from bayesmeta.validation.recovery import CELLS, Cell, build_truth, score_recovery
 
 DECIDED = [name for name in DECISIONS if name != "disclosure"]
 SEED = 5

@@ -5,8 +5,8 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 import pytest
 
-from bayesmeta.evaluation import SCHEMES
-from bayesmeta.evaluation.schemes import build_folds
+from bayesmeta.crossvalidation import SCHEMES
+from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.model import ModelSpec, build_design_for
 from bayesmeta.model.blocks import training_data
 from bayesmeta.model.simulate import family_effects

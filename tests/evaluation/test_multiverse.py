@@ -18,10 +18,14 @@ from bayesmeta import cli, defaults
 from bayesmeta.cli import shared
 from bayesmeta.data.load import load_corrections
 from bayesmeta.errors import BayesmetaError, EvaluationError, QueryError
-from bayesmeta.evaluation import CHOICES, specification_fits
-from bayesmeta.evaluation.specifications import build_grid, list_choices
-from bayesmeta.evaluation.variants import apply_to_spec, build_variant
 from bayesmeta.inference.refit import Refitter
+from bayesmeta.specification_curves import CHOICES, specification_fits
+from bayesmeta.specification_curves.grid import (
+    apply_to_spec,
+    build_grid,
+    build_variant,
+    list_choices,
+)
 
 LEARNED = "position_embedding: rotary > learned"
 CODE = "code_share: 20 > 5"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import bayesmeta as bm
+from bayesmeta.crossvalidation import BASELINES, MODELS
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError
-from bayesmeta.evaluation import MODELS, PEERS
 
 VERSIONS = ("corrected", "as-published")
 SCHEMES = ("random", "leave-family-out", "largest")
@@ -35,9 +35,9 @@ def refits():
 @pytest.mark.parametrize("version", VERSIONS)
 def test_record_holds_every_model_scheme_and_score(version):
     data, board = bm.load_dataset(version=version), bm.load_scoreboard(version)
-    assert set(board.cells["model"]) == {*MODELS, *PEERS}
+    assert set(board.cells["model"]) == {*MODELS, *BASELINES}
     table = board.table()
-    assert len(table) == len(SCHEMES) * len(MODELS | PEERS) * len(data.benchmarks)
+    assert len(table) == len(SCHEMES) * len(MODELS | BASELINES) * len(data.benchmarks)
     for (scheme, _), part in table.groupby(["scheme", "model"]):
         counts = part.set_index("benchmark")["n"].to_dict()
         assert scheme == "largest" or counts == data.counts().to_dict()
@@ -56,7 +56,7 @@ def test_default_model_predicts_better_than_every_peer(version, scheme):
     assert means.loc["full", "mae"] < BEST[version, scheme]
     assert COVERAGE[0] <= means.loc["full", "coverage90"] <= COVERAGE[1]
     for name in ("mae", "mae_families"):
-        assert (means.loc["full", name] < means.loc[list(PEERS), name]).all()
+        assert (means.loc["full", name] < means.loc[list(BASELINES), name]).all()
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import KFold
 
+from bayesmeta.crossvalidation import SCHEMES
+from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.data import load_dataset
 from bayesmeta.errors import EvaluationError
-from bayesmeta.evaluation import SCHEMES
-from bayesmeta.evaluation.schemes import build_folds
 
 SEEDS = (0, 1, 17)
 N_LARGEST = 5

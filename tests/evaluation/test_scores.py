@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from bayesmeta.evaluation.scores import crps, score_point, score_refit
+from bayesmeta.crossvalidation.scoring_rules import crps, score_point, score_refit
 from bayesmeta.inference.refit import Refit
 from bayesmeta.model import ModelSpec, build_design_for, simulate_scores
 from bayesmeta.model.simulate import score_distribution

@@ -9,8 +9,8 @@ import pytest
 import bayesmeta as bm
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError
-from bayesmeta.evaluation.recovery import CELLS, POWER_CELLS
-from bayesmeta.evaluation.validation import read_ranks
+from bayesmeta.validation.records import read_ranks
+from bayesmeta.validation.recovery import CELLS, POWER_CELLS
 
 CALIBRATED = (87.0, 93.0)  # percent of 90 % intervals
 MOST_BEYOND = 10.0  # percent of contrasts of a placebo: with exact probabilities it were ten

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bayesmeta.evaluation.schemes import build_folds
+from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.model import ModelSpec, build_design_for, pointwise_log_likelihood
 from bayesmeta.model.blocks import training_data
 from bayesmeta.model.build import build_model

@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 import bayesmeta as bm
-from bayesmeta.evaluation.validation import read_ranks
-from bayesmeta.inference.calibration import JOINT, Calibrator, uniformity
 from bayesmeta.model import score_distribution
+from bayesmeta.validation.calibration import JOINT, Calibrator, uniformity
+from bayesmeta.validation.records import read_ranks
 
 SPEC = bm.ModelSpec(decisions=(), family_effects="none", interactions="none")
 N_TRUTHS = 40

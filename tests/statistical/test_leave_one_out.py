@@ -8,9 +8,9 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta import defaults
+from bayesmeta.crossvalidation.folds import Candidate, run_fold
+from bayesmeta.crossvalidation.schemes import Fold
 from bayesmeta.errors import EvaluationError
-from bayesmeta.evaluation.folds import Candidate, run_fold
-from bayesmeta.evaluation.schemes import Fold
 from bayesmeta.model import pointwise_log_likelihood, pointwise_probability
 
 SPEC = bm.ModelSpec(decisions=(), family_effects="none", interactions="none")

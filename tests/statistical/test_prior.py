@@ -107,7 +107,7 @@ def test_sensitivity_follows_what_is_scaled(fake_bundled_fit, monkeypatch):
     assert (found[["prior", "likelihood"]] > 0).all(axis=None)
     shape = (*fake_bundled_fit.shape, len(fake_bundled_fit.dataset.scores))
     monkeypatch.setattr(
-        sys.modules["bayesmeta.evaluation.prior_sensitivity"],
+        sys.modules["bayesmeta.robustness.power_scaling"],
         "pointwise_log_likelihood",
         lambda *_, **__: 1e-6 * np.random.default_rng(1).normal(size=shape),
     )

@@ -4,9 +4,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bayesmeta import plots
+from bayesmeta.crossvalidation import load_scoreboard
 from bayesmeta.effects import curve
 from bayesmeta.errors import QueryError
-from bayesmeta.evaluation import load_scoreboard
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,12 @@ from matplotlib.text import Text
 from PIL import Image
 
 from bayesmeta import plots
+from bayesmeta.crossvalidation import load_scoreboard
 from bayesmeta.effects import curve, effects, ladders, query, swaps
 from bayesmeta.effects.scores import mean_score_at
 from bayesmeta.errors import QueryError
-from bayesmeta.evaluation import load_multiverse, load_scoreboard
 from bayesmeta.model import ModelSpec
+from bayesmeta.specification_curves import load_multiverse
 
 STATEMENT = "code_share: 20 > 5"
 CELL_INKS = ("#010101", "#FEFEFE")

@@ -1,6 +1,7 @@
 """Fits are saved whole or not at all, come back as they were, and bad files say what to do."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -99,7 +100,7 @@ def test_failed_write_leaves_the_old_file(fake_fit, saved, monkeypatch):
     before = saved.read_bytes()
     monkeypatch.setattr(xr.DataTree, "to_netcdf", fail_half_way)
     with pytest.raises(
-        StoreError, match=r"fit\.nc cannot be written: .*No space left.* Choose ano"
+        StoreError, match=r"fit\.nc cannot be written: .*No space left.* Name a file"
     ):
         fake_fit.save(saved)
     assert saved.read_bytes() == before
@@ -142,10 +143,10 @@ def test_folder_that_is_a_file(fake_fit, tmp_path):
 
 def test_folder_that_may_not_be_written(fake_fit, path, monkeypatch):
     # Permissions do not bind an administrator, so that the refusal is played.
-    def refuse(**_):
+    def refuse(self):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    monkeypatch.setattr(Path, "touch", refuse)
     with pytest.raises(
         StoreError, match=r"fit\.nc cannot be written: Permission denied\. Name a fil"
     ):

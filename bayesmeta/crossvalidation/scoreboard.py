@@ -1,11 +1,16 @@
-"""Every model and peer scored on the same held-out scores, and what the scores say."""
+"""Every model and baseline scored on the same held-out scores, and what the scores say.
+
+An interval says how much a figure would move with other families of lms: families are drawn with
+replacement, the same ones for all models and schemes (Efron & Tibshirani 1993,
+https://doi.org/10.1201/9780429246593). The predictions themselves are held fixed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 
@@ -13,29 +18,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta import defaults
+from bayesmeta import defaults, jobs
+from bayesmeta.crossvalidation.folds import keep_folds, read_candidates, run_fold
+from bayesmeta.crossvalidation.schemes import SCHEMES, build_folds, check_dataset
 from bayesmeta.data import Dataset
-from bayesmeta.data.csv_tables import write_text
+from bayesmeta.data.dataset import VERSIONS
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.effects.estimands import UNITS, in_units
-from bayesmeta.errors import EvaluationError, listing
-from bayesmeta.evaluation.comparisons import (
-    AVERAGES,
-    ErrorGrid,
-    build_cells,
-    interval,
-    mean_known,
-    resample_families,
-)
-from bayesmeta.evaluation.execution import Task, run_folds
-from bayesmeta.evaluation.folds import FoldStore, read_candidates
-from bayesmeta.evaluation.schemes import SCHEMES, build_folds
+from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.model import ModelSpec
 from bayesmeta.progress import progress_bar
 
-__all__ = ["Scoreboard", "evaluate", "load_scoreboard"]
+__all__ = [
+    "AVERAGES",
+    "Scoreboard",
+    "build_cells",
+    "evaluate",
+    "interval",
+    "load_scoreboard",
+    "resample_families",
+]
 
 _LEAK_FREE, _LEAKY = "leave-family-out", "random"
+
+METRICS = ("abs_error", "crps", "log_density", "inside_50", "inside_90")
+AVERAGES = ("benchmarks", "families")
+"""Each benchmark counts the same; within a benchmark every score does, or every lm family."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -92,8 +100,7 @@ class Scoreboard:
         for (scheme, model), grid in self._grids().items():
             values = self._summarise(grid.mean(weights), grid)
             rows.append((scheme, model, *values, grid.mean(weights[0], average="families")))
-        names = ["scheme", "model", "mae", "lower", "upper", "mae_families"]
-        table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[2:], float))
+        table = _tabulate(rows, "scheme model", "mae lower upper mae_families")
         return in_units(table.merge(averages.reset_index(), on=["scheme", "model"]), UNITS)
 
     def differences(self, reference: str) -> pd.DataFrame:
@@ -126,8 +133,7 @@ class Scoreboard:
                 gap = grid.mean(weights, average=average) - other.mean(weights, average=average)
                 values = self._summarise(gap, grid, other)
                 rows.append((scheme, model, reference, average, *values))
-        names = ["scheme", "model", "reference", "average", "difference", "lower", "upper"]
-        table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], float))
+        table = _tabulate(rows, "scheme model reference average", "difference lower upper")
         return in_units(table, UNITS)
 
     def gains(self, model: str, *, over: str) -> pd.DataFrame:
@@ -162,9 +168,7 @@ class Scoreboard:
             values = self._summarise(100 * (1 - errors[0] / errors[1]), mine, other)
             for label, *numbers in zip(labels, *values, strict=True):
                 rows.append((scheme, label, model, over, *numbers))
-        names = ["scheme", "benchmark", "model", "over", "gain", "lower", "upper"]
-        table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[4:], float))
-        return in_units(table, "%")
+        return in_units(_tabulate(rows, "scheme benchmark model over", "gain lower upper"), "%")
 
     def leakage(self) -> pd.DataFrame:
         """Say how much better models look when siblings stand on both sides of a split.
@@ -183,8 +187,7 @@ class Scoreboard:
                 errors = leaky.mean(weights), free.mean(weights)
                 values = self._summarise(errors[1] - errors[0], leaky, free)
                 rows.append((model, errors[0][0], errors[1][0], *values))
-        names = ["model", "random", "leave_family_out", "leakage", "lower", "upper"]
-        table = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[1:], float))
+        table = _tabulate(rows, "model", "random leave_family_out leakage lower upper")
         return in_units(table, UNITS)
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -192,11 +195,11 @@ class Scoreboard:
 
         Raises
         ------
-        DataError
+        StoreError
             If the file cannot be written.
         """
         text = self.cells.to_csv(index=False, float_format="%.5g", lineterminator="\n")
-        write_text(Path(path), text=text)
+        jobs.write_text(path, text=text)
 
     def _labels(self, column: str) -> list[str]:
         return list(dict.fromkeys(self.cells[column]))
@@ -226,21 +229,129 @@ class Scoreboard:
     def _require(self, model: str) -> None:
         known = self._labels("model")
         if model not in known:
-            raise EvaluationError(
-                f"model '{model}' was not scored. Allowed: {listing(known)}. Name one of these, "
-                "or add it to the models of the evaluation."
-            )
+            mend = "Name one of these, or add it to the models of the evaluation."
+            raise unknown(EvaluationError, "model", model, known, said="was not scored", mend=mend)
 
     def __repr__(self) -> str:
-        what = ", ".join(
-            f"{len(self._labels(f'{name}'))} {name}s" for name in ("scheme", "model", "benchmark")
-        )
-        return f"Scoreboard({what})"
+        counts = (f"{len(self._labels(n))} {n}s" for n in ("scheme", "model", "benchmark"))
+        return f"Scoreboard({listing(counts)})"
+
+
+def _tabulate(rows: Sequence[tuple[object, ...]], labels: str, numbers: str) -> pd.DataFrame:
+    """Make a table of rows of labels and numbers, whose columns are given with blanks between."""
+    columns = [*labels.split(), *numbers.split()]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers.split(), float))
 
 
 def _with_mean(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Append the mean over benchmarks, shape (..., benchmark + 1)."""
     return np.concatenate([errors, mean_known(errors)[..., None]], axis=-1)
+
+
+def build_cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """Average scored predictions by lm family and benchmark.
+
+    Parameters
+    ----------
+    rows
+        What `run_fold` returns, of many folds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per scheme, model, benchmark and lm_family: the mean metrics, `n` predictions
+        and `n_scores` different scores behind them.
+    """
+    distance = (rows["pit"] - 0.5).abs()
+    inside = {
+        f"inside_{prob:.0%}".rstrip("%"): (distance <= prob / 2)
+        .where(distance.notna())
+        .astype(float)
+        for prob in defaults.SCORED_PROBS
+    }
+    groups = rows.assign(**inside).groupby(
+        ["scheme", "model", "benchmark", "lm_family"], sort=False
+    )
+    means = groups[list(METRICS)].mean()
+    return means.assign(n=groups.size(), n_scores=groups["lm"].nunique()).reset_index()
+
+
+class ErrorGrid:
+    """Absolute errors by family and benchmark, for one scheme and model.
+
+    Parameters
+    ----------
+    cells
+        Rows of one scheme and model.
+    families, benchmarks
+        Labels of the grid.
+    """
+
+    def __init__(
+        self, cells: pd.DataFrame, *, families: Sequence[str], benchmarks: Sequence[str]
+    ) -> None:
+        """Lay the cells out as arrays of shape (lm_family, benchmark)."""
+        rows = pd.Index(families).get_indexer(pd.Index(cells["lm_family"]))
+        columns = pd.Index(benchmarks).get_indexer(pd.Index(cells["benchmark"]))
+        self.count = np.zeros((len(families), len(benchmarks)))
+        self.error = np.zeros_like(self.count)
+        self.count[rows, columns] = cells["n"]
+        self.error[rows, columns] = 100 * cells["abs_error"]
+
+    def by_benchmark(
+        self, weight: NDArray[np.float64], *, average: str = "benchmarks"
+    ) -> NDArray[np.float64]:
+        """Average errors over families, in points.
+
+        Parameters
+        ----------
+        weight
+            How often each family counts, shape (..., lm_family).
+        average
+            Within a benchmark, whether every score counts the same (`benchmarks`) or every
+            family (`families`).
+
+        Returns
+        -------
+        ndarray
+            Shape (..., benchmark); NaN where no family has a score.
+        """
+        count = self.count if average == "benchmarks" else (self.count > 0).astype(float)
+        total = weight @ count
+        with np.errstate(invalid="ignore"):
+            return (weight @ (count * self.error)) / np.where(total > 0, total, np.nan)
+
+    @property
+    def n_families(self) -> int:
+        """Number of families with a score."""
+        return int((self.count.sum(axis=1) > 0).sum())
+
+    def mean(
+        self, weight: NDArray[np.float64], *, average: str = "benchmarks"
+    ) -> NDArray[np.float64]:
+        """Average over benchmarks too, shape (...)."""
+        return mean_known(self.by_benchmark(weight, average=average))
+
+
+def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average the last axis without what is missing; NaN where nothing is known."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=-1)
+    return np.where(known, values, 0.0).sum(axis=-1) / np.where(count > 0, count, np.nan)
+
+
+def resample_families(n_families: int, *, seed: int = defaults.SEED) -> NDArray[np.float64]:
+    """Draw families with replacement; how often each is drawn, shape (resample, lm_family)."""
+    rng = np.random.default_rng(seed)
+    even = np.full(n_families, 1 / n_families)
+    return rng.multinomial(n_families, even, size=defaults.BOOTSTRAP_DRAWS).astype(float)
+
+
+def interval(resampled: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute the ends of the equal-tailed interval along the first axis."""
+    tail = (1 - defaults.CI_PROB) / 2
+    lower, upper = np.nanquantile(resampled, [tail, 1 - tail], axis=0)
+    return lower, upper
 
 
 def load_scoreboard(version: str = "corrected") -> Scoreboard:
@@ -254,7 +365,7 @@ def load_scoreboard(version: str = "corrected") -> Scoreboard:
     Returns
     -------
     Scoreboard
-        All models and peers under all schemes.
+        All models and baselines under all schemes.
 
     Raises
     ------
@@ -266,13 +377,9 @@ def load_scoreboard(version: str = "corrected") -> Scoreboard:
     >>> load_scoreboard()
     Scoreboard(...)
     """
-    path = bundled_folder() / f"scoreboard-{version}.csv"
-    if not path.is_file():
-        raise EvaluationError(
-            f"no evaluation of data version '{version}' is recorded. Allowed: as-published, "
-            "corrected."
-        )
-    return Scoreboard(pd.read_csv(path))
+    if version not in VERSIONS:
+        raise unknown(EvaluationError, "data version", version, VERSIONS, said="is not recorded")
+    return Scoreboard(pd.read_csv(bundled_folder() / f"scoreboard-{version}.csv"))
 
 
 def evaluate(
@@ -286,15 +393,16 @@ def evaluate(
     out: str | PathLike[str] | None = None,
     progress: bool = True,
 ) -> Scoreboard:
-    """Score models and peers on the same held-out scores.
+    """Score models and baselines on the same held-out scores.
 
     Parameters
     ----------
     data
         Validated tables.
     models
-        Names: `full`, `scale`, `scale+family`; peers `median`, `ols`, `xgboost-scale`,
-        `xgboost-all`, `scale+family-dummies`; keys of `specs`; or paths of spec files.
+        Names: `full`, `scale`, `scale+family`; baselines `median`, `ols`,
+        `xgboost-scale`, `xgboost-all`, `scale+family-dummies`; keys of `specs`; or paths of spec
+        files.
     scheme
         One or more of `random`, `leave-family-out`, `largest`, `leave-benchmark-out`.
     seeds
@@ -331,11 +439,7 @@ def evaluate(
     >>> board.means()["model"].tolist()
     ['median', 'ols']
     """
-    if not isinstance(data, Dataset):
-        raise EvaluationError(
-            f"data is {data!r}. Allowed: a Dataset, such as bm.load_dataset() or "
-            "bm.read_dataset(folder)."
-        )
+    check_dataset(data)
     candidates = read_candidates([models] if isinstance(models, str) else models, specs=specs)
     names = dict.fromkeys([scheme] if isinstance(scheme, str) else scheme)
     chosen = _read_seeds(seeds)
@@ -345,27 +449,21 @@ def evaluate(
             f"no score is held out: the schemes are [{listing(names)}], the data are {data!r}. "
             f"Allowed: one or more of {listing(SCHEMES)}, and data with scores of several lms."
         )
-    store = None
-    if out is not None:
-        store = FoldStore(Path(out), dataset=data, candidates=candidates)
-    finished: dict[Task, pd.DataFrame] = {}
-    left: list[Task] = []
-    for candidate in candidates:  # one after the other, so that few compiled models are needed
-        for fold in chain.from_iterable(folds.values()):
-            rows = store.read(candidate, fold) if store is not None else None
-            if rows is None:
-                left.append((candidate, fold))
-            else:
-                finished[candidate, fold] = rows
-    total = len(finished) + len(left)
-    with progress_bar("evaluating", total=total, unit="folds", shown=progress) as show:
-        show(len(finished), "")
-        for task, rows in run_folds(data, left, executor=executor):
-            if store is not None:
-                store.write(*task, rows=rows)
-            finished[task] = rows
-            show(len(finished), task[0].name)
-    ordered = [finished[c, f] for part in folds.values() for c in candidates for f in part]
+    keep = keep_folds(Path(out), dataset=data, candidates=candidates) if out is not None else None
+    tasks = {  # one model after the other, so that few compiled models are needed
+        f"{candidate.name}-{fold.label}": (data, candidate, fold)
+        for candidate in candidates
+        for part in folds.values()
+        for fold in part
+    }
+    with progress_bar("evaluating", total=len(tasks), unit="folds", shown=progress) as show:
+        found = jobs.run(run_fold, tasks, executor=executor, keep=keep, report=show)
+    ordered = [
+        found[f"{candidate.name}-{fold.label}"]
+        for part in folds.values()
+        for candidate in candidates
+        for fold in part
+    ]
     return Scoreboard(build_cells(pd.concat(ordered)))
 
 

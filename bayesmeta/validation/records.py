@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.errors import EvaluationError, listing, suggest
-from bayesmeta.evaluation.recovery import CELLS
-from bayesmeta.inference.calibration import JOINT, uniformity
+from bayesmeta.errors import EvaluationError, unknown
+from bayesmeta.validation.calibration import JOINT, uniformity
+from bayesmeta.validation.recovery import CELLS
 
 __all__ = ["ENVELOPE", "load_validation", "read_ranks", "summarise_calibration"]
 
@@ -35,7 +35,7 @@ def load_validation(check: str) -> pd.DataFrame:
     ----------
     check
         `calibration`: simulation-based calibration, a row per parameter. `coverage`: intervals
-        where the truth is known, a row per setting. `placebo`: decisions dealt out at random, a row
+        where the truth is known, a row per setting. `placebo`: randomly permuted decisions, a row
         per kind of target. `power`: real effects of decisions that vary inside families, a row per
         kind of target and least size in percentage points. `priors`: P(helps) of every contrast
         with other scales of the prior.
@@ -56,10 +56,7 @@ def load_validation(check: str) -> pd.DataFrame:
     ['overall', 'task_family', 'benchmark']
     """
     if check not in _CHECKS:
-        raise EvaluationError(
-            f"check '{check}' is not known.{suggest(check, _CHECKS)} Allowed: {listing(_CHECKS)}. "
-            "Correct the name."
-        )
+        raise unknown(EvaluationError, "check", check, _CHECKS)
     name, summarise = _CHECKS[check]
     return summarise(bundled_folder() / name)
 

@@ -1,30 +1,28 @@
-"""One model on one fold: what is computed, and how it is kept."""
+"""One model on one fold: what is computed, and where it is kept."""
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayesmeta import defaults
+from bayesmeta.crossvalidation.baselines import BASELINES, check_installed, predict_baseline
+from bayesmeta.crossvalidation.schemes import Fold
+from bayesmeta.crossvalidation.scoring_rules import score_point, score_refit
 from bayesmeta.data import Dataset
-from bayesmeta.data.csv_tables import write_text
-from bayesmeta.errors import EvaluationError, listing, suggest
-from bayesmeta.evaluation.peers import PEERS, check_installed, predict_peer
-from bayesmeta.evaluation.schemes import Fold
-from bayesmeta.evaluation.scores import score_point, score_refit
+from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.inference.refit import Refitter
+from bayesmeta.jobs import CSV, Folder, claim_folder
 from bayesmeta.model import ModelSpec, read_spec
 
-__all__ = ["MODELS", "Candidate", "FoldStore", "read_candidates", "run_fold"]
+__all__ = ["MODELS", "Candidate", "keep_folds", "read_candidates", "run_fold"]
 
 MODELS: dict[str, ModelSpec] = {
     "full": ModelSpec(),
@@ -42,14 +40,14 @@ _KEPT_REFITTERS = 4
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model to be scored: a Bayesian one with its spec, or a peer without.
+    """A model to be scored: a Bayesian one with its spec, or a baseline without.
 
     Parameters
     ----------
     name
         What it is called in tables.
     spec
-        The Bayesian model, or None for a peer of that name.
+        The Bayesian model, or None for a baseline of that name.
     """
 
     name: str
@@ -69,7 +67,7 @@ def read_candidates(
     Parameters
     ----------
     models
-        Names of Bayesian models, of peers, of entries in `specs`, or paths of spec files, which
+        Names of Bayesian models, of baselines, of entries in `specs`, or paths of spec files, which
         are called by the file's name without its ending.
     specs
         Models of your own by name.
@@ -82,7 +80,7 @@ def read_candidates(
     Raises
     ------
     EvaluationError
-        If a name is not known or occurs twice, or the peers' libraries are not installed.
+        If a name is not known or occurs twice, or the libraries of the baselines are not installed.
     SpecError
         If a spec file cannot be read.
 
@@ -98,15 +96,13 @@ def read_candidates(
             candidate = Candidate(Path(name).stem, read_spec(name))
         elif name in known:
             candidate = Candidate(name, known[name])
-        elif name in PEERS:
+        elif name in BASELINES:
             check_installed()
             candidate = Candidate(name)
         else:
-            allowed = [*known, *PEERS]
-            raise EvaluationError(
-                f"model '{name}' is not known.{suggest(name, allowed)} Allowed: {listing(allowed)},"
-                " or the path of a spec file ending in .toml or .json. Correct the name."
-            )
+            allowed = [*known, *BASELINES]
+            mend = "Correct the name, or name a spec file ending in .toml or .json."
+            raise unknown(EvaluationError, "model", name, allowed, mend=mend)
         if not _GOOD_NAME.fullmatch(candidate.name):
             raise EvaluationError(
                 f"model name '{candidate.name}' would not do as the name of a file. Allowed: "
@@ -120,7 +116,7 @@ def read_candidates(
         out.append(candidate)
     if not out:
         raise EvaluationError(
-            f"no model is named. Allowed: one or more of {listing([*known, *PEERS])}."
+            f"no model is named. Allowed: one or more of {listing([*known, *BASELINES])}."
         )
     return out
 
@@ -162,7 +158,7 @@ def run_fold(dataset: Dataset, candidate: Candidate, fold: Fold) -> pd.DataFrame
     Examples
     --------
     >>> from bayesmeta.data import load_dataset
-    >>> from bayesmeta.evaluation.schemes import build_folds
+    >>> from bayesmeta.crossvalidation.schemes import build_folds
     >>> data = load_dataset()
     >>> fold = build_folds(data, scheme="largest", seeds=[0])[0]
     >>> run_fold(data, Candidate("median"), fold)["lm"].nunique()
@@ -171,7 +167,7 @@ def run_fold(dataset: Dataset, candidate: Candidate, fold: Fold) -> pd.DataFrame
     held_out = dataset.scores[fold.test]
     if candidate.spec is None:
         started = time.perf_counter()
-        estimate = predict_peer(candidate.name, dataset, train=fold.train, test=fold.test)
+        estimate = predict_baseline(candidate.name, dataset, train=fold.train, test=fold.test)
         scores = score_point(estimate, y=held_out["score"].to_numpy(float))
     else:
         refitter = _find_refitter(dataset, spec=candidate.spec)
@@ -195,97 +191,33 @@ def run_fold(dataset: Dataset, candidate: Candidate, fold: Fold) -> pd.DataFrame
     )
 
 
-class FoldStore:
-    """Finished folds in a folder, each in a file of its own, written whole or not at all.
+def keep_folds(folder: Path, *, dataset: Dataset, candidates: Iterable[Candidate]) -> Folder:
+    """Keep finished folds in a folder, where folds of other models and schemes may stand as well.
 
     Parameters
     ----------
     folder
         Made if it does not exist.
     dataset, candidates
-        What the folds are of. Folds of other models and schemes may stand beside them.
+        What the folds are of.
+
+    Returns
+    -------
+    Folder
+        Of tables by the name of the model and the label of the fold, as `MODEL-LABEL`.
 
     Raises
     ------
     EvaluationError
         If the folder holds something else: other data, or other models of the same names.
     """
-
-    def __init__(self, folder: Path, *, dataset: Dataset, candidates: list[Candidate]) -> None:
-        """Check the folder against what is asked, and note down what is new."""
-        self.folder = folder
-        self._manifest = folder / "manifest.json"
-        wanted = self._describe(dataset, candidates)
-        stored = self._read_manifest()
-        if stored:
-            self._compare(stored, wanted)
-            wanted["models"] = {**stored["models"], **wanted["models"]}
-        try:
-            (folder / "folds").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EvaluationError(
-                f"{folder} cannot be made: {error.strerror}. Choose a folder that may be written."
-            ) from error
-        if wanted != stored:
-            write_text(self._manifest, text=json.dumps(wanted, indent=2) + "\n")
-
-    @staticmethod
-    def _describe(dataset: Dataset, candidates: list[Candidate]) -> dict[str, Any]:
-        return {
-            "bayesmeta_scoreboard": _FORMAT,
-            "data_version": dataset.version,
-            "data_checksum": dataset.checksum,
-            "chains": defaults.REFIT_CHAINS,
-            "tune": defaults.REFIT_TUNE,
-            "draws": defaults.REFIT_DRAWS,
-            "models": {candidate.name: candidate.identity for candidate in candidates},
-        }
-
-    def _read_manifest(self) -> dict[str, Any]:
-        if not self._manifest.exists():
-            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-                raise EvaluationError(
-                    f"{self.folder} exists and holds no results of an evaluation. Allowed: a new "
-                    "or empty folder, or one that an evaluation has made. Choose another --out."
-                )
-            return {}
-        try:
-            stored = json.loads(self._manifest.read_text(encoding="utf-8"))
-            if stored["bayesmeta_scoreboard"] == _FORMAT and isinstance(stored["models"], dict):
-                return stored
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        raise EvaluationError(
-            f"{self._manifest} cannot be read, or is of another version of bayesmeta. Choose "
-            "another --out, or remove the folder."
-        )
-
-    def _compare(self, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
-        for key in ("data_checksum", "chains", "tune", "draws"):
-            if stored.get(key) != wanted[key]:
-                raise EvaluationError(
-                    f"{self.folder} holds folds of other data or settings ({key} is "
-                    f"{stored.get(key)!r} there, {wanted[key]!r} now). Its folds are kept; choose "
-                    "another --out for this evaluation."
-                )
-        for name, identity in wanted["models"].items():
-            if stored["models"].get(name, identity) != identity:
-                raise EvaluationError(
-                    f"{self.folder} holds folds of a model '{name}' with another spec (checksum "
-                    f"{stored['models'][name][:12]} there, {identity[:12]} now). Its folds are "
-                    "kept; choose another --out, or give this model another name."
-                )
-
-    def _path(self, candidate: Candidate, fold: Fold) -> Path:
-        return self.folder / "folds" / f"{candidate.name}-{fold.label}.csv"
-
-    def read(self, candidate: Candidate, fold: Fold) -> pd.DataFrame | None:
-        """Read a finished fold, or nothing where there is none."""
-        path = self._path(candidate, fold)
-        if not path.exists():
-            return None
-        return pd.read_csv(path, float_precision="round_trip")
-
-    def write(self, candidate: Candidate, fold: Fold, *, rows: pd.DataFrame) -> None:
-        """Keep a finished fold."""
-        write_text(self._path(candidate, fold), text=rows.to_csv(index=False))
+    about = {
+        "bayesmeta_scoreboard": _FORMAT,
+        "data_checksum": dataset.checksum,
+        "chains": defaults.REFIT_CHAINS,
+        "tune": defaults.REFIT_TUNE,
+        "draws": defaults.REFIT_DRAWS,
+        "models": {candidate.name: candidate.identity for candidate in candidates},
+    }
+    path = claim_folder(folder, mark="manifest.json", of="an evaluation", unit="folds", about=about)
+    return Folder(path, form=CSV)

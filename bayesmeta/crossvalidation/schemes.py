@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data import Dataset
-from bayesmeta.errors import EvaluationError, listing, suggest
+from bayesmeta.errors import EvaluationError, listing, unknown
 
-__all__ = ["SCHEMES", "Fold", "build_folds"]
+__all__ = ["SCHEMES", "Fold", "build_folds", "check_dataset"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +84,21 @@ SCHEMES: dict[str, Callable[[Dataset, int], Iterator[NDArray[np.bool_]]]] = {
 _BY_CHANCE = ("random", "leave-benchmark-out")
 
 
+def check_dataset(data: object) -> None:
+    """Refuse what is no dataset.
+
+    Raises
+    ------
+    EvaluationError
+        If it is something else.
+    """
+    if not isinstance(data, Dataset):
+        raise EvaluationError(
+            f"data is {data!r}. Allowed: a Dataset, such as bm.load_dataset() or "
+            "bm.read_dataset(folder)."
+        )
+
+
 def build_folds(dataset: Dataset, *, scheme: str, seeds: Iterable[int]) -> list[Fold]:
     """Split the scores by one scheme.
 
@@ -118,10 +133,7 @@ def build_folds(dataset: Dataset, *, scheme: str, seeds: Iterable[int]) -> list[
     33
     """
     if scheme not in SCHEMES:
-        raise EvaluationError(
-            f"scheme '{scheme}' is not known.{suggest(scheme, SCHEMES)} Allowed: "
-            f"{listing(SCHEMES)}. Correct the name."
-        )
+        raise unknown(EvaluationError, "scheme", scheme, SCHEMES)
     folds = []
     benchmark = dataset.scores["benchmark"].to_numpy()
     for seed in seeds if scheme in _BY_CHANCE else (0,):

@@ -15,10 +15,7 @@ from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model import ModelSpec
 
-__all__ = ["CERTAIN", "deal_decisions", "fit_placebo", "tabulate_placebo"]
-
-CERTAIN = 0.95
-"""A probability beyond this, or below one minus it, would be read as a discovery."""
+__all__ = ["deal_decisions", "fit_placebo", "tabulate_placebo"]
 
 
 def deal_decisions(dataset: Dataset, *, seed: int) -> Dataset:

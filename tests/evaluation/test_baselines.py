@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayesmeta.crossvalidation import BASELINES
+from bayesmeta.crossvalidation.baselines import predict_baseline
+from bayesmeta.crossvalidation.folds import Candidate, run_fold
+from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.data import load_dataset
-from bayesmeta.evaluation import PEERS
-from bayesmeta.evaluation.folds import Candidate, run_fold
-from bayesmeta.evaluation.peers import predict_peer
-from bayesmeta.evaluation.schemes import build_folds
 
-ANY_PEER = pytest.mark.parametrize("peer", PEERS)
+ANY_BASELINE = pytest.mark.parametrize("peer", BASELINES)
 
 ROUNDING = 1e-9
 """Two ways of solving the same least-squares problem in double precision."""
@@ -58,7 +58,7 @@ def mean_errors(version, peer, *, scheme, seeds=(0,)):
 
 
 def predict(dataset, peer, test):
-    return predict_peer(peer, dataset, train=~test, test=test)
+    return predict_baseline(peer, dataset, train=~test, test=test)
 
 
 def held_out_lms(dataset, *names):
@@ -96,7 +96,7 @@ def test_median_is_that_of_the_training_scores(bundled):
     (fold,) = build_folds(bundled, scheme="largest", seeds=[0])
     scores = bundled.scores
     medians = scores[fold.train].groupby("benchmark")["score"].median()
-    found = predict_peer("median", bundled, train=fold.train, test=fold.test)
+    found = predict_baseline("median", bundled, train=fold.train, test=fold.test)
     np.testing.assert_array_equal(found, medians.loc[scores.loc[fold.test, "benchmark"]])
 
 
@@ -111,11 +111,11 @@ def test_least_squares_are_those_of_numpy(bundled):
         learn = own & fold.train
         weights = np.linalg.lstsq(columns[learn], y[learn], rcond=None)[0]
         expected[own] = columns[own] @ weights
-    found = predict_peer("ols", bundled, train=fold.train, test=fold.test)
+    found = predict_baseline("ols", bundled, train=fold.train, test=fold.test)
     np.testing.assert_allclose(found, expected[fold.test], rtol=ROUNDING)
 
 
-@ANY_PEER
+@ANY_BASELINE
 @pytest.mark.parametrize("scheme", ["leave-family-out", "leave-benchmark-out"])
 def test_held_out_scores_change_no_prediction(small, peer, scheme):
     rng = np.random.default_rng(1)
@@ -123,13 +123,13 @@ def test_held_out_scores_change_no_prediction(small, peer, scheme):
         scores = small.scores.copy()
         scores.loc[fold.test, "score"] = rng.uniform(0.1, 0.9, fold.test.sum())
         found, again = (
-            predict_peer(peer, data, train=fold.train, test=fold.test)
+            predict_baseline(peer, data, train=fold.train, test=fold.test)
             for data in (small, replace(small, scores=scores))
         )
         np.testing.assert_array_equal(found, again)
 
 
-@ANY_PEER
+@ANY_BASELINE
 def test_training_scores_do_change_predictions(small, peer):
     test = held_out_lms(small, "bee-2")
     scores = small.scores.assign(score=small.scores["score"].where(test, 0.5))
@@ -138,7 +138,7 @@ def test_training_scores_do_change_predictions(small, peer):
     assert (np.abs(predict(small, peer, test) - 0.5) > 1e-3).any()
 
 
-@ANY_PEER
+@ANY_BASELINE
 def test_every_benchmark_is_a_regression_of_its_own(small, peer):
     test = held_out_lms(small, "bee-2", "cat-1")
     other = small.scores["score"].where(small.scores["benchmark"] == "reading", 0.3)
@@ -149,24 +149,24 @@ def test_every_benchmark_is_a_regression_of_its_own(small, peer):
     )
 
 
-@ANY_PEER
+@ANY_BASELINE
 def test_every_split_of_facts_with_gaps_is_predicted(small, peer):
     # `cat` has no mix, `elk` no position embedding, nobody a width, and all have one norm.
     for fold in build_folds(small, scheme="leave-family-out", seeds=[0]):
-        found = predict_peer(peer, small, train=fold.train, test=fold.test)
+        found = predict_baseline(peer, small, train=fold.train, test=fold.test)
         assert found.shape == (fold.test.sum(),)
         assert np.isfinite(found).all()
 
 
-@ANY_PEER
+@ANY_BASELINE
 def test_one_score_to_learn_from_is_enough(small, peer):
     train = held_out_lms(small, "ant-1")
-    found = predict_peer(peer, small, train=train, test=~train)
+    found = predict_baseline(peer, small, train=train, test=~train)
     only = small.scores[train].set_index("benchmark")["score"]
     np.testing.assert_allclose(found, only.loc[small.scores.loc[~train, "benchmark"]], atol=1e-6)
 
 
-@ANY_PEER
+@ANY_BASELINE
 def test_level_that_was_not_learned_counts_as_not_recorded(small, peer):
     test = held_out_lms(small, "bee-2")
     unseen = change_facts(small, "bee-2", attention="mqa", position_embedding="alibi")
@@ -174,7 +174,7 @@ def test_level_that_was_not_learned_counts_as_not_recorded(small, peer):
     np.testing.assert_array_equal(predict(unseen, peer, test), predict(blank, peer, test))
 
 
-@ANY_PEER
+@ANY_BASELINE
 def test_family_that_was_not_learned_counts_as_none(small, peer):
     test = held_out_lms(small, "ant-1", "ant-2", "ant-3")
     renamed = replace(small, lms=small.lms.replace({"lm_family": {"ant": "fox"}}))
@@ -184,7 +184,7 @@ def test_family_that_was_not_learned_counts_as_none(small, peer):
 KNOWS_FACTS = {"xgboost-all": "code_share", "scale+family-dummies": "lm_family"}
 
 
-@ANY_PEER
+@ANY_BASELINE
 def test_peers_know_what_their_names_say(bundled, peer):
     (fold,) = build_folds(bundled, scheme="largest", seeds=[0])
     turned = bundled.lms.iloc[::-1].reset_index(drop=True)
@@ -193,7 +193,7 @@ def test_peers_know_what_their_names_say(bundled, peer):
     for name, columns in (("code_share", list(facts)), ("lm_family", ["lm_family"])):
         changed = replace(bundled, lms=bundled.lms.assign(**turned[columns]))
         one, other = (
-            predict_peer(peer, data, train=fold.train, test=fold.test)
+            predict_baseline(peer, data, train=fold.train, test=fold.test)
             for data in (bundled, changed)
         )
         found[name] = (one != other).any()

@@ -14,7 +14,7 @@ from bayesmeta.effects.linearised import linearise, prob_above_zero
 from bayesmeta.effects.scores import mean_slope, target_weights
 from bayesmeta.effects.selection import Names, as_names
 from bayesmeta.effects.statements import parse_statement
-from bayesmeta.errors import EvaluationError, listing, suggest
+from bayesmeta.errors import EvaluationError, unknown
 from bayesmeta.inference.fits import Fit, wrap_draws
 from bayesmeta.model import pointwise_log_likelihood
 from bayesmeta.progress import progress_bar
@@ -106,10 +106,8 @@ def _check_families(fit: Fit, families: Names) -> list[str]:
     names = as_names(families, allowed=allowed)
     for name in names:
         if name not in allowed:
-            raise EvaluationError(
-                f"lm family '{name}' has no scores in this fit's data.{suggest(name, allowed)} "
-                f"Allowed: {listing(allowed)}. Correct the name."
-            )
+            said = "has no scores in this fit's data"
+            raise unknown(EvaluationError, "lm family", name, allowed, said=said)
     return names
 
 

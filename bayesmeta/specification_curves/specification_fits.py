@@ -1,4 +1,4 @@
-"""Fits of specifications: what is asked of which fit, how it is computed, and how it is kept."""
+"""One statement under every choice that reasonable analysts make differently: the fits."""
 
 from __future__ import annotations
 
@@ -8,30 +8,44 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesmeta import defaults
+from bayesmeta import defaults, jobs
+from bayesmeta.crossvalidation.schemes import check_dataset
 from bayesmeta.data import Dataset
 from bayesmeta.design import DECISIONS, find_overlaps
 from bayesmeta.effects.contrasts import pick_target
 from bayesmeta.effects.estimands import UNITS
 from bayesmeta.effects.mix_swaps import Swap
+from bayesmeta.effects.monte_carlo import estimate_probability
 from bayesmeta.effects.scores import contrast_draws
 from bayesmeta.effects.statements import parse_statement
-from bayesmeta.errors import QueryError, SpecError, listing, suggest
-from bayesmeta.evaluation.specifications import Specification
-from bayesmeta.evaluation.variants import Variant, apply_to_spec, build_variant
+from bayesmeta.errors import EvaluationError, QueryError, SpecError, unknown
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model import ModelSpec, build_design_for
+from bayesmeta.progress import progress_bar
+from bayesmeta.specification_curves.grid import (
+    Specification,
+    Variant,
+    apply_to_spec,
+    build_grid,
+    build_variant,
+    list_choices,
+)
+from bayesmeta.specification_curves.results import Multiverse
 
-__all__ = ["Job", "Question", "Task", "fit_graph", "plan_fits", "read_questions"]
+__all__ = ["Job", "Question", "Task", "fit_graph", "multiverse", "plan_fits", "read_questions"]
 
 Result = Mapping[str, Any]
 """What is kept of a fit: divergences, seconds, and draws of every effect that was asked for."""
@@ -72,8 +86,6 @@ class Job:
 
     Parameters
     ----------
-    key
-        Checksum of data, model, settings and questions: the name of its file.
     train
         Which scores of the data are learned from, shape (score,).
     seed
@@ -82,14 +94,167 @@ class Job:
         What is asked.
     """
 
-    key: str
     train: NDArray[np.bool_]
     seed: int
     questions: tuple[Question, ...]
 
 
-Task = tuple[Dataset, ModelSpec, tuple[Job, ...]]
-"""Jobs of one graph: their data differ in which scores are learned from, and in nothing else."""
+Task = tuple[Dataset, ModelSpec, Job]
+"""Those with the same data and model are one graph: they learn from other scores of it."""
+
+
+def multiverse(
+    data: Dataset,
+    statement: str | Sequence[str | tuple[str, str]],
+    *,
+    grid: Mapping[str, Sequence[str]] | None = None,
+    n: int | str = defaults.SPECIFICATIONS,
+    seed: int = defaults.SEED,
+    spec: ModelSpec | None = None,
+    executor: Executor | None = None,
+    out: str | PathLike[str] | None = None,
+    progress: bool = True,
+) -> Multiverse:
+    """Ask a statement under every choice that reasonable analysts make differently.
+
+    A multiverse analysis (Steegen et al. 2016, https://doi.org/10.1177/1745691616658637), shown as
+    a specification curve (Simonsohn et al. 2020, https://doi.org/10.1038/s41562-020-0912-z). Each
+    specification is fitted anew with short chains. Every compiled model leaves about a hundred
+    megabytes in the process that made it; where memory is short, a run with `out` can be stopped
+    and called again.
+
+    Parameters
+    ----------
+    data
+        Validated tables: those of the default specification. Choices between versions of the facts
+        are there for the bundled data alone.
+    statement
+        `DECISION: A > B` or `PART: +POINTS from PART`, over all benchmarks; or a pair of that and
+        the name of a benchmark or task family; or a list of such.
+    grid
+        Choices and their levels, out of those of `CHOICES`; all if left out.
+    n
+        Number of specifications, a balanced fraction of the full cross, or `all`.
+    seed
+        Seed of the fraction and of the fits.
+    spec
+        The model of the default specification; the default model if left out.
+    executor
+        Where fits run: one after the other in this process if left out; any
+        `concurrent.futures.Executor` (processes suit, since compiling takes most of the time), or
+        `get_executor(pure=False)` of a Dask client.
+    out
+        A folder in which each finished fit is kept. The same call continues there after an
+        interruption, and gives what it would have given without.
+    progress
+        Whether to show a progress bar on standard error.
+
+    Returns
+    -------
+    Multiverse
+        What every specification says, and which choice matters most.
+
+    Raises
+    ------
+    QueryError
+        If a statement cannot be asked in the default specification.
+    EvaluationError
+        If a choice or level is not known, the number makes no sense, the folder holds other
+        results, or workers died.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> bm.multiverse(bm.load_dataset(), "norm: rmsnorm > layernorm", grid={"prior": ["wide"]})
+    Traceback (most recent call last):
+    ...
+    bayesmeta.errors.EvaluationError: choice 'prior' is not known. Did you mean 'prior_width'? ...
+    """
+    check_dataset(data)
+    if not isinstance(seed, int) or not 0 <= seed <= defaults.LARGEST_SETTING:
+        raise EvaluationError(
+            f"seed is {seed!r}. Allowed: a whole number from 0 to {defaults.LARGEST_SETTING}."
+        )
+    spec = spec if spec is not None else ModelSpec()
+    choices = list_choices(data, spec=spec, grid=grid)
+    specifications = build_grid(choices, n=n, seed=seed)
+    questions = read_questions(statement, data=data, spec=spec)
+    tasks, answers = plan_fits(specifications, questions, data=data, spec=spec, seed=seed)
+    keep = _keep_fits(Path(out)) if out is not None else None
+    with progress_bar("fitting", total=len(tasks), unit="fits", shown=progress) as show:
+        results = jobs.run(
+            fit_graph, tasks, together=_graph_of, executor=executor, keep=keep,
+            report=lambda done, _: show(done, ""),
+        )  # fmt: skip
+    return _collect(specifications, questions, answers, results)
+
+
+def _keep_fits(folder: Path) -> jobs.Folder:
+    """Keep finished fits in a folder, which several runs may share: their keys say what they are.
+
+    Raises
+    ------
+    EvaluationError
+        If the folder holds something else.
+    """
+    path = jobs.claim_folder(
+        folder, mark="multiverse.json", of="a multiverse", unit="fits",
+        about={"bayesmeta_multiverse": FORMAT},
+    )  # fmt: skip
+    return jobs.Folder(path, form=jobs.JSON)
+
+
+def _collect(
+    grid: Sequence[Specification],
+    questions: Sequence[Question],
+    answers: Mapping[tuple[int, Question], tuple[str, int]],
+    results: Mapping[str, Result],
+) -> Multiverse:
+    shape = defaults.RECOVERY_CHAINS, defaults.RECOVERY_DRAWS
+    rows, draws = [], []
+    for question in questions:
+        for k, specification in enumerate(grid):
+            key, place = answers[k, question]
+            answer = results[key]["answers"][place]
+            known = answer["draws"] is not None
+            values = np.array(answer["draws"], float) if known else np.full(shape, np.nan)
+            draws.append(values)
+            rows.append(
+                {
+                    "specification": k,
+                    **specification,
+                    "statement": question.statement,
+                    "target": question.target,
+                    **_summarise(values, known=known),
+                    "rhat": np.nan,
+                    "divergences": results[key]["divergences"] if known else np.nan,
+                    "note": answer["note"],
+                }
+            )
+    stacked = np.stack(draws)
+    cells = pd.DataFrame(rows).assign(rhat=_rhat(stacked))
+    return Multiverse(cells, draws=stacked.reshape(len(stacked), -1))
+
+
+def _summarise(values: NDArray[np.float64], *, known: bool) -> dict[str, Any]:
+    numbers = [np.nan] * 5
+    if known:
+        tail = (1 - defaults.CI_PROB) / 2
+        helps = estimate_probability(values > 0)
+        middle = np.quantile(values, [0.5, tail, 1 - tail])
+        numbers = [helps.estimate, helps.mcse, *map(float, middle)]
+    names = ("probability", "mcse", "estimate", "lower", "upper")
+    out = dict(zip(names, numbers, strict=True))
+    return {**out, "ci_prob": defaults.CI_PROB, "units": UNITS}
+
+
+def _rhat(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute R-hat of every row, NaN where it was not asked; draws of shape (row, chain, draw)."""
+    import arviz as az
+
+    data = xr.Dataset({"x": (("row", "chain", "draw"), draws)})
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(az.rhat(data)["x"].values, float)
 
 
 def read_questions(
@@ -165,10 +330,8 @@ def _kind_of_target(fit: Fit, target: str) -> str:
         return "overall" if target == "overall" else (
             "benchmark" if target in benchmarks else "task_family"
         )  # fmt: skip
-    raise QueryError(
-        f"target '{target}' is not known.{suggest(target, [*benchmarks, *families])} Allowed: "
-        f"overall; a benchmark: {listing(benchmarks)}; or a task family: {listing(families)}."
-    )
+    raise unknown(QueryError, "target", target, ["overall", *families, *benchmarks], mend=(
+        "These are the mean over all benchmarks, task families and benchmarks."))  # fmt: skip
 
 
 def _hollow_fit(data: Dataset, spec: ModelSpec) -> Fit:
@@ -183,7 +346,7 @@ def plan_fits(
     data: Dataset,
     spec: ModelSpec,
     seed: int,
-) -> tuple[list[Task], dict[tuple[int, Question], tuple[str, int]]]:
+) -> tuple[dict[str, Task], dict[tuple[int, Question], tuple[str, int]]]:
     """Find the fits that specifications need; those of the same model and data are one.
 
     Where missing facts are dropped, statements about different decisions need different data.
@@ -203,8 +366,8 @@ def plan_fits(
     Returns
     -------
     tuple
-        Tasks, one for each graph; and for the number of a specification and a question the key of
-        the job that answers it, and the place of the answer.
+        Tasks by key, one for each fit; and for the number of a specification and a question the key
+        of the fit that answers it, and the place of the answer.
     """
     variants: dict[tuple[Any, ...], Variant] = {}
     asked: dict[tuple[str, str], list[Question]] = {}
@@ -223,53 +386,55 @@ def plan_fits(
             parts[fit] = variants[name], model
             if question not in asked.setdefault(fit, []):
                 asked[fit].append(question)
-    jobs = {fit: _make_job(fit, found, parts[fit][0], seed=seed) for fit, found in asked.items()}
-    graphs: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for fit, (variant, model) in parts.items():
-        graphs.setdefault((variant.dataset.checksum, model.checksum), []).append(fit)
-    tasks: list[Task] = [
-        (parts[fits[0]][0].dataset, parts[fits[0]][1], tuple(jobs[fit] for fit in fits))
-        for fits in graphs.values()
-    ]
-    answers = {at: (jobs[fit].key, asked[fit].index(at[1])) for at, fit in place.items()}
+    keys = {fit: _hash_job(fit, found, seed=_seed_of(fit, seed)) for fit, found in asked.items()}
+    tasks: dict[str, Task] = {}
+    for fit, found in asked.items():
+        variant, model = parts[fit]
+        job = Job(variant.train, seed=_seed_of(fit, seed), questions=tuple(found))
+        tasks[keys[fit]] = variant.dataset, model, job
+    answers = {at: (keys[fit], asked[fit].index(at[1])) for at, fit in place.items()}
     return tasks, answers
 
 
-def _make_job(
-    fit: tuple[str, str], questions: Sequence[Question], variant: Variant, *, seed: int
-) -> Job:
+def _seed_of(fit: tuple[str, str], seed: int) -> int:
+    """Choose the seed of a fit, which depends on a seed, its data and its model alone."""
     own = int(hashlib.sha256("".join(fit).encode()).hexdigest()[:8], 16)
-    drawn = int(np.random.SeedSequence([seed, own]).generate_state(1)[0]) % defaults.LARGEST_SETTING
+    return int(np.random.SeedSequence([seed, own]).generate_state(1)[0]) % defaults.LARGEST_SETTING
+
+
+def _hash_job(fit: tuple[str, str], questions: Sequence[Question], *, seed: int) -> str:
+    """Take a checksum of data, model, settings and questions: the name of a fit's file."""
     asked = [[question.statement, question.by, question.target] for question in questions]
     settings = (defaults.RECOVERY_CHAINS, defaults.RECOVERY_TUNE, defaults.RECOVERY_DRAWS)
-    text = json.dumps([FORMAT, *fit, drawn, *settings, asked])
-    key = hashlib.sha256(text.encode()).hexdigest()[:24]
-    return Job(key, train=variant.train, seed=drawn, questions=tuple(questions))
+    text = json.dumps([FORMAT, *fit, seed, *settings, asked])
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def fit_graph(dataset: Dataset, spec: ModelSpec, jobs: tuple[Job, ...]) -> list[Result]:
-    """Compile a model once, fit it to every job's scores, and ask each fit.
+def _graph_of(task: Task) -> tuple[str, str]:
+    """Say what tasks have in common that share a compiled model."""
+    dataset, spec, _ = task
+    return dataset.checksum, spec.checksum
+
+
+def fit_graph(tasks: Sequence[Task]) -> list[Result]:
+    """Compile a model once, fit it to every task's scores, and ask each fit.
 
     Parameters
     ----------
-    dataset
-        Tables.
-    spec
-        The model.
-    jobs
-        Which scores to learn from, and what to ask.
+    tasks
+        Of the same data and model.
 
     Returns
     -------
     list of dict
-        A result per job: `divergences`, `seconds` without compiling, and `answers`, each with
+        A result per task: `divergences`, `seconds` without compiling, and `answers`, each with
         `draws` by chain, missing where it cannot be asked, and a `note` that says why. The same
-        for the same job, whatever ran before.
+        for the same task, whatever ran before.
     """
-    read = [_read_notes(dataset, spec, job) for job in jobs]
     refitter: Refitter | None = None
     out = []
-    for job, notes in zip(jobs, read, strict=True):
+    for dataset, spec, job in tasks:
+        notes = _read_notes(dataset, spec, job)
         if not any(note.answerable for note in notes):
             out.append(_wrap(notes, {}))
             continue

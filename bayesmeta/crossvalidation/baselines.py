@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bayesmeta.data import Dataset
 from bayesmeta.errors import EvaluationError
 
-__all__ = ["PEERS", "check_installed", "predict_peer"]
+__all__ = ["BASELINES", "check_installed", "predict_baseline"]
 
 _SCALE = ["log_n_params", "log_n_tokens"]
 _PRODUCT = "product"
@@ -80,19 +80,19 @@ def _trees_on_families() -> Any:
     return _trees((OneHotEncoder(handle_unknown="ignore", sparse_output=False), [_FAMILY]))
 
 
-PEERS: dict[str, Callable[[], Any]] = {
+BASELINES: dict[str, Callable[[], Any]] = {
     "median": _median,
     "ols": _least_squares,
     "xgboost-scale": _trees,
     "xgboost-all": _trees_on_all,
     "scale+family-dummies": _trees_on_families,
 }
-"""Every peer by name. The last knows whose an lm is and nothing of its design: what is gained
+"""Every baseline by name. The last knows whose an lm is and nothing of its design: what is gained
 beyond it under random folds is gained by design facts, and not by telling families apart."""
 
 
 def check_installed() -> None:
-    """Refuse before the work where the peers' libraries are missing.
+    """Refuse before the work where the libraries of the baselines are missing.
 
     Raises
     ------
@@ -102,20 +102,20 @@ def check_installed() -> None:
     for module in ("sklearn", "xgboost"):
         if importlib.util.find_spec(module) is None:
             raise EvaluationError(
-                f"The peers need {module}, which is not installed. Install it with: pip install "
-                "bayesmeta[peers]"
+                f"The baselines need {module}, which is not installed. Install it with: pip "
+                "install bayesmeta[peers]"
             )
 
 
-def predict_peer(
+def predict_baseline(
     name: str, dataset: Dataset, *, train: NDArray[np.bool_], test: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Predict held-out scores with one peer, benchmark by benchmark.
+    """Predict held-out scores with one baseline, benchmark by benchmark.
 
     Parameters
     ----------
     name
-        A key of `PEERS`.
+        A key of `BASELINES`.
     dataset
         Validated tables.
     train, test
@@ -131,7 +131,7 @@ def predict_peer(
     >>> import numpy as np
     >>> from bayesmeta.data import load_dataset
     >>> even = np.arange(1105) % 2 == 0
-    >>> predict_peer("median", load_dataset(), train=even, test=~even).shape
+    >>> predict_baseline("median", load_dataset(), train=even, test=~even).shape
     (552,)
     """
     features = _features(dataset.lms).loc[dataset.scores["lm"]]
@@ -141,13 +141,13 @@ def predict_peer(
     for wanted in np.unique(benchmark[test]):
         learn, predict = train & (benchmark == wanted), test & (benchmark == wanted)
         with _alone:
-            fitted = PEERS[name]().fit(features[learn], y[learn])
+            fitted = BASELINES[name]().fit(features[learn], y[learn])
             out[predict] = fitted.predict(features[predict])
     return out[test]
 
 
 def _features(lms: pd.DataFrame) -> pd.DataFrame:
-    """List what the peers may see of every lm, indexed by lm."""
+    """List what the baselines may see of every lm, indexed by lm."""
     log_n = np.log(lms["n_params"].to_numpy(float))
     log_d = np.log(lms["n_tokens"].to_numpy(float))
     words = lms[[*_WORDS, _FAMILY]].astype(object).where(lms[[*_WORDS, _FAMILY]].notna(), np.nan)

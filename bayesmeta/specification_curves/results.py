@@ -13,14 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.data.csv_tables import write_text
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.effects.contrasts import check_ci_prob
-from bayesmeta.errors import EvaluationError, QueryError, listing, shorten, suggest
-from bayesmeta.evaluation.placebo import CERTAIN
-from bayesmeta.evaluation.specifications import (
-    CHOICES,
-)
+from bayesmeta.errors import EvaluationError, QueryError, listing, shorten, suggest, unknown
+from bayesmeta.jobs import write_text
+from bayesmeta.specification_curves.grid import CHOICES
 
 __all__ = ["Multiverse", "format_record", "load_multiverse"]
 
@@ -163,9 +160,13 @@ class Multiverse:
         ['corrected', 'as-published']
         """
         if by is not None and by not in self.choices:
-            raise EvaluationError(
-                f"choice '{by}' is not in this multiverse.{suggest(by, self.choices)} Allowed: "
-                f"{listing(self.choices)}. Correct it or leave it out."
+            raise unknown(
+                EvaluationError,
+                "choice",
+                by,
+                self.choices,
+                said="is not in this multiverse",
+                mend="Correct it or leave it out.",
             )
         groups = [*_ASKED, *([by] if by is not None else [])]
         rows = []
@@ -177,8 +178,8 @@ class Multiverse:
                     **dict(zip(groups, values, strict=True)),
                     "specifications": len(part),
                     "answered": len(known),
-                    "share_above": float((probability > CERTAIN).mean()),
-                    "share_below": float((probability < 1 - CERTAIN).mean()),
+                    "share_above": float((probability > defaults.CERTAIN).mean()),
+                    "share_below": float((probability < 1 - defaults.CERTAIN).mean()),
                     "probability": float(probability.median()),
                     "median": float(estimate.median()),
                     "lowest": float(estimate.min()),
@@ -231,10 +232,10 @@ class Multiverse:
 
         Raises
         ------
-        DataError
+        StoreError
             If the file cannot be written.
         """
-        write_text(Path(path), text=format_record(self.cells))
+        write_text(path, text=format_record(self.cells))
 
     def __repr__(self) -> str:
         n = self.cells["specification"].nunique()
@@ -257,9 +258,10 @@ class Multiverse:
                 f"points from {top['lowest_at']} to {top['highest_at']}"
             )
         unasked = f", and cannot be asked in {whole - some}" if some < whole else ""
+        certain = defaults.CERTAIN
         return (
-            f"P({row['statement']}) {where} is above {CERTAIN:g} in {above} of {some} and below "
-            f"{1 - CERTAIN:.2g} in {below}{unasked}. Median effects: {row['median']:+z.1f} "
+            f"P({row['statement']}) {where} is above {certain:g} in {above} of {some} and below "
+            f"{1 - certain:.2g} in {below}{unasked}. Median effects: {row['median']:+z.1f} "
             f"percentage points in the middle, {row['lowest']:+z.1f} to {row['highest']:+z.1f} in "
             f"all{moves}."
         )
