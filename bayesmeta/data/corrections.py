@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from functools import partial
 
 import pandas as pd
 
 from bayesmeta.data.csv_tables import BLANK, build_cell_error
 from bayesmeta.data.schema import Column, get_column
-from bayesmeta.errors import listing, suggest
+from bayesmeta.errors import DataError, listing, suggest
 
 __all__ = ["apply_corrections"]
 
@@ -61,20 +62,27 @@ def apply_corrections(
     lm_rows = {lm: position for position, lm in enumerate(lms["lm"])}
     pairs = zip(scores["lm"], scores["benchmark"], strict=True)
     score_rows = {pair: position for position, pair in enumerate(pairs)}
-    for label, row in _rows_with_lines(corrections):
+    for line, row in _rows_with_lines(corrections):
+        fail = partial(build_cell_error, where, line=line)
         lm, field = str(row["lm"]), str(row["field"])
-        _check_lm(lm, lm_rows, line=label, where=where)
+        if lm not in lm_rows:
+            raise fail(
+                column="lm", said=f"'{lm}' is not in lms.csv.{suggest(lm, lm_rows)}",
+                mend="Allowed: an lm of lms.csv. Correct the name, or remove the row.",
+            )  # fmt: skip
         if field.startswith(SCORE_PREFIX):
-            benchmark = field.removeprefix(SCORE_PREFIX)
-            if (lm, benchmark) not in score_rows:
-                raise _unknown_score(lm, benchmark, score_rows, line=label, where=where)
-            column, cells, at = get_column("scores", name="score"), changed_scores, (lm, benchmark)
-            position = score_rows[at]
-        else:
-            if field not in changed_lms:
-                raise _unknown_field(field, changed_lms, line=label, where=where)
+            column, cells = get_column("scores", name="score"), changed_scores
+            position = _find_score(lm, field.removeprefix(SCORE_PREFIX), score_rows, fail=fail)
+        elif field in changed_lms:
             column, cells, position = get_column("lms", name=field), changed_lms[field], lm_rows[lm]
-        cells[position] = _replace(cells[position], row, column, line=label, where=where)
+        else:
+            raise fail(
+                column="field",
+                said=f"'{field}' is not a field that can be corrected."
+                f"{suggest(field, changed_lms)}",
+                mend=f"Allowed: {listing(changed_lms)}, or score:<benchmark>. Correct the name.",
+            )
+        cells[position] = _replace(cells[position], row, column, fail=fail)
     lms, scores = lms.copy(), scores.copy()
     for name, cells in changed_lms.items():
         lms[name] = pd.Series(cells, index=lms.index, dtype=lms[name].dtype)
@@ -88,27 +96,43 @@ def _rows_with_lines(frame: pd.DataFrame) -> list[tuple[int, dict[Hashable, obje
     return list(zip(lines, frame.to_dict("records"), strict=True))
 
 
+def _find_score(
+    lm: str, benchmark: str, known: dict[tuple[str, str], int], *, fail: Callable[..., DataError]
+) -> int:
+    """Give the row of a score, which the table holds."""
+    if (lm, benchmark) in known:
+        return known[lm, benchmark]
+    names = sorted({name for _, name in known})
+    raise fail(
+        column="field",
+        said=f"scores.csv has no row for lm '{lm}' and benchmark '{benchmark}'."
+        f"{suggest(benchmark, names)}",
+        mend=f"Allowed: {listing(names)}. Correct the name, or add the row to scores.csv with a "
+        "blank score.",
+    )
+
+
 def _replace(
-    cell: object, row: dict[Hashable, object], column: Column, *, line: int, where: str
+    cell: object, row: dict[Hashable, object], column: Column, *, fail: Callable[..., DataError]
 ) -> object:
     """Check that the published value is the cell's, and return the corrected one."""
-    published = _value(row["published_value"], column, "published_value", line, where)
-    corrected = _value(row["corrected_value"], column, "corrected_value", line, where)
+    names = ("published_value", "corrected_value")
+    published, corrected = (_value(row[name], column, partial(fail, column=name)) for name in names)
     if not (_is_blank(cell) and published is None) and cell != published:
         shown = "a blank cell" if _is_blank(cell) else f"'{cell}'"
-        raise build_cell_error(
-            where, line=line, column="published_value",
+        raise fail(
+            column="published_value",
             said=f"it says '{row['published_value']}' for '{column.name}' of '{row['lm']}', but "
             f"the table holds {shown}.",
             mend="The corrections belong to another version of the tables. Allowed: the value "
             "that the table holds. Update this row, or remove it.",
-        )  # fmt: skip
+        )
     if corrected is None and column.filled:
-        raise build_cell_error(
-            where, line=line, column="corrected_value",
+        raise fail(
+            column="corrected_value",
             said=f"it is blank, but '{column.name}' is needed for every lm.",
             mend=f"{column.expects} Fill the cell or remove the row.",
-        )  # fmt: skip
+        )
     return corrected
 
 
@@ -117,7 +141,7 @@ def _is_blank(value: object) -> bool:
 
 
 def _value(
-    text: object, column: Column, name: str, line: int, where: str
+    text: object, column: Column, fail: Callable[..., DataError]
 ) -> str | float | int | None:
     """Read a corrections cell as a value of the column that it is about."""
     if _is_blank(text) or text in BLANK:
@@ -127,37 +151,6 @@ def _value(
     try:
         number = float(str(text))
     except ValueError as error:
-        raise build_cell_error(
-            where, line=line, column=name,
-            said=f"'{text}' is not a number, but '{column.name}' is one.", mend=column.expects,
-        ) from error  # fmt: skip
+        said = f"'{text}' is not a number, but '{column.name}' is one."
+        raise fail(said=said, mend=column.expects) from error
     return int(str(text)) if column.whole and str(text).isdecimal() else number
-
-
-def _check_lm(lm: str, known: dict[str, int], *, line: int, where: str) -> None:
-    if lm not in known:
-        raise build_cell_error(
-            where, line=line, column="lm", said=f"'{lm}' is not in lms.csv.{suggest(lm, known)}",
-            mend="Allowed: an lm of lms.csv. Correct the name, or remove the row.",
-        )  # fmt: skip
-
-
-def _unknown_field(field: str, known: dict[str, list], *, line: int, where: str) -> Exception:
-    return build_cell_error(
-        where, line=line, column="field",
-        said=f"'{field}' is not a field that can be corrected.{suggest(field, known)}",
-        mend=f"Allowed: {listing(known)}, or score:<benchmark>. Correct the name.",
-    )  # fmt: skip
-
-
-def _unknown_score(
-    lm: str, benchmark: str, known: dict[tuple[str, str], int], *, line: int, where: str
-) -> Exception:
-    names = sorted({name for _, name in known})
-    return build_cell_error(
-        where, line=line, column="field",
-        said=f"scores.csv has no row for lm '{lm}' and benchmark '{benchmark}'."
-        f"{suggest(benchmark, names)}",
-        mend=f"Allowed: {listing(names)}. Correct the name, or add the row to scores.csv with a "
-        "blank score.",
-    )  # fmt: skip

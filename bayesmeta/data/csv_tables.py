@@ -275,22 +275,19 @@ def _number(cell: str, column: Column, line: int, file: str) -> float:
     except ValueError:
         value = math.inf
     if not math.isfinite(value):
-        raise build_cell_error(
-            file, line=line, column=column.name, said=f"'{cell}' is not a number.",
-            mend=f"{column.expects} Write digits with a point for decimals, without units, "
-            "percent signs or thousands separators.",
+        said, mend = f"'{cell}' is not a number.", (
+            "Write digits with a point for decimals, without units, percent signs or thousands "
+            "separators."
         )  # fmt: skip
-    if column.whole and value != int(value):
-        raise build_cell_error(
-            file, line=line, column=column.name, said=f"'{cell}' is not a whole number.",
-            mend=f"{column.expects} Round it.",
-        )  # fmt: skip
-    if column.whole and value > column.high:  # would not fit the column's integers
-        raise build_cell_error(
-            file, line=line, column=column.name, said=f"{value:g} is outside the range.",
-            mend=f"{column.expects} Correct the cell.",
-        )  # fmt: skip
-    return value
+    elif column.whole and value != int(value):
+        said, mend = f"'{cell}' is not a whole number.", "Round it."
+    elif column.whole and value > column.high:  # would not fit the column's integers
+        said, mend = f"{value:g} is outside the range.", "Correct the cell."
+    else:
+        return value
+    raise build_cell_error(
+        file, line=line, column=column.name, said=said, mend=f"{column.expects} {mend}"
+    )
 
 
 def format_table(frame: pd.DataFrame, *, table: str) -> str:

@@ -7,7 +7,8 @@ The rules port the aggregation of the code of "Not-Just-Scaling Laws"
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
@@ -17,7 +18,6 @@ import pandas as pd
 
 from bayesmeta.data.csv_tables import build_cell_error, format_table, read_table
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.data.recipes import RECIPES, Recipe, agresti_coull_se, mean_of_known
 from bayesmeta.data.schema import COLUMNS, LM_VOCABULARY
 from bayesmeta.errors import DataError, listing
 from bayesmeta.jobs import write_text
@@ -254,7 +254,7 @@ def _score(
     errors = [
         error
         if error > 0 or recipe.metric != "accuracy"
-        else agresti_coull_se(value, n_items=n_items)
+        else _agresti_coull_se(value, n_items=n_items)
         for value, error in zip(values, parts["metric_stderr"], strict=True)
     ]
     if not recipe.recorded:
@@ -262,7 +262,81 @@ def _score(
     else:
         board = parts["run"].str.startswith(LEADERBOARD).any()
         source = "open_llm_leaderboard" if board else "authors_run"
-    return math.nan if lost else mean_of_known(values), recipe.se(errors), source
+    return math.nan if lost else _mean_of_known(values), recipe.se(errors), source
+
+
+def _mean_of_known(values: Sequence[float]) -> float:
+    """Average the values that are no NaN with one rounding, so that it is the same everywhere."""
+    known = [value for value in values if not math.isnan(value)]
+    return math.fsum(known) / len(known) if known else math.nan
+
+
+def _propagate(errors: Sequence[float]) -> float:
+    """Give the standard error of a mean of independent parts."""
+    return math.sqrt(math.fsum(error**2 for error in errors)) / len(errors)
+
+
+def _first(errors: Sequence[float]) -> float:
+    return errors[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one benchmark setting comes from upstream rows.
+
+    Parameters
+    ----------
+    setting
+        The number of shots as upstream writes it.
+    parts
+        The standardised names of the rows; one that ends in `_` stands for all that begin so.
+    se
+        From the standard errors of the parts to the one of the score.
+    metric
+        The upstream metric.
+    recorded
+        Whether upstream tells the authors' runs from the leaderboard's.
+    """
+
+    setting: str
+    parts: tuple[str, ...]
+    se: Callable[[Sequence[float]], float] = _first
+    metric: str = "accuracy"
+    recorded: bool = True
+
+    def find(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Pick the rows of the parts, in the order of the parts."""
+        rows = rows.loc[(rows["setting"] == self.setting) & (rows["metric"] == self.metric)]
+        if self.parts[0].endswith("_"):
+            return rows.loc[rows["benchmark"].str.startswith(self.parts)]
+        return pd.concat([rows.loc[rows["benchmark"] == name] for name in self.parts])
+
+
+RECIPES: dict[str, Recipe] = {
+    "anli": Recipe("0-shot", ("anli_",), metric="brier_score"),
+    "arc_challenge": Recipe("25-shot", ("arc_challenge",)),
+    "gsm8k": Recipe("5-shot", ("gsm8k", "gsm8k_cot"), recorded=False),
+    "hellaswag": Recipe("10-shot", ("hellaswag",), recorded=False),
+    "humaneval": Recipe("0-shot", ("humaneval",)),
+    "lambada": Recipe("0-shot", ("lambada_openai", "lambada_standard"), _mean_of_known),
+    "logiqa2": Recipe("0-shot", ("logiqa2",), metric="brier_score"),
+    "mathqa": Recipe("0-shot", ("mathqa",), metric="brier_score"),
+    "mmlu_0shot": Recipe("0-shot", ("mmlu_",), _propagate),
+    "mmlu_5shot": Recipe("5-shot", ("mmlu_",), _propagate),
+    "truthfulqa": Recipe("0-shot", ("truthfulqa_mc1", "truthfulqa_mc2"), _mean_of_known),
+    "winogrande": Recipe("5-shot", ("winogrande",), recorded=False),
+    "xnli": Recipe("0-shot", ("xnli_",), metric="brier_score"),
+}
+
+
+def _agresti_coull_se(value: float, *, n_items: float) -> float:
+    """Give a standard error of a proportion that is above 0 even where the proportion is 0.
+
+    Two successes and two failures are added (https://doi.org/10.1080/00031305.1998.10480550).
+    """
+    n = n_items + 4
+    centre = (value * n_items + 2) / n
+    return math.sqrt(centre * (1 - centre) / n)
 
 
 def _build_generation(lms: pd.Series, *, features: Path) -> pd.DataFrame:

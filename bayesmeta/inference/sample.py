@@ -106,17 +106,11 @@ def fit(
     model = build_graph(data, spec)
     names = list_kept(model)
     cores = cores if cores is not None else min(chains, count_processors())
-    settings: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
+    settings = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "cores": cores}
     sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
     target = defaults.TARGET_ACCEPT if isinstance(data, Dataset) else defaults.EFFECT_TARGET_ACCEPT
     tree, compile_seconds = sample(
-        model,
-        names,
-        seed=seed,
-        progress=progress,
-        sampler=sampler,
-        target_accept=target,
-        **settings,
+        model, names, progress=progress, sampler=sampler, target_accept=target, **settings
     )
     if tree["posterior"].sizes["draw"] < draws:  # nutpie hands back what it has when interrupted
         raise KeyboardInterrupt
@@ -124,7 +118,6 @@ def fit(
     version = {"data_version": data.version} if isinstance(data, Dataset) else {}
     provenance = {
         "sampler": sampler,
-        "seed": seed,
         **settings,
         **version,
         "data_checksum": data.checksum,
@@ -138,7 +131,12 @@ def fit(
         "python": platform.python_version(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-    posterior = _keep(tree, names)
+    posterior = xr.DataTree.from_dict(
+        {
+            "posterior": tree["posterior"].to_dataset()[names],
+            "sample_stats": tree["sample_stats"].to_dataset()[["diverging", "energy"]],
+        }
+    )
     if isinstance(data, EffectSizes):
         assert isinstance(spec, EffectSizeSpec)
         return EffectSizeFit(posterior, spec=spec, dataset=data, provenance=provenance)
@@ -194,26 +192,10 @@ def _check_settings(
             ) from error
 
 
-def _keep(tree: xr.DataTree, names: list[str]) -> xr.DataTree:
-    posterior = tree["posterior"].to_dataset()
-    stats = tree["sample_stats"].to_dataset()
-    return xr.DataTree.from_dict(
-        {
-            "posterior": posterior[names],
-            "sample_stats": stats[["diverging", "energy"]],
-        }
-    )
 
 
 def _sample_nutpie(
-    model: pm.Model,
-    names: list[str],
-    *,
-    seed: int,
-    progress: bool,
-    sampler: Any,
-    target_accept: float,
-    **settings: Any,
+    model: pm.Model, names: list[str], *, progress: bool, sampler: str, **settings: Any
 ) -> tuple[xr.DataTree, float]:
     """Compile once with numba, then sample."""
     import nutpie
@@ -232,13 +214,11 @@ def _sample_nutpie(
 
         tree = nutpie.sample(
             compiled,
-            **settings,
-            seed=seed,
+            **{"target_accept": defaults.TARGET_ACCEPT, **settings},
             save_warmup=False,
             progress_bar=False,
             progress_callback=report,
             progress_rate=_REFRESH_MS,
-            target_accept=target_accept,
             adaptation="draw_diag",
         )
     return tree, seconds
@@ -251,7 +231,7 @@ def _sample_pymc(
     seed: int,
     progress: bool,
     sampler: Any,
-    target_accept: float,
+    target_accept: float = defaults.TARGET_ACCEPT,
     **settings: Any,
 ) -> tuple[xr.DataTree, float]:
     """Sample with PyMC's own sampler or numpyro; compile time is part of the sampling time."""
