@@ -192,8 +192,6 @@ def _check_settings(
             ) from error
 
 
-
-
 def _sample_nutpie(
     model: pm.Model, names: list[str], *, progress: bool, sampler: str, **settings: Any
 ) -> tuple[xr.DataTree, float]:
