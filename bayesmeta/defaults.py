@@ -8,10 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 CI_PROB: Final = 0.9
-"""Probability of every interval; 90 % bounds need fewer draws than 95 % ones."""
-
-CI_KIND: Final = "eti"
-"""Equal-tailed: unlike highest density, it stays the same interval under the back-transform."""
+"""Probability of every interval; 90 % bounds need fewer draws than 95 % ones. All are equal-tailed:
+unlike highest density, such an interval stays the same under the back-transform."""
 
 DRAWS: Final = 1000
 TUNE: Final = 700

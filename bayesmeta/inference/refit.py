@@ -207,5 +207,7 @@ class Refitter:
             save_warmup=False,
             progress_bar=False,
             target_accept=defaults.TARGET_ACCEPT,
+            # From draws and gradients: draws alone, as of a whole fit, are too few after a
+            # warm-up this short. What data/refits.json records was measured with these.
             adaptation="diag",
         )
