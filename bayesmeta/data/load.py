@@ -14,7 +14,7 @@ from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.csv_tables import build_cell_error, parse_frame, read_table
 from bayesmeta.data.dataset import VERSIONS, Dataset
 from bayesmeta.data.schema import BENCHMARK_VOCABULARY, COLUMNS
-from bayesmeta.errors import DataError, listing, shorten, suggest
+from bayesmeta.errors import DataError, listing, shorten, suggest, unknown
 
 __all__ = [
     "bundled_folder",
@@ -216,10 +216,7 @@ def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
 
 def _check_version(version: str) -> None:
     if version not in VERSIONS:
-        raise DataError(
-            f"version '{version}' is not known.{suggest(version, VERSIONS)} "
-            f"Allowed: {listing(VERSIONS)}. Choose one of them."
-        )
+        raise unknown(DataError, "version", version, VERSIONS, mend="Choose one of them.")
 
 
 def _tables(folder: Path, *, version: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.errors import EvaluationError, listing, suggest
+from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model import pointwise_log_likelihood, pointwise_probability
@@ -76,9 +76,7 @@ class LeaveOneOut:
         """
         allowed = [name for name in self.table if name not in _NUMBERS]
         if group not in allowed:
-            raise EvaluationError(
-                f"group '{group}' is not known. Allowed: {listing(allowed)}. Correct the name."
-            )
+            raise unknown(EvaluationError, "group", group, allowed)
         densities = self.table.groupby(group, sort=False)["log_density"]
         off_center = (self.table["pit"] - 0.5).abs()
         coverage = {
@@ -157,10 +155,7 @@ def loo(
     1105
     """
     if leave_out not in _LEFT_OUT:
-        raise EvaluationError(
-            f"leave_out '{leave_out}' is not known.{suggest(leave_out, _LEFT_OUT)} Allowed: "
-            f"{listing(_LEFT_OUT)}. Correct the name."
-        )
+        raise unknown(EvaluationError, "leave_out", leave_out, _LEFT_OUT)
     if not fit.can_refit and (refit or leave_out != "score"):
         asked = "refit is True" if refit else f"leave_out is '{leave_out}'"
         raise EvaluationError(
@@ -281,34 +276,29 @@ def compare(
 
     methods = {"stacking": "stacking", "pseudo-BMA": "pseudo-bma", "BB-pseudo-BMA": "bb-pseudo-bma"}
     if method not in methods:
-        raise EvaluationError(
-            f"method '{method}' is not known. Allowed: {listing(methods)}. Correct the name."
-        )
+        raise unknown(EvaluationError, "method", method, methods)
     if len(models) < 2:
         raise EvaluationError(
             f"{len(models)} model to compare: {listing(models) or 'none'}. Allowed: two or more, "
             'by name, such as bm.compare({"full": fit, "scale": other}). Add another fit.'
         )
-    checksums = {
+    data = {
         name: (one.checksum if isinstance(one, LeaveOneOut) else one.dataset.checksum)[:12]
         for name, one in models.items()
     }
-    if len(set(checksums.values())) > 1:
-        shown = listing(f"{name} ({checksum})" for name, checksum in checksums.items())
-        raise EvaluationError(
-            f"the models were fitted to different data, by checksum: {shown}. Allowed: fits to the "
-            "same data. Fit them anew to one dataset."
-        )
+    _refuse_different(
+        data,
+        said="the models were fitted to different data, by checksum",
+        mend="Allowed: fits to the same data. Fit them anew to one dataset.",
+    )
     found = {
         name: one if isinstance(one, LeaveOneOut) else loo(one) for name, one in models.items()
     }
-    ways = {name: one.left_out for name, one in found.items()}
-    if len(set(ways.values())) > 1:
-        shown = listing(f"{name} ({way})" for name, way in ways.items())
-        raise EvaluationError(
-            f"different things were left out: {shown}. Allowed: the same for all models. Call loo "
-            "with the same leave_out."
-        )
+    _refuse_different(
+        {name: one.left_out for name, one in found.items()},
+        said="different things were left out",
+        mend="Allowed: the same for all models. Call loo with the same leave_out.",
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # said by `pareto_k_bad`
         table = az.compare(
@@ -320,3 +310,10 @@ def compare(
     table["pareto_k_bad"] = [found[name].n_bad for name in table["model"]]
     columns = ["model", "rank", "elpd", "se", "p", "elpd_diff", "dse", "weight", "pareto_k_bad"]
     return table[columns]
+
+
+def _refuse_different(values: Mapping[str, str], *, said: str, mend: str) -> None:
+    """Raise where the models differ in what they have to share."""
+    if len(set(values.values())) > 1:
+        shown = listing(f"{name} ({value})" for name, value in values.items())
+        raise EvaluationError(f"{said}: {shown}. {mend}")

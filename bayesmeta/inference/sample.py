@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.data import Dataset
-from bayesmeta.errors import FitError, listing, suggest
+from bayesmeta.errors import FitError, unknown
 from bayesmeta.inference.fits import EffectSizeFit, Fit
 from bayesmeta.inference.graph import build_graph, draw_prior, list_kept
 from bayesmeta.jobs import count_processors
@@ -168,10 +168,7 @@ def _check_settings(
     sampler: str, *, draws: int, tune: int, chains: int, seed: int, cores: int | None
 ) -> None:
     if sampler not in defaults.SAMPLERS:
-        raise FitError(
-            f"sampler '{sampler}' is not known.{suggest(sampler, defaults.SAMPLERS)} "
-            f"Allowed: {listing(defaults.SAMPLERS)}."
-        )
+        raise unknown(FitError, "sampler", sampler, defaults.SAMPLERS)
     settings = (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1), ("seed", seed, 0))
     for name, value, least in settings:
         if isinstance(value, int) and value > defaults.LARGEST_SETTING:

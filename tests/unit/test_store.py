@@ -327,12 +327,9 @@ def test_fit_prints_its_size(fake_fit):
 
 
 def test_unknown_sampler(small):
-    with pytest.raises(FitError) as caught:
+    allowed = ", ".join(defaults.SAMPLERS)
+    with pytest.raises(FitError, match=rf"'nutpy'.*Did you mean 'nutpie'\? Allowed: {allowed}\."):
         fit(small, sampler="nutpy")
-    assert str(caught.value) == (
-        "sampler 'nutpy' is not known. Did you mean 'nutpie'? Allowed: "
-        f"{', '.join(defaults.SAMPLERS)}."
-    )
 
 
 @pytest.mark.parametrize("name, value", [("draws", 0), ("draws", -5), ("tune", 0), ("chains", 0)])
