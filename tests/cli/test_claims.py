@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import bayesmeta as bm
-from bayesmeta.cli import app, main
+from bayesmeta.cli import app
 
 STATEMENT = "attention: gqa > mha"
 
@@ -28,19 +28,6 @@ def run_json(*words):
     result = run(*words, "--format", "json")
     assert result.exit_code == 0
     return json.loads(result.stdout)
-
-
-def refuse(monkeypatch, capsys, *words):
-    """The one line that a command prints which exits with 2."""
-    monkeypatch.setattr(sys, "argv", ["bayesmeta", *map(str, words)])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    captured = capsys.readouterr()
-    assert caught.value.code == 2
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    assert "Traceback" not in captured.err
-    return captured.err
 
 
 def test_query_json_says_which_of_three_and_how_much_more(saved):
@@ -87,9 +74,9 @@ def test_claim_that_does_not_hold_exits_with_one(saved, tmp_path):
     assert run("claim", "--check", path, "--fit", saved).exit_code == 1
 
 
-def test_claim_as_html_is_escaped_and_as_csv_refused(saved, monkeypatch, capsys):
+def test_claim_as_html_is_escaped_and_as_csv_refused(saved, refuse):
     assert "gqa &gt; mha" in run("claim", STATEMENT, "--format", "html", "--fit", saved).stdout
-    said = refuse(monkeypatch, capsys, "claim", STATEMENT, "--format", "csv", "--fit", saved)
+    said = refuse("claim", STATEMENT, "--format", "csv", "--fit", saved)
     assert "a claim is a sentence" in said
 
 
@@ -99,9 +86,9 @@ def test_claim_as_latex_and_json(saved):
     assert values["question"]["statement"] == STATEMENT
 
 
-def test_refused_claim_writes_nothing(monkeypatch, capsys, saved, tmp_path):
+def test_refused_claim_writes_nothing(refuse, saved, tmp_path):
     path = tmp_path / "claim.json"
-    refuse(monkeypatch, capsys, "claim", "attention: gqa > gqa", "--fit", saved, "--out", path)
+    refuse("claim", "attention: gqa > gqa", "--fit", saved, "--out", path)
     assert not path.exists()
 
 
@@ -143,8 +130,8 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("words, message", NONSENSE)
-def test_nonsense_is_one_line_and_exit_code_two(monkeypatch, capsys, saved, words, message):
-    assert message in refuse(monkeypatch, capsys, *words, "--fit", saved)
+def test_nonsense_is_one_line_and_exit_code_two(refuse, saved, words, message):
+    assert message in refuse(*words, "--fit", saved)
 
 
 def test_a_statement_is_never_run(tmp_path):

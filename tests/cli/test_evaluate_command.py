@@ -1,14 +1,13 @@
 """What `bayesmeta evaluate` and `bayesmeta scoreboard` print, write and refuse."""
 
 import json
-import sys
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from bayesmeta import jobs
-from bayesmeta.cli import app, main
+from bayesmeta.cli import app
 from bayesmeta.crossvalidation import Scoreboard, evaluate, scoreboard
 
 KEYS = [
@@ -151,44 +150,29 @@ BAD = {
 }
 
 
-def refuse_command(monkeypatch, capsys, *words):
-    """The single line with which the command refuses its work."""
-    monkeypatch.setattr(sys, "argv", ["bayesmeta", *map(str, words)])
-    with pytest.raises(SystemExit) as exit_:
-        main()
-    captured = capsys.readouterr()
-    assert exit_.value.code == 2
-    assert captured.out == ""
-    assert captured.err.startswith("error: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
-
-
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_message_and_exit_code_2(monkeypatch, capsys, tmp_path, case):
+def test_bad_input_is_one_message_and_exit_code_2(monkeypatch, refuse, tmp_path, case):
     words, allowed = BAD[case]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(jobs, "_DASK_SECONDS", 1)
-    said = refuse_command(monkeypatch, capsys, "evaluate", *words, "--out", "run")
+    said = refuse("evaluate", *words, "--out", "run")
     assert allowed in said
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folder_of_other_data_is_refused_and_its_folds_are_kept(
-    evaluate_small, monkeypatch, capsys, tmp_path
-):
+def test_folder_of_other_data_is_refused_and_its_folds_are_kept(evaluate_small, refuse, tmp_path):
     evaluate_small("--out", tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     words = ("evaluate", "--models", "median,ols", "--out", tmp_path)
-    said = refuse_command(monkeypatch, capsys, *words)
+    said = refuse(*words)
     assert "Its folds are kept; choose another --out" in said
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_foreign_folder_is_refused(small_folder, monkeypatch, capsys, tmp_path):
+def test_foreign_folder_is_refused(small_folder, refuse, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     words = ("evaluate", small_folder, "--models", "median", "--out", tmp_path)
-    assert "holds no results of an evaluation" in refuse_command(monkeypatch, capsys, *words)
+    assert "holds no results of an evaluation" in refuse(*words)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -235,5 +219,5 @@ def test_recorded_scoreboard_is_printed_of_one_scheme():
         (["--data-version", "raw"], "as-published"),
     ],
 )
-def test_scoreboard_refuses_what_it_does_not_hold(monkeypatch, capsys, words, allowed):
-    assert allowed in refuse_command(monkeypatch, capsys, "scoreboard", *words)
+def test_scoreboard_refuses_what_it_does_not_hold(refuse, words, allowed):
+    assert allowed in refuse("scoreboard", *words)

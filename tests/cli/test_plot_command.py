@@ -10,26 +10,13 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from bayesmeta import plots
-from bayesmeta.cli import app, main, plot_command
+from bayesmeta.cli import app, plot_command
 from bayesmeta.cli.plot_command import APPLIES, KINDS, POSTERIOR, RECORDED
 from bayesmeta.plots.theme import is_dark
 
 
 def run(*words):
     return CliRunner().invoke(app, ["plot", *map(str, words)], catch_exceptions=False)
-
-
-def refuse(monkeypatch, capsys, *words):
-    """Run as a program does; return the one message that it ends with."""
-    monkeypatch.setattr("sys.argv", ["bayesmeta", "plot", *map(str, words)])
-    with pytest.raises(SystemExit) as left:
-        main()
-    assert left.value.code == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "Traceback" not in said.err
-    assert len(said.err.strip().splitlines()) == 1
-    return said.err
 
 
 @pytest.fixture(scope="module")
@@ -145,17 +132,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_does_not_apply_is_one_message(monkeypatch, capsys, tmp_path, case):
+def test_what_does_not_apply_is_one_message(monkeypatch, refuse, tmp_path, case):
     words, allowed = REFUSED[case]
     monkeypatch.chdir(tmp_path)
     out = "." if words[0] == "all" else "figure.pdf"
-    assert allowed in refuse(monkeypatch, capsys, *words, "--out", out)
+    assert allowed in refuse("plot", *words, "--out", out)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_ending_is_refused_before_the_work(monkeypatch, capsys, tmp_path):
+def test_an_ending_is_refused_before_the_work(monkeypatch, refuse, tmp_path):
     monkeypatch.setattr(plot_command, "_draw_all", lambda *_, **__: pytest.fail("drawn"))
-    said = refuse(monkeypatch, capsys, "forest", "--out", tmp_path / "figure.gif")
+    said = refuse("plot", "forest", "--out", tmp_path / "figure.gif")
     assert "Allowed: .pdf, .png, .svg" in said
 
 

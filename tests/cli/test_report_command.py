@@ -1,12 +1,11 @@
 """The command that writes a report."""
 
 import json
-import sys
 
 import pytest
 from typer.testing import CliRunner
 
-from bayesmeta.cli import app, main
+from bayesmeta.cli import app
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +43,7 @@ def test_report_prints_paths_for_programs(saved, tmp_path, fmt):
         (("--out", "no/such/folder"), "no/such/folder cannot be made"),
     ],
 )
-def test_refused_report_writes_nothing(monkeypatch, capsys, saved, tmp_path, words, message):
+def test_refused_report_writes_nothing(monkeypatch, refuse, saved, tmp_path, words, message):
     monkeypatch.chdir(tmp_path)
-    asked = ["bayesmeta", "report", "--out", "out", "--fit", str(saved), *words]
-    monkeypatch.setattr(sys, "argv", asked)
-    with pytest.raises(SystemExit) as caught:
-        main()
-    captured = capsys.readouterr()
-    assert caught.value.code == 2
-    assert message in captured.err
-    assert captured.out == ""
+    assert message in refuse("report", "--out", "out", "--fit", str(saved), *words)
     assert list(tmp_path.iterdir()) == []

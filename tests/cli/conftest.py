@@ -1,0 +1,25 @@
+"""Shared by the tests of the command line."""
+
+import sys
+
+import pytest
+
+from bayesmeta.cli import main
+
+
+@pytest.fixture
+def refuse(monkeypatch, capsys):
+    """Run as a program does what is to be refused: its only line, an error with exit code 2."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["bayesmeta", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        assert left.value.code == 2
+        assert said.out == ""
+        assert said.err.startswith("error: ")
+        assert said.err.count("\n") == 1
+        return said.err
+
+    return run
