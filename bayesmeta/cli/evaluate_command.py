@@ -16,9 +16,8 @@ from bayesmeta.cli.shared import (
     refitting,
     say,
     split_names,
-    word_unknown,
 )
-from bayesmeta.errors import QueryError, listing
+from bayesmeta.errors import QueryError, listing, unknown
 
 RECORD = "scoreboard.csv"
 _PAIRS = (
@@ -86,11 +85,11 @@ def scoreboard_command(
     board = bm.load_scoreboard(version)
     parts = _name_parts(board)
     if part not in (*parts, "all"):
-        raise word_unknown("--show", part, [*parts, "all"])
+        raise unknown(QueryError, "--show", part, [*parts, "all"])
     if scheme is not None:
         schemes = list(board.cells["scheme"].unique())
         if scheme not in schemes:
-            raise word_unknown("--scheme", scheme, schemes)
+            raise unknown(QueryError, "--scheme", scheme, schemes)
         parts = {
             name: (title, table[table["scheme"] == scheme] if "scheme" in table else table)
             for name, (title, table) in parts.items()

@@ -18,9 +18,8 @@ from bayesmeta.cli.shared import (
     refitting,
     say,
     split_names,
-    word_unknown,
 )
-from bayesmeta.errors import QueryError, listing
+from bayesmeta.errors import QueryError, listing, unknown
 
 MULTIVERSE = "multiverse.csv"
 _PARTS = ("specifications", "influence", "summary")
@@ -67,7 +66,7 @@ def multiverse_command(
 
     check_ci_prob(ci_prob)
     if part not in (*_PARTS, "all"):
-        raise word_unknown("--show", part, [*_PARTS, "all"])
+        raise unknown(QueryError, "--show", part, [*_PARTS, "all"])
     if asked["benchmark"] is not None and asked["task_family"] is not None:
         raise QueryError("both a benchmark and a task family were given. Name one of them.")
     target = asked["benchmark"] if asked["benchmark"] is not None else asked["task_family"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.cli.shared import Shown, check_out, command, load_fit, say, under_way
-from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.errors import QueryError, listing, shorten, unknown
 
 if TYPE_CHECKING:
     from bayesmeta.plots import Drawn
@@ -121,10 +121,7 @@ def _evidence(fit: "bm.Fit", asked: Asked) -> Draw:
         statement = _STATEMENT if "code_share" in known else first
     allowed = ("overall", *design.benchmarks, *design.task_families)
     if target not in (None, *allowed):
-        raise QueryError(
-            f"target '{shorten(target)}' is not in this fit.{suggest(target, allowed)} Allowed: "
-            f"{listing(allowed)}."
-        )
+        raise unknown(QueryError, "target", target, allowed, said="is not in this fit")
     return partial(
         bm.plot.evidence,
         fit,
@@ -252,10 +249,7 @@ def plot_command(
 def _check_kind(kind: str, asked: Mapping[str, Any]) -> None:
     """Refuse a figure that is not known, and options that do not apply to it."""
     if kind not in KINDS:
-        raise QueryError(
-            f"figure '{shorten(kind)}' is not known.{suggest(kind, KINDS)} Allowed: "
-            f"{listing(KINDS)}."
-        )
+        raise unknown(QueryError, "figure", kind, KINDS)
     for name, value in asked.items():
         option = f"--{name.replace('_', '-')}"
         if value is not None and kind not in APPLIES[option]:

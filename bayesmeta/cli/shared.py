@@ -22,7 +22,7 @@ from typer.main import get_command
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.errors import BayesmetaError, QueryError, listing, suggest
+from bayesmeta.errors import BayesmetaError, QueryError, unknown
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -337,7 +337,7 @@ def command[F: Callable[..., Any]](
 
         def run(fmt: str, **given: Any) -> None:
             if fmt not in FORMATS:
-                raise word_unknown("--format", fmt, FORMATS)
+                raise unknown(QueryError, "--format", fmt, FORMATS)
             asked = {key: None if value in ([], ()) else value for key, value in given.items()}
             with under_way(working):
                 if "fit" in own:
@@ -435,13 +435,6 @@ def check_out(path: Path, *, option: str = "--out") -> None:
     if not path.parent.is_dir() or path.is_dir():
         what = "is a folder" if path.is_dir() else f"cannot be written: {path.parent} is no folder"
         raise QueryError(f"{option} {path} {what}. Name a file in a folder that exists.")
-
-
-def word_unknown(option: str, value: str, allowed: "tuple[str, ...] | list[str]") -> QueryError:
-    """Word the refusal of a value that an option does not know."""
-    return QueryError(
-        f"{option} '{value}' is not known.{suggest(value, allowed)} Allowed: {listing(allowed)}."
-    )
 
 
 def split_names(names: str) -> list[str]:
