@@ -74,9 +74,11 @@ def true_parameters(dataset):
     y, b = design.outcomes.y, design.outcomes.benchmark_index
     mean = np.bincount(b, weights=y) / np.bincount(b)
     p = np.clip((mean - design.outcomes.floor) / (1 - design.outcomes.floor), 0.1, 0.9)
+    kappa = np.array([0.6, 0.35, 0.05, 0.1]) + rng.normal(0, 0.05, (n_benchmarks, 4))
+    rng.choice([-1, 1], (2, n_tasks))  # once the signs of a curve: what follows stays as it was
     return {
         "alpha": np.where(design.outcomes.is_logistic, np.log(p / (1 - p)), 0.0),
-        "kappa": np.array([0.6, 0.35, 0.05, 0.1]) + rng.normal(0, 0.05, (n_benchmarks, 4)),
+        "kappa": kappa,
         "beta": beta,
         "x_unknown": np.zeros(len(design.missing.names)),
         "mix_unknown": softmax(design.mix.log_mean + 0.4 * rng.normal(size=(n_mixes, 6)), axis=1),
