@@ -62,22 +62,22 @@ benchmark: $(DEV_READY) ## measure samplers, gradient and growth; on an idle mac
 	@$(BIN)/python scripts/measure-growth.py $(ARGS)
 
 sbc: $(DEV_READY) ## fit data sets that the model makes itself; goes on where it stopped
-	@$(BIN)/python scripts/calibrate.py $(ARGS)
+	@$(BIN)/python scripts/validate.py calibration $(ARGS)
 
 coverage: $(DEV_READY) ## fit scores drawn from known effects; goes on where it stopped
-	@$(BIN)/python scripts/measure-coverage.py $(ARGS)
+	@$(BIN)/python scripts/validate.py coverage $(ARGS)
 
-placebo: $(DEV_READY) ## fit decisions dealt out at random; goes on where it stopped
-	@$(BIN)/python scripts/measure-placebo.py $(ARGS)
+placebo: $(DEV_READY) ## fit randomly permuted decisions; goes on where it stopped
+	@$(BIN)/python scripts/validate.py placebo $(ARGS)
 
 power: $(DEV_READY) ## fit scores drawn from effects inside families; goes on where it stopped
-	@$(BIN)/python scripts/measure-power.py $(ARGS)
+	@$(BIN)/python scripts/validate.py power $(ARGS)
 
 priors: $(DEV_READY) ## fit with other scales of the prior; goes on where it stopped
-	@$(BIN)/python scripts/measure-priors.py $(ARGS)
+	@$(BIN)/python scripts/validate.py priors $(ARGS)
 
 multiverse: $(DEV_READY) ## fit every specification of a claim; goes on where it stopped
-	@$(BIN)/python scripts/measure-multiverse.py $(ARGS)
+	@$(BIN)/python scripts/validate.py multiverse $(ARGS)
 
 clean: ## remove .venv, out/ and all caches
 	@rm -rf $(VENV) out build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache

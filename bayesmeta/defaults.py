@@ -58,16 +58,16 @@ CONTRACTION_WEAK: Final = 0.25
 """Share of the prior variance that the data must remove before an effect counts as measured."""
 
 WITHIN_SHARE_IDENTIFIED: Final = 0.05
-"""Least share of a decision's variation inside lm families: siblings share the rest of the recipe,
-so only within-family variation separates one decision from all that comes bundled with it."""
+"""Least share of a decision's variation within lm families: lms of a family share the rest of the
+recipe, so only within-family variation separates one decision from all it is confounded with."""
 
 PROB_IDENTIFIED: Final = 0.95
 """Least probability of a direction that the data tell."""
 
 PROB_STABLE: Final = 0.9
-"""Least probability of the same direction without any one lm family, and from siblings alone. Among
-decisions dealt out at random, which do nothing, one contrast in ten that vary inside families
-would pass by chance on the siblings alone; together with the other conditions hardly any does."""
+"""Least probability of the same direction without any one lm family, and within families alone. Of
+randomly permuted decisions, which do nothing, one contrast in ten that vary within families would
+pass by chance within families alone; together with the other conditions hardly any does."""
 
 FAMILIES_WEAK: Final = 2
 """Least number of lm families on each side of a contrast that is more than one family's story."""

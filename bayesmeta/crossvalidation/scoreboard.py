@@ -171,7 +171,7 @@ class Scoreboard:
         return in_units(_tabulate(rows, "scheme benchmark model over", "gain lower upper"), "%")
 
     def leakage(self) -> pd.DataFrame:
-        """Say how much better models look when siblings stand on both sides of a split.
+        """Say how much better models look when lms of a family stand on both sides of a split.
 
         Returns
         -------

@@ -32,8 +32,8 @@ NEEDED = {
 OPTIONAL = {
     "numpyro": "sampling on a GPU: pip install bayesmeta[jax]",
     "dask": "refits on a cluster: pip install bayesmeta[dask]",
-    "scikit-learn": "peers of the scoreboard: pip install bayesmeta[peers]",
-    "xgboost-cpu": "peers of the scoreboard: pip install bayesmeta[peers]",
+    "scikit-learn": "baselines of the scoreboard: pip install bayesmeta[peers]",
+    "xgboost-cpu": "baselines of the scoreboard: pip install bayesmeta[peers]",
 }
 """Packages that extras bring, and for what."""
 

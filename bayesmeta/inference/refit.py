@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,16 +79,16 @@ class Refitter:
 
         self.dataset, self.spec = dataset, spec
         model = build_model(build_design_for(dataset, spec=spec), spec=spec)
-        self._names = list_kept(model)
+        self.names = list_kept(model)
         started = time.perf_counter()
-        self._compiled: Any = nutpie.compile_pymc_model(model, var_names=self._names)
+        self._compiled: Any = nutpie.compile_pymc_model(model, var_names=self.names)
         self.compile_seconds = time.perf_counter() - started
         if warm:
             self._start_at_draws()
 
     def _start_at_draws(self) -> None:
-        tree = self._sample(
-            self._compiled,
+        tree = self.sample(
+            {},
             seed=defaults.SEED,
             chains=defaults.REFIT_CHAINS,
             tune=defaults.PILOT_TUNE,
@@ -135,13 +136,13 @@ class Refitter:
         started = time.perf_counter()
         dataset = self.dataset if scores is None else self.dataset.with_scores(scores)
         design = build_design_for(dataset, spec=self.spec, train=train)
-        compiled = self._compiled.with_data(**training_data(design))
-        tree = self._sample(compiled, seed=seed, chains=chains, tune=tune, draws=draws)
+        data = training_data(design)
+        tree = self.sample(data, seed=seed, chains=chains, tune=tune, draws=draws)
         posterior = tree["posterior"].to_dataset().transpose("chain", "draw", ...)
         return Refit(
             parameters={
                 name: np.asarray(posterior[name], float).reshape(-1, *posterior[name].shape[2:])
-                for name in self._names
+                for name in self.names
             },
             design=design,
             seconds=time.perf_counter() - started,
@@ -196,18 +197,39 @@ class Refitter:
         counts = {"chains": chains, "divergences": found.n_divergences}
         return dataclasses.replace(fit, provenance={**fit.provenance, **counts})
 
-    @staticmethod
-    def _sample(compiled: Any, **settings: Any) -> Any:
+    def sample(
+        self,
+        data: Mapping[str, NDArray[Any]],
+        *,
+        adaptation: Literal["diag", "draw_diag"] = "diag",
+        **settings: Any,
+    ) -> Any:
+        """Sample the compiled graph, on one core.
+
+        Parameters
+        ----------
+        data
+            Arrays that take the place of data of the graph.
+        adaptation
+            What nutpie adapts the mass matrix to: draws and gradients (`diag`), since draws alone,
+            as of a whole fit (`draw_diag`), are too few after a warm-up as short as that of
+            refits; what data/refits.json records was measured with these.
+        **settings
+            Chains, tune, draws, seed.
+
+        Returns
+        -------
+        xarray.DataTree
+            What nutpie gives.
+        """
         import nutpie
 
         return nutpie.sample(
-            compiled,
+            self._compiled.with_data(**data),
             **settings,
             cores=1,
             save_warmup=False,
             progress_bar=False,
             target_accept=defaults.TARGET_ACCEPT,
-            # From draws and gradients: draws alone, as of a whole fit, are too few after a
-            # warm-up this short. What data/refits.json records was measured with these.
-            adaptation="diag",
+            adaptation=adaptation,
         )

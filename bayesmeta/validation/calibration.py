@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data import Dataset
-from bayesmeta.inference.graph import list_kept
+from bayesmeta.inference.graph import draw_prior
+from bayesmeta.inference.refit import Refitter
 from bayesmeta.model import (
     ModelSpec,
     Parameters,
@@ -81,22 +81,14 @@ class Calibrator:
     """
 
     def __init__(self, dataset: Dataset, *, spec: ModelSpec, n: int, seed: int) -> None:
-        import nutpie
-        import pymc as pm
-
-        from bayesmeta.model.blocks import training_data
-        from bayesmeta.model.build import build_model
-
         self.spec, self.seed = spec, seed
         self.design = build_design_for(dataset, spec=spec)
-        model = build_model(self.design, spec=spec)
-        self._names = list_kept(model)
-        with model:
-            tree = pm.sample_prior_predictive(n, var_names=self._names, random_seed=seed)
-        prior = tree["prior"].to_dataset().transpose("chain", "draw", ...)
-        self.truths: Parameters = {name: np.asarray(prior[name], float)[0] for name in self._names}
-        self._data = training_data(self.design)
-        self._compiled: Any = nutpie.compile_pymc_model(model, var_names=self._names)
+        self._refitter = Refitter(dataset, spec=spec, warm=False)
+        drawn = draw_prior(dataset, spec, draws=n, seed=seed)["posterior"].to_dataset()
+        prior = drawn.transpose("chain", "draw", ...)
+        self.truths: Parameters = {
+            name: np.asarray(prior[name], float)[0] for name in self._refitter.names
+        }
 
     def simulate(self, k: int) -> NDArray[np.float64]:
         """Simulate the scores of a truth, shape (obs,)."""
@@ -129,28 +121,22 @@ class Calibrator:
         Ranks
             Ranks of all parameters and of the joint log density.
         """
-        import nutpie
-
         y = self.simulate(k)
-        tree = nutpie.sample(
-            self._compiled.with_data(**self._replace_scores(y)),
+        tree = self._refitter.sample(
+            {"data_y": y[self.design.outcomes.train]},
             chains=chains,
             tune=tune,
             draws=draws,
             seed=self.seed + k,
-            cores=1,
-            save_warmup=False,
-            progress_bar=False,
-            target_accept=defaults.TARGET_ACCEPT,
             adaptation="draw_diag",
         )
         posterior = tree["posterior"].to_dataset().transpose("chain", "draw", ...)
         kept: dict[str, NDArray[np.float64]] = {}
-        for name in self._names:
+        for name in self.truths:
             values = np.asarray(posterior[name], float)[:, thin - 1 :: thin]
             kept[name] = values.reshape(-1, *values.shape[2:])
         truth = {name: values[k] for name, values in self.truths.items()}
-        ranks = {name: (kept[name] < truth[name]).sum(axis=0) for name in self._names}
+        ranks = {name: (kept[name] < truth[name]).sum(axis=0) for name in self.truths}
         design = replace(self.design, outcomes=replace(self.design.outcomes, y=y))
         joint, true_joint = (
             pointwise_log_likelihood(one, design=design, spec=self.spec).sum(axis=-1)
@@ -162,9 +148,6 @@ class Calibrator:
             n_draws=len(joint),
             n_divergences=int(np.sum(tree["sample_stats"]["diverging"].to_numpy())),
         )
-
-    def _replace_scores(self, y: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-        return {**self._data, "data_y": y[self.design.outcomes.train]}
 
 
 def uniformity(

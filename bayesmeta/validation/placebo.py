@@ -1,4 +1,4 @@
-"""Placebo: decisions dealt out anew between families, to see what is found where nothing is."""
+"""Placebo: decisions randomly permuted over families, to see what is found where nothing is."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model import ModelSpec
 
-__all__ = ["deal_decisions", "fit_placebo", "tabulate_placebo"]
+__all__ = ["fit_placebo", "permute_decisions", "tabulate_placebo"]
 
 
-def deal_decisions(dataset: Dataset, *, seed: int) -> Dataset:
+def permute_decisions(dataset: Dataset, *, seed: int) -> Dataset:
     """Give every family the decisions of another, chosen at random; scores and scale stay.
 
-    What siblings share stays shared, and what differs between them goes on to differ: lms take the
+    What lms of a family share stays shared, and what differs goes on to differ: lms take the
     decisions of the other family's lms in turn, ordered by size.
 
     Parameters
@@ -29,7 +29,7 @@ def deal_decisions(dataset: Dataset, *, seed: int) -> Dataset:
     dataset
         Validated tables.
     seed
-        Seed of the deal.
+        Seed of the permutation.
 
     Returns
     -------
@@ -40,10 +40,10 @@ def deal_decisions(dataset: Dataset, *, seed: int) -> Dataset:
     --------
     >>> import bayesmeta as bm
     >>> data = bm.load_dataset()
-    >>> dealt = deal_decisions(data, seed=1)
-    >>> (dealt.lms["n_params"] == data.lms["n_params"]).all()
+    >>> permuted = permute_decisions(data, seed=1)
+    >>> (permuted.lms["n_params"] == data.lms["n_params"]).all()
     np.True_
-    >>> (dealt.lms["position_embedding"] == data.lms["position_embedding"]).all()
+    >>> (permuted.lms["position_embedding"] == data.lms["position_embedding"]).all()
     np.False_
     """
     columns = [name for name in DECISIONS if name in dataset.lms]
@@ -60,7 +60,7 @@ def deal_decisions(dataset: Dataset, *, seed: int) -> Dataset:
 
 
 def fit_placebo(dataset: Dataset, *, spec: ModelSpec, seed: int) -> Fit:
-    """Deal the decisions out anew and fit the model to the result.
+    """Permute the decisions over families and fit the model to the result.
 
     Parameters
     ----------
@@ -69,15 +69,15 @@ def fit_placebo(dataset: Dataset, *, spec: ModelSpec, seed: int) -> Fit:
     spec
         The model.
     seed
-        Seed of the deal and of the sampler.
+        Seed of the permutation and of the sampler.
 
     Returns
     -------
     Fit
         Every effect of a decision in it is there by chance.
     """
-    dealt = deal_decisions(dataset, seed=seed)
-    return Refitter(dealt, spec=spec, warm=False).fit(seed=seed)
+    permuted = permute_decisions(dataset, seed=seed)
+    return Refitter(permuted, spec=spec, warm=False).fit(seed=seed)
 
 
 def tabulate_placebo(fit: Fit) -> pd.DataFrame:
@@ -86,7 +86,7 @@ def tabulate_placebo(fit: Fit) -> pd.DataFrame:
     Parameters
     ----------
     fit
-        A fit to dealt decisions.
+        A fit to permuted decisions.
 
     Returns
     -------
@@ -94,14 +94,6 @@ def tabulate_placebo(fit: Fit) -> pd.DataFrame:
         One row per contrast and target: `decision`, `level`, `reference`, `by`, `target`,
         `estimate` in percentage points, `prob_helps`, `verdict`.
     """
-    columns = [
-        "decision",
-        "level",
-        "reference",
-        "by",
-        "target",
-        "estimate",
-        "prob_helps",
-        "verdict",
-    ]
+    contrast = ["decision", "level", "reference"]
+    columns = [*contrast, "by", "target", "estimate", "prob_helps", "verdict"]
     return pd.concat([effects(fit, by=by).table()[columns] for by in BY], ignore_index=True)

@@ -44,7 +44,7 @@ RESIDUAL = 0.15
 """Latent standard deviation of what neither facts nor families explain."""
 
 MIX_SPREAD = 1.0
-"""Spread of the log fractions of undisclosed mixes, as wide as disclosed ones spread."""
+"""Spread of the log fractions of missing mixes, as wide as recorded ones spread."""
 
 _MODERN = {"position_embedding": "rotary", "norm": "rmsnorm", "activation": "swiglu",
            "biases": "none"}  # fmt: skip
@@ -52,7 +52,7 @@ _CLASSIC = {"position_embedding": "learned", "norm": "layernorm", "activation": 
             "biases": "all"}  # fmt: skip
 
 VARIED = tuple(_MODERN)
-"""Decisions that siblings differ in, where they are `varied`."""
+"""Decisions that differ within families, where they are `varied`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ class Cell:
     decisions
         `recorded`; or `bundled`: newer families share one recipe of four decisions and older ones
         another, but for one newer family for each decision, which alone tells it from the others;
-        or `varied`: every lm has the old or the new choice of each of the four, whatever its
-        siblings have.
+        or `varied`: every lm has the old or the new choice of each of the four, whatever
+        others of its family have.
     effects
         Size of the decisions' effects, chosen once: `typical` or `large`; or `drawn`: from the
         prior, anew for each set of scores.
@@ -237,7 +237,7 @@ def _vary(lms: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _disclose(lms: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
-    """Fill in mixes and shares of English that are not recorded, the same for siblings."""
+    """Fill in mixes and shares of English that are missing, the same within a family."""
     parts = lms[list(MIX_COLUMNS)].to_numpy(float, copy=True)
     english = lms["english_share"].to_numpy(float, copy=True)
     rest = 100 - np.nansum(parts, axis=1, keepdims=True)

@@ -11,7 +11,7 @@ from bayesmeta.design import DECISIONS
 from bayesmeta.effects import contrast_draws
 from bayesmeta.effects.estimands import build_contrast
 from bayesmeta.inference.fits import wrap_draws
-from bayesmeta.validation.placebo import deal_decisions, tabulate_placebo
+from bayesmeta.validation.placebo import permute_decisions, tabulate_placebo
 from bayesmeta.validation.recovery import CELLS, Cell, build_truth, score_recovery
 
 DECIDED = [name for name in DECISIONS if name != "disclosure"]
@@ -21,7 +21,7 @@ NOISE = 0.03  # latent; of the size of what a fit of these scores is uncertain b
 
 @pytest.fixture(scope="module")
 def dealt(bundled):
-    return deal_decisions(bundled, seed=SEED)
+    return permute_decisions(bundled, seed=SEED)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def test_a_deal_moves_decisions_and_nothing_else(bundled, dealt):
     assert dealt.scores.equals(bundled.scores)
     assert (dealt.lms.dtypes == bundled.lms.dtypes).all()
     assert dealt.generations is None
-    assert deal_decisions(bundled, seed=SEED).checksum == dealt.checksum
-    assert deal_decisions(bundled, seed=SEED + 1).checksum != dealt.checksum
+    assert permute_decisions(bundled, seed=SEED).checksum == dealt.checksum
+    assert permute_decisions(bundled, seed=SEED + 1).checksum != dealt.checksum
 
 
 def test_siblings_take_the_decisions_of_siblings(bundled, dealt):
@@ -56,7 +56,7 @@ def test_a_deal_separates_decisions_from_scale(bundled):
     def correlation(lms):
         return np.corrcoef(lms["norm"] == "rmsnorm", size)[0, 1]
 
-    by_chance = [correlation(deal_decisions(bundled, seed=k).lms) for k in range(30)]
+    by_chance = [correlation(permute_decisions(bundled, seed=k).lms) for k in range(30)]
     assert correlation(bundled.lms) > np.quantile(by_chance, 0.95)
     assert abs(np.mean(by_chance)) < 0.15
 
