@@ -5,7 +5,14 @@ Every one carries its reason; nothing else in the package repeats a number from 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
+
+_PACKAGE: Final = Path(__file__).resolve().parent
+_IN_WHEEL: Final = _PACKAGE / "data" / "tables"
+BUNDLED: Final = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent / "data"
+"""The folder of the tables, records and posterior that come with the package: inside an installed
+package, or `data/` of a checkout."""
 
 CI_PROB: Final = 0.9
 """Probability of every interval; 90 % bounds need fewer draws than 95 % ones. All are equal-tailed:

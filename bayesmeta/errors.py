@@ -134,8 +134,8 @@ def suggest(value: object, allowed: Iterable[object]) -> str:
     return f" Did you mean '{by_lower[close[0]]}'?" if close else ""
 
 
-def unknown[E: BayesmetaError](
-    error: type[E],
+def unknown(
+    error: type[BayesmetaError],
     what: str,
     value: object,
     allowed: Iterable[object],
@@ -143,7 +143,7 @@ def unknown[E: BayesmetaError](
     said: str = "is not known",
     why: str = "",
     mend: str = "Correct the name.",
-) -> E:
+) -> BayesmetaError:
     """Word the refusal of a value that is not among those that are allowed.
 
     Parameters

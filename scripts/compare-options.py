@@ -30,9 +30,9 @@ from bayesmeta import defaults
 from bayesmeta.crossvalidation.folds import Candidate, run_fold
 from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.jobs import write_text
-from bayesmeta.model import build_design_for, pointwise_probability
 from bayesmeta.model.build import build_model
-from bayesmeta.model.spec import OPTIONS
+from bayesmeta.model.simulate import pointwise_probability
+from bayesmeta.model.spec import OPTIONS, build_design_for
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("corrected", "as-published")

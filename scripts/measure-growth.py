@@ -16,6 +16,8 @@ Every case is a simulated dataset, sampled by nutpie in a process of its own, on
 a fit keeps: with more lms it is the least of more numbers. Ratios are to the case `base`.
 """
 
+import json
+import logging
 import tempfile
 import time
 from dataclasses import replace
@@ -27,7 +29,7 @@ import pandas as pd
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.data.schema import MIX_COLUMNS
+from bayesmeta.data.vocabulary import MIX_COLUMNS
 
 CASES = {
     "base": (1, 1), "lms-3": (3, 1), "lms-10": (10, 1), "benchmarks-3": (1, 3),
@@ -119,7 +121,8 @@ def simulate(*, n_lms, n_benchmarks, seed):
 
 def draw_scores(data, *, times, rng):
     """Draw scores from the default model, with standard errors that go with them."""
-    from bayesmeta.model import build_design_for, simulate_scores
+    from bayesmeta.model.simulate import simulate_scores
+    from bayesmeta.model.spec import build_design_for
 
     spec = bm.ModelSpec()
     design = build_design_for(data, spec=spec)
@@ -169,8 +172,8 @@ def measure(case, *, arguments):
     import nutpie
 
     from bayesmeta.inference.graph import list_kept
-    from bayesmeta.model import build_design_for
     from bayesmeta.model.build import build_model
+    from bayesmeta.model.spec import build_design_for
 
     n_lms, n_benchmarks = CASES[case]
     spec = bm.ModelSpec()
@@ -234,18 +237,28 @@ def compare(cases):
     }
 
 
-def assemble(cases, arguments):
-    """Put the settings of all cases before them, and behind them how they compare."""
-    settings = {"tune": arguments.tune, "draws": arguments.draws}
-    return {**settings, "cases": cases, "ratios": compare(cases) if "base" in cases else {}}
-
-
 def main():
     """Measure and write the record."""
-    parser = measuring.build_parser(
-        __doc__.splitlines()[0], out="growth.json", draws=defaults.DRAWS // 2
-    )
-    measuring.run_parts(__file__, parser, CASES, measure=measure, assemble=assemble)
+    parser = measuring.build_parser(__doc__.splitlines()[0], out="growth.json")
+    parser.add_argument("--draws", type=int, default=defaults.DRAWS // 2)
+    parser.add_argument("--tune", type=int, default=defaults.TUNE)
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    if arguments.part:
+        measuring.hold_to_cores(arguments.cores)
+        print(json.dumps(measure(arguments.part, arguments=arguments)))
+        return
+    names = measuring.choose_parts(CASES, only=arguments.only)
+    cases = {name: measuring.run_fresh(Path(__file__), name, arguments=arguments) for name in names}
+    record = {
+        **measuring.build_header(bm.load_dataset(), bm.ModelSpec(), arguments=arguments),
+        "tune": arguments.tune,
+        "draws": arguments.draws,
+        "cases": cases,
+        "ratios": compare(cases) if "base" in cases else {},
+    }
+    measuring.write_record(arguments.out, record)
+    print(json.dumps(record, indent=2))
 
 
 if __name__ == "__main__":

@@ -20,10 +20,9 @@ import nutpie
 import pymc as pm
 
 import bayesmeta as bm
-from bayesmeta.data.schema import MIX_COLUMNS
-from bayesmeta.jobs import write_text
-from bayesmeta.model import build_design_for
+from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.model.build import build_fact_model
+from bayesmeta.model.spec import build_design_for
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {"chains": 2, "tune": 500, "draws": 1000, "seed": 1}
@@ -111,7 +110,7 @@ def main():
         },
         "rows": rows,
     }
-    write_text(arguments.out, text=json.dumps(record, indent=2) + "\n")
+    arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(record["summary"], indent=2))
 
 

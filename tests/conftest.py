@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesmeta.data import load_dataset, read_dataset
-from bayesmeta.design import set_parts
-from bayesmeta.inference import Fit
-from bayesmeta.model import ModelSpec, build_design_for
+from bayesmeta.data.load import load_dataset, read_dataset
+from bayesmeta.inference.fits import Fit
+from bayesmeta.model.spec import ModelSpec, build_design_for
 
 # Five families: `ant` and `bee` vary in attention, `cat` discloses no mix, `dog` only its code
 # share, `elk` not its position embedding. All have one norm, so that norm is no decision here.
@@ -231,9 +230,8 @@ def peaked_fit(small):
     """
     spec, share = ModelSpec(), np.linspace(0, 1, 1001)
     design = build_design_for(small, spec=spec)
-    surface, typical = design.surface, np.exp(design.mix.log_mean)
-    mixes = (set_parts(surface.mix, shares={"code_share": x}, typical=typical) for x in share)
-    phi = np.array([surface.evaluate(mix=mix).mean(axis=0) for mix in mixes])
+    facts = (design.facts.put({"code_share": 100 * x}) for x in share)
+    phi = np.array([one.functions.mean(axis=0) for one in facts])
     weights = np.linalg.lstsq(phi - phi.mean(axis=0), -((share - 0.4) ** 2), rcond=1e-6)[0]
     sign = np.where(np.array(design.benchmarks) == "proofs", 1.0, -1.0)
     override = {"beta": 0.0, "surface": weights[:, None] * sign}

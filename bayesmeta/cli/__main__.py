@@ -1,5 +1,5 @@
 """`python -m bayesmeta.cli` is `bayesmeta`."""
 
-from bayesmeta.cli import main
+from bayesmeta.cli.shared import main
 
 main()

@@ -59,8 +59,8 @@ def fit_command(
     reference : FILE
         Also save a thinned copy to ship.
     """
-    from bayesmeta.effects import list_decisions
-    from bayesmeta.inference import thin_fit
+    from bayesmeta.estimates.question import list_decisions
+    from bayesmeta.inference.diagnostics import thin_fit
 
     check_out(out)
     chosen = bm.read_spec(spec) if spec is not None else bm.ModelSpec()
@@ -71,7 +71,7 @@ def fit_command(
         fitted = bm.fit(
             data, chosen, seed=seed, draws=draws, tune=tune, chains=chains, sampler=sampler
         )
-    known = list_decisions(fitted)
+    known = list_decisions(fitted.design)
     left_out = [name for name in chosen.decisions if name not in known]
     if left_out:
         say(f"left out, since too little of them is recorded or varies: {listing(left_out)}")
@@ -148,7 +148,7 @@ def substitutions_command(
     points : PP
         What moves, in percent of the mix.
     """
-    found = bm.swaps(fit, receiver, points=points, by=by)
+    found = bm.substitutions(fit, receiver, points=points, by=by)
     caption = "Effects of moving points of the training mix from one part to another."
     return Shown(found.table(ci_prob=ci_prob), caption)
 

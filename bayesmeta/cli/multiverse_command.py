@@ -25,7 +25,7 @@ MULTIVERSE = "multiverse.csv"
 _PARTS = ("specifications", "influence", "summary")
 
 
-class Asked(On, Refits):
+class Statement(On, Refits):
     """Of which benchmarks, and where the fits are computed and kept."""
 
 
@@ -42,7 +42,7 @@ def multiverse_command(
     part: str = "all",
     ci_prob: float = defaults.CI_PROB,
     version: str = "corrected",
-    **asked: Unpack[Asked],
+    **asked: Unpack[Statement],
 ) -> list[Shown]:
     """Robustness to analysis choices: many specifications.
 
@@ -62,7 +62,7 @@ def multiverse_command(
     part : --show PART
         {specifications, influence, summary, all}; all of them in a table if left out.
     """
-    from bayesmeta.effects.contrasts import check_ci_prob
+    from bayesmeta.estimates.summary import check_ci_prob
 
     check_ci_prob(ci_prob)
     if part not in (*_PARTS, "all"):

@@ -13,7 +13,7 @@ from bayesmeta.cli.shared import Shown, check_out, command, load_fit, say, under
 from bayesmeta.errors import QueryError, listing, shorten, unknown
 
 if TYPE_CHECKING:
-    from bayesmeta.plots import Drawn
+    from bayesmeta.plots.figure import Drawn
 
 _STATEMENT = "code_share: 20 > 5"
 _CODE = "code"
@@ -26,7 +26,7 @@ _LONG = ("ranks",)
 """Figures of hundreds of thousands of numbers, which are written on demand only."""
 
 
-class Asked(TypedDict):
+class Statement(TypedDict):
     """Options that apply to some figures; None where one is left out."""
 
     decision: list[str] | None
@@ -57,15 +57,13 @@ def _take_one(option: str, given: list[str] | None) -> str | None:
 
 def list_hindrances(fit: "bm.Fit") -> dict[str, str]:
     """Say of every kind of figure that a fit does not allow why that is so."""
-    from bayesmeta.effects.estimands import knows_sizes
-
     reasons = {
         "ladders": None if _has_ladder(fit) else "no family of this fit's data varies in its share "
         "of code",
         "tradeoff": None if _CODE in fit.design.task_families else "no benchmark of this fit has "
         "the task family 'code'; in Python bm.plot.tradeoff(bm.curve(fit).tradeoff(gain=NAME)) "
         "draws what another one gains",
-        "scaling": None if knows_sizes(fit) else "this fit's model has no scale",
+        "scaling": None if fit.design.knows_sizes else "this fit's model has no scale",
     }  # fmt: skip
     return {kind: reason for kind, reason in reasons.items() if reason is not None}
 
@@ -78,37 +76,37 @@ def _has_ladder(fit: "bm.Fit") -> bool:
     return True
 
 
-def _ask_effects(fit: "bm.Fit", asked: Asked, by: str) -> Any:
+def _ask_effects(fit: "bm.Fit", asked: Statement, by: str) -> Any:
     names = [*(asked["decision"] or ()), *(asked["statement"] or ())]
     return bm.effects(fit, names or None, by=asked["by"] or by)
 
 
-def _ask_curve(fit: "bm.Fit", asked: Asked) -> Any:
+def _ask_curve(fit: "bm.Fit", asked: Statement) -> Any:
     decision = _take_one("--decision", asked["decision"]) or "code_share"
     return bm.curve(fit, decision, by=asked["by"] or "task_family")
 
 
-def _ask_ladders(fit: "bm.Fit", asked: Asked) -> Any:
+def _ask_ladders(fit: "bm.Fit", asked: Statement) -> Any:
     statement = _take_one("--statement", asked["statement"]) or _STATEMENT
     return bm.ladders(fit, statement, by=asked["by"] or "task_family")
 
 
-def _prior_posterior(fit: "bm.Fit", asked: Asked) -> Draw:
+def _prior_posterior(fit: "bm.Fit", asked: Statement) -> Draw:
     prior = bm.sample_prior(fit.dataset, fit.spec)
     before, after = (_ask_effects(one, asked, "overall") for one in (prior, fit))
     return partial(bm.plot.prior_posterior, after, prior=before)
 
 
-def _tradeoff(fit: "bm.Fit", asked: Asked) -> Draw:
+def _tradeoff(fit: "bm.Fit", asked: Statement) -> Draw:
     reason = list_hindrances(fit).get("tradeoff")
     if reason is not None:
         raise QueryError(f"plot tradeoff shows what code tasks gain, and {reason}.")
     return partial(bm.plot.tradeoff, _ask_curve(fit, asked))
 
 
-def _evidence(fit: "bm.Fit", asked: Asked) -> Draw:
+def _evidence(fit: "bm.Fit", asked: Statement) -> Draw:
     """Draw an evidence card; that of the fit's first decision where nothing is named."""
-    from bayesmeta.effects.estimands import default_contrasts, list_decisions
+    from bayesmeta.estimates.question import default_contrasts, list_decisions
 
     statement, target, design = (
         _take_one("--statement", asked["statement"]),
@@ -116,8 +114,8 @@ def _evidence(fit: "bm.Fit", asked: Asked) -> Draw:
         fit.design,
     )
     if statement is None:
-        known = list_decisions(fit)
-        first = default_contrasts(fit, decision=known[0])[0].label
+        known = list_decisions(fit.design)
+        first = default_contrasts(fit.design, known[0])[0].label
         statement = _STATEMENT if "code_share" in known else first
     allowed = ("overall", *design.benchmarks, *design.task_families)
     if target not in (None, *allowed):
@@ -131,14 +129,14 @@ def _evidence(fit: "bm.Fit", asked: Asked) -> Draw:
     )
 
 
-def _ranks(_: Asked) -> Draw:
+def _ranks(_: Statement) -> Draw:
     from bayesmeta.validation.records import read_ranks
 
     ranks, header = read_ranks()
     return partial(bm.plot.ranks, ranks, n_draws=header["n_draws"])
 
 
-def _specification_curve(asked: Asked) -> Draw:
+def _specification_curve(asked: Statement) -> Draw:
     """Draw a specification curve; the first one where none is named."""
     found = bm.load_multiverse(asked["multiverse"])
     statement, target = _take_one("--statement", asked["statement"]), asked["target"]
@@ -148,15 +146,15 @@ def _specification_curve(asked: Asked) -> Draw:
     return partial(ask, ci_prob=_read_ci(asked))
 
 
-def _read_ci(asked: Asked) -> float:
+def _read_ci(asked: Statement) -> float:
     return defaults.CI_PROB if asked["ci_prob"] is None else asked["ci_prob"]
 
 
-def _read_board(asked: Asked) -> Any:
+def _read_board(asked: Statement) -> Any:
     return bm.load_scoreboard(asked["data_version"] or "corrected")
 
 
-POSTERIOR: dict[str, Callable[["bm.Fit", Asked], Draw]] = {
+POSTERIOR: dict[str, Callable[["bm.Fit", Statement], Draw]] = {
     "forest": lambda fit, asked: partial(bm.plot.forest, _ask_effects(fit, asked, "overall")),
     "atlas": lambda fit, asked: partial(bm.plot.atlas, _ask_effects(fit, asked, "benchmark")),
     "curve": lambda fit, asked: partial(bm.plot.curve, _ask_curve(fit, asked)),
@@ -170,7 +168,7 @@ POSTERIOR: dict[str, Callable[["bm.Fit", Asked], Draw]] = {
 }
 """Figures of a fit."""
 
-RECORDED: dict[str, Callable[[Asked], Draw]] = {
+RECORDED: dict[str, Callable[[Statement], Draw]] = {
     "scoreboard": lambda asked: partial(bm.plot.scoreboard, _read_board(asked)),
     "gains": lambda asked: partial(bm.plot.gains, _read_board(asked)),
     "ranks": _ranks,
@@ -205,7 +203,7 @@ def plot_command(
     style: str = "paper",
     theme: str = "light",
     venue: str = "default",
-    **asked: Unpack[Asked],
+    **asked: Unpack[Statement],
 ) -> list[Shown]:
     """Draw a figure; print its path and the numbers drawn.
 
@@ -275,7 +273,7 @@ def _check_paths(kind: str, *, out: Path, data: Path | None) -> None:
         raise QueryError(f"--data {data} has no known ending. Allowed: .csv.")
 
 
-def _draw_all(kind: str, asked: Asked) -> dict[str, "Drawn"]:
+def _draw_all(kind: str, asked: Statement) -> dict[str, "Drawn"]:
     """Draw one figure, or all that the fit allows, by name."""
     drawn = {}
     if kind not in RECORDED:

@@ -252,7 +252,7 @@ def names_of(kind: str) -> Callable[[typer.Context, str], list[str]]:
     """
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
-        from bayesmeta.effects import list_decisions
+        from bayesmeta.estimates.question import list_decisions
 
         path: Path | None = ctx.params.get("fit")
         try:
@@ -261,7 +261,7 @@ def names_of(kind: str) -> Callable[[typer.Context, str], list[str]]:
             return []
         if not isinstance(fit, bm.Fit):
             return []
-        names = list_decisions(fit) if kind == "decisions" else getattr(fit.design, kind)
+        names = list_decisions(fit.design) if kind == "decisions" else getattr(fit.design, kind)
         return one_of(*names)(ctx, incomplete)
 
     return complete

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.data import Dataset
+from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import EvaluationError
 
 __all__ = ["BASELINES", "check_installed", "predict_baseline"]
@@ -129,7 +129,7 @@ def predict_baseline(
     Examples
     --------
     >>> import numpy as np
-    >>> from bayesmeta.data import load_dataset
+    >>> from bayesmeta.data.load import load_dataset
     >>> even = np.arange(1105) % 2 == 0
     >>> predict_baseline("median", load_dataset(), train=even, test=~even).shape
     (552,)

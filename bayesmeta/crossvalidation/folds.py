@@ -16,11 +16,11 @@ from bayesmeta import defaults
 from bayesmeta.crossvalidation.baselines import BASELINES, check_installed, predict_baseline
 from bayesmeta.crossvalidation.schemes import Fold
 from bayesmeta.crossvalidation.scoring_rules import score_point, score_refit
-from bayesmeta.data import Dataset
+from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.jobs import CSV, Folder, claim_folder
-from bayesmeta.model import ModelSpec, read_spec
+from bayesmeta.model.spec import ModelSpec, read_spec
 
 __all__ = ["MODELS", "Candidate", "keep_folds", "read_candidates", "run_fold"]
 
@@ -157,7 +157,7 @@ def run_fold(dataset: Dataset, candidate: Candidate, fold: Fold) -> pd.DataFrame
 
     Examples
     --------
-    >>> from bayesmeta.data import load_dataset
+    >>> from bayesmeta.data.load import load_dataset
     >>> from bayesmeta.crossvalidation.schemes import build_folds
     >>> data = load_dataset()
     >>> fold = build_folds(data, scheme="largest", seeds=[0])[0]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.data import Dataset
+from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import EvaluationError, listing, unknown
 
 __all__ = ["SCHEMES", "Fold", "build_folds", "check_dataset"]
@@ -125,7 +125,7 @@ def build_folds(dataset: Dataset, *, scheme: str, seeds: Iterable[int]) -> list[
 
     Examples
     --------
-    >>> from bayesmeta.data import load_dataset
+    >>> from bayesmeta.data.load import load_dataset
     >>> len(build_folds(load_dataset(), scheme="random", seeds=range(2)))
     6
     >>> data = load_dataset(version="as-published")

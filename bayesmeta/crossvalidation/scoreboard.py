@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from bayesmeta import defaults, jobs
 from bayesmeta.crossvalidation.folds import keep_folds, read_candidates, run_fold
 from bayesmeta.crossvalidation.schemes import SCHEMES, build_folds, check_dataset
-from bayesmeta.data import Dataset
-from bayesmeta.data.dataset import VERSIONS
+from bayesmeta.data.dataset import VERSIONS, Dataset
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.effects.estimands import UNITS, in_units
 from bayesmeta.errors import EvaluationError, listing, unknown
-from bayesmeta.model import ModelSpec
+from bayesmeta.estimates.question import UNITS
+from bayesmeta.estimates.summary import in_units
+from bayesmeta.model.spec import ModelSpec
 from bayesmeta.progress import progress_bar
 
 __all__ = [

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.inference.refit import Refit
-from bayesmeta.model import (
-    ModelSpec,
+from bayesmeta.model.simulate import (
     pointwise_log_likelihood,
     pointwise_probability,
     score_distribution,
     simulate_scores,
 )
+from bayesmeta.model.spec import ModelSpec
 
 __all__ = ["crps", "score_point", "score_refit"]
 

@@ -9,17 +9,14 @@ from typing import Any
 import pandas as pd
 
 from bayesmeta.data.csv_tables import build_cell_error
-from bayesmeta.data.schema import (
+from bayesmeta.data.schema import COLUMNS, KEYS, Column, column_names
+from bayesmeta.data.vocabulary import (
     ALIASES,
-    COLUMNS,
     FRACTION_LIMIT,
     GENERATED_COLUMNS,
-    KEYS,
     METRIC_RANGE,
     MIX_COLUMNS,
     MIX_LIMIT,
-    Column,
-    column_names,
 )
 from bayesmeta.errors import DataError, listing, suggest
 
@@ -48,7 +45,7 @@ def validate_tables(
 
     Examples
     --------
-    >>> from bayesmeta.data import load_dataset
+    >>> from bayesmeta.data.load import load_dataset
     >>> data = load_dataset()
     >>> validate_tables(data.lms.iloc[:1], data.scores.iloc[:3], data.benchmarks)
     Traceback (most recent call last):
@@ -83,7 +80,7 @@ def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
 
     Examples
     --------
-    >>> from bayesmeta.data import load_dataset
+    >>> from bayesmeta.data.load import load_dataset
     >>> validate_lms(load_dataset().lms)
     """
     _check_rows(lms, table="lms", file=file)
@@ -129,7 +126,7 @@ def validate_generations(
 
     Examples
     --------
-    >>> from bayesmeta.data import load_dataset
+    >>> from bayesmeta.data.load import load_dataset
     >>> data = load_dataset()
     >>> validate_generations(data.generations, lms=data.lms)
     """

@@ -18,7 +18,8 @@ import pandas as pd
 
 from bayesmeta.data.csv_tables import build_cell_error, format_table, read_table
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.data.schema import COLUMNS, LM_VOCABULARY
+from bayesmeta.data.schema import COLUMNS
+from bayesmeta.data.vocabulary import LM_VOCABULARY
 from bayesmeta.errors import DataError, listing
 from bayesmeta.jobs import write_text
 

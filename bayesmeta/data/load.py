@@ -13,7 +13,8 @@ from bayesmeta.data.checks import validate_generations, validate_lms, validate_t
 from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.csv_tables import build_cell_error, parse_frame, read_table
 from bayesmeta.data.dataset import VERSIONS, Dataset
-from bayesmeta.data.schema import BENCHMARK_VOCABULARY, COLUMNS
+from bayesmeta.data.schema import COLUMNS
+from bayesmeta.data.vocabulary import BENCHMARK_VOCABULARY
 from bayesmeta.errors import DataError, listing, shorten, suggest, unknown
 
 __all__ = [

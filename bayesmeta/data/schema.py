@@ -8,81 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bayesmeta.data.vocabulary import BENCHMARK_VOCABULARY, COUNT_RANGE, LM_VOCABULARY
+
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "ALIASES",
-    "BENCHMARK_VOCABULARY",
     "COLUMNS",
-    "FRACTION_LIMIT",
-    "GENERATED_COLUMNS",
     "KEYS",
-    "LM_VOCABULARY",
-    "METRIC_RANGE",
-    "MIX_COLUMNS",
-    "MIX_LIMIT",
-    "PUBLISHED_WORDS",
-    "SHARE_COLUMNS",
     "Column",
     "column_names",
     "get_column",
 ]
-
-LM_VOCABULARY: dict[str, tuple[str, ...]] = {
-    "position_embedding": ("rotary", "learned", "alibi", "sinusoidal"),
-    "norm": ("layernorm", "rmsnorm", "nonparametric"),
-    "attention": ("mha", "gqa", "mqa", "mha_local"),
-    "biases": (
-        "all", "none", "qkv_only", "no_qkv", "no_attn", "ln_only", "attn_only", "some",
-    ),
-    "block": ("sequential", "parallel"),
-    "activation": ("gelu", "relu", "swiglu", "geglu", "silu", "gelu_new", "gelu_fast"),
-    "weight_tying": ("tied", "untied"),
-}  # fmt: skip
-"""The words a categorical column of `lms.csv` may hold; the first is the commonest level."""
-
-PUBLISHED_WORDS: dict[str, tuple[str, ...]] = {
-    "attention": ("mha_local",),
-    "biases": ("attn_only", "some"),
-    "activation": ("silu", "gelu_new", "gelu_fast"),
-}
-"""Words that occur only in the as-published version; the corrections replace them all."""
-
-ALIASES: dict[str, str] = {
-    "rope": "rotary", "absolute": "learned", "parametric": "layernorm", "layer_norm": "layernorm",
-    "non-parametric": "nonparametric", "rms_norm": "rmsnorm", "full": "mha", "multi-head": "mha",
-    "local,full": "mha_local", "false": "untied", "true": "tied", "acc": "accuracy",
-    "brier_score": "brier", "max": "higher", "min": "lower",
-}  # fmt: skip
-"""Usual spellings elsewhere and the word used here, to make an error message helpful."""
-
-MIX_COLUMNS = ("web_share", "code_share", "books_share", "reference_share", "academic_share")
-"""The domains of the training mix, in percent of the training tokens."""
-
-SHARE_COLUMNS = (*MIX_COLUMNS, "english_share")
-"""Every column measured in percent of the training tokens."""
-
-GENERATED_COLUMNS = (*(f"generated_{name}" for name in MIX_COLUMNS), "generated_specific_share")
-"""The domains of what an lm writes, in percent of its free generations."""
-
-MIX_LIMIT = 100.5
-"""Largest allowed sum of the five domain shares: 100 percent and room for rounding."""
-
-BENCHMARK_VOCABULARY: dict[str, tuple[str, ...]] = {
-    "metric": ("accuracy", "brier"),
-    "direction": ("higher", "lower"),
-}
-
-FRACTION_LIMIT = 1.5
-"""A complete mix that sums to less than this many percent was written in fractions."""
-
-METRIC_RANGE: dict[str, tuple[float, float]] = {"accuracy": (0.0, 1.0), "brier": (0.0, 2.0)}
-"""Smallest and largest possible score of each metric, in its native unit."""
-
-
-_LARGEST = 1e18
-"""More of anything countable than there can be; still a 64-bit integer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +101,14 @@ def _share(name: str) -> Column:
 
 def _count(name: str, meaning: str, *, needed: bool = False, low: float = 1) -> Column:
     return Column(
-        name, "number", meaning, required=needed, filled=needed, whole=True, low=low, high=_LARGEST
+        name,
+        "number",
+        meaning,
+        required=needed,
+        filled=needed,
+        whole=True,
+        low=low,
+        high=COUNT_RANGE[1],
     )
 
 
@@ -174,8 +118,15 @@ _LM = (
     _text("developer", "who trained it"),
     Column("released", "month", "month of release"),
     _text("derived_from", "the lm it was continued from, and how"),
-    _count("n_params", "the count of parameters; 7B is 7000000000", needed=True, low=1000),
-    _count("n_tokens", "the count of training tokens; 300B is 300000000000", needed=True, low=1000),
+    _count(
+        "n_params", "the count of parameters; 7B is 7000000000", needed=True, low=COUNT_RANGE[0]
+    ),
+    _count(
+        "n_tokens",
+        "the count of training tokens; 300B is 300000000000",
+        needed=True,
+        low=COUNT_RANGE[0],
+    ),
     *(_category(name) for name in LM_VOCABULARY),
     _count("context_length", "tokens of context in training"),
     Column("mlp_ratio", "number", "width of one feed-forward branch over d_model", low=0.01),

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.data.schema import MIX_COLUMNS
+from bayesmeta.data.vocabulary import MIX_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "DOMAINS",
     "Mix",
     "build_mix",
-    "set_parts",
-    "swap_parts",
 ]
 
 DOMAINS: tuple[str, ...] = (*MIX_COLUMNS, "other_share")
@@ -123,6 +123,8 @@ def build_mix(lms: pd.DataFrame, *, among: NDArray[np.bool_] | slice = slice(Non
     Mix or None
         None where no lm discloses all the parts that any lm records.
     """
+    import pandas as pd
+
     recorded = [name for name in MIX_COLUMNS if lms.loc[among, name].notna().any()]
     shares = lms[recorded].to_numpy(float) / 100
     shares /= np.maximum(np.nansum(shares, axis=1), 1.0)[:, None]
@@ -146,86 +148,3 @@ def build_mix(lms: pd.DataFrame, *, among: NDArray[np.bool_] | slice = slice(Non
         log_mean=np.log(np.maximum(means.mean(axis=0), _SMALLEST_PART)),
         occurs=np.nansum(facts, axis=0) > 0,
     )
-
-
-def set_parts(
-    mix: NDArray[np.float64],
-    *,
-    shares: Mapping[str, NDArray[np.float64] | float],
-    typical: NDArray[np.float64],
-    domains: Sequence[str] = DOMAINS,
-) -> NDArray[np.float64]:
-    """Set one part of a composition or several, and scale the others in proportion.
-
-    Parameters
-    ----------
-    mix
-        Fractions, shape (..., domain).
-    shares
-        New fractions by part, each broadcastable to the shape of `mix` without its last axis; at
-        least one part is left for the rest.
-    typical
-        Proportions used where an lm has nothing but these parts, shape (domain,).
-    domains
-        Names of the parts.
-
-    Returns
-    -------
-    ndarray
-        Fractions that sum to one, the shape of `mix`.
-
-    Examples
-    --------
-    >>> mix = np.array([0.6, 0.2, 0.1, 0.0, 0.0, 0.1])
-    >>> set_parts(mix, shares={"web_share": 0.4, "code_share": 0.4}, typical=mix).round(3)
-    array([0.4, 0.4, 0.1, 0. , 0. , 0.1])
-    """
-    where = [list(domains).index(domain) for domain in shares]
-    rest = np.delete(np.arange(len(domains)), where)
-    others = mix[..., rest]
-    held = others.sum(-1, keepdims=True)
-    fallback = typical[rest] / typical[rest].sum()
-    proportions = np.where(held > 0, others / np.where(held > 0, held, 1.0), fallback)
-    new = [np.broadcast_to(np.asarray(share, float), mix.shape[:-1]) for share in shares.values()]
-    out = np.empty(mix.shape)
-    out[..., where] = np.stack(new, axis=-1)
-    out[..., rest] = proportions * (1 - np.sum(new, axis=0))[..., None]
-    return out
-
-
-def swap_parts(
-    mix: NDArray[np.float64],
-    *,
-    receiver: str,
-    donor: str,
-    amount: float,
-    domains: Sequence[str] = DOMAINS,
-) -> NDArray[np.float64]:
-    """Move a fraction of the whole from one part of a composition to another.
-
-    Parameters
-    ----------
-    mix
-        Fractions, shape (..., domain); every donor part holds at least the amount.
-    receiver, donor
-        The part that grows and the part that shrinks.
-    amount
-        What moves, as a fraction of the whole.
-    domains
-        Names of the parts.
-
-    Returns
-    -------
-    ndarray
-        Fractions that sum to one, the shape of `mix`; all other parts are as they were.
-
-    Examples
-    --------
-    >>> mix = np.array([0.6, 0.2, 0.1, 0.0, 0.0, 0.1])
-    >>> swap_parts(mix, receiver="code_share", donor="web_share", amount=0.1).round(3)
-    array([0.5, 0.3, 0.1, 0. , 0. , 0.1])
-    """
-    move = np.zeros(mix.shape[-1])
-    move[list(domains).index(receiver)] += amount
-    move[list(domains).index(donor)] -= amount
-    return np.maximum(mix + move, 0.0)

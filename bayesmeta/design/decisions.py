@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from numpy.typing import NDArray
 
-from bayesmeta.data.schema import MIX_COLUMNS
+from bayesmeta.data.vocabulary import MIX_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["DECISIONS", "DEFAULT_DECISIONS", "FACTS", "SIZES", "UNDISCLOSED", "Decision"]
 
@@ -64,7 +68,7 @@ class Decision:
 
         Examples
         --------
-        >>> from bayesmeta.data import load_dataset
+        >>> from bayesmeta.data.load import load_dataset
         >>> DECISIONS["disclosure"].read(load_dataset().lms).value_counts().to_dict()
         {'disclosed': 75, 'withheld': 17}
         """
@@ -92,16 +96,31 @@ class Decision:
 
         Examples
         --------
-        >>> from bayesmeta.data import load_dataset
+        >>> from bayesmeta.data.load import load_dataset
         >>> lms = load_dataset(version="as-published").lms
         >>> int((DECISIONS["position_embedding"].read_levels(lms) == UNDISCLOSED).sum())
         37
         """
+        import pandas as pd
+
         words = self.read(lms).astype(object)
         return words.map(lambda word: UNDISCLOSED if pd.isna(word) else self.level_of(word))
 
+    def record(self, lms: pd.DataFrame) -> NDArray[Any]:
+        """List what every lm records: levels, or numbers with NaN where there is none; (lm,)."""
+        if self.kind == "categorical":
+            return self.read_levels(lms).to_numpy(object)
+        return self.read(lms).to_numpy(float)
 
-_PARTIAL = ("qkv_only", "no_qkv", "no_attn", "ln_only", "attn_only", "some")
+
+_PARTIAL = (
+    ("qkv_only", "partial"),
+    ("no_qkv", "partial"),
+    ("no_attn", "partial"),
+    ("ln_only", "partial"),
+    ("attn_only", "partial"),
+    ("some", "partial"),
+)
 _SAME_ACTIVATION = (("gelu_new", "gelu"), ("gelu_fast", "gelu"), ("silu", "swiglu"))
 
 DECISIONS: dict[str, Decision] = {
@@ -111,7 +130,7 @@ DECISIONS: dict[str, Decision] = {
         Decision("norm", "categorical"),
         Decision("attention", "categorical", merge=(("mha_local", "mha"),)),
         # Six ways of having some biases occur in one to four families each: one level.
-        Decision("biases", "categorical", merge=tuple((word, "partial") for word in _PARTIAL)),
+        Decision("biases", "categorical", merge=_PARTIAL),
         Decision("block", "categorical"),
         Decision("activation", "categorical", merge=_SAME_ACTIVATION),
         Decision("weight_tying", "categorical"),

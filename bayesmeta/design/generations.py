@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.design.composition import Mix
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["ENGLISH", "Generations", "build_generations", "log_odds", "log_ratios"]
 

@@ -1,20 +1,19 @@
-"""Tables to labelled arrays: coordinates, covariates, contrasts, missing facts. No PyMC here."""
+"""Tables to a design: coordinates, covariates, contrasts, missing facts. No PyMC here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.data import Dataset
 from bayesmeta.design.composition import Mix, build_mix
-from bayesmeta.design.decisions import DECISIONS
-from bayesmeta.design.generations import ENGLISH, Generations, build_generations
-from bayesmeta.design.outcomes import Outcomes, build_outcomes
+from bayesmeta.design.decisions import DECISIONS, FACTS
+from bayesmeta.design.facts import Design, set_parts
+from bayesmeta.design.generations import ENGLISH, build_generations
+from bayesmeta.design.outcomes import build_outcomes
 from bayesmeta.design.scale import (
     LOG_D_UNIT,
     LOG_N_UNIT,
@@ -27,151 +26,24 @@ from bayesmeta.design.scale import (
 from bayesmeta.design.surface import Surface, build_surface
 from bayesmeta.design.terms import (
     MIX_UNIT,
-    MissingNumbers,
     Term,
     build_loading,
     encode_decisions,
     list_missing_numbers,
 )
-from bayesmeta.design.unknown import UnknownChoices, build_unknown_choices
+from bayesmeta.design.unknown import build_unknown_choices
 from bayesmeta.errors import SpecError, listing, suggest
 
-__all__ = [
-    "Design",
-    "build_design",
-]
+if TYPE_CHECKING:
+    import pandas as pd
 
+    from bayesmeta.data.dataset import Dataset
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Design:
-    """Everything the model needs to know of the data, as arrays with named dimensions.
+__all__ = ["build_design"]
 
-    Parameters
-    ----------
-    lms, lm_families, benchmarks, benchmark_labels, task_families
-        Coordinates.
-    lm_family_index
-        Family of every lm, shape (lm,).
-    task_family_index
-        Task family of every benchmark, shape (benchmark,).
-    outcomes
-        Scores and links.
-    scale_terms
-        Names of the scale covariates.
-    scale, scale_center
-        Covariates, shape (lm, scale_term), and their centre, shape (benchmark, scale_term).
-    scale_basis
-        Orthonormal basis of the intercept, the scale covariates and, with a surface, their squares
-        and products over the lms with a score to learn from, zero for the others, shape (lm,
-        column). Family and lm effects are made orthogonal to it, so that those of held-out lms stay
-        free.
-    between, between_terms
-        Scale covariates averaged over the lms of every family, shape (lm, between_term), and
-        their names.
-    log_scale
-        Natural logs of size and data over those of the reference lm, shape (lm, 2), for a scaling
-        law with parameters; None without one. The basis then spans the logs and their product
-        beside the covariates with slopes.
-    terms, decisions
-        Columns of the matrix, and the decisions whose prior scale they share (`mix` is one).
-    X, X_center
-        Matrix of decisions, NaN where unknown, shape (lm, term); centre, shape (benchmark, term).
-    loading
-        Basis in which the effects of a decision's levels sum to zero, shape (term, free).
-    free_decision
-        Decision of every free coefficient, shape (free,).
-    missing
-        Unknown numeric cells.
-    mix
-        The composition of the training data, or None.
-    generations
-        What the lms write, where that measures an undisclosed share, or None.
-    unknown
-        Choices that new lms leave open, where that is no level of the data; else None.
-    surface, surface_center
-        Functions of scale, date and mix together (None without); centre, shape (benchmark,
-        function).
-    """
-
-    lms: tuple[str, ...]
-    lm_families: tuple[str, ...]
-    benchmarks: tuple[str, ...]
-    benchmark_labels: tuple[str, ...]
-    task_families: tuple[str, ...]
-    lm_family_index: NDArray[np.int64]
-    task_family_index: NDArray[np.int64]
-    outcomes: Outcomes
-    scale_terms: tuple[str, ...]
-    scale: NDArray[np.float64]
-    scale_center: NDArray[np.float64]
-    scale_basis: NDArray[np.float64]
-    between: NDArray[np.float64]
-    between_terms: tuple[str, ...]
-    log_scale: NDArray[np.float64] | None
-    terms: tuple[Term, ...]
-    decisions: tuple[str, ...]
-    X: NDArray[np.float64]
-    X_center: NDArray[np.float64]
-    loading: NDArray[np.float64]
-    free_decision: NDArray[np.int64]
-    missing: MissingNumbers
-    mix: Mix | None
-    generations: Generations | None
-    unknown: UnknownChoices | None
-    surface: Surface | None
-    surface_center: NDArray[np.float64]
-
-    @property
-    def coords(self) -> dict[str, Sequence[str]]:
-        """Coordinates of the model's variables."""
-        return {
-            "lm": self.lms,
-            "lm_family": self.lm_families,
-            "benchmark": self.benchmarks,
-            "task_family": self.task_families,
-            "scale_term": self.scale_terms,
-            "term": tuple(term.label for term in self.terms),
-            "decision": self.decisions,
-            "domain": self.mix.domains if self.mix is not None else (),
-            "mix_group": _numbered(self.mix_groups),
-            "unknown": self.missing.names,
-            "written": self.generations.names if self.generations is not None else (),
-            "level": ("shared", "task_family", "benchmark"),
-            "between_term": self.between_terms,
-            "function": tuple(str(k) for k in range(self.surface_center.shape[1])),
-        }
-
-    @property
-    def mix_groups(self) -> tuple[str, ...]:
-        """Family behind every undisclosed mix."""
-        return self.mix.group_names if self.mix is not None else ()
-
-    @property
-    def mix_columns(self) -> slice:
-        """Where the parts of the composition stand in the matrix."""
-        labels = [term.decision for term in self.terms]
-        start = labels.index("mix") if "mix" in labels else len(labels)
-        return slice(start, start + labels.count("mix"))
-
-    @property
-    def english_column(self) -> int | None:
-        """Where the share of English stands in the matrix, if what the lms write measures it."""
-        if self.generations is None or ENGLISH not in self.generations.names:
-            return None
-        return self.columns_of(ENGLISH)[0]
-
-    def fraction_of(self, column_values: Any, *, column: int) -> Any:
-        """Turn standardised values of a share's column, an array or a tensor, into fractions."""
-        term = self.terms[column]
-        return column_values * term.unit + term.center
-
-    def columns_of(self, decision: str) -> list[int]:
-        """Positions of the columns of one decision."""
-        return [k for k, term in enumerate(self.terms) if term.decision == decision]
-
-
-def _numbered(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"{name}:{k}" for k, name in enumerate(names))
+_CODE_LADDER = (0.0, 0.5, 1.0)
+"""Code shares at which one lm of every family is imagined, so that the surface also
+reaches where questions about the code share go and no lm stands."""
 
 
 def build_design(
@@ -229,11 +101,13 @@ def build_design(
 
     Examples
     --------
-    >>> from bayesmeta.data import load_dataset
+    >>> from bayesmeta.data.load import load_dataset
     >>> design = build_design(load_dataset())
     >>> design.X.shape[0], len(design.lm_families), len(design.task_families)
     (92, 33, 8)
     """
+    import pandas as pd
+
     _check_names(decisions)
     lms, outcomes = dataset.lms, build_outcomes(dataset, train=train)
     wanted = [DECISIONS[name] for name in DECISIONS if name in decisions]
@@ -265,7 +139,7 @@ def build_design(
     families = tuple(dict.fromkeys(lms["lm_family"]))
     benchmarks = dataset.benchmarks
     task_families = tuple(dict.fromkeys(benchmarks["task_family"]))
-    return Design(
+    design = Design(
         lms=tuple(lms["lm"]),
         lm_families=families,
         benchmarks=tuple(benchmarks["benchmark"]),
@@ -277,6 +151,7 @@ def build_design(
         scale_terms=tuple(scale_terms),
         scale=scale,
         scale_center=_weighted_mean(scale, weight),
+        covariates=covariates.to_numpy(),
         scale_basis=orthonormal_basis(spanned, rows=learned_from),
         between=family_means(projected, families=lms["lm_family"], among=among),
         between_terms=tuple(projected_names),
@@ -300,11 +175,13 @@ def build_design(
         )
         if not among.all()
         else None,
+        recorded={name: fact.record(lms) for name, fact in FACTS.items()},
         surface=surface,
-        surface_center=_weighted_mean(surface.evaluate(), weight)
-        if surface is not None
-        else np.empty((len(benchmarks), 0)),
+        surface_center=np.empty((len(benchmarks), 0)),
     )  # fmt: skip
+    if surface is None:
+        return design
+    return replace(design, surface_center=_weighted_mean(design.facts.functions, weight))
 
 
 def _build_surface(
@@ -318,18 +195,32 @@ def _build_surface(
     among: NDArray[np.bool_],
 ) -> Surface | None:
     """Choose the facts of the surface: scale covariates with a length scale, what else varies."""
-    names = [name for name in SCALE_TERMS if name in lengths]
-    english = [k for k, term in enumerate(terms) if term.decision == "english_share"]
+    english = [k for k, term in enumerate(terms) if term.decision == ENGLISH]
+    parts = np.empty((len(lms), 0)) if mix is None else mix.at_typical().known
     return build_surface(
-        covariates[names].to_numpy(),
-        scale_lengths=[lengths[name] for name in names],
-        mix=mix,
+        covariates.to_numpy(),
+        scale_lengths={k: lengths[n] for k, n in enumerate(SCALE_TERMS) if n in lengths},
+        mix=parts,
         mix_length=lengths["mix"] * MIX_UNIT,
-        english=X[:, english[0]] if english else None,
-        english_length=lengths["english_share"],
-        first_of_family=np.flatnonzero(~lms["lm_family"].duplicated().to_numpy() & among),
+        english=np.nan_to_num(X[:, english[0]]) if english else np.zeros(len(X)),
+        english_length=lengths[ENGLISH],
+        imagined=_imagine_mixes(lms, mix, parts, among=among),
         among=among,
     )
+
+
+def _imagine_mixes(
+    lms: pd.DataFrame, mix: Mix | None, parts: NDArray[np.float64], *, among: NDArray[np.bool_]
+) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Give one lm of every family other shares of code."""
+    if mix is None or "code_share" not in mix.domains:
+        return []
+    one = np.flatnonzero(~lms["lm_family"].duplicated().to_numpy() & among)
+    return [
+        (one, set_parts(parts[one], shares={"code_share": share}, typical=mix.typical,
+                        domains=mix.domains))
+        for share in _CODE_LADDER
+    ]  # fmt: skip
 
 
 def _check_names(decisions: Sequence[str]) -> None:

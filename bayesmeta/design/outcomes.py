@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.data import Dataset
+if TYPE_CHECKING:
+    from bayesmeta.data.dataset import Dataset
 
 __all__ = ["Outcomes", "build_outcomes"]
 
@@ -85,6 +86,8 @@ class Outcomes:
             Scores of 0 of one lm, to be drawn anew. The standard error is the median over the
             benchmark's scores.
         """
+        import pandas as pd
+
         every = np.arange(len(self.floor))
         typical = pd.Series(self.se).groupby(self.benchmark_index).median().reindex(every)
         return replace(
@@ -114,10 +117,12 @@ def build_outcomes(dataset: Dataset, *, train: NDArray[np.bool_] | None = None) 
 
     Examples
     --------
-    >>> from bayesmeta.data import load_dataset
+    >>> from bayesmeta.data.load import load_dataset
     >>> build_outcomes(load_dataset()).y.shape
     (1105,)
     """
+    import pandas as pd
+
     scores, benchmarks = dataset.scores, dataset.benchmarks.set_index("benchmark")
     y = scores["score"].to_numpy(float)
     train = np.ones(len(y), dtype=bool) if train is None else np.asarray(train, dtype=bool)

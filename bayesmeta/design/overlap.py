@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.design.decisions import DECISIONS
-from bayesmeta.design.matrix import Design
+from bayesmeta.design.facts import Design
 from bayesmeta.errors import listing
 
 __all__ = ["Overlap", "describe_overlaps", "find_overlaps"]
@@ -83,8 +83,8 @@ def find_overlaps(design: Design, *, decisions: Sequence[str]) -> tuple[Overlap,
 
     Examples
     --------
-    >>> from bayesmeta.data import load_dataset
-    >>> from bayesmeta.design import build_design
+    >>> from bayesmeta.data.load import load_dataset
+    >>> from bayesmeta.design.matrix import build_design
     >>> find_overlaps(build_design(load_dataset()), decisions=("norm", "block"))
     ()
     """

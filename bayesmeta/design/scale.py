@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = [
+    "D_REFERENCE",
     "LOG_D_UNIT",
     "LOG_N_UNIT",
+    "N_REFERENCE",
     "SCALE_TERMS",
     "family_means",
     "orthonormal_basis",
@@ -38,6 +44,8 @@ def scale_covariates(
     An lm without a date stands at the mean date of the lms `among` them, so that it says nothing
     about its slope.
     """
+    import pandas as pd
+
     size = np.log(lms["n_params"].to_numpy(float) / N_REFERENCE) / LOG_N_UNIT
     data = np.log(lms["n_tokens"].to_numpy(float) / D_REFERENCE) / LOG_D_UNIT
     released = pd.to_datetime(lms["released"], format="%Y-%m")
@@ -82,6 +90,8 @@ def family_means(
 
     Both are taken over the lms `among` them; a family without any of these has the mean of its own.
     """
+    import pandas as pd
+
     frame, names = pd.DataFrame(columns), families.to_numpy()
     known = frame[among].groupby(names[among], sort=False).mean()
     means = known.combine_first(frame.groupby(names, sort=False).mean()).loc[names].to_numpy()

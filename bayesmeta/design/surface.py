@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bayesmeta.design.composition import Mix, set_parts
 
 __all__ = ["Surface", "build_surface"]
 
@@ -18,10 +16,6 @@ _KEPT_VARIANCE = 0.97
 
 _IMAGINED_WEIGHT = 0.2
 """How much variance at the anchors counts, beside that at the lms, when functions are ranked."""
-
-_CODE_LADDER = (0.0, 0.5, 1.0)
-"""Code shares at which one lm of every family is imagined, so that the functions also reach where
-questions about the code share go and no lm stands."""
 
 _JITTER = 1e-8
 """Relative size below which a direction of the kernel is rounding error."""
@@ -39,13 +33,8 @@ class Surface:
 
     Parameters
     ----------
-    scale
-        Scale covariates of the lms in units of their length scales, shape (lm, covariate).
-    mix
-        Composition of the lms' training data, what is undisclosed replaced by the typical one,
-        shape (lm, domain); no columns without a mix.
-    english
-        Standardised share of English, the mean where it is unknown, shape (lm,).
+    scale_columns, scale_lengths
+        Which scale covariates it knows, and their length scales, both of shape (covariate,).
     mix_length, english_length
         Length scales, in fractions of the mix and in standard deviations.
     anchors
@@ -55,9 +44,8 @@ class Surface:
         Weights of the anchors in every function, shape (anchor, function).
     """
 
-    scale: NDArray[np.float64]
-    mix: NDArray[np.float64]
-    english: NDArray[np.float64]
+    scale_columns: NDArray[np.int64]
+    scale_lengths: NDArray[np.float64]
     mix_length: float
     english_length: float
     anchors: NDArray[np.float64]
@@ -70,68 +58,70 @@ class Surface:
 
     def evaluate(
         self,
-        *,
-        mix: NDArray[np.float64] | None = None,
-        english: NDArray[np.float64] | None = None,
-        scale: NDArray[np.float64] | None = None,
-        rows: NDArray[np.bool_] | slice = slice(None),
+        covariates: NDArray[np.float64],
+        mix: NDArray[np.float64],
+        english: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Evaluate the functions at the lms as they are, or with other facts.
+        """Evaluate the functions at facts of lms.
 
         Parameters
         ----------
+        covariates
+            All scale covariates, shape (lm, covariate).
         mix
-            Fractions, shape (lm, domain).
+            Fractions of the training mix, shape (lm, domain); no columns without a mix.
         english
-            Standardised shares, shape (lm,).
-        scale
-            Scale covariates in units of their length scales, shape (lm, covariate).
-        rows
-            Lms to evaluate at; other facts are then of those alone.
+            Standardised share of English, shape (lm,).
 
         Returns
         -------
         ndarray
             Values, shape (lm, function).
         """
-        facts = _facts(
-            self.scale[rows] if scale is None else scale,
-            self.mix[rows] if mix is None else mix,
-            self.english[rows] if english is None else english,
-            lengths=(self.mix_length, self.english_length),
-        )
-        return _kernel(facts, self.anchors) @ self.mixing
+        return _kernel(self.place(covariates, mix, english), self.anchors) @ self.mixing
+
+    def place(
+        self,
+        covariates: NDArray[np.float64],
+        mix: NDArray[np.float64],
+        english: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Put facts side by side in units of their length scales, shape (lm, fact)."""
+        scale = covariates[:, self.scale_columns] / self.scale_lengths
+        return np.column_stack([scale, mix / self.mix_length, english / self.english_length])
 
 
 def build_surface(
-    scale: NDArray[np.float64],
+    covariates: NDArray[np.float64],
     *,
-    scale_lengths: Sequence[float],
-    mix: Mix | None,
+    scale_lengths: Mapping[int, float],
+    mix: NDArray[np.float64],
     mix_length: float,
-    english: NDArray[np.float64] | None,
+    english: NDArray[np.float64],
     english_length: float,
-    first_of_family: NDArray[np.int64],
+    imagined: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]],
     among: NDArray[np.bool_] | slice = slice(None),
 ) -> Surface | None:
     """Build the principal functions.
 
     Parameters
     ----------
-    scale
-        Size, data and release date as in the design, shape (lm, covariate).
+    covariates
+        All scale covariates of the lms, shape (lm, covariate).
     scale_lengths
-        Their length scales, in the same units.
+        Length scales of those that enter, in the same units, by their column.
     mix
-        The composition, or None where the model has none.
+        Fractions of the training mix, undisclosed parts at their typical values, shape (lm,
+        domain); no columns without a mix.
     mix_length
         Length scale of the mix, in fractions: a quarter is 25 points of one part.
     english
-        Standardised share of English, NaN where unknown, shape (lm,); None leaves it out.
+        Standardised share of English, the mean where it is unknown, shape (lm,).
     english_length
         Its length scale, in standard deviations.
-    first_of_family
-        One lm of every family, shape (lm_family,).
+    imagined
+        Further mixes that the functions also have to reach: rows of lms, and what fractions these
+        would have.
     among
         The lms that the functions are made for, shape (lm,); all if left out.
 
@@ -140,35 +130,19 @@ def build_surface(
     Surface or None
         The functions; None where the facts do not vary.
     """
-    n = len(scale)
-    parts, typical = np.empty((n, 0)), np.empty(0)
-    if mix is not None:
-        typical, parts = mix.typical, mix.at_typical().known
     surface = Surface(
-        scale=scale / np.asarray(scale_lengths),
-        mix=parts,
-        english=np.nan_to_num(english) if english is not None else np.zeros(n),
+        scale_columns=np.array(list(scale_lengths), dtype=np.int64),
+        scale_lengths=np.array(list(scale_lengths.values()), dtype=np.float64),
         mix_length=mix_length,
         english_length=english_length,
         anchors=np.empty((0, 0)),
         mixing=np.empty((0, 0)),
     )
-    lengths = (mix_length, english_length)
-    lms = _facts(surface.scale, surface.mix, surface.english, lengths=lengths)[among]
+    lms = surface.place(covariates, mix, english)[among]
     if not np.ptp(lms, axis=0).any():
         return None
-    imagined = [lms]
-    if mix is not None and "code_share" in mix.domains:
-        one = first_of_family
-        imagined += [
-            _facts(surface.scale[one], shifted, surface.english[one], lengths=lengths)
-            for shifted in (
-                set_parts(parts[one], shares={"code_share": share}, typical=typical,
-                           domains=mix.domains)
-                for share in _CODE_LADDER
-            )
-        ]  # fmt: skip
-    anchors = np.unique(np.concatenate(imagined).round(12), axis=0)
+    further = [surface.place(covariates[one], given, english[one]) for one, given in imagined]
+    anchors = np.unique(np.concatenate([lms, *further]).round(12), axis=0)
     return _pin_down(surface, anchors=anchors, lms=lms)
 
 
@@ -190,17 +164,6 @@ def _pin_down(
     # function is skewed upwards over the lms.
     sign = np.where(np.power(at_lms @ rotation[:, :kept], 3).sum(axis=0) < 0, -1.0, 1.0)
     return dataclasses.replace(surface, anchors=anchors, mixing=whiten @ rotation[:, :kept] * sign)
-
-
-def _facts(
-    scale: NDArray[np.float64],
-    mix: NDArray[np.float64],
-    english: NDArray[np.float64],
-    *,
-    lengths: tuple[float, float],
-) -> NDArray[np.float64]:
-    """Put facts side by side in units of their length scales, shape (lm, fact)."""
-    return np.column_stack([scale, mix / lengths[0], english / lengths[1]])
 
 
 def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.design.composition import Mix
 from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "MIX_UNIT",
@@ -19,7 +22,6 @@ __all__ = [
     "build_loading",
     "encode_decisions",
     "list_missing_numbers",
-    "standardise",
     "transform",
 ]
 
@@ -39,12 +41,15 @@ class Term:
         Level of a categorical decision or part of the mix; empty for a numeric one.
     center, unit
         A numeric column holds (transformed value - center) / unit.
+    is_log2
+        Whether a number enters as its base-2 logarithm; otherwise as a fraction of 100.
     """
 
     decision: str
     level: str = ""
     center: float = 0.0
     unit: float = 1.0
+    is_log2: bool = False
 
     @property
     def label(self) -> str:
@@ -93,11 +98,6 @@ def transform(value: NDArray[np.float64], *, kind: str) -> NDArray[np.float64]:
     return np.log2(value) if kind == "numeric" else value / 100
 
 
-def standardise(value: float, *, term: Term, kind: str) -> float:
-    """Turn a value in the units of the table into the units of a numeric column."""
-    return (float(transform(np.array(value), kind=kind)) - term.center) / term.unit
-
-
 def _encode(
     lms: pd.DataFrame, decision: Decision, *, among: NDArray[np.bool_] | slice
 ) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
@@ -131,7 +131,12 @@ def _encode(
     known = raw[among]
     if np.isnan(known).all() or np.nanstd(known) == 0:
         return nothing
-    term = Term(decision.name, center=float(np.nanmean(known)), unit=float(np.nanstd(known)))
+    term = Term(
+        decision.name,
+        center=float(np.nanmean(known)),
+        unit=float(np.nanstd(known)),
+        is_log2=decision.kind == "numeric",
+    )
     return (term,), ((raw - term.center) / term.unit)[:, None]
 
 
@@ -183,6 +188,8 @@ def list_missing_numbers(
 
 def _unknown_prior(lms: pd.DataFrame, term: Term) -> tuple[float, float]:
     """Centre an unknown on the known values of the other families, each counted once."""
+    import pandas as pd
+
     kind = DECISIONS[term.decision].kind
     known = transform(DECISIONS[term.decision].read(lms).to_numpy(float), kind=kind)
     by_family = pd.Series(known).groupby(lms["lm_family"].to_numpy()).mean().dropna().to_numpy()

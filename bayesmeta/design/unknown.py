@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["UnknownChoices", "build_unknown_choices"]
 
@@ -85,6 +89,8 @@ def build_unknown_choices(
     UnknownChoices or None
         None where every choice is disclosed.
     """
+    import pandas as pd
+
     names = list(dict.fromkeys(d for d, level in columns if level and d in DECISIONS))
     table = pd.DataFrame(
         {
@@ -135,8 +141,8 @@ def _configurations(
     agreement = (levels[full] == record)[:, ~is_open].sum(axis=1)
     similar = full[agreement == agreement.max()]
     made = {(tuple(levels[row, is_open]), families[row]) for row in similar}
-    counts = pd.Series([choice for choice, _ in made]).value_counts()
-    found = sorted(counts.index)
+    counts = Counter(choice for choice, _ in made)
+    found = sorted(counts)
     weights = np.array([counts[choice] + _SMOOTHING for choice in found])
     return [dict(zip(where.tolist(), choice, strict=True)) for choice in found], weights
 
@@ -148,8 +154,8 @@ def _independent(
     counts = []
     for j in where:
         made = {(level, family) for level, family in zip(levels[:, j], families, strict=True)}
-        counts.append(pd.Series([level for level, _ in made if level]).value_counts().sort_index())
-    found = list(product(*(count.index for count in counts)))
+        counts.append(dict(sorted(Counter(level for level, _ in made if level).items())))
+    found = list(product(*counts))
     weights = [
         np.prod([count[level] + _SMOOTHING for count, level in zip(counts, choice, strict=True)])
         for choice in found

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayesmeta import defaults
 from bayesmeta.errors import BayesmetaError
-from bayesmeta.inference.fits import load_reference_fit
+from bayesmeta.inference.shipped import load_reference_fit
 from bayesmeta.jobs import count_processors
 
 __all__ = ["describe_environment"]

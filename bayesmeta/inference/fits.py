@@ -1,54 +1,44 @@
-"""The results of sampling: draws, everything that made them, and what can be asked of any fit."""
+"""The results of sampling: draws, everything that made them, and what can be asked of any fit.
+
+A question needs `Fit` and nothing that is heavy: what is imported inside methods here takes longer
+to import than a question to answer.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from os import PathLike
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.data import Dataset, load_dataset
-from bayesmeta.data.csv_tables import parse_text
-from bayesmeta.data.load import bundled_folder
-from bayesmeta.design import Design
-from bayesmeta.errors import BayesmetaError, QueryError, StoreError, listing, shorten, suggest
-from bayesmeta.inference.graph import draw_prior, prior_density
-from bayesmeta.inference.store import read_tree, write_tree
-from bayesmeta.model import (
-    ModelSpec,
-    Parameters,
-    build_design_for,
-    pointwise_log_likelihood,
-    pointwise_probability,
-    simulate_scores,
-)
-from bayesmeta.model.spec import hash_values
-from bayesmeta.model.student import StudentScores
-from bayesmeta.studies import (
-    EffectDesign,
-    EffectSizes,
-    EffectSizeSpec,
-    build_effect_design,
-    effect_distribution,
-    read_effect_sizes,
-)
+from bayesmeta.errors import QueryError, StoreError, listing, shorten, suggest
 
-__all__ = ["BaseFit", "EffectSizeFit", "Fit", "load_fit", "load_reference_fit", "wrap_draws"]
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import pandas as pd
+    import xarray as xr
+
+    from bayesmeta.data.dataset import Dataset
+    from bayesmeta.design.facts import Design
+    from bayesmeta.model.predictor import Parameters
+    from bayesmeta.model.simulate import StudentScores
+    from bayesmeta.model.spec import ModelSpec
+    from bayesmeta.studies.study_design import EffectDesign
+    from bayesmeta.studies.study_model import EffectSizeSpec
+    from bayesmeta.studies.study_table import EffectSizes
+
+__all__ = ["EFFECTS", "BaseFit", "EffectSizeFit", "Fit"]
 
 _GROUPS = ("posterior_predictive", "observed_data", "constant_data", "log_likelihood")
 """Groups that every fit can compute."""
 
-_EFFECTS = "effect_sizes"
+EFFECTS = "effect_sizes"
 """Name of the only table in a saved fit of effect sizes."""
 
 
@@ -97,6 +87,11 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
     def shape(self) -> tuple[int, int]:
         """Number of chains and of draws in each."""
         return self.draws.sizes["chain"], self.draws.sizes["draw"]
+
+    @cached_property
+    def sample_coords(self) -> Mapping[str, NDArray[np.int64]]:
+        """Numbers of the chains and of the draws."""
+        return {dim: self.draws[dim].values for dim in ("chain", "draw")}
 
     @property
     def is_prior(self) -> bool:
@@ -183,6 +178,8 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         >>> az.loo_pit(tree)["y"].sizes["obs"]
         1105
         """
+        import xarray as xr
+
         if isinstance(groups, str):
             groups = self.group_names if groups == "all" else (groups,)
         for name in groups:
@@ -210,6 +207,8 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
 
     def _label(self, values: NDArray[np.float64], *, name: str = "y") -> xr.Dataset:
         """Label values of shape (obs,) or (chain, draw, obs): scores by number, others by study."""
+        import xarray as xr
+
         labels, dim = self.observations(), self.observation_dim
         coords: dict[str, object] = {dim: np.arange(len(labels))}
         coords |= {
@@ -218,7 +217,7 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         }
         if values.ndim == 1:
             return xr.Dataset({name: (dim, values)}, coords=coords)
-        coords |= {sample: self.draws[sample].values for sample in ("chain", "draw")}
+        coords |= self.sample_coords
         return xr.Dataset({name: (("chain", "draw", dim), values)}, coords=coords)
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -235,6 +234,20 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         StoreError
             If the file cannot be written; an existing file is then left as it was.
         """
+        from bayesmeta.inference.store import write_tree
+
+        write_tree(self.to_tree(), path=path)
+
+    def to_tree(self) -> xr.DataTree:
+        """Give everything that a file of the fit holds.
+
+        Raises
+        ------
+        StoreError
+            If no sampler made the fit.
+        """
+        import xarray as xr
+
         if "sample_stats" not in self.posterior:
             raise StoreError(
                 f"{self!r} was not made by a sampler and cannot be saved. Allowed: what bm.fit "
@@ -254,7 +267,7 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
             "data_source": self.dataset.source,
             **about,
         }
-        write_tree(tree, path=path)
+        return tree
 
     def __repr__(self) -> str:
         chains, draws = self.shape
@@ -262,7 +275,7 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         return f"{type(self).__name__}({chains} chains x {draws} draws{of}, {self.dataset!r})"
 
 
-class Fit(BaseFit[ModelSpec, Dataset]):
+class Fit(BaseFit["ModelSpec", "Dataset"]):
     """Posterior draws, the model and data behind them, and where they came from.
 
     Parameters
@@ -284,6 +297,8 @@ class Fit(BaseFit[ModelSpec, Dataset]):
     @cached_property
     def design(self) -> Design:
         """Arrays and coordinates of the data under the spec."""
+        from bayesmeta.model.spec import build_design_for
+
         return build_design_for(self.dataset, spec=self.spec)
 
     def observations(self) -> pd.DataFrame:
@@ -291,6 +306,8 @@ class Fit(BaseFit[ModelSpec, Dataset]):
         design, outcomes = self.design, self.design.outcomes
         families = design.lm_family_index[outcomes.lm_index]
         tasks = design.task_family_index[outcomes.benchmark_index]
+        import pandas as pd
+
         return pd.DataFrame(
             {
                 "lm": np.array(design.lms)[outcomes.lm_index],
@@ -302,14 +319,20 @@ class Fit(BaseFit[ModelSpec, Dataset]):
 
     def log_likelihood(self) -> NDArray[np.float64]:
         """Compute log densities of the scores, shape (chain, draw, obs)."""
+        from bayesmeta.model.simulate import pointwise_log_likelihood
+
         return pointwise_log_likelihood(self.parameters, design=self.design, spec=self.spec)
 
     def probability_below(self) -> NDArray[np.float64]:
         """Compute probabilities of lower scores, shape (chain, draw, obs)."""
+        from bayesmeta.model.simulate import pointwise_probability
+
         return pointwise_probability(self.parameters, design=self.design, spec=self.spec)
 
     def simulate(self, *, seed: int) -> NDArray[np.float64]:
         """Draw scores from the model, in native units, shape (chain, draw, obs)."""
+        from bayesmeta.model.simulate import simulate_scores
+
         return simulate_scores(self.parameters, design=self.design, spec=self.spec, seed=seed)
 
     def log_prior(self) -> xr.Dataset:
@@ -331,6 +354,8 @@ class Fit(BaseFit[ModelSpec, Dataset]):
         >>> "tau_beta" in found, "beta" in found
         (True, False)
         """
+        from bayesmeta.inference.graph import prior_density
+
         density = prior_density(self.parameters, data=self.dataset, spec=self.spec)
         return density.assign_coords(chain=self.draws["chain"], draw=self.draws["draw"])
 
@@ -346,6 +371,8 @@ class Fit(BaseFit[ModelSpec, Dataset]):
     def _list_groups(self, seed: int) -> dict[str, Callable[[], xr.Dataset]]:
         @cache
         def prior() -> Fit:
+            from bayesmeta.inference.graph import draw_prior
+
             draws = draw_prior(self.dataset, self.spec, draws=defaults.PRIOR_DRAWS, seed=seed)
             return replace(self, posterior=draws)
 
@@ -359,7 +386,7 @@ class Fit(BaseFit[ModelSpec, Dataset]):
         return self.dataset.format_tables(), {"data_version": self.dataset.version}
 
 
-class EffectSizeFit(BaseFit[EffectSizeSpec, EffectSizes]):
+class EffectSizeFit(BaseFit["EffectSizeSpec", "EffectSizes"]):
     """Posterior draws of a meta-analysis of effect sizes, and what made them.
 
     Parameters
@@ -380,6 +407,8 @@ class EffectSizeFit(BaseFit[EffectSizeSpec, EffectSizes]):
     @cached_property
     def design(self) -> EffectDesign:
         """Arrays and coordinates of the effect sizes."""
+        from bayesmeta.studies.study_design import build_effect_design
+
         return build_effect_design(self.dataset)
 
     def observations(self) -> pd.DataFrame:
@@ -401,6 +430,8 @@ class EffectSizeFit(BaseFit[EffectSizeSpec, EffectSizes]):
 
     @property
     def _law(self) -> StudentScores:
+        from bayesmeta.studies.study_model import effect_distribution
+
         return effect_distribution(self.parameters, design=self.design, spec=self.spec)
 
     def _values(self) -> NDArray[np.float64]:
@@ -412,160 +443,6 @@ class EffectSizeFit(BaseFit[EffectSizeSpec, EffectSizes]):
         return known.assign_coords(moderator=list(self.design.moderators))
 
     def _format_data(self) -> tuple[dict[str, str], dict[str, str]]:
-        return {_EFFECTS: self.dataset.format_table()}, {
+        return {EFFECTS: self.dataset.format_table()}, {
             "data_roles": json.dumps(self.dataset.roles)
         }
-
-
-def load_fit(path: str | PathLike[str]) -> Fit | EffectSizeFit:
-    """Read a fit that `save` wrote.
-
-    Parameters
-    ----------
-    path
-        The netCDF file.
-
-    Returns
-    -------
-    Fit or EffectSizeFit
-        Draws, spec, data and provenance; the file is closed again. Keys of the spec that are
-        younger than the file have their defaults, and the provenance holds the checksum with them.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing, truncated, from elsewhere, or its data or spec were changed since.
-
-    Examples
-    --------
-    >>> load_fit("nowhere.nc")
-    Traceback (most recent call last):
-    ...
-    bayesmeta.errors.StoreError: nowhere.nc does not exist. Make it with...
-    """
-    tree = read_tree(path)
-    try:
-        fit = _assemble(tree)
-    except (KeyError, ValueError, TypeError, BayesmetaError) as error:
-        raise StoreError(
-            f"{path} is a damaged fit, or one of another version of bayesmeta ({error}). "
-            f"Make it anew: bayesmeta fit --out {path}"
-        ) from error
-    # The spec may be older than keys with defaults: then its checksum is that of what was stored.
-    data, spec = (fit.provenance.get(f"{what}_checksum") for what in ("data", "spec"))
-    specs = (fit.spec.checksum, hash_values(json.loads(tree.attrs["spec"])))
-    if fit.dataset.checksum != data or spec not in specs:
-        raise StoreError(
-            f"{path} holds other data or another spec than it was fitted with: it was changed "
-            f"after fitting. Make it anew: bayesmeta fit --out {path}"
-        )
-    return replace(fit, provenance={**fit.provenance, "spec_checksum": fit.spec.checksum})
-
-
-def _assemble(tree: xr.DataTree) -> Fit | EffectSizeFit:
-    """Make a fit of what a file holds."""
-    spec, provenance = (json.loads(tree.attrs[name]) for name in ("spec", "provenance"))
-    posterior = xr.DataTree.from_dict(
-        {name: tree[name].to_dataset() for name in ("posterior", "sample_stats")}
-    )
-    tables = {str(k): str(text.item()) for k, text in tree["dataset"].to_dataset().items()}
-    if _EFFECTS in tables:
-        data = _read_effect_sizes(tables[_EFFECTS], tree.attrs)
-        return EffectSizeFit(posterior, EffectSizeSpec.from_dict(spec), data, provenance)
-    return Fit(posterior, ModelSpec.from_dict(spec), _read_dataset(tables, tree.attrs), provenance)
-
-
-def _read_effect_sizes(text: str, attributes: Mapping[Any, Any]) -> EffectSizes:
-    header, *rows = csv.reader(io.StringIO(text, newline=""))
-    frame = pd.DataFrame(rows, columns=pd.Index(header), dtype="str")
-    table = read_effect_sizes(frame, **json.loads(attributes["data_roles"]))
-    return replace(table, source=str(attributes["data_source"]))
-
-
-def _read_dataset(texts: Mapping[str, str], attributes: Mapping[Any, Any]) -> Dataset:
-    tables = {name: parse_text(text, table=name) for name, text in texts.items()}
-    return Dataset(
-        lms=tables["lms"],
-        scores=tables["scores"],
-        benchmarks=tables["benchmarks"],
-        generations=tables.get("generation"),
-        version=str(attributes["data_version"]),
-        source=str(attributes["data_source"]),
-    )
-
-
-def load_reference_fit() -> Fit:
-    """Load the shipped posterior of the default model of the bundled, corrected data.
-
-    Returns
-    -------
-    Fit
-        A thinned fit; its provenance holds the diagnostics of the whole one.
-
-    Raises
-    ------
-    StoreError
-        If it is missing, or does not belong to the bundled data and the default spec.
-
-    Examples
-    --------
-    >>> load_reference_fit().shape
-    (4, 250)
-    """
-    path = bundled_folder() / "reference_fit.nc"
-    fit = load_fit(path)
-    assert isinstance(fit, Fit)
-    wanted = {
-        "data": (fit.provenance["data_checksum"], load_dataset().checksum),
-        "spec": (fit.provenance["spec_checksum"], ModelSpec().checksum),
-    }
-    for what, (stored, current) in wanted.items():
-        if stored != current:
-            raise StoreError(
-                f"The shipped posterior {path.name} belongs to a {what} with checksum "
-                f"{stored[:12]}, the package has {current[:12]}. Fit again and pass it with --fit: "
-                "bayesmeta fit --out fit.nc"
-            )
-    return fit
-
-
-def wrap_draws(parameters: Parameters, *, spec: ModelSpec, dataset: Dataset, source: str) -> Fit:
-    """Make draws that no sampler of `fit` drew into a fit, so that effects can be asked of it.
-
-    Parameters
-    ----------
-    parameters
-        Values by name, each of shape (chain, draw, ...).
-    spec
-        The model whose parameters they are.
-    dataset
-        The data.
-    source
-        Where the draws come from, as the `sampler` of the provenance.
-
-    Returns
-    -------
-    Fit
-        Without statistics of a sampler: there is nothing to `check`.
-
-    Examples
-    --------
-    >>> fit = load_reference_fit()
-    >>> one = {name: values[:1, :1] for name, values in fit.parameters.items()}
-    >>> wrap_draws(one, spec=fit.spec, dataset=fit.dataset, source="example")
-    Fit(1 chains x 1 draws, Dataset(92 lms, 13 benchmarks, 1105 scores, version='corrected', \
-source='bundled'))
-    """
-    draws = xr.Dataset(
-        {
-            name: (("chain", "draw", *(f"{name}_dim_{k}" for k in range(values.ndim - 2))), values)
-            for name, values in parameters.items()
-        }
-    )
-    draws = draws.assign_coords({dim: np.arange(draws.sizes[dim]) for dim in ("chain", "draw")})
-    return Fit(
-        posterior=xr.DataTree.from_dict({"posterior": draws}),
-        spec=spec,
-        dataset=dataset,
-        provenance={"sampler": source},
-    )

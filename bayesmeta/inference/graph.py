@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from bayesmeta.data import Dataset
-from bayesmeta.model import ModelSpec, Parameters, build_design_for
-from bayesmeta.studies import EffectSizes, EffectSizeSpec, build_effect_design
+from bayesmeta.data.dataset import Dataset
+from bayesmeta.model.predictor import Parameters
+from bayesmeta.model.spec import ModelSpec, build_design_for
+from bayesmeta.studies.study_design import build_effect_design
+from bayesmeta.studies.study_model import EffectSizeSpec
+from bayesmeta.studies.study_table import EffectSizes
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -16,7 +16,7 @@ from bayesmeta import defaults
 from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.model import pointwise_log_likelihood, pointwise_probability
+from bayesmeta.model.simulate import pointwise_log_likelihood, pointwise_probability
 from bayesmeta.progress import progress_bar
 
 __all__ = ["LeaveOneOut", "compare", "loo"]

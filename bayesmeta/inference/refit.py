@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.data import Dataset
-from bayesmeta.design import Design
-from bayesmeta.inference.fits import Fit, wrap_draws
+from bayesmeta.data.dataset import Dataset
+from bayesmeta.design.facts import Design
+from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.graph import list_kept
-from bayesmeta.model import ModelSpec, Parameters, build_design_for
+from bayesmeta.inference.saved_fits import wrap_draws
+from bayesmeta.model.predictor import Parameters
+from bayesmeta.model.spec import ModelSpec, build_design_for
 
 __all__ = ["Refit", "Refitter"]
 

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 import xarray as xr
 
 from bayesmeta import defaults
-from bayesmeta.data import Dataset
+from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import FitError, unknown
 from bayesmeta.inference.fits import EffectSizeFit, Fit
 from bayesmeta.inference.graph import build_graph, draw_prior, list_kept
 from bayesmeta.jobs import count_processors
-from bayesmeta.model import ModelSpec
+from bayesmeta.model.spec import ModelSpec
 from bayesmeta.progress import progress_bar, spinner
-from bayesmeta.studies import EffectSizes, EffectSizeSpec
+from bayesmeta.studies.study_model import EffectSizeSpec
+from bayesmeta.studies.study_table import EffectSizes
 
 if TYPE_CHECKING:
     import pymc as pm

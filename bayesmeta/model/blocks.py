@@ -20,7 +20,9 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayesmeta.design import MIX_UNIT, SCALE_TERMS, Design
+from bayesmeta.design.facts import Design
+from bayesmeta.design.scale import SCALE_TERMS
+from bayesmeta.design.terms import MIX_UNIT
 from bayesmeta.model.law import law_slopes
 from bayesmeta.model.spec import ModelSpec, Priors
 
@@ -281,7 +283,7 @@ def surface_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
         + _deviations("surface", design, n=n, of_task=tau[1], own=tau[2]),
         dims=("function", "benchmark"),
     )
-    values = design.surface.evaluate()
+    values = design.facts.functions
     return pt.dot(values, weights) - (weights.T * data["data_surface_center"]).sum(axis=1)
 
 

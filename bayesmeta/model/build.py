@@ -7,7 +7,8 @@ import logging
 import numpy as np
 import pymc as pm
 
-from bayesmeta.design import Design, describe_overlaps, find_overlaps
+from bayesmeta.design.facts import Design
+from bayesmeta.design.overlap import describe_overlaps, find_overlaps
 from bayesmeta.model import blocks
 from bayesmeta.model.likelihood import likelihood_block
 from bayesmeta.model.spec import ModelSpec
@@ -35,8 +36,9 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
 
     Examples
     --------
-    >>> from bayesmeta.data import load_dataset
-    >>> from bayesmeta.model import ModelSpec, build_design_for
+    >>> from bayesmeta.data.load import load_dataset
+    >>> from bayesmeta.model.spec import ModelSpec
+    >>> from bayesmeta.model.spec import build_design_for
     >>> spec = ModelSpec(decisions=())
     >>> build_model(build_design_for(load_dataset(), spec=spec), spec=spec)["y"].name
     'y'
@@ -78,8 +80,9 @@ def build_fact_model(design: Design, *, spec: ModelSpec) -> pm.Model:
 
     Examples
     --------
-    >>> from bayesmeta.data import load_dataset
-    >>> from bayesmeta.model import ModelSpec, build_design_for
+    >>> from bayesmeta.data.load import load_dataset
+    >>> from bayesmeta.model.spec import ModelSpec
+    >>> from bayesmeta.model.spec import build_design_for
     >>> spec = ModelSpec(unknown_numbers="estimated")
     >>> design = build_design_for(load_dataset(), spec=spec)
     >>> build_fact_model(design, spec=spec)["mix_unknown"].eval().shape

@@ -10,7 +10,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayesmeta.design import Design
+from bayesmeta.design.facts import Design
 from bayesmeta.model.blocks import Data, Tensor, _scale
 from bayesmeta.model.spec import ModelSpec
 

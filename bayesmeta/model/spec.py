@@ -11,13 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bayesmeta.design import DECISIONS, DEFAULT_DECISIONS, SCALE_TERMS
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS
+from bayesmeta.design.facts import Design
+from bayesmeta.design.matrix import build_design
+from bayesmeta.design.overlap import find_overlaps
+from bayesmeta.design.scale import SCALE_TERMS
 from bayesmeta.errors import SpecError, listing, suggest
 from bayesmeta.model.priors import RETIRED_PRIORS, SURFACE_FACTS, Priors
 
-__all__ = ["ModelSpec", "Priors", "read_spec"]
+if TYPE_CHECKING:
+    from bayesmeta.data.dataset import Dataset
+
+__all__ = ["ModelSpec", "Priors", "build_design_for", "read_spec"]
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "scaling": ("loglinear", "chinchilla", "none"),
@@ -295,3 +305,58 @@ def word_unknown(what: str, value: object, allowed: Any, *, hint: str = "") -> s
         f"{what} {value!r} is not known.{hint} Allowed: {listing(allowed)}. "
         "Correct it or leave it out."
     )
+
+
+def build_design_for(
+    dataset: Dataset,
+    *,
+    spec: ModelSpec,
+    train: NDArray[np.bool_] | None = None,
+    among: NDArray[np.bool_] | None = None,
+) -> Design:
+    """Build the design that a spec asks for.
+
+    Parameters
+    ----------
+    dataset
+        Validated tables.
+    spec
+        The model.
+    train
+        Which scores the model learns from, shape (obs,); all if left out.
+    among
+        Which lms the coding rests on, shape (lm,); all if left out. The others are new, and coded
+        as these are.
+
+    Returns
+    -------
+    Design
+        Arrays and coordinates.
+
+    Raises
+    ------
+    SpecError
+        If the spec names decisions of which one is constant in the data, or an exact linear
+        combination of others (under the default decisions, constant ones are left out).
+
+    Examples
+    --------
+    >>> from bayesmeta.data.load import load_dataset
+    >>> build_design_for(load_dataset(), spec=ModelSpec(decisions=("norm",))).decisions
+    ('norm',)
+    """
+    design = build_design(
+        dataset,
+        decisions=spec.decisions,
+        scale_terms=spec.scale_terms,
+        law=spec.scaling == "chinchilla",
+        estimate_unknown=spec.unknown_numbers == "estimated",
+        generations=spec.generations == "measured",
+        surface_lengths=spec.surface_lengths,
+        train=train,
+        among=among,
+    )
+    if spec.decisions != DEFAULT_DECISIONS and among is None:
+        for overlap in find_overlaps(design, decisions=spec.decisions):
+            raise SpecError(overlap.message)
+    return design

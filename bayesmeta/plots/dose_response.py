@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.effects.curves import Curve
+from bayesmeta.estimates.curves import Curve
 from bayesmeta.plots.figure import (
     Drawn,
     build_figure,

@@ -12,12 +12,11 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.effects.contrasts import pick_target
-from bayesmeta.effects.latent import change_of
-from bayesmeta.effects.linearised import linearise
-from bayesmeta.effects.queries import Answer, query
-from bayesmeta.effects.scores import mean_slope, target_weights
-from bayesmeta.inference import Fit
+from bayesmeta.estimates.answer import Answer, query
+from bayesmeta.estimates.counterfactual import mean_slope
+from bayesmeta.estimates.linearised import linearise, mean_change, to_free
+from bayesmeta.estimates.question import pick_target, weigh_benchmarks
+from bayesmeta.inference.fits import Fit
 from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
@@ -159,10 +158,11 @@ def _leave_out(
     fit: Fit, answer: Answer, *, benchmark: str | None, task_family: str | None
 ) -> pd.DataFrame:
     """Estimate without every family that has scores."""
-    by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
-    weights = target_weights(fit.design, by=by).sel(target=target).values
+    by, target = pick_target(fit.design, benchmark=benchmark, task_family=task_family)
+    names, weigh = weigh_benchmarks(fit.design, by=by)
+    weights = weigh[names.index(target)]
     model, design = linearise(fit), fit.design
-    moved = change_of(fit, contrast=answer.contrast).coefficients(design)
+    moved = to_free(fit.design, mean_change(fit, answer.contrast))
     mean = mean_slope(fit, weights=weights) * model.without_each_family(moved, weights=weights).mean
     scored = np.unique(model.family)
     names = np.array(design.lm_families)[scored]

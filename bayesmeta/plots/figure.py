@@ -20,8 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bayesmeta.effects.contrasts import check_ci_prob
 from bayesmeta.errors import QueryError, listing, shorten
+from bayesmeta.estimates.summary import check_ci_prob
 from bayesmeta.jobs import atomic
 from bayesmeta.plots.theme import (
     INK,

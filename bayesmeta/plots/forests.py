@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bayesmeta import defaults
-from bayesmeta.design import FACTS, UNDISCLOSED
-from bayesmeta.effects.contrasts import Effects
-from bayesmeta.effects.estimands import LM_FAMILY, UNITS, format_level
-from bayesmeta.effects.mix_swaps import Asked, Swap
+from bayesmeta.design.decisions import FACTS, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
+from bayesmeta.estimates.contrasts import Effects
+from bayesmeta.estimates.question import LM_FAMILY, UNITS, Statement, Substitution, format_level
 from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
@@ -51,7 +50,7 @@ _NAMES = {
 }
 
 
-EFFECTS_BY = "bm.effects or bm.swaps"
+EFFECTS_BY = "bm.effects or bm.substitutions"
 _COLUMNS = {"P(helps)": 14.0, "lms": 36.0, "fam.": 51.0}
 """Middles of the columns beside the intervals, in points from their right edge."""
 
@@ -87,7 +86,7 @@ def forest(
     Examples
     --------
     >>> import bayesmeta as bm
-    >>> from bayesmeta.effects import effects
+    >>> from bayesmeta.estimates.contrasts import effects
     >>> drawn = forest(effects(bm.load_reference_fit(), "norm"))
     >>> len(drawn.table)
     2
@@ -235,7 +234,7 @@ def _describe(effects: Effects, *, ci_prob: float) -> str:
 def _describe_counts(effects: Effects, many_targets: bool) -> str:
     """Say which lms and families are counted, or how many there are."""
     contrast = effects.contrasts[0]
-    is_swap = isinstance(contrast, Swap)
+    is_swap = isinstance(contrast, Substitution)
     if not many_targets:
         which = "that can give as much" if is_swap else "at the level, or that record the number"
         return f"lms, fam.: {which}"
@@ -248,10 +247,10 @@ def _describe_counts(effects: Effects, many_targets: bool) -> str:
     return f"{counted} {f'have {format_level(contrast.level)}' if is_level else 'record it'}"
 
 
-def name_contrast(contrast: Asked) -> tuple[str, str]:
+def name_contrast(contrast: Statement) -> tuple[str, str]:
     """Name a decision and what is compared in it."""
     name = _NAMES.get(contrast.decision, contrast.decision.replace("_", " "))
-    if isinstance(contrast, Swap):
+    if isinstance(contrast, Substitution):
         parts = [part.removesuffix("_share") for part in (contrast.decision, contrast.donor)]
         return parts[0], f"{contrast.level} points from {parts[1]}"
     unit = " %" if FACTS[contrast.decision].kind == "share" else ""

@@ -14,10 +14,10 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design import UNDISCLOSED
-from bayesmeta.effects.contrasts import Effects
-from bayesmeta.effects.estimands import BY, UNITS
+from bayesmeta.design.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
+from bayesmeta.estimates.contrasts import Effects
+from bayesmeta.estimates.question import BY, UNITS
 from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
 from bayesmeta.plots.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
 from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, diverging, is_dark, pt

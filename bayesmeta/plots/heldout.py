@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesmeta import defaults
-from bayesmeta.crossvalidation import Scoreboard
-from bayesmeta.data import Dataset, load_dataset
+from bayesmeta.crossvalidation.scoreboard import Scoreboard
+from bayesmeta.data.dataset import Dataset
+from bayesmeta.data.load import load_dataset
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.plots.figure import (
     Drawn,

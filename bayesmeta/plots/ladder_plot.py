@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from bayesmeta import defaults
-from bayesmeta.effects.ladders import OTHERS, Ladders
 from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
@@ -18,6 +17,7 @@ from bayesmeta.plots.figure import (
     short,
 )
 from bayesmeta.plots.theme import COLUMN_WIDTH, FAINT, INK, PALE, pt
+from bayesmeta.robustness.within_family import OTHERS, Ladders
 
 __all__ = ["ladders"]
 

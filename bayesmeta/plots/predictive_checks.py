@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.inference import Fit, LeaveOneOut, loo
-from bayesmeta.model import simulate_scores
+from bayesmeta.inference.fits import Fit
+from bayesmeta.inference.leave_one_out import LeaveOneOut, loo
+from bayesmeta.model.simulate import simulate_scores
 from bayesmeta.plots.figure import Drawn, build_figure, drawn_from, printable, write_below
 from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, pt
 from bayesmeta.tables.wording import percent

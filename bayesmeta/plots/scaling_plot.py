@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.effects.estimands import knows_sizes
-from bayesmeta.effects.scores import POINTS, mean_score_at, to_points
 from bayesmeta.errors import QueryError, listing, shorten, suggest
-from bayesmeta.inference import Fit
+from bayesmeta.estimates.counterfactual import POINTS, mean_score_at, to_points
 from bayesmeta.inference.diagnostics import thin_fit
+from bayesmeta.inference.fits import Fit
 from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
@@ -103,7 +102,7 @@ def scaling(
             f"along '{shorten(along)}' is not known.{suggest(along, ALONG)} Allowed: "
             f"{listing(ALONG)}."
         )
-    if not knows_sizes(fit):
+    if not fit.design.knows_sizes:
         raise QueryError(
             "this fit's model has no scale (scaling is 'none'). Fit one with "
             "ModelSpec(scaling='loglinear')."

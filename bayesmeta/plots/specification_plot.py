@@ -13,7 +13,7 @@ from bayesmeta import defaults
 from bayesmeta.errors import QueryError
 from bayesmeta.plots.figure import Drawn, build_figure, drawn_from, interval_words, write_below
 from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, PALE, pt
-from bayesmeta.specification_curves import Multiverse
+from bayesmeta.specification_curves.results import Multiverse
 
 __all__ = ["specification_curve"]
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmeta.effects import Answer, query
-from bayesmeta.effects.estimands import UNITS
 from bayesmeta.errors import QueryError, listing, shorten
+from bayesmeta.estimates.answer import Answer, query
+from bayesmeta.estimates.question import UNITS
 from bayesmeta.inference.fits import Fit
 from bayesmeta.jobs import write_text
 from bayesmeta.tables.latex import escape_latex

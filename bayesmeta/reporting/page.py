@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from bayesmeta.effects import effects, list_decisions
-from bayesmeta.effects.estimands import find_decision
 from bayesmeta.errors import FitError, QueryError
-from bayesmeta.inference import Diagnostics, check
-from bayesmeta.inference.diagnostics import thin_fit
+from bayesmeta.estimates.contrasts import effects
+from bayesmeta.estimates.question import check_fit, find_decision, list_decisions
+from bayesmeta.inference.diagnostics import Diagnostics, check, thin_fit
 from bayesmeta.inference.fits import Fit
 from bayesmeta.jobs import write_text
 from bayesmeta.reporting.pages import Section, render, write_markdown
@@ -88,10 +87,11 @@ def report(
     >>> [path.name for path in written]
     ['report.html', 'report.md']
     """
-    known = list_decisions(fit)
+    check_fit(fit)
+    known = list_decisions(fit.design)
     names = [decisions] if isinstance(decisions, str) else decisions
     for name in names or ():
-        find_decision(fit, name=name)
+        find_decision(fit.design, name)
     folder = _make_folder(out)
     diagnostics = _diagnose(fit)
     whole = int(np.prod(fit.shape))

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design import SIZES, UNDISCLOSED
-from bayesmeta.effects.contrasts import summarise
-from bayesmeta.effects.estimands import (
+from bayesmeta.design.decisions import SIZES, UNDISCLOSED
+from bayesmeta.estimates.counterfactual import mean_score_at
+from bayesmeta.estimates.evidence_card import Evidence, build_evidence
+from bayesmeta.estimates.question import (
     BY,
     UNITS,
     Contrast,
@@ -26,15 +27,13 @@ from bayesmeta.effects.estimands import (
     default_contrasts,
     find_decision,
     format_level,
-    knows_sizes,
     list_decisions,
     list_levels,
+    weigh_benchmarks,
 )
-from bayesmeta.effects.evidence import Evidence, build_evidence
-from bayesmeta.effects.monte_carlo import Probability, estimate_probability
-from bayesmeta.effects.scores import mean_score_at, target_weights
-from bayesmeta.inference import load_reference_fit
+from bayesmeta.estimates.summary import Probability, estimate_probability, summarise
 from bayesmeta.inference.fits import Fit
+from bayesmeta.inference.shipped import load_reference_fit
 from bayesmeta.progress import progress_bar
 
 __all__ = ["Finding", "Offer", "Panel", "Target", "build_panel", "list_offers", "most_draws"]
@@ -159,8 +158,7 @@ def list_targets(fit: Fit) -> tuple[Target, ...]:
     labels = dict(zip(fit.design.benchmarks, fit.design.benchmark_labels, strict=True))
     found = []
     for by in reversed(BY):
-        weights = target_weights(fit.design, by=by)
-        for name, row in zip(weights["target"].values.tolist(), weights.values, strict=True):
+        for name, row in zip(*weigh_benchmarks(fit.design, by=by), strict=True):
             label = {"overall": "all benchmarks", "benchmark": labels.get(name, name)}.get(by, name)
             found.append(Target(by, name, label=str(label), weights=tuple(row.tolist())))
     return tuple(found)
@@ -185,18 +183,18 @@ def list_offers(fit: Fit) -> tuple[Offer, ...]:
     >>> list_offers(bm.load_reference_fit())[7].levels
     (0.0, 8.0, 18.0, 25.0, 50.0)
     """
-    found = [_offer_decision(fit, name) for name in list_decisions(fit)]
-    if knows_sizes(fit):
+    found = [_offer_decision(fit, name) for name in list_decisions(fit.design)]
+    if fit.design.knows_sizes:
         found += [_offer_size(fit, name) for name in SIZES]
     return tuple(offer for offer in found if len(offer.levels) > 1)
 
 
 def _offer_decision(fit: Fit, name: str) -> Offer:
-    decision = find_decision(fit, name=name)
-    shown = [c for c in default_contrasts(fit, decision=name) if c.level != UNDISCLOSED]
+    decision = find_decision(fit.design, name)
+    shown = [c for c in default_contrasts(fit.design, name) if c.level != UNDISCLOSED]
     levels: list[str | float] = []
     if decision.kind == "categorical":
-        known = list_levels(fit, decision=decision)
+        known = list_levels(fit.design, decision.name)
         levels += [level for level in known if level != UNDISCLOSED]
     else:
         low, high = float(shown[0].reference), float(shown[0].level)
@@ -325,7 +323,7 @@ def _find(
 ) -> Iterator[Finding]:
     """Answer one contrast everywhere, from gains of shape (chain, draw, benchmark)."""
     checked = build_contrast(
-        fit, decision=contrast.decision, level=contrast.level, reference=contrast.reference
+        fit.design, decision=contrast.decision, level=contrast.level, reference=contrast.reference
     )
     cards: dict[tuple[float, ...], Evidence] = {}
     for target in targets:
@@ -339,7 +337,7 @@ def _find(
         yield Finding(
             checked,
             target=target,
-            effect=summarise(values, ci_prob=defaults.CI_PROB),
+            effect=summarise(values, ci_prob=defaults.CI_PROB, units=UNITS),
             probability=probability,
             card=cards[target.weights],
         )

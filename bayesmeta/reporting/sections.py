@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 
 from bayesmeta import defaults, plots
-from bayesmeta.crossvalidation import load_scoreboard
+from bayesmeta.crossvalidation.scoreboard import load_scoreboard
 from bayesmeta.data.load import load_dataset
-from bayesmeta.effects import Effects, curve, list_decisions
 from bayesmeta.errors import EvaluationError, listing
-from bayesmeta.inference import Diagnostics
+from bayesmeta.estimates.contrasts import Effects
+from bayesmeta.estimates.curves import curve
+from bayesmeta.estimates.question import list_decisions
+from bayesmeta.inference.diagnostics import Diagnostics
 from bayesmeta.inference.fits import Fit
-from bayesmeta.model import ModelSpec
+from bayesmeta.model.spec import ModelSpec
 from bayesmeta.plots.figure import as_svg
 from bayesmeta.reporting.pages import Cell, Details, Figure, Listing, Section, Table, Text
 from bayesmeta.reporting.panel import Finding, Panel
-from bayesmeta.tables import describe_intervals
+from bayesmeta.tables.text import describe_intervals
 from bayesmeta.tables.wording import (
     MARKS,
     count,
@@ -234,7 +236,7 @@ def _atlas_cell(finding: Finding) -> Cell:
 
 def report_curves(fit: Fit) -> Iterator[Section]:
     """Curves of the code share, where the fit knows one."""
-    if CURVED not in list_decisions(fit):
+    if CURVED not in list_decisions(fit.design):
         return
     found = curve(fit, CURVED, by="task_family")
     optimum = found.optimum()

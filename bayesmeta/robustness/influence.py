@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.effects.contrasts import pick_target
-from bayesmeta.effects.estimands import UNITS, in_units, refuse_prior
-from bayesmeta.effects.latent import LatentChange, change_of
-from bayesmeta.effects.linearised import linearise, prob_above_zero
-from bayesmeta.effects.scores import mean_slope, target_weights
-from bayesmeta.effects.selection import Names, as_names
-from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import EvaluationError, unknown
-from bayesmeta.inference.fits import Fit, wrap_draws
-from bayesmeta.model import pointwise_log_likelihood
+from bayesmeta.estimates.counterfactual import mean_slope
+from bayesmeta.estimates.linearised import latent_draws, linearise, mean_change, to_free
+from bayesmeta.estimates.question import (
+    UNITS,
+    Names,
+    as_names,
+    parse_question,
+    refuse_prior,
+)
+from bayesmeta.estimates.summary import in_units, prob_above_zero
+from bayesmeta.inference.fits import Fit
+from bayesmeta.inference.saved_fits import wrap_draws
+from bayesmeta.model.simulate import pointwise_log_likelihood
 from bayesmeta.progress import progress_bar
 
 __all__ = ["leave_family_out"]
@@ -79,19 +85,20 @@ def leave_family_out(
     'codegen'
     """
     refuse_prior(fit)
-    contrast = parse_statement(fit, statement=statement)
-    by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
-    weights = target_weights(fit.design, by=by).sel(target=target).values
+    asked = parse_question(fit.design, statement, benchmark=benchmark, task_family=task_family)
+    contrast, weights = asked.statement, asked.weights
     names = _check_families(fit, families)
-    change, slope = change_of(fit, contrast=contrast), mean_slope(fit, weights=weights)
-    draws = slope * change.draws(fit, weights=weights)
+    change, slope = mean_change(fit, contrast), mean_slope(fit, weights=weights)
+    draws = slope * latent_draws(fit, change, weights=weights)
     table = _linearise_each(fit, change, weights=weights, slope=slope).loc[names]
     _weigh_each(table, fit, draws)
     if refit:
         bad = [name for name in names if table.loc[name, "method"] != "importance"]
         _refit_each(table, fit, change, names=bad, weights=weights, slope=slope, shown=progress)
     # A linear approximation is held against one of the whole, so that its error cancels.
-    whole = slope * float(linearise(fit).estimate(_moved(fit, change), weights=weights).mean)
+    whole = slope * float(
+        linearise(fit).estimate(to_free(fit.design, change), weights=weights).mean
+    )
     whole = np.where(table["method"] == "linearised", whole, draws.mean())
     table["move"] = (table["estimate"] - whole).abs() / draws.std()
     columns = ["scores", "estimate", "sd", "prob_helps", "move", "pareto_k", "method"]
@@ -111,16 +118,16 @@ def _check_families(fit: Fit, families: Names) -> list[str]:
     return names
 
 
-def _moved(fit: Fit, change: LatentChange) -> NDArray[np.float64]:
-    return change.coefficients(fit.design)
-
-
 def _linearise_each(
-    fit: Fit, change: LatentChange, *, weights: NDArray[np.float64], slope: float
+    fit: Fit,
+    change: Mapping[str, NDArray[np.float64]],
+    *,
+    weights: NDArray[np.float64],
+    slope: float,
 ) -> pd.DataFrame:
     """Effects without each family by the linearised model, by the name of the family."""
     design, model = fit.design, linearise(fit)
-    found = model.without_each_family(_moved(fit, change), weights=weights)
+    found = model.without_each_family(to_free(fit.design, change), weights=weights)
     mean, sd = slope * found.mean, slope * found.sd
     counts = np.bincount(model.family, minlength=len(design.lm_families))
     return pd.DataFrame(
@@ -163,7 +170,7 @@ def _weigh_each(table: pd.DataFrame, fit: Fit, draws: NDArray[np.float64]) -> No
 def _refit_each(
     table: pd.DataFrame,
     fit: Fit,
-    change: LatentChange,
+    change: Mapping[str, NDArray[np.float64]],
     *,
     names: list[str],
     weights: NDArray[np.float64],
@@ -184,7 +191,7 @@ def _refit_each(
             left = refitter.refit(family != k, seed=defaults.SEED + k)
             drawn = {key: values[None] for key, values in left.parameters.items()}
             without = wrap_draws(drawn, spec=fit.spec, dataset=fit.dataset, source="refit")
-            draws = slope * change.draws(without, weights=weights)
+            draws = slope * latent_draws(without, change, weights=weights)
             numbers = float(draws.mean()), float(draws.std()), float((draws > 0).mean())
             table.loc[name, ["estimate", "sd", "prob_helps"]] = numbers
             table.loc[name, "method"] = "refit"

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bayesmeta.effects import effects
+from bayesmeta.estimates.contrasts import effects
 from bayesmeta.inference.fits import Fit
-from bayesmeta.model import pointwise_log_likelihood
+from bayesmeta.model.simulate import pointwise_log_likelihood
 
 __all__ = ["SENSITIVE", "prior_sensitivity"]
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.effects.contrasts import check_ci_prob
 from bayesmeta.errors import EvaluationError, QueryError, listing, shorten, suggest, unknown
+from bayesmeta.estimates.summary import check_ci_prob
 from bayesmeta.jobs import write_text
 from bayesmeta.specification_curves.grid import CHOICES
 

@@ -22,18 +22,17 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults, jobs
 from bayesmeta.crossvalidation.schemes import check_dataset
-from bayesmeta.data import Dataset
-from bayesmeta.design import DECISIONS, find_overlaps
-from bayesmeta.effects.contrasts import pick_target
-from bayesmeta.effects.estimands import UNITS
-from bayesmeta.effects.mix_swaps import Swap
-from bayesmeta.effects.monte_carlo import estimate_probability
-from bayesmeta.effects.scores import contrast_draws
-from bayesmeta.effects.statements import parse_statement
+from bayesmeta.data.dataset import Dataset
+from bayesmeta.design.decisions import DECISIONS
+from bayesmeta.design.facts import Design
+from bayesmeta.design.overlap import find_overlaps
 from bayesmeta.errors import EvaluationError, QueryError, SpecError, unknown
+from bayesmeta.estimates.counterfactual import contrast_draws
+from bayesmeta.estimates.question import UNITS, parse_statement, pick_target
+from bayesmeta.estimates.summary import estimate_probability
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.model import ModelSpec, build_design_for
+from bayesmeta.model.spec import ModelSpec, build_design_for
 from bayesmeta.progress import progress_bar
 from bayesmeta.specification_curves.grid import (
     Specification,
@@ -296,8 +295,8 @@ def read_questions(
             " > learned', or a list of such, each alone or in a pair with the name of a benchmark "
             "or task family."
         )
-    fit = _hollow_fit(data, spec)
-    found = [_read_question(fit, entry) for entry in given]
+    design = build_design_for(data, spec=spec)
+    found = [_read_question(design, entry) for entry in given]
     for question in found:
         if found.count(question) > 1:
             raise QueryError(
@@ -307,12 +306,11 @@ def read_questions(
     return found
 
 
-def _read_question(fit: Fit, entry: str | tuple[str, str]) -> Question:
+def _read_question(design: Design, entry: str | tuple[str, str]) -> Question:
     statement, target = (entry, "overall") if isinstance(entry, str) else _unpack(entry)
-    contrast = parse_statement(fit, statement=statement)
-    by = _kind_of_target(fit, target)
-    donor = (contrast.donor,) if isinstance(contrast, Swap) else ()
-    return Question(contrast.label, by=by, target=target, decisions=(contrast.decision, *donor))
+    asked = parse_statement(design, statement)
+    by = _kind_of_target(design, target)
+    return Question(asked.label, by=by, target=target, decisions=asked.parts)
 
 
 def _unpack(entry: Any) -> tuple[str, str]:
@@ -324,19 +322,14 @@ def _unpack(entry: Any) -> tuple[str, str]:
     )
 
 
-def _kind_of_target(fit: Fit, target: str) -> str:
-    benchmarks, families = fit.design.benchmarks, fit.design.task_families
+def _kind_of_target(design: Design, target: str) -> str:
+    benchmarks, families = design.benchmarks, design.task_families
     if target in ("overall", *benchmarks, *families):
         return "overall" if target == "overall" else (
             "benchmark" if target in benchmarks else "task_family"
         )  # fmt: skip
     raise unknown(QueryError, "target", target, ["overall", *families, *benchmarks], mend=(
         "These are the mean over all benchmarks, task families and benchmarks."))  # fmt: skip
-
-
-def _hollow_fit(data: Dataset, spec: ModelSpec) -> Fit:
-    """Make a fit without draws: statements can be read by it."""
-    return Fit(posterior=xr.DataTree(), spec=spec, dataset=data, provenance={})
 
 
 def plan_fits(
@@ -495,11 +488,11 @@ def _read_notes(dataset: Dataset, spec: ModelSpec, job: Job) -> list[Note]:
         design = build_design_for(data, spec=spec)
     except SpecError as error:
         return [Note(str(error), False)] * len(job.questions)
-    fit, notes = _hollow_fit(data, spec), []
+    notes = []
     for question in job.questions:
         try:
-            parse_statement(fit, statement=question.statement)
-            _pick(fit, question)
+            parse_statement(design, question.statement)
+            _pick(design, question)
         except QueryError as error:
             notes.append(Note(str(error), False))
             continue
@@ -510,13 +503,13 @@ def _read_notes(dataset: Dataset, spec: ModelSpec, job: Job) -> list[Note]:
     return notes
 
 
-def _pick(fit: Fit, question: Question) -> None:
+def _pick(design: Design, question: Question) -> None:
     names = {question.by: question.target} if question.by != "overall" else {}
-    pick_target(fit, benchmark=names.get("benchmark"), task_family=names.get("task_family"))
+    pick_target(design, benchmark=names.get("benchmark"), task_family=names.get("task_family"))
 
 
 def _draw(fit: Fit, question: Question) -> list[list[float]]:
-    contrast = parse_statement(fit, statement=question.statement)
+    contrast = parse_statement(fit.design, question.statement)
     values = contrast_draws(fit, contrast=contrast, by=question.by).sel(target=question.target)
     chains = fit.provenance["chains"]
     return np.asarray(values, float).reshape(chains, -1).round(_DIGITS).tolist()

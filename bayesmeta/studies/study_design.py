@@ -104,7 +104,7 @@ def build_effect_design(table: EffectSizes) -> EffectDesign:
 
     Examples
     --------
-    >>> from bayesmeta.studies import read_effect_sizes
+    >>> from bayesmeta.studies.study_table import read_effect_sizes
     >>> frame = pd.DataFrame(
     ...     {"s": list("abcd"), "y": [0, 1, 0, 2], "se": [1, 1, 1, 1], "arm": ["x", "x", "y", "z"]}
     ... )

@@ -49,7 +49,8 @@ def build_effect_model(design: EffectDesign, *, spec: EffectSizeSpec) -> pm.Mode
     Examples
     --------
     >>> import pandas as pd
-    >>> from bayesmeta.studies import build_effect_design, read_effect_sizes
+    >>> from bayesmeta.studies.study_design import build_effect_design
+    >>> from bayesmeta.studies.study_table import read_effect_sizes
     >>> frame = pd.DataFrame({"trial": ["a", "b"], "yi": [0.1, 0.3], "sei": [0.1, 0.2]})
     >>> table = read_effect_sizes(frame, effect="yi", se="sei", study="trial")
     >>> build_effect_model(build_effect_design(table), spec=EffectSizeSpec())["theta"].name

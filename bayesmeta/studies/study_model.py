@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.errors import SpecError
-from bayesmeta.model.simulate import Parameters
+from bayesmeta.model.predictor import Parameters
+from bayesmeta.model.simulate import StudentScores
 from bayesmeta.model.spec import hash_values, word_unknown
-from bayesmeta.model.student import StudentScores
 from bayesmeta.studies.study_design import EffectDesign
 
 __all__ = ["EffectSizeSpec", "effect_distribution"]

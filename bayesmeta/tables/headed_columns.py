@@ -148,7 +148,7 @@ def head(
 
     Examples
     --------
-    >>> from bayesmeta.tables import format_table
+    >>> from bayesmeta.tables.text import format_table
     >>> frame = head(pd.DataFrame({"prob_odd": [1.0], "sd": [0.5]}), units="logits",
     ...              prob_odd=PROBABILITY)
     >>> print(format_table(frame.assign(n=3), fmt="md"))

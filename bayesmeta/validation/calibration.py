@@ -9,16 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.data import Dataset
+from bayesmeta.data.dataset import Dataset
 from bayesmeta.inference.graph import draw_prior
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.model import (
-    ModelSpec,
-    Parameters,
-    build_design_for,
-    pointwise_log_likelihood,
-    simulate_scores,
-)
+from bayesmeta.model.predictor import Parameters
+from bayesmeta.model.simulate import pointwise_log_likelihood, simulate_scores
+from bayesmeta.model.spec import ModelSpec, build_design_for
 
 __all__ = ["JOINT", "Calibrator", "Ranks", "uniformity"]
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from bayesmeta.data import Dataset
-from bayesmeta.design import DECISIONS
-from bayesmeta.effects import effects
-from bayesmeta.effects.estimands import BY
+from bayesmeta.data.dataset import Dataset
+from bayesmeta.design.decisions import DECISIONS
+from bayesmeta.estimates.contrasts import effects
+from bayesmeta.estimates.question import BY
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.model import ModelSpec
+from bayesmeta.model.spec import ModelSpec
 
 __all__ = ["fit_placebo", "permute_decisions", "tabulate_placebo"]
 

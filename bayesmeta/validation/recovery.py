@@ -10,14 +10,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.data import Dataset
-from bayesmeta.data.schema import MIX_COLUMNS
-from bayesmeta.design import Design
-from bayesmeta.effects import contrast_draws, effects, list_decisions
-from bayesmeta.effects.estimands import BY, default_contrasts
-from bayesmeta.inference.fits import Fit, wrap_draws
+from bayesmeta.data.dataset import Dataset
+from bayesmeta.data.vocabulary import MIX_COLUMNS
+from bayesmeta.design.facts import Design
+from bayesmeta.estimates.contrasts import effects
+from bayesmeta.estimates.counterfactual import contrast_draws
+from bayesmeta.estimates.question import BY, default_contrasts, list_decisions
+from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.model import ModelSpec, Parameters, build_design_for, simulate_scores
+from bayesmeta.inference.saved_fits import wrap_draws
+from bayesmeta.model.predictor import Parameters
+from bayesmeta.model.simulate import simulate_scores
+from bayesmeta.model.spec import ModelSpec, build_design_for
 
 __all__ = [
     "CELLS",
@@ -206,7 +210,10 @@ def _keep_families(data: Dataset, *, n: int) -> Dataset:
     """Keep the families with the most scored lms."""
     scored = data.lms[data.lms["lm"].isin(data.scores["lm"])]
     kept = scored["lm_family"].value_counts(sort=True).index[:n]
-    return data.keep_lms(data.lms["lm_family"].isin(kept).to_numpy())
+    lms = data.lms[data.lms["lm_family"].isin(kept)].reset_index(drop=True)
+    scores = data.scores[data.scores["lm"].isin(lms["lm"])].reset_index(drop=True)
+    benchmarks = data.benchmarks[data.benchmarks["benchmark"].isin(scores["benchmark"])]
+    return replace(data, lms=lms, scores=scores, benchmarks=benchmarks.reset_index(drop=True))
 
 
 def _bundle(data: Dataset) -> pd.DataFrame:
@@ -338,8 +345,8 @@ def score_recovery(
     scores, true_fit = truth.draw(seed)
     fit = refitter.fit(seed=seed, scores=scores)
     tail = (1 - ci_prob) / 2
-    names, rows = list_decisions(true_fit), []
-    contrasts = [c for name in names for c in default_contrasts(true_fit, decision=name)]
+    names, rows = list_decisions(true_fit.design), []
+    contrasts = [c for name in names for c in default_contrasts(true_fit.design, name)]
     for contrast, by in itertools.product(contrasts, BY):
         known = contrast_draws(true_fit, contrast=contrast, by=by).values[0, 0]
         draws = contrast_draws(fit, contrast=contrast, by=by)

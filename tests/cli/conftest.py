@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from bayesmeta.cli import main
+from bayesmeta.cli.shared import main
 
 
 @pytest.fixture

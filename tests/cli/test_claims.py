@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import bayesmeta as bm
-from bayesmeta.cli import app
+from bayesmeta.cli.shared import app
 
 STATEMENT = "attention: gqa > mha"
 

@@ -18,9 +18,9 @@ from bayesmeta import (
     load_validation,
     read_effect_sizes,
 )
-from bayesmeta.cli import app
+from bayesmeta.cli.shared import app
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.inference import load_fit
+from bayesmeta.inference.saved_fits import load_fit
 
 STATEMENT = "position_embedding: rotary > learned"
 

@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 from typer.testing import CliRunner
 
-from bayesmeta.cli import app
+from bayesmeta.cli.shared import app
 from bayesmeta.errors import StoreError
 from bayesmeta.inference import environment
 

@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from bayesmeta import jobs
-from bayesmeta.cli import app
-from bayesmeta.crossvalidation import Scoreboard, evaluate, scoreboard
+from bayesmeta.cli.shared import app
+from bayesmeta.crossvalidation import scoreboard
+from bayesmeta.crossvalidation.scoreboard import Scoreboard, evaluate
 
 KEYS = [
     "scheme", "model", "benchmark", "mae", "coverage50", "coverage90", "crps", "log_density", "n",

@@ -10,8 +10,9 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from bayesmeta import plots
-from bayesmeta.cli import app, plot_command
+from bayesmeta.cli import plot_command
 from bayesmeta.cli.plot_command import APPLIES, KINDS, POSTERIOR, RECORDED
+from bayesmeta.cli.shared import app
 from bayesmeta.plots.theme import is_dark
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from bayesmeta.cli import app
+from bayesmeta.cli.shared import app
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from bayesmeta.data import load_dataset, read_dataset
+from bayesmeta.data.load import load_dataset, read_dataset
 from bayesmeta.errors import DataError
 
 LMS = """lm,lm_family,n_params,n_tokens,code_share,web_share

@@ -9,15 +9,11 @@ import pandas as pd
 import pandas.testing as pdt
 import pytest
 
-from bayesmeta.data import (
-    load_corrections,
-    load_dataset,
-    load_generation,
-    validate_tables,
-)
+from bayesmeta.data.checks import validate_tables
 from bayesmeta.data.csv_tables import format_table, read_table
-from bayesmeta.data.load import bundled_folder
-from bayesmeta.data.schema import LM_VOCABULARY, MIX_COLUMNS, PUBLISHED_WORDS, column_names
+from bayesmeta.data.load import bundled_folder, load_corrections, load_dataset, load_generation
+from bayesmeta.data.schema import column_names
+from bayesmeta.data.vocabulary import LM_VOCABULARY, MIX_COLUMNS, PUBLISHED_WORDS
 from bayesmeta.errors import DataError
 
 EVERYWHERE = ("arc_challenge", "gsm8k", "hellaswag", "lambada", "mmlu_0shot", "mmlu_5shot")
@@ -140,7 +136,7 @@ def test_unknown_version():
 
 def test_loading_imports_nothing_heavy():
     code = (
-        "import sys; from bayesmeta.data import load_dataset; load_dataset();"
+        "import sys; from bayesmeta.data.load import load_dataset; load_dataset();"
         "print(sorted({'arviz', 'pymc', 'matplotlib'} & set(sys.modules)))"
     )
     where = bundled_folder().parent

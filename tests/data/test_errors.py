@@ -2,7 +2,7 @@
 
 import pytest
 
-from bayesmeta.data import read_dataset, read_lms
+from bayesmeta.data.load import read_dataset, read_lms
 from bayesmeta.errors import DataError, listing, suggest
 
 

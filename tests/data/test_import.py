@@ -4,9 +4,15 @@ import math
 
 import pytest
 
-from bayesmeta.data import import_upstream
 from bayesmeta.data.csv_tables import read_table
-from bayesmeta.data.importers import GENERATION, NUMBERS, SHARE_PREFIX, TOKENS, WORDS
+from bayesmeta.data.importers import (
+    GENERATION,
+    NUMBERS,
+    SHARE_PREFIX,
+    TOKENS,
+    WORDS,
+    import_upstream,
+)
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import DataError
 

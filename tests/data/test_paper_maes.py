@@ -13,7 +13,7 @@ import pytest
 import xgboost
 from sklearn import model_selection
 
-from bayesmeta.data import load_dataset
+from bayesmeta.data.load import load_dataset
 
 PAPER_MAES = {
     "arc_challenge": 0.0437,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bayesmeta.data import apply_corrections, load_dataset, read_dataset
+from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.csv_tables import format_table, read_table
-from bayesmeta.data.load import bundled_folder
+from bayesmeta.data.load import bundled_folder, load_dataset, read_dataset
 from bayesmeta.data.schema import column_names
 from bayesmeta.errors import DataError, StoreError
 from bayesmeta.jobs import write_text

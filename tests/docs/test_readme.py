@@ -11,7 +11,7 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.data import load_corrections
+from bayesmeta.data.load import load_corrections
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

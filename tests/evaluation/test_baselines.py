@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmeta.crossvalidation import BASELINES
-from bayesmeta.crossvalidation.baselines import predict_baseline
+from bayesmeta.crossvalidation.baselines import BASELINES, predict_baseline
 from bayesmeta.crossvalidation.folds import Candidate, run_fold
 from bayesmeta.crossvalidation.schemes import build_folds
-from bayesmeta.data import load_dataset
+from bayesmeta.data.load import load_dataset
 
 ANY_BASELINE = pytest.mark.parametrize("peer", BASELINES)
 

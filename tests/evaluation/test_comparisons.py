@@ -6,8 +6,13 @@ import pandas.testing as pdt
 import pytest
 
 from bayesmeta import defaults
-from bayesmeta.crossvalidation import Scoreboard, load_scoreboard
-from bayesmeta.crossvalidation.scoreboard import build_cells, interval, resample_families
+from bayesmeta.crossvalidation.scoreboard import (
+    Scoreboard,
+    build_cells,
+    interval,
+    load_scoreboard,
+    resample_families,
+)
 from bayesmeta.errors import EvaluationError
 
 EXACT = 1e-9

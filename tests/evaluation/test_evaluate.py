@@ -12,8 +12,8 @@ import pandas.testing as pdt
 import pytest
 
 from bayesmeta import ModelSpec, defaults, evaluate, jobs
-from bayesmeta.crossvalidation import MODELS, folds, scoreboard
-from bayesmeta.crossvalidation.folds import Candidate, read_candidates, run_fold
+from bayesmeta.crossvalidation import folds, scoreboard
+from bayesmeta.crossvalidation.folds import MODELS, Candidate, read_candidates, run_fold
 from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.errors import DataError, EvaluationError, SpecError
 from bayesmeta.inference.refit import Refitter

@@ -24,7 +24,7 @@ KILLED, INTERRUPTED = -signal.SIGKILL, 130
 PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from bayesmeta.cli import main
+from bayesmeta.cli.shared import main
 main()
 """
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import bayesmeta as bm
-from bayesmeta.data.schema import MIX_COLUMNS
-from bayesmeta.design import DECISIONS
-from bayesmeta.effects import contrast_draws
-from bayesmeta.effects.estimands import build_contrast
-from bayesmeta.inference.fits import wrap_draws
+from bayesmeta.data.vocabulary import MIX_COLUMNS
+from bayesmeta.design.decisions import DECISIONS
+from bayesmeta.estimates.counterfactual import contrast_draws
+from bayesmeta.estimates.question import build_contrast
+from bayesmeta.inference.saved_fits import wrap_draws
 from bayesmeta.validation.placebo import permute_decisions, tabulate_placebo
 from bayesmeta.validation.recovery import CELLS, Cell, build_truth, score_recovery
 
@@ -110,7 +110,7 @@ def test_effects_stay_while_families_are_drawn_anew(truth):
 def test_effects_have_the_stated_size(bundled, large):
     truth = build_truth(bundled, cell=Cell(effects="large" if large else "typical"))
     _, fit = truth.draw(1)
-    contrast = build_contrast(fit, decision="attention", level="gqa", reference="mha")
+    contrast = build_contrast(fit.design, decision="attention", level="gqa", reference="mha")
     points = np.abs(contrast_draws(fit, contrast=contrast, by="benchmark").values).mean()
     assert (5 < points < 15) if large else (1 < points < 5)
 
@@ -156,7 +156,7 @@ def test_true_effects_are_those_that_the_scores_are_drawn_from(truth):
     _, fit = truth.draw(3)
     table = score_recovery(fake_refitter(truth), truth, seed=3)
     row = table[(table["contrast"] == "attention: gqa > mha") & (table["by"] == "overall")].iloc[0]
-    contrast = build_contrast(fit, decision="attention", level="gqa", reference="mha")
+    contrast = build_contrast(fit.design, decision="attention", level="gqa", reference="mha")
     assert row["truth"] == pytest.approx(float(contrast_draws(fit, contrast=contrast).item()))
 
 

@@ -5,11 +5,10 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 import pytest
 
-from bayesmeta.crossvalidation import SCHEMES
-from bayesmeta.crossvalidation.schemes import build_folds
-from bayesmeta.model import ModelSpec, build_design_for
+from bayesmeta.crossvalidation.schemes import SCHEMES, build_folds
 from bayesmeta.model.blocks import training_data
-from bayesmeta.model.simulate import family_effects
+from bayesmeta.model.predictor import family_effects
+from bayesmeta.model.spec import ModelSpec, build_design_for
 
 EXACT = 1e-10
 """Rounding error of sums over some ninety lms."""

@@ -14,12 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 import bayesmeta as bm
-from bayesmeta import cli, defaults, jobs
+from bayesmeta import cli, defaults
+from bayesmeta.cli import shared
 from bayesmeta.data.load import load_corrections
 from bayesmeta.errors import BayesmetaError, EvaluationError, QueryError
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.specification_curves import CHOICES, specification_fits
+from bayesmeta.specification_curves import specification_fits
 from bayesmeta.specification_curves.grid import (
+    CHOICES,
     apply_to_spec,
     build_grid,
     build_variant,
@@ -489,7 +491,7 @@ def in_threads(monkeypatch):
         with ThreadPoolExecutor(2) as pool:
             yield pool
 
-    monkeypatch.setattr(jobs, "open_executor", executor)
+    monkeypatch.setattr(shared, "_open_executor", executor)
 
 
 WORDS = ("--choice", "likelihood=student,normal", "--n", "all")

@@ -7,8 +7,7 @@ import pytest
 import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.specification_curves import CHOICES
-from bayesmeta.specification_curves.grid import build_grid
+from bayesmeta.specification_curves.grid import CHOICES, build_grid
 
 ROTARY = "position_embedding: rotary > learned"
 CODE = "code_share: 20 > 5"

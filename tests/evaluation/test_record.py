@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import bayesmeta as bm
-from bayesmeta.crossvalidation import BASELINES, MODELS
+from bayesmeta.crossvalidation.baselines import BASELINES
+from bayesmeta.crossvalidation.folds import MODELS
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError
 

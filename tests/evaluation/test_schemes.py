@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import KFold
 
-from bayesmeta.crossvalidation import SCHEMES
-from bayesmeta.crossvalidation.schemes import build_folds
-from bayesmeta.data import load_dataset
+from bayesmeta.crossvalidation.schemes import SCHEMES, build_folds
+from bayesmeta.data.load import load_dataset
 from bayesmeta.errors import EvaluationError
 
 SEEDS = (0, 1, 17)

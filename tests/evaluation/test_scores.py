@@ -11,8 +11,8 @@ from scipy import stats
 
 from bayesmeta.crossvalidation.scoring_rules import crps, score_point, score_refit
 from bayesmeta.inference.refit import Refit
-from bayesmeta.model import ModelSpec, build_design_for, simulate_scores
-from bayesmeta.model.simulate import score_distribution
+from bayesmeta.model.simulate import score_distribution, simulate_scores
+from bayesmeta.model.spec import ModelSpec, build_design_for
 
 ROUNDING = 1e-10
 """Two orders of summation of the same terms in double precision."""

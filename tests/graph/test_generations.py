@@ -7,9 +7,10 @@ import pytest
 from scipy import stats
 
 from bayesmeta.design.generations import log_ratios
-from bayesmeta.model import ModelSpec, build_design_for, pointwise_log_likelihood
 from bayesmeta.model.build import build_fact_model, build_model
-from bayesmeta.model.simulate import complete_matrix, generation_distribution
+from bayesmeta.model.predictor import complete_facts
+from bayesmeta.model.simulate import generation_distribution, pointwise_log_likelihood
+from bayesmeta.model.spec import ModelSpec, build_design_for
 
 ROUNDING = 1e-8
 """Two orders of summation of the same terms in double precision."""
@@ -95,7 +96,7 @@ def test_rotation_is_that_of_errors_shared_by_siblings(fake_written_fit):
 def test_location_is_a_line_in_what_was_read(fake_written_fit):
     design, values = fake_written_fit.design, fake_written_fit.parameters
     mu, _ = generation_distribution(values, design=design)
-    _, mix = complete_matrix(values, design=design)
+    mix = complete_facts(values, design=design).mix
     unrotated = design.generations.rotation.T @ mu[0, 0]
     row = design.lms.index("cat-1")
     position = list(design.generations.rows).index(row)

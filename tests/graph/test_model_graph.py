@@ -7,11 +7,12 @@ import pymc as pm
 import pytest
 from scipy import stats
 
-from bayesmeta.effects import Contrast, contrast_draws
-from bayesmeta.effects.estimands import default_contrasts
-from bayesmeta.model import ModelSpec, build_design_for, pointwise_log_likelihood, simulate_scores
+from bayesmeta.estimates.counterfactual import contrast_draws
+from bayesmeta.estimates.question import Contrast, default_contrasts
 from bayesmeta.model.build import build_model
-from bayesmeta.model.simulate import family_effects, linear_predictor, score_distribution
+from bayesmeta.model.predictor import family_effects, linear_predictor
+from bayesmeta.model.simulate import pointwise_log_likelihood, score_distribution, simulate_scores
+from bayesmeta.model.spec import ModelSpec, build_design_for
 
 ROUNDING = 1e-8
 """Two orders of summation of the same terms in double precision."""
@@ -360,7 +361,7 @@ def prior_fit(bundled, build_fake_fit):
 
 def test_prior_effects_of_decisions_are_small(prior_fit):
     for decision in ("position_embedding", "norm", "attention", "block", "activation"):
-        for contrast in default_contrasts(prior_fit, decision=decision):
+        for contrast in default_contrasts(prior_fit.design, decision):
             points = contrast_draws(prior_fit, contrast=contrast, by="benchmark").values
             assert np.isfinite(points).all()
             assert np.mean(np.abs(points) < PRIOR_LIMIT) >= PRIOR_SHARE

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from bayesmeta.crossvalidation.schemes import build_folds
-from bayesmeta.model import ModelSpec, build_design_for, pointwise_log_likelihood
 from bayesmeta.model.blocks import training_data
 from bayesmeta.model.build import build_model
+from bayesmeta.model.simulate import pointwise_log_likelihood
+from bayesmeta.model.spec import ModelSpec, build_design_for
 
 ROUNDING = 1e-8
 """Two orders of summation of the same terms in double precision."""

@@ -10,7 +10,7 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.data.schema import MIX_COLUMNS
+from bayesmeta.data.vocabulary import MIX_COLUMNS
 
 SCRIPTS = bundled_folder().parent / "scripts"
 

@@ -212,8 +212,8 @@ def effects() -> Values:
 
 def swaps() -> Values:
     """Every substitution of ten points, and of one part by task family."""
-    out = _effects_table(bm.swaps(fit()))
-    part = bm.swaps(fit(), "code_share", points=5, by="task_family")
+    out = _effects_table(bm.substitutions(fit()))
+    part = bm.substitutions(fit(), "code_share", points=5, by="task_family")
     return out | _effects_table(part, name="5 points")
 
 
@@ -306,7 +306,7 @@ def draws() -> Values:
         "effects": bm.effects(fit(), by="benchmark").draws,
         "latent": bm.effects(fit(), scale="latent").draws,
         "of one lm": bm.effects(fit(), lms="google/gemma-7b").draws,
-        "swaps": bm.swaps(fit(), by="task_family").draws,
+        "swaps": bm.substitutions(fit(), by="task_family").draws,
         "books curve": bm.curve(fit(), "books_share").draws[..., 1::8],
         "gain": tradeoff.gain[..., 1::8],
         "loss": tradeoff.loss[..., 1::8],

@@ -18,7 +18,8 @@ import pytest
 from scipy import integrate, optimize, stats
 
 import bayesmeta as bm
-from bayesmeta.studies import build_effect_design, study_graph
+from bayesmeta.studies import study_graph
+from bayesmeta.studies.study_design import build_effect_design
 from bayesmeta.studies.study_graph import build_effect_model, rotation
 
 ROUNDING = 1e-8

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import bayesmeta as bm
-from bayesmeta.model import score_distribution
+from bayesmeta.model.simulate import score_distribution
 from bayesmeta.validation.calibration import JOINT, Calibrator, uniformity
 from bayesmeta.validation.records import read_ranks
 

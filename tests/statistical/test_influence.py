@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import bayesmeta as bm
-from bayesmeta.effects import query
 from bayesmeta.errors import EvaluationError
+from bayesmeta.estimates.answer import query
 
 STATEMENT = "code_share: 18 > 8"
 

@@ -11,7 +11,7 @@ from bayesmeta import defaults
 from bayesmeta.crossvalidation.folds import Candidate, run_fold
 from bayesmeta.crossvalidation.schemes import Fold
 from bayesmeta.errors import EvaluationError
-from bayesmeta.model import pointwise_log_likelihood, pointwise_probability
+from bayesmeta.model.simulate import pointwise_log_likelihood, pointwise_probability
 
 SPEC = bm.ModelSpec(decisions=(), family_effects="none", interactions="none")
 FLAT = bm.ModelSpec(decisions=(), family_effects="none", interactions="none", scaling="none")

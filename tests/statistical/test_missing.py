@@ -13,10 +13,10 @@ import pytest
 from scipy.special import softmax
 
 from bayesmeta.data.load import bundled_folder
-from bayesmeta.data.schema import MIX_COLUMNS
-from bayesmeta.model import ModelSpec, build_design_for
+from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.model.build import build_fact_model
 from bayesmeta.model.simulate import generation_distribution
+from bayesmeta.model.spec import ModelSpec, build_design_for
 
 SPEC = ModelSpec(
     decisions=("web_share", "code_share"), unknown_numbers="estimated", generations="measured"

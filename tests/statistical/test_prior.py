@@ -7,9 +7,10 @@ import pytest
 from scipy import stats
 
 import bayesmeta as bm
-from bayesmeta.effects import effects
 from bayesmeta.errors import FitError, QueryError, StoreError
-from bayesmeta.model import Priors, simulate_scores
+from bayesmeta.estimates.contrasts import effects
+from bayesmeta.model.simulate import simulate_scores
+from bayesmeta.model.spec import Priors
 
 DRAWS = 1000
 

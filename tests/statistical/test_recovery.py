@@ -11,9 +11,13 @@ import pytest
 from scipy.special import softmax
 
 from bayesmeta import ModelSpec
-from bayesmeta.effects import Contrast, contrast_draws, effects
-from bayesmeta.inference import check, fit
-from bayesmeta.model import build_design_for, simulate_scores
+from bayesmeta.estimates.contrasts import effects
+from bayesmeta.estimates.counterfactual import contrast_draws
+from bayesmeta.estimates.question import Contrast
+from bayesmeta.inference.diagnostics import check
+from bayesmeta.inference.sample import fit
+from bayesmeta.model.simulate import simulate_scores
+from bayesmeta.model.spec import build_design_for
 
 DECISIONS = ("position_embedding", "attention", "code_share")
 TRUTH = ModelSpec(decisions=DECISIONS, interactions="none", unknown_numbers="estimated")
@@ -211,7 +215,7 @@ def test_kept_variables_are_those_of_the_model(fitted, spec, list_dims):
 
 
 def test_fitted_draws_survive_a_file(fitted, tmp_path):
-    from bayesmeta.inference import load_fit
+    from bayesmeta.inference.saved_fits import load_fit
 
     fitted.save(tmp_path / "fit.nc")
     found = effect_draws(load_fit(tmp_path / "fit.nc"), by="overall")

@@ -6,7 +6,7 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.model import ModelSpec
+from bayesmeta.model.spec import ModelSpec
 
 # A claim is confident where its probability leaves this range.
 CONFIDENT = (0.05, 0.95)
@@ -63,7 +63,7 @@ def test_more_code_hurts_language_modelling(reference):
 
 
 def test_expected_scores_follow_the_data(reference):
-    from bayesmeta.model import expected_score, linear_predictor
+    from bayesmeta.model.predictor import expected_score, linear_predictor
 
     design = reference.design
     eta = linear_predictor(reference.parameters, design=design, spec=reference.spec)

@@ -6,8 +6,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bayesmeta import plots
-from bayesmeta.inference import LeaveOneOut
-from bayesmeta.model import simulate_scores
+from bayesmeta.inference.leave_one_out import LeaveOneOut
+from bayesmeta.model.simulate import simulate_scores
 
 
 def give_pit(fit, pit):

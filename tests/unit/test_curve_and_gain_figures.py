@@ -4,9 +4,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bayesmeta import plots
-from bayesmeta.crossvalidation import load_scoreboard
-from bayesmeta.effects import curve
+from bayesmeta.crossvalidation.scoreboard import load_scoreboard
 from bayesmeta.errors import QueryError
+from bayesmeta.estimates.curves import curve
 
 
 @pytest.fixture(scope="module")

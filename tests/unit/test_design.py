@@ -10,22 +10,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import ortho_group
 
-from bayesmeta.data import load_dataset
-from bayesmeta.data.schema import MIX_COLUMNS
-from bayesmeta.design import (
-    DECISIONS,
-    DOMAINS,
-    MIX_UNIT,
-    build_design,
-    find_overlaps,
-    set_parts,
-    standardise,
-)
-from bayesmeta.design.composition import build_mix
+from bayesmeta.data.load import load_dataset
+from bayesmeta.data.vocabulary import MIX_COLUMNS
+from bayesmeta.design.composition import DOMAINS, build_mix
+from bayesmeta.design.decisions import DECISIONS
+from bayesmeta.design.facts import set_parts, standardise
+from bayesmeta.design.matrix import build_design
 from bayesmeta.design.outcomes import build_outcomes
+from bayesmeta.design.overlap import find_overlaps
+from bayesmeta.design.terms import MIX_UNIT
 from bayesmeta.errors import SpecError
-from bayesmeta.model import ModelSpec, Priors, build_design_for
 from bayesmeta.model.law import law_skill, law_slopes
+from bayesmeta.model.spec import ModelSpec, Priors, build_design_for
 
 EXACT = 1e-12
 """Rounding error of a few sums of doubles near one."""
@@ -133,7 +129,7 @@ def test_numeric_column_is_a_standardised_logarithm(design, bundled):
     logs = np.log2(bundled.lms["context_length"].to_numpy(float))
     expected = (logs - np.nanmean(logs)) / np.nanstd(logs)
     np.testing.assert_allclose(design.X[:, k], expected, rtol=1e-10)
-    assert standardise(2048, term=design.terms[k], kind="numeric") == pytest.approx(
+    assert standardise(2048, design.terms[k]) == pytest.approx(
         (11 - np.nanmean(logs)) / np.nanstd(logs)
     )
 

@@ -8,8 +8,8 @@ import pytest
 import xarray as xr
 
 from bayesmeta import defaults
-from bayesmeta.inference import check, thin_fit
-from bayesmeta.model import ModelSpec
+from bayesmeta.inference.diagnostics import check, thin_fit
+from bayesmeta.model.spec import ModelSpec
 
 # Independent draws: 2,000 put the effective sizes far above 400 and R-hat of 100 elements near 1.
 CHAINS, DRAWS = 4, 500

@@ -6,8 +6,8 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta.errors import DataError, EvaluationError, FitError, QueryError, SpecError, StoreError
-from bayesmeta.inference import thin_fit
-from bayesmeta.studies import build_effect_design
+from bayesmeta.inference.diagnostics import thin_fit
+from bayesmeta.studies.study_design import build_effect_design
 from bayesmeta.studies.study_graph import build_effect_model
 
 COLUMNS = {"effect": "yi", "se": "sei", "study": "trial"}

@@ -9,20 +9,15 @@ import pytest
 from scipy.special import expit, logit
 
 from bayesmeta import defaults
-from bayesmeta.design import DECISIONS, DOMAINS
-from bayesmeta.effects import (
-    Contrast,
-    contrast_draws,
-    curve,
-    effects,
-    evidence,
-    prob_helps,
-    query,
-)
-from bayesmeta.effects.estimands import default_contrasts
-from bayesmeta.effects.scores import mean_score_at
+from bayesmeta.design.composition import DOMAINS
+from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.errors import QueryError
-from bayesmeta.model import ModelSpec
+from bayesmeta.estimates.answer import evidence, query
+from bayesmeta.estimates.contrasts import effects, prob_helps
+from bayesmeta.estimates.counterfactual import contrast_draws, mean_score_at
+from bayesmeta.estimates.curves import curve
+from bayesmeta.estimates.question import Contrast, default_contrasts
+from bayesmeta.model.spec import ModelSpec
 
 EXACT = 1e-9
 """Rounding error of a few hundred sums of doubles, in percentage points."""
@@ -126,8 +121,7 @@ class Slow:
             # The surface knows no draw of an undisclosed fact: it stands at the mean.
             english = 0.0 if pd.isna(self.lms.loc[i, "english_share"]) else english
         mix = self.changed_mix(i, settings, typical=True)
-        row = np.arange(len(self.lms)) == i
-        phi = surface.evaluate(mix=mix[None], english=np.array([english]), rows=row)[0]
+        phi = surface.evaluate(design.covariates[[i]], mix[None], np.array([english]))[0]
         return sum(
             self.value["surface"][j, b] * (phi[j] - design.surface_center[b, j])
             for j in range(len(phi))
@@ -678,7 +672,7 @@ def test_direction_that_is_not_told_is_not_identified(certain_fit):
     "decision", ["position_embedding", "norm", "attention", "biases", "block", "activation"]
 )
 def test_decision_that_never_varies_within_a_family_is_not_identified(certain_fit, decision):
-    for contrast in default_contrasts(certain_fit, decision=decision):
+    for contrast in default_contrasts(certain_fit.design, decision):
         card = evidence(certain_fit, decision, contrast.level, over=contrast.reference)
         assert card.families_with_both > 0 or card.verdict != "identified"
 
@@ -806,13 +800,13 @@ def test_default_contrasts_compare_with_the_commonest_level(fake_bundled_fit):
     lms = fake_bundled_fit.dataset.lms
     for decision in ("position_embedding", "norm", "block", "weight_tying"):
         common = lms[decision].value_counts().idxmax()
-        contrasts = default_contrasts(fake_bundled_fit, decision=decision)
+        contrasts = default_contrasts(fake_bundled_fit.design, decision)
         assert {c.reference for c in contrasts} == {common}
         assert {c.level for c in contrasts} == set(lms[decision].dropna()) - {common}
 
 
 def test_undisclosed_level_is_contrasted_and_never_the_reference(fake_fit):
-    contrasts = default_contrasts(fake_fit, decision="position_embedding")
+    contrasts = default_contrasts(fake_fit.design, "position_embedding")
     assert {c.reference for c in contrasts} <= {"rotary", "learned"}
     assert [c.level for c in contrasts][-1] == "undisclosed"
 
@@ -820,7 +814,7 @@ def test_undisclosed_level_is_contrasted_and_never_the_reference(fake_fit):
 def test_undisclosed_level_never_is_the_commonest(small, build_fake_fit):
     words = small.lms["position_embedding"].where(small.lms["lm_family"].isin(["ant", "cat"]))
     fit = build_fake_fit(replace(small, lms=small.lms.assign(position_embedding=words)))
-    contrasts = default_contrasts(fit, decision="position_embedding")
+    contrasts = default_contrasts(fit.design, "position_embedding")
     assert {c.reference for c in contrasts} == {"learned"}
 
 
@@ -832,18 +826,18 @@ def test_undisclosed_level_counts_those_who_record_nothing(fake_fit):
 
 def test_default_contrast_of_a_share_is_ten_points_from_the_median(fake_bundled_fit):
     median = fake_bundled_fit.dataset.lms["code_share"].median()
-    (contrast,) = default_contrasts(fake_bundled_fit, decision="code_share")
+    (contrast,) = default_contrasts(fake_bundled_fit.design, "code_share")
     assert (contrast.reference, contrast.level) == (round(median), round(median) + 10)
 
 
 def test_default_contrast_near_the_top_of_a_share_stays_below_it(small, build_fake_fit):
-    (contrast,) = default_contrasts(build_fake_fit(small), decision="english_share")
+    (contrast,) = default_contrasts(build_fake_fit(small).design, "english_share")
     assert contrast.level <= 100
 
 
 def test_default_contrast_of_a_number_doubles_the_median(fake_fit):
     median = fake_fit.dataset.lms["context_length"].median()
-    (contrast,) = default_contrasts(fake_fit, decision="context_length")
+    (contrast,) = default_contrasts(fake_fit.design, "context_length")
     assert (contrast.reference, contrast.level) == (median, 2 * median)
 
 

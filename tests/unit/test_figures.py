@@ -14,12 +14,15 @@ from matplotlib.text import Text
 from PIL import Image
 
 from bayesmeta import plots
-from bayesmeta.crossvalidation import load_scoreboard
-from bayesmeta.effects import curve, effects, ladders, query, swaps
-from bayesmeta.effects.scores import mean_score_at
+from bayesmeta.crossvalidation.scoreboard import load_scoreboard
 from bayesmeta.errors import QueryError
-from bayesmeta.model import ModelSpec
-from bayesmeta.specification_curves import load_multiverse
+from bayesmeta.estimates.answer import query
+from bayesmeta.estimates.contrasts import effects, substitutions
+from bayesmeta.estimates.counterfactual import mean_score_at
+from bayesmeta.estimates.curves import curve
+from bayesmeta.model.spec import ModelSpec
+from bayesmeta.robustness.within_family import ladders
+from bayesmeta.specification_curves.results import load_multiverse
 
 STATEMENT = "code_share: 20 > 5"
 CELL_INKS = ("#010101", "#FEFEFE")
@@ -35,7 +38,7 @@ def asked(fake_bundled_fit):
         "benchmark": effects(fit, by="benchmark"),
         "task_family": effects(fit, ["norm", "code_share"], by="task_family"),
         "one": effects(fit, "block", by="benchmark"),
-        "swaps": swaps(fit, "code_share"),
+        "swaps": substitutions(fit, "code_share"),
         "of an lm": effects(fit, "attention: gqa > mha", by="benchmark", lms=fit.design.lms[0]),
         "one latent": effects(fit, "code_share: 20 > 5", by="benchmark", scale="latent"),
         "of a swap": effects(fit, "code_share: +10 from web_share", by="task_family"),
@@ -140,6 +143,7 @@ SAID = {
     "atlas of one contrast": {20, 5},
     "evidence of a swap": {10},
     "evidence": {20, 5},
+    "ladders": {20, 5},
     "specification curve": {20, 5},
     "curve": {15, 25},
 }

@@ -9,7 +9,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.font_manager import fontManager
 
 from bayesmeta import plots
-from bayesmeta.effects import effects
+from bayesmeta.estimates.contrasts import effects
 from bayesmeta.plots.theme import choose_families
 
 LETTER = "\U000f1234"  # for private use: no font has it by chance

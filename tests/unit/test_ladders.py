@@ -4,14 +4,11 @@ import numpy as np
 import pytest
 
 from bayesmeta import ModelSpec
-from bayesmeta.effects import ladders, tipping_point
-from bayesmeta.effects.estimands import build_contrast
-from bayesmeta.effects.ladders import OTHERS
-from bayesmeta.effects.latent import change_of
-from bayesmeta.effects.linearised import linearise, linearise_with
-from bayesmeta.effects.scores import target_weights
-from bayesmeta.effects.tipping import EVERYONE, GRID, _first_turn
 from bayesmeta.errors import QueryError
+from bayesmeta.estimates.linearised import linearise, linearise_at, mean_change, to_free
+from bayesmeta.estimates.question import build_contrast, weigh_benchmarks
+from bayesmeta.robustness.tipping import EVERYONE, GRID, _first_turn, tipping_point
+from bayesmeta.robustness.within_family import OTHERS, ladders
 
 CALM = {**dict.fromkeys(("alpha", "kappa", "u", "w", "v", "beta"), 0.0),
         "tau_family": 0.2, "sigma": 0.05, "tau_beta": 0.5}  # fmt: skip
@@ -103,10 +100,10 @@ def test_sign_turns_where_a_line_between_two_shares_crosses_zero(mean, turn):
 
 def test_typical_shares_change_nothing(bundled, build_fake_fit):
     fit = build_fake_fit(bundled, spec=ModelSpec(), draws=10)
-    weights = target_weights(fit.design, by="overall").values[0]
-    contrast = build_contrast(fit, decision="code_share", level=20, reference=5)
-    moved = change_of(fit, contrast=contrast).coefficients(fit.design)
-    given = linearise_with(fit, mix=fit.design.mix.at_typical().known)
+    weights = weigh_benchmarks(fit.design, by="overall")[1][0]
+    contrast = build_contrast(fit.design, decision="code_share", level=20, reference=5)
+    moved = to_free(fit.design, mean_change(fit, contrast))
+    given = linearise_at(fit, fit.design.facts)
     wanted = linearise(fit).estimate(moved, weights=weights)
     for found in (
         given.estimate(moved, weights=weights),

@@ -7,13 +7,15 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta import ModelSpec, Priors
-from bayesmeta.effects import list_decisions
-from bayesmeta.effects.estimands import build_contrast, default_contrasts
-from bayesmeta.effects.latent import change_of
-from bayesmeta.effects.linearised import linearise
-from bayesmeta.effects.scores import target_weights
-from bayesmeta.inference.fits import wrap_draws
-from bayesmeta.model.simulate import linear_predictor
+from bayesmeta.estimates.linearised import latent_draws, linearise, mean_change, to_free
+from bayesmeta.estimates.question import (
+    build_contrast,
+    default_contrasts,
+    list_decisions,
+    weigh_benchmarks,
+)
+from bayesmeta.inference.saved_fits import wrap_draws
+from bayesmeta.model.predictor import linear_predictor
 
 N_DRAWS = 4000
 
@@ -108,9 +110,9 @@ def test_covariance_is_that_of_draws_from_the_prior(built):
 @pytest.mark.parametrize("decision, a, b", [("attention", "gqa", "mha"), ("code_share", 20, 10)])
 def test_effect_goes_with_the_responses_as_in_draws_from_the_prior(built, decision, a, b):
     fit, model, drawn = built
-    contrast = build_contrast(fit, decision=decision, level=a, reference=b)
-    change, outcomes = change_of(fit, contrast=contrast), fit.design.outcomes
-    moved = change.coefficients(fit.design)
+    contrast = build_contrast(fit.design, decision=decision, level=a, reference=b)
+    change, outcomes = mean_change(fit, contrast), fit.design.outcomes
+    moved = to_free(fit.design, change)
     eta = linear_predictor(drawn, design=fit.design, spec=fit.spec)
     responses = eta[:, outcomes.lm_index, outcomes.benchmark_index]
     prior_fit = wrap_draws(
@@ -118,8 +120,8 @@ def test_effect_goes_with_the_responses_as_in_draws_from_the_prior(built, decisi
         spec=fit.spec, dataset=fit.dataset, source="prior",
     )  # fmt: skip
     for by in ("overall", "task_family", "benchmark"):
-        weights = target_weights(fit.design, by=by).values[-1]
-        effect = change.draws(prior_fit, weights=weights)[0]
+        weights = weigh_benchmarks(fit.design, by=by)[1][-1]
+        effect = latent_draws(prior_fit, change, weights=weights)[0]
         variance = model.prior_variance(moved, weights=weights)
         assert variance == pytest.approx(effect.var(), rel=6 * np.sqrt(2 / N_DRAWS))
         found = (effect - effect.mean()) @ (responses - responses.mean(0)) / N_DRAWS
@@ -129,9 +131,9 @@ def test_effect_goes_with_the_responses_as_in_draws_from_the_prior(built, decisi
 
 
 def some_change(fit):
-    contrast = build_contrast(fit, decision="attention", level="gqa", reference="mha")
-    moved = change_of(fit, contrast=contrast).coefficients(fit.design)
-    return moved, target_weights(fit.design, by="overall").values[0]
+    contrast = build_contrast(fit.design, decision="attention", level="gqa", reference="mha")
+    moved = to_free(fit.design, mean_change(fit, contrast))
+    return moved, weigh_benchmarks(fit.design, by="overall")[1][0]
 
 
 def test_without_a_family_is_the_regression_of_the_other_scores(built):
@@ -195,12 +197,12 @@ def test_it_says_what_the_posterior_says():
     fit = bm.load_reference_fit()
     model = linearise(fit)
     for by in ("overall", "task_family"):
-        for weights in target_weights(fit.design, by=by).values:
-            for name in list_decisions(fit):
-                for contrast in default_contrasts(fit, decision=name):
-                    change = change_of(fit, contrast=contrast)
-                    draws = change.draws(fit, weights=weights)
-                    moved = change.coefficients(fit.design)
+        for weights in weigh_benchmarks(fit.design, by=by)[1]:
+            for name in list_decisions(fit.design):
+                for contrast in default_contrasts(fit.design, name):
+                    change = mean_change(fit, contrast)
+                    draws = latent_draws(fit, change, weights=weights)
+                    moved = to_free(fit.design, change)
                     found = model.estimate(moved, weights=weights)
                     label = f"{contrast.label} {by}"
                     assert abs(float(found.mean) - draws.mean()) < 0.5 * draws.std(), label

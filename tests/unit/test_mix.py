@@ -6,11 +6,16 @@ import xarray as xr
 from scipy.special import expit
 
 from bayesmeta import defaults, plots
-from bayesmeta.design import DOMAINS, swap_parts
-from bayesmeta.effects import Curve, Swap, contrast_draws, curve, query, swaps
+from bayesmeta.design.composition import DOMAINS
+from bayesmeta.design.facts import swap_parts
 from bayesmeta.errors import QueryError
-from bayesmeta.model import ModelSpec
-from bayesmeta.model.simulate import linear_predictor
+from bayesmeta.estimates.answer import query
+from bayesmeta.estimates.contrasts import substitutions
+from bayesmeta.estimates.counterfactual import contrast_draws
+from bayesmeta.estimates.curves import Curve, curve
+from bayesmeta.estimates.question import Substitution
+from bayesmeta.model.predictor import linear_predictor
+from bayesmeta.model.spec import ModelSpec
 
 EXACT = 1e-9
 """Rounding error of a few hundred sums of doubles, in percentage points."""
@@ -56,7 +61,7 @@ def brier_points(small):
 def test_swap_on_a_linear_score_is_the_difference_of_two_effects(
     small, linear_fit, receiver, donor
 ):
-    swap = Swap(receiver, donor=donor, points=POINTS)
+    swap = Substitution(receiver, donor=donor, points=POINTS)
     found = contrast_draws(linear_fit, contrast=swap, by="benchmark").sel(target="proofs")
     b = linear_fit.design.benchmarks.index("proofs")
     expected = brier_points(small) * latent_step(linear_fit, receiver, donor)[..., b]
@@ -75,12 +80,15 @@ def test_swap_follows_the_surface_at_the_lms_that_can_give(small, default_fit, r
         moved = mix.copy()
         moved[DOMAINS.index(receiver)] += POINTS / 100
         moved[DOMAINS.index(donor)] -= POINTS / 100
-        row = np.array(design.lms) == lm
-        high, low = (surface.evaluate(mix=part[None], rows=row)[0] for part in (moved, mix))
+        facts = design.facts.of(np.array(design.lms) == lm)
+        high, low = (
+            surface.evaluate(facts.covariates, part[None], facts.english)[0]
+            for part in (moved, mix)
+        )
         bend += (high - low) / len(GIVES[donor])
     weights = default_fit.draws["surface"].values[..., b]
     latent = latent_step(default_fit, receiver, donor)[..., b] + weights @ bend
-    swap = Swap(receiver, donor=donor, points=POINTS)
+    swap = Substitution(receiver, donor=donor, points=POINTS)
     found = contrast_draws(default_fit, contrast=swap, by="benchmark").sel(target="proofs")
     np.testing.assert_allclose(found, brier_points(small) * latent, atol=EXACT)
     assert np.abs(weights @ bend).max() > 0.01
@@ -94,7 +102,7 @@ def test_swap_on_an_accuracy_moves_every_lm_from_where_it_is(linear_fit):
     step = latent_step(linear_fit, "code_share", "books_share")[..., b, None]
     floor = design.outcomes.floor[b]
     expected = 100 * (1 - floor) * (expit(eta + step) - expit(eta)).mean(-1)
-    swap = Swap("code_share", donor="books_share", points=POINTS)
+    swap = Substitution("code_share", donor="books_share", points=POINTS)
     found = contrast_draws(linear_fit, contrast=swap, by="benchmark").sel(target="recall")
     np.testing.assert_allclose(found, expected, atol=EXACT)
 
@@ -110,7 +118,7 @@ def test_moved_parts_still_sum_to_one():
 
 
 def test_all_pairs_that_some_lm_can_make_are_tabled(fake_fit):
-    table = swaps(fake_fit).table()
+    table = substitutions(fake_fit).table()
     pairs = set(zip(table["decision"], table["reference"], strict=True))
     assert pairs == {(a, b) for b in GIVES for a in DOMAINS if a != b}
     assert (table["level"] == "+10").all()
@@ -122,7 +130,7 @@ def test_all_pairs_that_some_lm_can_make_are_tabled(fake_fit):
                                        ("benchmark", {"benchmark": "reading"})])  # fmt: skip
 def test_query_of_a_swap_is_its_row_of_the_table(fake_fit, by, place):
     answer = query(fake_fit, "code_share: +10 from web_share", **place)
-    table = swaps(fake_fit, "code_share", by=by).table().set_index(["reference", "target"])
+    table = substitutions(fake_fit, "code_share", by=by).table().set_index(["reference", "target"])
     row = table.loc[("web_share", answer.target)]
     assert set(table.index.get_level_values("reference")) == set(GIVES) - {"code_share"}
     assert answer.effect["estimate"] == row["estimate"]
@@ -199,25 +207,25 @@ def test_part_that_no_lm_records(small, build_fake_fit):
 
 def test_fit_without_a_mix_has_no_swaps(small, build_fake_fit):
     fit = build_fake_fit(small, spec=ModelSpec(decisions=("attention",)))
-    with pytest.raises(QueryError, match=r"^this fit has no training mix to swap parts of\. Fit"):
-        swaps(fit)
-    with pytest.raises(QueryError, match=r"^this fit has no training mix to swap parts of\. Fit"):
+    with pytest.raises(QueryError, match=r"^this fit has no training mix to move parts of\. Fit"):
+        substitutions(fit)
+    with pytest.raises(QueryError, match=r"^this fit has no training mix to move parts of\. Fit"):
         query(fit, "code_share: +10 from web_share")
 
 
 def test_swaps_that_no_lm_can_make(fake_fit):
     with pytest.raises(QueryError, match=r"^no lm records 95 percent of a part .* fewer points"):
-        swaps(fake_fit, points=95)
+        substitutions(fake_fit, points=95)
     with pytest.raises(
         QueryError, match=r"^part 'kode_share' is not in .* Did you mean 'code_share'\?"
     ):
-        swaps(fake_fit, "kode_share")
+        substitutions(fake_fit, "kode_share")
     with pytest.raises(QueryError, match=r"^by 'task' is not known"):
-        swaps(fake_fit, by="task")
+        substitutions(fake_fit, by="task")
 
 
 def test_forest_of_swaps_names_both_parts(fake_fit):
-    drawn = plots.forest(swaps(fake_fit, "code_share"))
+    drawn = plots.forest(substitutions(fake_fit, "code_share"))
     labels = [label.get_text() for label in drawn.figure.axes[0].get_yticklabels()]
     assert labels[0] == "code: +10 points from web"
     assert len(labels) == len(drawn.table) == 4

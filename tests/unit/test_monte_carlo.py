@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from bayesmeta.effects import Probability
-from bayesmeta.effects.monte_carlo import effective_size, estimate_probability
+from bayesmeta.estimates.summary import Probability, effective_size, estimate_probability
 
 SAME_FORMULA = 0.05
 """ArviZ ends Geyer's sequence one term later; on these chains that moves the size by less."""

@@ -9,11 +9,11 @@ from scipy import stats
 from scipy.special import expit
 
 from bayesmeta import load_reference_fit, predict, rank_designs
-from bayesmeta.data import read_lms
-from bayesmeta.effects.newcomers import place_lms
+from bayesmeta.data.load import read_lms
 from bayesmeta.errors import DataError, QueryError
-from bayesmeta.model import ModelSpec
-from bayesmeta.model.simulate import family_effects, linear_predictor
+from bayesmeta.estimates.newcomers import place_lms
+from bayesmeta.model.predictor import family_effects, linear_predictor
+from bayesmeta.model.spec import ModelSpec
 
 EXACT = 1e-9
 

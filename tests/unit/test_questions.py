@@ -10,9 +10,12 @@ from scipy import stats
 
 import bayesmeta as bm
 from bayesmeta import ModelSpec, defaults
-from bayesmeta.effects import contrast_draws, effects, query, whatif
-from bayesmeta.effects.estimands import Contrast
 from bayesmeta.errors import QueryError
+from bayesmeta.estimates.answer import query
+from bayesmeta.estimates.changed_lms import whatif
+from bayesmeta.estimates.contrasts import effects
+from bayesmeta.estimates.counterfactual import contrast_draws
+from bayesmeta.estimates.question import Contrast
 
 ATTENTION = ("attention", "gqa", "mha")
 EXACT = 1e-9

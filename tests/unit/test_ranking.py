@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import bayesmeta as bm
-from bayesmeta.effects import effects, rank_levels
 from bayesmeta.errors import QueryError
-from bayesmeta.model import build_design_for
+from bayesmeta.estimates.contrasts import effects
+from bayesmeta.estimates.ranking import rank_levels
+from bayesmeta.model.spec import build_design_for
 
 DECISION = "position_embedding"
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import bayesmeta as bm
-from bayesmeta.data import read_dataset
+from bayesmeta.data.load import read_dataset
 from bayesmeta.errors import QueryError
-from bayesmeta.inference.fits import wrap_draws
-from bayesmeta.model import ModelSpec
+from bayesmeta.inference.saved_fits import wrap_draws
+from bayesmeta.model.spec import ModelSpec
 from bayesmeta.reporting import panel as panels
 
 LIMIT = 8_000_000

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from bayesmeta.design import DECISIONS, SCALE_TERMS
+from bayesmeta.design.decisions import DECISIONS
+from bayesmeta.design.scale import SCALE_TERMS
 from bayesmeta.errors import SpecError
-from bayesmeta.model import ModelSpec, Priors, read_spec
 from bayesmeta.model.priors import RETIRED_PRIORS
-from bayesmeta.model.spec import OPTIONS, RETIRED, hash_values
+from bayesmeta.model.spec import OPTIONS, RETIRED, ModelSpec, Priors, hash_values, read_spec
 
 UNUSUAL = ModelSpec(
     decisions=("norm", "code_share"),

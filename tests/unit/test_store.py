@@ -10,7 +10,9 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.errors import FitError, StoreError
-from bayesmeta.inference import fit, load_fit, thin_fit
+from bayesmeta.inference.diagnostics import thin_fit
+from bayesmeta.inference.sample import fit
+from bayesmeta.inference.saved_fits import load_fit
 from bayesmeta.model.spec import hash_values
 
 SINGLE_PRECISION = 1e-6

@@ -3,18 +3,11 @@
 import numpy as np
 import pytest
 
-from bayesmeta.design.composition import set_parts
-from bayesmeta.effects import contrast_draws
-from bayesmeta.effects.estimands import build_contrast
-from bayesmeta.effects.settings import surface_change
-from bayesmeta.inference import load_reference_fit
-from bayesmeta.model import (
-    ModelSpec,
-    Priors,
-    build_design_for,
-    expected_score,
-    linear_predictor,
-)
+from bayesmeta.estimates.counterfactual import contrast_draws
+from bayesmeta.estimates.question import build_contrast
+from bayesmeta.inference.shipped import load_reference_fit
+from bayesmeta.model.predictor import expected_score, linear_predictor
+from bayesmeta.model.spec import ModelSpec, Priors, build_design_for
 
 KEPT_ERROR = 0.2
 """Largest error of a covariance: the functions drop three percent of the variance on average, and
@@ -50,27 +43,25 @@ def test_functions_stand_for_the_kernel_of_the_facts(bundled):
     spec = ModelSpec()
     design = build_design_for(bundled, spec=spec)
     known, kernel = kernel_of(design, spec.priors.surface_length)
-    values = design.surface.evaluate()[known]
+    values = design.facts.functions[known]
     np.testing.assert_allclose(values @ values.T, kernel, atol=KEPT_ERROR)
     assert np.sqrt(np.square(values @ values.T - kernel).mean()) < KEPT_ERROR / 10
 
 
 def test_lms_with_the_same_facts_have_the_same_values(bundled):
     design = build_design_for(bundled, spec=ModelSpec())
-    values = design.surface.evaluate()
-    again = design.surface.evaluate(mix=design.surface.mix, english=design.surface.english)
+    values = design.facts.functions
+    again = design.facts.move("code_share", donor="web_share", amount=0.0).functions
     np.testing.assert_array_equal(values, again)
     row = np.arange(len(values)) == 3
-    np.testing.assert_allclose(design.surface.evaluate(rows=row), values[row], atol=EXACT)
+    np.testing.assert_allclose(design.facts.of(row).functions, values[row], atol=EXACT)
 
 
 def test_far_from_all_lms_the_prior_comes_back_with_its_variance(bundled):
     """Pure code at every size: no large lm is near, and the functions still vary there."""
     design = build_design_for(bundled, spec=ModelSpec())
-    surface = design.surface
-    code = set_parts(surface.mix, shares={"code_share": 1.0},
-                      typical=np.exp(design.mix.log_mean), domains=design.mix.domains)  # fmt: skip
-    assert np.square(surface.evaluate(mix=code)).sum(axis=1).mean() > 0.7
+    code = design.facts.put({"code_share": 100.0})
+    assert np.square(code.functions).sum(axis=1).mean() > 0.7
 
 
 def test_shorter_length_scales_need_more_functions(bundled):
@@ -91,14 +82,14 @@ def test_without_interactions_or_facts_there_is_no_surface(bundled, options):
 
 def test_a_surface_has_only_facts_that_the_model_knows(bundled):
     design = build_design_for(bundled, spec=ModelSpec(decisions=(), release_date="none"))
-    assert design.surface.scale.shape[1] == 2
-    assert design.surface.mix.shape[1] == 0
-    assert not design.surface.english.any()
+    assert len(design.surface.scale_columns) == 2
+    assert design.facts.typical_mix.shape[1] == 0
+    assert not design.facts.english.any()
 
 
 def test_functions_do_not_depend_on_the_signs_of_eigenvectors(bundled, monkeypatch):
     """A saved posterior holds weights of these functions, and may be read on another machine."""
-    expected = build_design_for(bundled, spec=ModelSpec()).surface.evaluate()
+    expected = build_design_for(bundled, spec=ModelSpec()).facts.functions
     eigh = np.linalg.eigh
 
     def turned(matrix):
@@ -106,7 +97,7 @@ def test_functions_do_not_depend_on_the_signs_of_eigenvectors(bundled, monkeypat
         return size, direction * np.where(np.arange(len(size)) % 2, 1.0, -1.0)
 
     monkeypatch.setattr(np.linalg, "eigh", turned)
-    found = build_design_for(bundled, spec=ModelSpec()).surface.evaluate()
+    found = build_design_for(bundled, spec=ModelSpec()).facts.functions
     np.testing.assert_allclose(found, expected, atol=NUMERICAL)
 
 
@@ -127,14 +118,17 @@ def test_effects_follow_the_surface(small, build_fake_fit, decision, value):
     n = design.surface.n_functions
     weights = np.linspace(-1, 1, n * len(design.benchmarks)).reshape(n, -1)
     fit = build_fake_fit(small, spec=ModelSpec(), override={"surface": weights, "beta": 0.0})
-    low, high = (surface_change(design, settings={decision: x}) for x in (value - 10, value))
+    low, high = (design.facts.put({decision: x}).functions for x in (value - 10, value))
     b = design.benchmarks.index("proofs")
     points = 100 * abs(design.outcomes.spread[b]) * ((high - low) @ weights)[:, b].mean()
-    contrast = build_contrast(fit, decision=decision, level=value, reference=value - 10)
+    contrast = build_contrast(fit.design, decision=decision, level=value, reference=value - 10)
     draws = contrast_draws(fit, contrast=contrast, by="benchmark").sel(target="proofs")
     np.testing.assert_allclose(draws, points, atol=1e-8)
 
 
 def test_a_decision_outside_the_surface_does_not_move_it(small):
     design = build_design_for(small, spec=ModelSpec())
-    assert surface_change(design, settings={"context_length": 4096}) is None
+    facts = design.facts
+    changed = facts.put({"context_length": 4096})
+    assert changed.differs(facts) == ("beta",)
+    np.testing.assert_array_equal(changed.functions, facts.functions)

@@ -11,8 +11,8 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta.errors import QueryError
-from bayesmeta.tables import FORMATS, describe_intervals, format_table, set_for_paper
 from bayesmeta.tables.latex import escape_latex
+from bayesmeta.tables.text import FORMATS, describe_intervals, format_table, set_for_paper
 
 NAMES = [
     "<script>alert(\"x\" & 'y')</script>",
@@ -184,7 +184,7 @@ def papers_tables():
         "effects": bm.effects(fit).table(),
         "effects by benchmark": bm.effects(fit, "attention", by="benchmark").table(),
         "effects by task family": bm.effects(fit, "norm", by="task_family").table(),
-        "swaps": bm.swaps(fit, "code_share").table(),
+        "swaps": bm.substitutions(fit, "code_share").table(),
         "ranks": bm.rank_levels(fit, "norm").table(),
         "optimum": bm.curve(fit, "code_share").optimum().reset_index(),
         "answer": bm.query(fit, "position_embedding: rotary > learned").table(),

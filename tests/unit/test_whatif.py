@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from bayesmeta.effects import Contrast, contrast_draws, whatif
-from bayesmeta.effects.newcomers import place_lms
 from bayesmeta.errors import QueryError
-from bayesmeta.model import ModelSpec
-from bayesmeta.model.simulate import family_effects, linear_predictor
+from bayesmeta.estimates.changed_lms import whatif
+from bayesmeta.estimates.counterfactual import contrast_draws
+from bayesmeta.estimates.newcomers import place_lms
+from bayesmeta.estimates.question import Contrast
+from bayesmeta.model.predictor import family_effects, linear_predictor
+from bayesmeta.model.spec import ModelSpec
 
 EXACT = 1e-9
 """Rounding error of a few hundred sums of doubles, in percentage points."""

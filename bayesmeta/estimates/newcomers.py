@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.data.schema import MIX_COLUMNS
-from bayesmeta.design import DECISIONS, SIZES, UNDISCLOSED, Design
-from bayesmeta.effects.estimands import lies_outside, list_decisions
+from bayesmeta.design.composition import MIX_COLUMNS
+from bayesmeta.design.decisions import DECISIONS, SIZES, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing, suggest
-from bayesmeta.inference.fits import Fit
-from bayesmeta.model import Parameters, build_design_for
-from bayesmeta.model.simulate import linear_predictor
+from bayesmeta.model.predictor import linear_predictor
+from bayesmeta.model.spec import build_design_for
+
+if TYPE_CHECKING:
+    from bayesmeta.design.facts import Design
+    from bayesmeta.inference.fits import Fit
+    from bayesmeta.model.predictor import Parameters
 
 __all__ = ["Newcomers", "name_facts", "place_lms", "stream"]
 
@@ -77,7 +81,6 @@ def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
     QueryError
         If an lm has a level that no lm of the data has.
     """
-    list_decisions(fit)
     _check_levels(fit, lms)
     old = fit.dataset.lms
     # Names that no table can hold, so that facts of an lm of the data may be asked for as well.
@@ -216,12 +219,20 @@ def name_facts(fit: Fit, lms: pd.DataFrame) -> pd.DataFrame:
             {
                 "family": "known" if lm["lm_family"] in fit.design.lm_families else "new",
                 "extrapolates": listing(
-                    name for name in given if lies_outside(fit, name=name, value=lm[name])
+                    name for name in given if _lies_outside(fit, name, lm[name])
                 ),
                 "undisclosed": listing(_shorten_mix([n for n in wanted if n not in given])),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _lies_outside(fit: Fit, name: str, value: str | float) -> bool:
+    """Say whether a number, or a month, lies outside what the lms of the data record."""
+    if name in DECISIONS and DECISIONS[name].kind == "categorical":
+        return False
+    column = fit.dataset.lms[name].dropna()
+    return not column.empty and not column.min() <= value <= column.max()
 
 
 def _shorten_mix(names: list[str]) -> list[str]:

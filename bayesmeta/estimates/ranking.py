@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesmeta.design import UNDISCLOSED
-from bayesmeta.effects.estimands import find_decision, list_levels
-from bayesmeta.effects.monte_carlo import effective_size, estimate_probability
-from bayesmeta.effects.scores import average_benchmarks, check_by, mean_score_at
+from bayesmeta.design.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError
-from bayesmeta.inference.fits import Fit
+from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at
+from bayesmeta.estimates.question import check_by, check_fit, find_decision, list_levels
+from bayesmeta.estimates.summary import effective_size, estimate_probability
+
+if TYPE_CHECKING:
+    from bayesmeta.inference.fits import Fit
 
 __all__ = ["Ranking", "rank_draws", "rank_levels", "summarise_ranks"]
 
@@ -102,15 +105,16 @@ def rank_levels(fit: Fit, decision: str, *, by: str = "overall") -> Ranking:
     >>> bool(abs(table["prob_best"].sum() - 1) < 1e-9)
     True
     """
+    check_fit(fit)
     check_by(by)
-    found = find_decision(fit, name=decision)
+    found = find_decision(fit.design, decision)
     if found.kind != "categorical":
         raise QueryError(
             f"decision '{decision}' is a number and has no levels to rank. Allowed: categorical "
             f"decisions, such as position_embedding. Use bm.curve(fit, '{decision}') to find where "
             "the score is highest."
         )
-    levels = [level for level in list_levels(fit, decision=found) if level != UNDISCLOSED]
+    levels = [level for level in list_levels(fit.design, decision) if level != UNDISCLOSED]
     scores = xr.concat(
         [
             average_benchmarks(mean_score_at(fit, settings={decision: level}), fit=fit, by=by)

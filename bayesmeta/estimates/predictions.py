@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,15 +12,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.data import read_lms
-from bayesmeta.data.schema import METRIC_RANGE
-from bayesmeta.effects.contrasts import check_ci_prob, summarise
-from bayesmeta.effects.estimands import check_seed, list_decisions
-from bayesmeta.effects.newcomers import Newcomers, name_facts, place_lms, stream
-from bayesmeta.effects.scores import POINTS
-from bayesmeta.inference.fits import Fit
-from bayesmeta.model import expected_score
+from bayesmeta.data.load import read_lms
+from bayesmeta.data.vocabulary import METRIC_RANGE
+from bayesmeta.estimates.counterfactual import POINTS, label_draws
+from bayesmeta.estimates.newcomers import Newcomers, name_facts, place_lms, stream
+from bayesmeta.estimates.question import UNITS, check_fit, check_seed
+from bayesmeta.estimates.summary import check_ci_prob, summarise
+from bayesmeta.model.predictor import expected_score
 from bayesmeta.model.simulate import draw_scores
+
+if TYPE_CHECKING:
+    from bayesmeta.inference.fits import Fit
 
 __all__ = ["Predictions", "predict"]
 
@@ -75,13 +78,13 @@ class Predictions:
             for b, benchmark in enumerate(self.benchmarks.to_dict("records")):
                 values = self.expected.values[:, :, i, b]
                 low, high = METRIC_RANGE[benchmark["metric"]]
-                seen = summarise(self.observed.values[:, :, i, b], ci_prob=prob)
+                seen = summarise(self.observed.values[:, :, i, b], ci_prob=prob, units=UNITS)
                 bounds = np.clip([seen["lower"], seen["upper"]], POINTS * low, POINTS * high)
                 rows.append(
                     {
                         "lm": str(lm),
                         "benchmark": benchmark["benchmark"],
-                        **summarise(values, ci_prob=prob),
+                        **summarise(values, ci_prob=prob, units=UNITS),
                         "lower_observed": float(bounds[0]),
                         "upper_observed": float(bounds[1]),
                         "direction": benchmark["direction"],
@@ -146,7 +149,7 @@ def predict(
     """
     check_ci_prob(ci_prob)
     check_seed(seed)
-    list_decisions(fit)
+    check_fit(fit)
     lms = read_lms(new_lms)
     placed = place_lms(fit, lms, seed=seed)
     latent = placed.latent(fit)
@@ -177,14 +180,5 @@ def _observe(
 
 
 def _label(fit: Fit, lms: pd.DataFrame, values: NDArray[np.float64]) -> xr.DataArray:
-    return xr.DataArray(
-        values,
-        dims=("chain", "draw", "lm", "benchmark"),
-        coords={
-            **{d: fit.draws[d].values for d in ("chain", "draw")},
-            "lm": list(lms["lm"]),
-            "benchmark": list(fit.design.benchmarks),
-        },
-        name="score",
-        attrs={"units": "percentage points"},
-    )
+    found = label_draws(fit, values, lm=list(lms["lm"]), benchmark=list(fit.design.benchmarks))
+    return found.rename("score").assign_attrs(units=UNITS)

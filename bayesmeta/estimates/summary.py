@@ -1,17 +1,34 @@
-"""Monte Carlo error of posterior means and probabilities.
+"""Draws summed up: medians and intervals, probabilities with their Monte Carlo error.
 
-ArviZ computes the same numbers (the tests compare), but importing it takes longer than a whole
-question may.
+ArviZ computes the same Monte Carlo errors (the tests compare), but importing it takes longer than
+a whole question may.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Probability", "effective_size", "estimate_probability"]
+from bayesmeta.errors import QueryError, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Probability",
+    "check_ci_prob",
+    "effective_size",
+    "estimate_probability",
+    "in_units",
+    "normal_interval",
+    "prob_above_zero",
+    "quantiles",
+    "summarise",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +137,55 @@ def effective_size(values: NDArray[np.float64]) -> float:
     positive = pairs[: np.argmax(pairs < 0)] if (pairs < 0).any() else pairs
     tau = -1 + 2 * np.minimum.accumulate(positive).sum()
     return float(m * n / max(tau, 1 / np.log10(m * n)))
+
+
+def check_ci_prob(ci_prob: float) -> None:
+    """Refuse a probability of an interval that is none."""
+    is_number = isinstance(ci_prob, int | float | np.number) and not isinstance(ci_prob, bool)
+    if not is_number or not 0 < ci_prob < 1:
+        raise QueryError(
+            f"ci_prob is {shorten(ci_prob)}. Allowed: a number between 0 and 1, such as 0.9."
+        )
+
+
+def in_units(table: pd.DataFrame, units: str) -> pd.DataFrame:
+    """Say the units of a table's estimates and intervals, for the headings of a paper."""
+    table.attrs["units"] = units
+    return table
+
+
+def quantiles(
+    values: NDArray[np.float64], *, ci_prob: float, axis: int | tuple[int, ...] | None = None
+) -> NDArray[np.float64]:
+    """Compute lower end, median and upper end of an equal-tailed interval, along the first axis."""
+    tail = (1 - ci_prob) / 2
+    return np.quantile(values, [tail, 0.5, 1 - tail], axis=axis)
+
+
+def summarise(values: NDArray[np.float64], *, ci_prob: float, units: str) -> dict[str, float | str]:
+    """Summarise draws by median, standard deviation and equal-tailed interval."""
+    lower, estimate, upper = quantiles(values, ci_prob=ci_prob)
+    return {
+        "estimate": float(estimate),
+        "sd": float(values.std()),
+        "lower": float(lower),
+        "upper": float(upper),
+        "ci_prob": ci_prob,
+        "units": units,
+    }
+
+
+def normal_interval(mean: float, sd: float, *, ci_prob: float) -> dict[str, float]:
+    """Summarise a normal distribution: estimate, interval, probability that it is positive."""
+    half = NormalDist().inv_cdf((1 + ci_prob) / 2) * sd
+    return {
+        "estimate": mean,
+        "lower": mean - half,
+        "upper": mean + half,
+        "prob_helps": prob_above_zero(mean, sd),
+    }
+
+
+def prob_above_zero(mean: float, sd: float) -> float:
+    """Probability that a normal variable is positive; one half where it is surely zero."""
+    return NormalDist().cdf(mean / sd) if sd > 0 else float(np.sign(mean) / 2 + 0.5)

@@ -11,10 +11,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.effects.contrasts import check_ci_prob
-from bayesmeta.effects.estimands import in_units
-from bayesmeta.effects.monte_carlo import estimate_probability
 from bayesmeta.errors import QueryError, listing, suggest
+from bayesmeta.estimates.summary import (
+    check_ci_prob,
+    estimate_probability,
+    in_units,
+    quantiles,
+)
 
 __all__ = ["Tradeoff", "build_tradeoff", "summarise_place"]
 
@@ -24,7 +27,7 @@ _FLAT = 1e-9
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tradeoff:
-    """Draws of two curves along one decision: what gains and what pays for it.
+    """Draws of two curves along one decision: what gains and what loses.
 
     Parameters
     ----------
@@ -105,11 +108,11 @@ class Tradeoff:
             Columns side (`gain`, `loss`), target, grid, estimate, lower, upper, ci_prob.
         """
         check_ci_prob(ci_prob)
-        tail = (1 - ci_prob) / 2
         parts = []
         sides = (("gain", self.gain, self.gain_name), ("loss", self.loss, self.loss_label))
         for side, draws, target in sides:
-            lower, estimate, upper = draws.quantile([tail, 0.5, 1 - tail], ("chain", "draw")).values
+            values = draws.transpose("chain", "draw", "grid").values
+            lower, estimate, upper = quantiles(values, ci_prob=ci_prob, axis=(0, 1))
             parts.append(
                 pd.DataFrame(
                     {"side": side, "target": target, "grid": draws["grid"].values,
@@ -120,7 +123,7 @@ class Tradeoff:
 
     @property
     def loss_label(self) -> str:
-        """Name of what pays."""
+        """Name of what loses."""
         names = self.loss_names
         return names[0] if len(names) == 1 else f"mean of {listing(names)}"
 
@@ -142,7 +145,7 @@ def build_tradeoff(
     units: str,
     recorded: NDArray[np.float64],
 ) -> Tradeoff:
-    """Divide the targets of a curve into what gains and what pays.
+    """Divide the targets of a curve into what gains and what loses.
 
     Parameters
     ----------
@@ -220,8 +223,7 @@ def summarise_place(
     dict
         The numbers by name; `mcse` is the larger one of the two probabilities.
     """
-    tail = (1 - ci_prob) / 2
-    lower, estimate, upper = np.quantile(values, [tail, 0.5, 1 - tail])
+    lower, estimate, upper = quantiles(values, ci_prob=ci_prob)
     low, high = (estimate_probability(values == edge) for edge in (grid[0], grid[-1]))
     return {
         "estimate": float(estimate), "lower": float(lower), "upper": float(upper),

@@ -1,27 +1,34 @@
-"""Ladders: families that vary a decision on purpose, beside what all other families say."""
+"""Within-family contrasts: families that vary a decision on purpose, beside all others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design import FACTS
-from bayesmeta.effects.contrasts import check_ci_prob
-from bayesmeta.effects.estimands import UNITS, Contrast, refuse_prior
-from bayesmeta.effects.latent import change_of
-from bayesmeta.effects.linearised import Linearised, linearise, prob_above_zero
-from bayesmeta.effects.scores import check_by, mean_slope, target_weights
-from bayesmeta.effects.selection import as_names
-from bayesmeta.effects.statements import parse_statement
-from bayesmeta.effects.support import vary_inside
+from bayesmeta.design.decisions import FACTS
 from bayesmeta.errors import QueryError, listing, shorten, suggest
-from bayesmeta.inference.fits import Fit
+from bayesmeta.estimates.counterfactual import mean_slope
+from bayesmeta.estimates.evidence_card import vary_inside
+from bayesmeta.estimates.linearised import Linearised, linearise, mean_change, to_free
+from bayesmeta.estimates.question import (
+    UNITS,
+    Contrast,
+    as_names,
+    check_by,
+    parse_statement,
+    refuse_prior,
+    weigh_benchmarks,
+)
+from bayesmeta.estimates.summary import check_ci_prob, normal_interval, prob_above_zero
+
+if TYPE_CHECKING:
+    from bayesmeta.inference.fits import Fit
 
 __all__ = ["OTHERS", "Ladders", "ladders"]
 
@@ -80,11 +87,12 @@ class Ladders:
             If the probability is not between 0 and 1.
         """
         check_ci_prob(ci_prob)
-        half = NormalDist().inv_cdf((1 + ci_prob) / 2)
         rows = []
         for t, target in enumerate(self.targets):
             for k, name in enumerate((*self.families, OTHERS)):
                 mean, sd = float(self.mean[k, t]), float(self.sd[k, t])
+                found = normal_interval(mean, sd, ci_prob=ci_prob)
+                helps = found.pop("prob_helps")
                 difference = mean - float(self.mean[-1, t])
                 apart = float(np.hypot(sd, self.sd[-1, t]))
                 is_ladder = name != OTHERS
@@ -92,12 +100,10 @@ class Ladders:
                     {
                         "target": target,
                         "lm_family": name,
-                        "estimate": mean,
-                        "lower": mean - half * sd,
-                        "upper": mean + half * sd,
+                        **found,
                         "ci_prob": ci_prob,
                         "units": UNITS,
-                        "prob_helps": prob_above_zero(mean, sd),
+                        "prob_helps": helps,
                         "difference": difference if is_ladder else np.nan,
                         "prob_conflict": prob_above_zero(abs(difference), apart)
                         if is_ladder
@@ -157,39 +163,39 @@ def ladders(
     """
     check_by(by)
     refuse_prior(fit)
-    contrast = parse_statement(fit, statement=statement)
+    contrast = parse_statement(fit.design, statement)
     if not isinstance(contrast, Contrast) or FACTS[contrast.decision].kind == "categorical":
         raise QueryError(
             f"'{shorten(statement)}' is not about a number that a family could vary step by step. "
             "Allowed: two values of a numeric decision, such as 'code_share: 20 > 5'."
         )
     names = _find_families(fit, contrast, families)
-    model, targets = linearise(fit), target_weights(fit.design, by=by)
-    moved = change_of(fit, contrast=contrast).coefficients(fit.design)
+    model, (targets, weights) = linearise(fit), weigh_benchmarks(fit.design, by=by)
+    moved = to_free(fit.design, mean_change(fit, contrast))
     index = [fit.design.lm_families.index(name) for name in names]
     parts = [model.given(model.family == k) for k in index]
     others = model.given(~np.isin(model.family, index))
-    mean = np.empty((len(names) + 1, targets.sizes["target"]))
+    mean = np.empty((len(names) + 1, len(targets)))
     sd = np.empty(mean.shape)
-    for t, weights in enumerate(targets.values):
-        slope = mean_slope(fit, weights=weights)
+    for t, row in enumerate(weights):
+        slope = mean_slope(fit, weights=row)
         for k, part in enumerate([*parts, others]):
             estimate = part.estimate_within if k < len(parts) else part.estimate
-            found = estimate(moved, weights=weights)
+            found = estimate(moved, weights=row)
             mean[k, t], sd[k, t] = slope * found.mean, slope * found.sd
     return Ladders(
         contrast=contrast,
         by=by,
         families=tuple(names),
         steps=tuple(_steps(fit, contrast, model, k) for k in index),
-        targets=tuple(str(name) for name in targets["target"].values),
+        targets=tuple(targets),
         mean=mean,
         sd=sd,
     )
 
 
 def _find_families(fit: Fit, contrast: Contrast, families: Sequence[str] | None) -> list[str]:
-    allowed = sorted(vary_inside(fit, contrast=contrast))
+    allowed = sorted(vary_inside(fit.design, contrast.decision))
     if not allowed:
         raise QueryError(
             f"no family of this fit's data varies in {contrast.decision}, so that there is no "
@@ -207,6 +213,6 @@ def _find_families(fit: Fit, contrast: Contrast, families: Sequence[str] | None)
 
 def _steps(fit: Fit, contrast: Contrast, model: Linearised, family: int) -> tuple[float, ...]:
     """Values that the scored lms of a family record, from low to high."""
-    values = FACTS[contrast.decision].read(fit.dataset.lms).to_numpy(float)
+    values = fit.design.recorded[contrast.decision]
     own = values[np.unique(model.lm[model.family == family])]
     return tuple(float(x) for x in np.unique(own[~np.isnan(own)]))

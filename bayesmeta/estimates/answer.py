@@ -4,23 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from bayesmeta import defaults
-from bayesmeta.effects.contrasts import check_ci_prob, pick_target, summarise
-from bayesmeta.effects.estimands import UNITS, Contrast, build_contrast, refuse_prior
-from bayesmeta.effects.evidence import Evidence, build_evidence
-from bayesmeta.effects.linearised import prob_above_zero
-from bayesmeta.effects.mix_swaps import Asked, Swap, can_give
-from bayesmeta.effects.monte_carlo import Probability, estimate_probability
-from bayesmeta.effects.scores import contrast_draws, mean_slope, target_weights
-from bayesmeta.effects.selection import Names, name_selection, select_lms
-from bayesmeta.effects.statements import parse_statement
 from bayesmeta.errors import QueryError, listing, shorten
-from bayesmeta.inference.fits import Fit
+from bayesmeta.estimates.counterfactual import effect_on_benchmarks, mean_slope
+from bayesmeta.estimates.evidence_card import Evidence, build_evidence
+from bayesmeta.estimates.question import (
+    UNITS,
+    Contrast,
+    Names,
+    Statement,
+    build_contrast,
+    parse_question,
+    refuse_prior,
+    weigh_benchmarks,
+)
+from bayesmeta.estimates.summary import (
+    Probability,
+    check_ci_prob,
+    estimate_probability,
+    prob_above_zero,
+    summarise,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayesmeta.inference.fits import Fit
 
 __all__ = ["Answer", "evidence", "query"]
 
@@ -59,7 +72,7 @@ class Answer:
         learned, times the points that a small latent effect is worth.
     """
 
-    contrast: Asked
+    contrast: Statement
     target: str
     probability: Probability
     effect: dict[str, float | str]
@@ -124,6 +137,8 @@ class Answer:
 
     def table(self) -> pd.DataFrame:
         """Turn into a table of one row, without the evidence card."""
+        import pandas as pd
+
         return pd.DataFrame(
             [
                 {
@@ -160,9 +175,9 @@ class Answer:
     def __repr__(self) -> str:
         e, card = self.effect, self.evidence
         where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
-        claim = self.statement + " helps" * isinstance(self.contrast, Swap)
+        claim = self.statement + " helps" * (not isinstance(self.contrast, Contrast))
         units, short = e["units"], "points" if e["units"] == UNITS else "latent units"
-        size, lms = "", f", {_count(self.n_lms, 'lm')} of {listing(self.among)},"
+        size, lms = "", f", {_count(self.n_lms, 'lm')} of {', '.join(self.among)},"
         if self.prob_more is not None:
             size = (
                 f" P(more than {self.more_than:g} {short}) {self.prob_more.relation}, and "
@@ -251,20 +266,16 @@ def query(
     >>> answer.evidence.families_with_both
     0
     """
-    contrast = parse_statement(fit, statement=statement)
-    by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
     check_ci_prob(ci_prob)
     refuse_prior(fit)
     if equivalence is not None:
         _check_size("equivalence", equivalence, low=0.0)
     if more_than is not None:
         _check_size("more_than", more_than, low=-np.inf)
-    rows = select_lms(fit, lms=lms, lm_family=lm_family)
-    draws = contrast_draws(
-        fit, contrast=contrast, by=by, rows=None if rows.all() else rows, scale=scale
-    )
-    values = draws.sel(target=target).values
-    weights = target_weights(fit.design, by=by).sel(target=target).values
+    asked = parse_question(fit.design, statement, benchmark=benchmark, task_family=task_family,
+                           lms=lms, lm_family=lm_family, scale=scale)  # fmt: skip
+    contrast, weights = asked.statement, asked.weights
+    values = effect_on_benchmarks(fit, contrast, rows=asked.rows, scale=scale) @ weights
     if equivalence is None:
         slope = mean_slope(fit, weights=weights) if scale == "latent" else 1.0
         equivalence = defaults.EQUIVALENCE / slope
@@ -276,12 +287,11 @@ def query(
         probability=probability.estimate,
         scale=scale,
     )
-    asked = rows & can_give(fit, swap=contrast) if isinstance(contrast, Swap) else rows
     return Answer(
         contrast=contrast,
-        target=target,
+        target=asked.target,
         probability=probability,
-        effect=summarise(values, ci_prob=ci_prob, units=draws.attrs["units"]),
+        effect=summarise(values, ci_prob=ci_prob, units=asked.units),
         equivalence=equivalence,
         three_way={
             "helps": estimate_probability(values >= equivalence),
@@ -289,8 +299,8 @@ def query(
             "hurts": estimate_probability(values <= -equivalence),
         },
         evidence=card,
-        n_lms=int(asked.sum()),
-        among=name_selection(lms=lms, lm_family=lm_family),
+        n_lms=int((asked.rows & contrast.applies(fit.design)).sum()),
+        among=asked.among,
         more_than=more_than,
         prob_more=None if more_than is None else estimate_probability(values > more_than),
         prior_more=None if more_than is None else prob_above_zero(-more_than, card.prior_sd),
@@ -338,7 +348,7 @@ def evidence(fit: Fit, decision: str, level: str | float, *, over: str | float) 
     8
     """
     refuse_prior(fit)
-    contrast = build_contrast(fit, decision=decision, level=level, reference=over)
-    weights = target_weights(fit.design, by="overall").values[0]
-    helps = float((contrast_draws(fit, contrast=contrast) > 0).mean())
-    return build_evidence(fit, contrast=contrast, weights=weights, probability=helps)
+    contrast = build_contrast(fit.design, decision=decision, level=level, reference=over)
+    _, weights = weigh_benchmarks(fit.design, by="overall")
+    helps = float((effect_on_benchmarks(fit, contrast) @ weights[0] > 0).mean())
+    return build_evidence(fit, contrast=contrast, weights=weights[0], probability=helps)

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayesmeta import defaults
-from bayesmeta.data.schema import MIX_COLUMNS
-from bayesmeta.design import DECISIONS, SIZES, UNDISCLOSED
-from bayesmeta.effects.contrasts import check_ci_prob, summarise
-from bayesmeta.effects.estimands import (
-    find_decision,
-    knows_sizes,
+from bayesmeta.design.composition import MIX_COLUMNS
+from bayesmeta.design.decisions import SIZES, UNDISCLOSED
+from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at
+from bayesmeta.estimates.question import (
+    UNITS,
+    check_by,
+    check_fit,
+    explain_absence,
+    find_lm,
     lies_outside,
     list_decisions,
-    read_level,
-    read_size,
+    read_value,
 )
-from bayesmeta.effects.monte_carlo import estimate_probability
-from bayesmeta.effects.scores import average_benchmarks, check_by, mean_score_at
-from bayesmeta.effects.selection import find_lm
-from bayesmeta.errors import QueryError, listing, shorten, suggest
-from bayesmeta.inference.fits import Fit
+from bayesmeta.estimates.summary import check_ci_prob, estimate_probability, summarise
+
+if TYPE_CHECKING:
+    from bayesmeta.design.facts import Design
+    from bayesmeta.inference.fits import Fit
 
 __all__ = ["WhatIf", "whatif"]
 
@@ -102,7 +106,7 @@ class WhatIf:
                     "target": str(target),
                     "as_is": float(here["as_is"].median()),
                     "changed": float(here["changed"].median()),
-                    **summarise(here["difference"].values, ci_prob=ci_prob),
+                    **summarise(here["difference"].values, ci_prob=ci_prob, units=UNITS),
                     "prob_helps": helps.estimate,
                     "mcse": helps.mcse,
                 }
@@ -160,10 +164,10 @@ def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) 
     'position_embedding: rotary -> learned'
     """
     check_by(by)
-    list_decisions(fit)
-    row = find_lm(fit, name=lm)
-    settings = {name: _read_change(fit, name, value) for name, value in changes.items()}
-    recorded = {name: _read_recorded(fit, name, row) for name in settings}
+    check_fit(fit)
+    row = find_lm(fit.design, lm)
+    settings = {name: _read_change(fit.design, name, value) for name, value in changes.items()}
+    recorded = {name: _read_recorded(fit.design, name, row) for name in settings}
     _check_changes(settings, recorded, lm=lm)
     rows = np.arange(len(fit.design.lms)) == row
     as_is, changed = (
@@ -177,34 +181,30 @@ def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) 
         by=by,
         draws=xr.Dataset({"as_is": as_is, "changed": changed, "difference": changed - as_is}),
         extrapolates=tuple(
-            name for name, value in settings.items() if lies_outside(fit, name=name, value=value)
+            name
+            for name, value in settings.items()
+            if lies_outside(fit.design, name=name, value=value)
         ),
     )
 
 
-def _read_change(fit: Fit, name: str, value: str | float) -> str | float:
+def _read_change(design: Design, name: str, value: str | float) -> str | float:
     """Check one changed fact."""
-    if name in SIZES and knows_sizes(fit):
-        return read_size(name, value)
-    allowed = [*(SIZES if knows_sizes(fit) else ()), *list_decisions(fit)]
+    allowed = [*(SIZES if design.knows_sizes else ()), *list_decisions(design)]
     if name not in allowed and allowed:
-        why = " It does not vary in this fit's data or was left out of its spec." * (
-            name in DECISIONS
-        )
         raise QueryError(
             f"'{shorten(name)}' is no fact that can be changed in this fit."
-            f"{suggest(name, allowed)}{why} Allowed: {listing(allowed)}."
+            f"{suggest(name, allowed)}{explain_absence(name)} Allowed: {listing(allowed)}."
         )
-    return read_level(fit, decision=find_decision(fit, name=name), level=value)
+    return read_value(design, name, value)
 
 
-def _read_recorded(fit: Fit, name: str, row: int) -> str | float:
+def _read_recorded(design: Design, name: str, row: int) -> str | float:
     """Read what is recorded of a fact, as the level that the model uses."""
-    lms = fit.dataset.lms.iloc[[row]]
-    if name not in SIZES and DECISIONS[name].kind == "categorical":
-        return str(DECISIONS[name].read_levels(lms).iloc[0])
-    value = float(lms[name].iloc[0])
-    return UNDISCLOSED if np.isnan(value) else value
+    value = design.recorded[name][row]
+    if isinstance(value, str):
+        return value
+    return UNDISCLOSED if np.isnan(value) else float(value)
 
 
 def _check_changes(

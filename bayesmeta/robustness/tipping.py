@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.design import Mix
-from bayesmeta.effects.contrasts import pick_target
-from bayesmeta.effects.estimands import UNITS, in_units, refuse_prior
-from bayesmeta.effects.latent import change_of
-from bayesmeta.effects.linearised import linearise, linearise_with, prob_above_zero
-from bayesmeta.effects.mix_swaps import find_part
-from bayesmeta.effects.scores import mean_slope, target_weights
-from bayesmeta.effects.settings import parts_at
-from bayesmeta.effects.statements import parse_statement
+from bayesmeta.design.composition import Mix
+from bayesmeta.design.facts import set_parts
 from bayesmeta.errors import QueryError, listing
-from bayesmeta.inference.fits import Fit
+from bayesmeta.estimates.counterfactual import mean_slope
+from bayesmeta.estimates.linearised import (
+    facts_at_means,
+    linearise,
+    linearise_at,
+    mean_change,
+    to_free,
+)
+from bayesmeta.estimates.question import (
+    UNITS,
+    find_part,
+    parse_question,
+    refuse_prior,
+)
+from bayesmeta.estimates.summary import in_units, prob_above_zero
 from bayesmeta.progress import progress_bar
+
+if TYPE_CHECKING:
+    from bayesmeta.inference.fits import Fit
 
 __all__ = ["EVERYONE", "tipping_point"]
 
@@ -81,21 +94,19 @@ def tipping_point(
     'all that do not disclose it'
     """
     refuse_prior(fit)
-    contrast = parse_statement(fit, statement=statement)
-    by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
-    mix = fit.design.mix
+    asked = parse_question(fit.design, statement, benchmark=benchmark, task_family=task_family)
+    contrast, weights, mix = asked.statement, asked.weights, fit.design.mix
     if part is None and mix is not None and contrast.decision not in mix.domains:
         raise QueryError(
             f"'{contrast.decision}' is no part of the training mix, whose undisclosed shares could "
             f"turn its effect. Name a part by part= or --part. Allowed: {listing(mix.domains)}."
         )
-    name = find_part(fit, name=contrast.decision if part is None else part)
+    name = find_part(fit.design, contrast.decision if part is None else part)
     assert mix is not None
     groups = _undisclosed(fit, mix, name)
-    weights = target_weights(fit.design, by=by).sel(target=target).values
-    moved = change_of(fit, contrast=contrast).coefficients(fit.design)
+    moved = to_free(fit.design, mean_change(fit, contrast))
     slope = mean_slope(fit, weights=weights)
-    typical = mix.at_typical().known
+    facts, typical = facts_at_means(fit), mix.at_typical().known
     whole = linearise(fit).estimate(moved, weights=weights)
     rows = []
     with progress_bar("tipping", total=len(groups), unit="families", shown=progress) as report:
@@ -103,8 +114,13 @@ def tipping_point(
             found = []
             for share in GRID:
                 given = typical.copy()
-                given[lms] = parts_at(fit.design, typical[lms], {name: share / 100})
-                model = linearise_with(fit, mix=given)
+                given[lms] = set_parts(
+                    typical[lms],
+                    shares={name: share / 100},
+                    typical=fit.design.typical_parts,
+                    domains=mix.domains,
+                )
+                model = linearise_at(fit, replace(facts, typical_mix=given).with_mix(given))
                 found.append(model.estimate_once(moved, weights=weights))
             mean = slope * np.array([float(one.mean) for one in found])
             helps = [prob_above_zero(float(one.mean), float(one.sd)) for one in found]

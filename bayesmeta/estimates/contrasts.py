@@ -1,9 +1,10 @@
-"""Effects of decisions and of swaps in the training mix: draws, tables, probabilities."""
+"""Effects of decisions and of substitutions in the training mix: draws, tables, probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,25 +12,39 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.effects.estimands import (
+from bayesmeta.errors import QueryError
+from bayesmeta.estimates.counterfactual import contrast_draws, effect_on_benchmarks
+from bayesmeta.estimates.evidence_card import judge, support_of
+from bayesmeta.estimates.question import (
     LM_FAMILY,
-    UNITS,
+    Names,
+    Statement,
+    as_names,
     build_contrast,
+    check_by,
+    check_fit,
     default_contrasts,
     find_decision,
     format_level,
     list_decisions,
+    list_substitutions,
+    name_selection,
+    parse_statement,
+    pick_target,
+    select_lms,
+    weigh_benchmarks,
 )
-from bayesmeta.effects.evidence import judge, support_of
-from bayesmeta.effects.mix_swaps import Asked, can_give, list_swaps
-from bayesmeta.effects.monte_carlo import Probability, estimate_probability
-from bayesmeta.effects.scores import check_by, contrast_draws, target_weights
-from bayesmeta.effects.selection import Names, as_names, name_selection, select_lms
-from bayesmeta.effects.statements import parse_statement
-from bayesmeta.errors import QueryError, listing, shorten, suggest
-from bayesmeta.inference.fits import Fit
+from bayesmeta.estimates.summary import (
+    Probability,
+    check_ci_prob,
+    estimate_probability,
+    summarise,
+)
 
-__all__ = ["Effects", "effects", "prob_helps", "swaps"]
+if TYPE_CHECKING:
+    from bayesmeta.inference.fits import Fit
+
+__all__ = ["Effects", "effects", "prob_helps", "substitutions"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,13 +66,13 @@ class Effects:
         Number of lms that every contrast is averaged over, if not all lms of the data.
     counts
         Numbers of lms, and of their families, behind every contrast: at its level; of a number,
-        that record it; of a swap, that it is averaged over.
+        that record it; of a substitution, that it is averaged over.
     among
         Names of the lms, or families, that were asked about; none where all were.
     """
 
     draws: xr.DataArray
-    contrasts: tuple[Asked, ...]
+    contrasts: tuple[Statement, ...]
     by: str
     verdicts: NDArray[np.str_]
     n_lms: tuple[int, ...] | None = None
@@ -76,9 +91,9 @@ class Effects:
         -------
         pandas.DataFrame
             One row per contrast and target: the median and standard deviation in percentage
-            points, interval, probability that the level helps with its MCSE, and verdict; of swaps
-            also the number of lms averaged over. Which lms were asked about, where not all were, is
-            in `attrs["among"]`.
+            points, interval, probability that the level helps with its MCSE, and verdict; of
+            substitutions also the number of lms averaged over. Which lms were asked about, where
+            not all were, is in `attrs["among"]`.
 
         Raises
         ------
@@ -137,22 +152,6 @@ class Effects:
         )
 
 
-def summarise(
-    values: NDArray[np.float64], *, ci_prob: float, units: str = UNITS
-) -> dict[str, float | str]:
-    """Summarise draws by median, standard deviation and equal-tailed interval."""
-    tail = (1 - ci_prob) / 2
-    lower, estimate, upper = np.quantile(values, [tail, 0.5, 1 - tail])
-    return {
-        "estimate": float(estimate),
-        "sd": float(values.std()),
-        "lower": float(lower),
-        "upper": float(upper),
-        "ci_prob": ci_prob,
-        "units": units,
-    }
-
-
 def effects(
     fit: Fit,
     decision: str | Sequence[str] | None = None,
@@ -202,11 +201,10 @@ def effects(
     >>> len(effects(bm.load_reference_fit(), "attention: gqa > mha", by="benchmark").table())
     13
     """
+    check_fit(fit)
     check_by(by, more=(LM_FAMILY,))
-    rows = (
-        None if lms is None and lm_family is None else select_lms(fit, lms=lms, lm_family=lm_family)
-    )
-    names = as_names(decision, allowed=list_decisions(fit))
+    rows = select_lms(fit.design, lms=lms, lm_family=lm_family)
+    names = as_names(decision, allowed=list_decisions(fit.design))
     if not names and decision is not None:
         raise QueryError(
             "decision is an empty list. Allowed: a name, a statement, or a list of at least one; "
@@ -219,17 +217,17 @@ def effects(
     return replace(found, among=name_selection(lms=lms, lm_family=lm_family))
 
 
-def _list_contrasts(fit: Fit, name: str) -> Sequence[Asked]:
+def _list_contrasts(fit: Fit, name: str) -> Sequence[Statement]:
     """List the contrasts of a decision, or the one of a statement."""
     if ":" in name or "->" in name:
-        return [parse_statement(fit, statement=name)]
-    find_decision(fit, name=name)
-    return default_contrasts(fit, decision=name)
+        return [parse_statement(fit.design, name)]
+    find_decision(fit.design, name)
+    return default_contrasts(fit.design, name)
 
 
 def _collect(
     fit: Fit,
-    contrasts: Sequence[Asked],
+    contrasts: Sequence[Statement],
     *,
     by: str,
     n_lms: tuple[int, ...] | None = None,
@@ -245,7 +243,9 @@ def _collect(
         helps = (part > 0).mean(("chain", "draw")).values
         judged = judge(fit, contrast=contrast, weights=_weights_of(fit, part), probabilities=helps)
         verdicts.append([judgement.verdict for judgement in judged])
-        counts.append(_count(fit, contrast))
+        found = support_of(fit.design, contrast)
+        lms, families = (next(iter(found[key].values())) for key in ("lms", "lm_families"))
+        counts.append((lms, families))
     draws = xr.concat(parts, dim=pd.Index([c.label for c in contrasts], name="contrast"))
     if by == "benchmark":
         design = fit.design
@@ -263,29 +263,21 @@ def _collect(
     )
 
 
-def _count(fit: Fit, contrast: Asked) -> tuple[int, int]:
-    """Count lms and families at the level, or that record a number or make a swap."""
-    found = support_of(fit, contrast)
-    lms, families = (next(iter(found[key].values())) for key in ("lms", "lm_families"))
-    return lms, families
-
-
 def _weights_of(fit: Fit, part: xr.DataArray) -> NDArray[np.float64]:
     """Weight of every benchmark in every target of an effect, shape (target, benchmark)."""
-    if part.attrs["by"] != LM_FAMILY:
-        return target_weights(fit.design, by=part.attrs["by"]).values
-    return target_weights(fit.design, by="overall").values.repeat(part.sizes["target"], axis=0)
+    _, weights = weigh_benchmarks(fit.design, by=part.attrs["by"])
+    return weights.repeat(part.sizes["target"] // len(weights), axis=0)
 
 
-def swaps(
+def substitutions(
     fit: Fit, receiver: str | None = None, *, points: float = 10.0, by: str = "overall"
 ) -> Effects:
-    """Compute what it does to move points of the training mix from one part to another.
+    """Compute what it does to substitute points of one part of the training mix for another.
 
     The mix is a whole: more code is less of something else, and the effect depends on what. Every
-    swap is averaged over the lms that record at least that many points of the part that shrinks;
-    all other parts, and all other recorded facts, are held as they are. Swaps that no lm can make
-    are left out.
+    substitution is averaged over the lms that record at least that many points of the part that
+    shrinks; all other parts, and all other recorded facts, are held as they are. Substitutions that
+    no lm can make are left out.
 
     Parameters
     ----------
@@ -307,17 +299,19 @@ def swaps(
     Raises
     ------
     QueryError
-        If the part or `by` is not known, the points are out of range, or no lm can make the swap.
+        If the part or `by` is not known, the points are out of range, or no lm can make
+        the substitution.
 
     Examples
     --------
     >>> import bayesmeta as bm
-    >>> bm.swaps(bm.load_reference_fit(), "code_share").table()["reference"].tolist()[:2]
+    >>> bm.substitutions(bm.load_reference_fit(), "code_share").table()["reference"].tolist()[:2]
     ['web_share', 'books_share']
     """
+    check_fit(fit)
     check_by(by)
-    found = list_swaps(fit, receiver=receiver, points=points)
-    n_lms = tuple(int(can_give(fit, swap=swap).sum()) for swap in found)
+    found = list_substitutions(fit.design, receiver=receiver, points=points)
+    n_lms = tuple(int(one.applies(fit.design).sum()) for one in found)
     return _collect(fit, found, by=by, n_lms=n_lms)
 
 
@@ -359,36 +353,9 @@ def prob_helps(
     >>> bm.prob_helps(bm.load_reference_fit(), "block", "parallel", over="sequential").mcse < 0.05
     True
     """
-    contrast = build_contrast(fit, decision=decision, level=level, reference=over)
-    by, target = pick_target(fit, benchmark=benchmark, task_family=task_family)
-    draws = contrast_draws(fit, contrast=contrast, by=by).sel(target=target)
-    return estimate_probability(draws.values > 0)
-
-
-def pick_target(fit: Fit, *, benchmark: str | None, task_family: str | None) -> tuple[str, str]:
-    """Turn the two optional names into a kind of target and its name."""
-    if benchmark is not None and task_family is not None:
-        raise QueryError("both a benchmark and a task family were given. Name one of them.")
-    if benchmark is not None:
-        return "benchmark", _known(benchmark, fit.design.benchmarks, "benchmark")
-    if task_family is not None:
-        return "task_family", _known(task_family, fit.design.task_families, "task family")
-    return "overall", "overall"
-
-
-def _known(name: str, allowed: Sequence[str], what: str) -> str:
-    if not isinstance(name, str) or name not in allowed:
-        raise QueryError(
-            f"{what} '{shorten(name)}' is not in this fit.{suggest(name, allowed)} Allowed: "
-            f"{listing(allowed)}."
-        )
-    return name
-
-
-def check_ci_prob(ci_prob: float) -> None:
-    """Refuse a probability of an interval that is none."""
-    is_number = isinstance(ci_prob, int | float | np.number) and not isinstance(ci_prob, bool)
-    if not is_number or not 0 < ci_prob < 1:
-        raise QueryError(
-            f"ci_prob is {shorten(ci_prob)}. Allowed: a number between 0 and 1, such as 0.9."
-        )
+    check_fit(fit)
+    contrast = build_contrast(fit.design, decision=decision, level=level, reference=over)
+    by, target = pick_target(fit.design, benchmark=benchmark, task_family=task_family)
+    names, weights = weigh_benchmarks(fit.design, by=by)
+    values = effect_on_benchmarks(fit, contrast) @ weights[names.index(target)]
+    return estimate_probability(values > 0)

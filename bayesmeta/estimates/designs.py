@@ -6,21 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import xarray as xr
 
 from bayesmeta import defaults
-from bayesmeta.data import read_lms
-from bayesmeta.effects.contrasts import check_ci_prob, pick_target, summarise
-from bayesmeta.effects.estimands import check_seed, list_decisions
-from bayesmeta.effects.newcomers import name_facts, place_lms
-from bayesmeta.effects.ranking import rank_draws, summarise_ranks
-from bayesmeta.effects.scores import to_points
-from bayesmeta.effects.selection import as_names
+from bayesmeta.data.load import read_lms
 from bayesmeta.errors import QueryError, listing
-from bayesmeta.inference.fits import Fit
-from bayesmeta.model import expected_score
+from bayesmeta.estimates.counterfactual import label_draws, to_points
+from bayesmeta.estimates.newcomers import name_facts, place_lms
+from bayesmeta.estimates.question import UNITS, as_names, check_fit, check_seed, pick_target
+from bayesmeta.estimates.ranking import rank_draws, summarise_ranks
+from bayesmeta.estimates.summary import check_ci_prob, summarise
+from bayesmeta.model.predictor import expected_score
+
+if TYPE_CHECKING:
+    from bayesmeta.inference.fits import Fit
 
 __all__ = ["DesignRanking", "rank_designs", "training_flop"]
 
@@ -83,7 +85,7 @@ class DesignRanking:
             {
                 "lm": str(lm),
                 **summarise_ranks(self.ranks.values[:, :, i]),
-                **summarise(self.scores.values[:, :, i], ci_prob=ci_prob),
+                **summarise(self.scores.values[:, :, i], ci_prob=ci_prob, units=UNITS),
                 "training_flop": self.training_flop[str(lm)],
                 "designs": self.ranks.sizes["lm"],
                 **self.facts.iloc[i].to_dict(),
@@ -172,7 +174,7 @@ def rank_designs(
     >>> bm.rank_designs(bm.load_reference_fit(), new).table()["lm"].tolist()
     ['large', 'small']
     """
-    list_decisions(fit)
+    check_fit(fit)
     check_seed(seed)
     names = _read_benchmarks(fit, benchmarks)
     lms = read_lms(candidates)
@@ -182,13 +184,8 @@ def rank_designs(
     placed = place_lms(fit, kept, seed=seed)
     points = to_points(expected_score(placed.latent(fit), design=placed.design), design=fit.design)
     wanted = [fit.design.benchmarks.index(name) for name in names]
-    scores = xr.DataArray(
-        points[..., wanted].mean(axis=-1),
-        dims=("chain", "draw", "lm"),
-        coords={**{d: fit.draws[d].values for d in ("chain", "draw")}, "lm": list(kept["lm"])},
-        name="score",
-        attrs={"units": "percentage points"},
-    )
+    scores = label_draws(fit, points[..., wanted].mean(axis=-1), lm=list(kept["lm"]))
+    scores = scores.rename("score").assign_attrs(units=UNITS)
     return DesignRanking(
         scores=scores,
         ranks=rank_draws(scores, dim="lm"),
@@ -209,7 +206,7 @@ def _read_benchmarks(fit: Fit, benchmarks: str | Sequence[str] | None) -> tuple[
             "no benchmark is named. Leave benchmarks out for all of them. Allowed: "
             f"{listing(fit.design.benchmarks)}."
         )
-    found = [pick_target(fit, benchmark=name, task_family=None)[1] for name in names]
+    found = [pick_target(fit.design, benchmark=name, task_family=None)[1] for name in names]
     return tuple(dict.fromkeys(found))
 
 

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayesmeta import defaults
-from bayesmeta.design import DECISIONS
-from bayesmeta.effects.contrasts import check_ci_prob
-from bayesmeta.effects.estimands import find_decision, in_units
-from bayesmeta.effects.monte_carlo import estimate_probability
-from bayesmeta.effects.scores import average_benchmarks, check_by, mean_score_at
-from bayesmeta.effects.tradeoffs import Tradeoff, build_tradeoff, summarise_place
+from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.errors import QueryError, listing
+from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at
+from bayesmeta.estimates.question import check_by, check_fit, find_decision
+from bayesmeta.estimates.summary import (
+    check_ci_prob,
+    estimate_probability,
+    in_units,
+    quantiles,
+)
+from bayesmeta.estimates.tradeoffs import Tradeoff, build_tradeoff, summarise_place
 from bayesmeta.inference.diagnostics import thin_fit
-from bayesmeta.inference.fits import Fit
+
+if TYPE_CHECKING:
+    from bayesmeta.inference.fits import Fit
 
 __all__ = ["Curve", "curve"]
 
@@ -68,16 +75,16 @@ class Curve:
             Columns target, grid, estimate, lower, upper, ci_prob.
         """
         check_ci_prob(ci_prob)
-        tail = (1 - ci_prob) / 2
-        quantiles = self.draws.quantile([tail, 0.5, 1 - tail], dim=("chain", "draw")).values
+        draws = self.draws.transpose("chain", "draw", "target", "grid").values
+        lower, estimate, upper = quantiles(draws, ci_prob=ci_prob, axis=(0, 1))
         targets, grid = self.draws["target"].values, self.draws["grid"].values
         return pd.DataFrame(
             {
                 "target": np.repeat(targets, len(grid)),
                 "grid": np.tile(grid, len(targets)),
-                "estimate": quantiles[1].ravel(),
-                "lower": quantiles[0].ravel(),
-                "upper": quantiles[2].ravel(),
+                "estimate": estimate.ravel(),
+                "lower": lower.ravel(),
+                "upper": upper.ravel(),
                 "ci_prob": ci_prob,
             }
         )
@@ -200,7 +207,8 @@ def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") ->
     >>> float(curve.draws.sel(grid=0).max())
     0.0
     """
-    found = find_decision(fit, name=decision)
+    check_fit(fit)
+    found = find_decision(fit.design, decision)
     if found.kind == "categorical":
         numeric = [name for name, item in DECISIONS.items() if item.kind != "categorical"]
         raise QueryError(
@@ -208,7 +216,8 @@ def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") ->
             f"{listing(numeric)}."
         )
     check_by(by)
-    recorded = found.read(fit.dataset.lms).dropna().to_numpy(float)
+    values = fit.design.recorded[decision]
+    recorded = values[~np.isnan(values)]
     grid = _SHARE_GRID if found.kind == "share" else np.geomspace(
         recorded.min(), recorded.max(), _N_GRID
     )  # fmt: skip

@@ -8,22 +8,41 @@ from differences between siblings alone, is then a matter of linear algebra inst
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.design import MIX_UNIT, Design
-from bayesmeta.effects.settings import law_exponents
-from bayesmeta.inference.fits import Fit
-from bayesmeta.model import ModelSpec, Parameters
-from bayesmeta.model.law import law_skill
-from bayesmeta.model.simulate import complete_matrix, linear_predictor, score_distribution
+from bayesmeta.estimates.counterfactual import read_baseline, side_change
+from bayesmeta.model.predictor import (
+    build_columns,
+    combine,
+    complete_facts,
+    list_centers,
+    list_coefficients,
+    multiply,
+    score_moments,
+)
 
-__all__ = ["Estimate", "Linearised", "linearise", "linearise_with", "prob_above_zero"]
+if TYPE_CHECKING:
+    from bayesmeta.design.facts import Design, Facts
+    from bayesmeta.estimates.question import Statement
+    from bayesmeta.inference.fits import Fit
+    from bayesmeta.model.predictor import Parameters
+    from bayesmeta.model.spec import ModelSpec
+
+__all__ = [
+    "Estimate",
+    "Linearised",
+    "latent_draws",
+    "linearise",
+    "linearise_at",
+    "mean_change",
+    "to_free",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,11 +57,6 @@ class Estimate:
 
     mean: NDArray[np.float64]
     sd: NDArray[np.float64]
-
-
-def prob_above_zero(mean: float, sd: float) -> float:
-    """Probability that a normal variable is positive; one half where it is surely zero."""
-    return NormalDist().cdf(mean / sd) if sd > 0 else float(np.sign(mean) / 2 + 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,6 +258,85 @@ class Linearised:
 
 
 @lru_cache(maxsize=2)
+def posterior_means(fit: Fit) -> Parameters:
+    """Average every parameter over the draws."""
+    return {name: draws.mean(axis=(0, 1)) for name, draws in fit.parameters.items()}
+
+
+@lru_cache(maxsize=2)
+def facts_at_means(fit: Fit) -> Facts:
+    """Give the facts of the lms with undisclosed ones at their posterior means."""
+    base = read_baseline(fit)
+    if _is_constant(base.columns):
+        return base.facts
+    return complete_facts(posterior_means(fit), design=fit.design)
+
+
+def _is_constant(columns: Mapping[str, NDArray[np.float64]]) -> bool:
+    """Say whether columns are the same in every draw: nothing that they stand on is estimated."""
+    return all(values.ndim == 2 for values in columns.values())
+
+
+def columns_at_means(fit: Fit, facts: Facts) -> Mapping[str, NDArray[np.float64]]:
+    """Compute columns at facts without draws, a scaling law at its posterior means."""
+    base = read_baseline(fit)
+    if facts is base.facts and _is_constant(base.columns):
+        return base.columns
+    return build_columns(facts, parameters=posterior_means(fit))
+
+
+@lru_cache(maxsize=4)
+def mean_change(fit: Fit, statement: Statement) -> Mapping[str, NDArray[np.float64]]:
+    """Say how far a statement moves every column, averaged over the lms that it applies to.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    statement
+        What is compared.
+
+    Returns
+    -------
+    dict of ndarray
+        Changes by block of coefficients (see `model.predictor`), each of shape (column,).
+    """
+    rows, whole = statement.applies(fit.design), read_baseline(fit).columns
+    if _is_constant(whole):
+        high, low = (side_change(fit, side) for side in statement.sides)
+    else:
+        facts = facts_at_means(fit)
+        high, low = (columns_at_means(fit, side.of(facts)) for side in statement.sides)
+
+    def average(name: str) -> NDArray[np.float64]:
+        still = np.zeros(whole[name].shape[-2:])
+        up, down = (side.get(name, still)[rows] for side in (high, low))
+        return (up - down).mean(axis=0)
+
+    return {name: average(name) for name in whole}
+
+
+def latent_draws(
+    fit: Fit, change: Mapping[str, NDArray[np.float64]], *, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Compute a latent effect in every draw, averaged over benchmarks, shape (chain, draw)."""
+    coefficients = list_coefficients(fit.parameters, design=fit.design)
+    moved = multiply({name: row[None] for name, row in change.items()}, coefficients)
+    return np.zeros(fit.shape) + (moved[..., 0, :] @ weights if np.ndim(moved) else 0.0)
+
+
+def to_free(design: Design, blocks: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Put columns, or a change of them, (..., column), into those of free coefficients.
+
+    The effects of a decision's levels sum to zero, so that they have one coefficient fewer.
+    """
+    return np.concatenate(
+        [values @ design.loading if name == "beta" else values for name, values in blocks.items()],
+        axis=-1,
+    )
+
+
+@lru_cache(maxsize=2)
 def linearise(fit: Fit) -> Linearised:
     """Replace a fit's model by the Gaussian regression at its posterior means.
 
@@ -263,16 +356,15 @@ def linearise(fit: Fit) -> Linearised:
     >>> linearise(bm.load_reference_fit()).response.shape
     (1105,)
     """
-    return linearise_with(fit, mix=None)
+    return linearise_at(fit, facts_at_means(fit))
 
 
-def linearise_with(fit: Fit, *, mix: NDArray[np.float64] | None) -> Linearised:
-    """Do so with other training mixes than the posterior means, shape (lm, domain)."""
-    design, spec = fit.design, fit.spec
-    mean = {name: draws.mean(axis=(0, 1)) for name, draws in fit.parameters.items()}
+def linearise_at(fit: Fit, facts: Facts) -> Linearised:
+    """Do so with other facts of the lms than recorded ones and posterior means."""
+    design, spec, mean = fit.design, fit.spec, posterior_means(fit)
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
-    response, noise = _working_responses(mean, design=design, spec=spec)
-    columns, variance = _columns(mean, fit=fit, mix=mix)
+    response, noise = _working_responses(fit)
+    columns, variance = _columns(fit, facts), _variances(fit)
 
     def build_covariance() -> NDArray[np.float64]:
         covariance, of_task, own = ((columns * row) @ columns.T for row in variance)
@@ -298,73 +390,73 @@ def linearise_with(fit: Fit, *, mix: NDArray[np.float64] | None) -> Linearised:
     )
 
 
-def _working_responses(
-    mean: Parameters, *, design: Design, spec: ModelSpec
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _working_responses(fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Latent values that the scores stand for, and the variance of their noise; both (obs,)."""
-    outcomes = design.outcomes
-    b = outcomes.benchmark_index
-    eta = linear_predictor(mean, design=design, spec=spec)[outcomes.lm_index, b]
-    mu, sd = score_distribution(mean, design=design, spec=spec)
-    p = 1 / (1 + np.exp(-eta))
+    design, mean = fit.design, posterior_means(fit)
+    outcomes, b = design.outcomes, design.outcomes.benchmark_index
+    columns = columns_at_means(fit, facts_at_means(fit))
+    coefficients = list_coefficients(mean, design=design)
+    eta = combine(columns, coefficients, mean, design=design, spec=fit.spec)
+    latent = eta[outcomes.lm_index, b]
+    mu, variance = score_moments(mean, latent, design=design)
+    sd = np.sqrt(outcomes.se**2 + variance)
+    p = 1 / (1 + np.exp(-latent))
     slope = np.where(
         outcomes.is_logistic[b], (1 - outcomes.floor[b]) * p * (1 - p), outcomes.spread[b]
     )
     residual, noise = (outcomes.y - mu) / slope, np.square(sd / slope)
-    if spec.likelihood != "normal":
+    if fit.spec.likelihood != "normal":
         nu = 1 + mean["nu_beyond_one"]
         noise = noise * (nu + residual**2 / noise) / (nu + 1)
-    return eta + residual, noise
+    return latent + residual, noise
 
 
-def _columns(
-    mean: Parameters, *, fit: Fit, mix: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Columns (obs, coefficient) of all that is pooled over benchmarks, and prior variances."""
-    design, spec, priors = fit.design, fit.spec, fit.spec.priors
+def _columns(fit: Fit, facts: Facts) -> NDArray[np.float64]:
+    """Centred columns of all that is pooled over benchmarks, shape (obs, coefficient)."""
+    design = fit.design
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
-    X, _ = complete_matrix(mean, design=design)
-    if mix is not None:
-        X[:, design.mix_columns] = mix / MIX_UNIT
-    columns = [(X[i] - design.X_center[b]) @ design.loading]
-    variance = [_free_variance(fit)]
+    columns = columns_at_means(fit, facts)
+    centers = list_centers(columns, design=design)
+    centred = {name: values[i] - centers[name][b] for name, values in columns.items()}
+    if fit.spec.family_effects == "within-between" and design.between_terms:
+        centred["between"] = design.between[i]
+    return to_free(design, centred)
+
+
+def _variances(fit: Fit) -> NDArray[np.float64]:
+    """Prior variances of the coefficients: shared, of task families, own; (3, coefficient)."""
+    design, priors, mean = fit.design, fit.spec.priors, posterior_means(fit)
+    variances = []
+    if design.terms:
+        variances.append(_decision_variance(fit))
     if design.surface is not None:
-        columns.append(design.surface.evaluate(mix=mix)[i] - design.surface_center[b])
         learned = np.square(fit.parameters["tau_surface"]).mean(axis=(0, 1))
-        variance.append(np.tile(learned[:, None], design.surface.n_functions))
+        variances.append(np.tile(learned[:, None], design.surface.n_functions))
     if design.scale_terms:
-        columns.append(design.scale[i] - design.scale_center[b])
         shared = [
             priors.released_sd if term == "released" else priors.law_slope_sd
             for term in design.scale_terms
         ]
         levels = np.array([shared, mean["tau_kappa_task"], mean["tau_kappa"]])
-        variance.append(np.square(levels))
+        variances.append(np.square(levels))
     if design.log_scale is not None:
-        skill = law_skill(design.log_scale, **law_exponents(mean))
-        center = skill @ design.outcomes.information(n_lms=len(design.lms))
-        columns.append((skill[i] - center[b])[:, None])
         scales = priors.law_slope_sd, mean["tau_kappa_law_task"], mean["tau_kappa_law"]
-        variance.append(np.square(np.array(scales, float))[:, None])
-    if spec.family_effects == "within-between" and design.between_terms:
-        columns.append(design.between[i])
+        variances.append(np.square(np.array(scales, float))[:, None])
+    if fit.spec.family_effects == "within-between" and design.between_terms:
         levels = priors.between_sd**2 * np.array([1.0, 0.0, priors.beta_ratio**2])
-        variance.append(np.outer(levels, np.ones(len(design.between_terms))))
-    return np.hstack(columns), np.hstack(variance)
+        variances.append(np.outer(levels, np.ones(len(design.between_terms))))
+    return np.hstack([np.empty((3, 0)), *variances])
 
 
-def _free_variance(fit: Fit) -> NDArray[np.float64]:
-    """Prior variance of the free coefficients: shared, of task families, own; shape (3, free).
+def _decision_variance(fit: Fit) -> NDArray[np.float64]:
+    """Prior variance of the free coefficients of decisions, shape (3, free).
 
     A learned scale is taken from the posterior: what a contrast gains from a scale that other
     levels made small is shrinkage, not evidence. Without pooling the scale is fixed.
     """
     design, priors = fit.design, fit.spec.priors
-    n = len(design.free_decision)
-    if not n:
-        return np.empty((3, 0))
     if fit.spec.pooling == "none":
-        return np.outer([0.0, 0.0, priors.beta_sd**2], np.ones(n))
+        return np.outer([0.0, 0.0, priors.beta_sd**2], np.ones(len(design.free_decision)))
     squared_scale = np.square(fit.parameters["tau_beta"]).mean(axis=(0, 1))[design.free_decision]
     ratio = 0.0 if fit.spec.pooling == "complete" else priors.beta_ratio
     return np.outer([1.0, ratio**2, ratio**2], squared_scale)

@@ -1,0 +1,49 @@
+"""What type checkers know of the public names; `__init__.py` imports them when they are used."""
+
+from bayesmeta.crossvalidation.scoreboard import Scoreboard as Scoreboard
+from bayesmeta.crossvalidation.scoreboard import evaluate as evaluate
+from bayesmeta.crossvalidation.scoreboard import load_scoreboard as load_scoreboard
+from bayesmeta.data.dataset import Dataset as Dataset
+from bayesmeta.data.load import load_dataset as load_dataset
+from bayesmeta.data.load import read_dataset as read_dataset
+from bayesmeta.errors import BayesmetaError as BayesmetaError
+from bayesmeta.estimates.answer import evidence as evidence
+from bayesmeta.estimates.answer import query as query
+from bayesmeta.estimates.changed_lms import whatif as whatif
+from bayesmeta.estimates.contrasts import effects as effects
+from bayesmeta.estimates.contrasts import prob_helps as prob_helps
+from bayesmeta.estimates.contrasts import substitutions as substitutions
+from bayesmeta.estimates.curves import curve as curve
+from bayesmeta.estimates.designs import rank_designs as rank_designs
+from bayesmeta.estimates.predictions import predict as predict
+from bayesmeta.estimates.ranking import rank_levels as rank_levels
+from bayesmeta.inference.diagnostics import check as check
+from bayesmeta.inference.fits import EffectSizeFit as EffectSizeFit
+from bayesmeta.inference.fits import Fit as Fit
+from bayesmeta.inference.leave_one_out import compare as compare
+from bayesmeta.inference.leave_one_out import loo as loo
+from bayesmeta.inference.sample import fit as fit
+from bayesmeta.inference.sample import sample_prior as sample_prior
+from bayesmeta.inference.saved_fits import load_fit as load_fit
+from bayesmeta.inference.shipped import load_reference_fit as load_reference_fit
+from bayesmeta.model.spec import ModelSpec as ModelSpec
+from bayesmeta.model.spec import Priors as Priors
+from bayesmeta.model.spec import read_spec as read_spec
+from bayesmeta.reporting.claims import check_claim as check_claim
+from bayesmeta.reporting.claims import claim as claim
+from bayesmeta.reporting.page import report as report
+from bayesmeta.robustness.influence import leave_family_out as leave_family_out
+from bayesmeta.robustness.power_scaling import prior_sensitivity as prior_sensitivity
+from bayesmeta.robustness.tipping import tipping_point as tipping_point
+from bayesmeta.robustness.within_family import ladders as ladders
+from bayesmeta.specification_curves.results import Multiverse as Multiverse
+from bayesmeta.specification_curves.results import load_multiverse as load_multiverse
+from bayesmeta.specification_curves.specification_fits import multiverse as multiverse
+from bayesmeta.studies.study_model import EffectSizeSpec as EffectSizeSpec
+from bayesmeta.studies.study_table import EffectSizes as EffectSizes
+from bayesmeta.studies.study_table import read_effect_sizes as read_effect_sizes
+from bayesmeta.tables.text import format_table as format_table
+from bayesmeta.validation.records import load_validation as load_validation
+
+__all__: list[str]
+__version__: str

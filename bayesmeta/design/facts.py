@@ -1,0 +1,424 @@
+"""The data as a model sees them: `Design`, and `Facts` of lms, as they are or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmeta.design.composition import DOMAINS, Mix
+from bayesmeta.design.decisions import SIZES
+from bayesmeta.design.generations import ENGLISH, Generations
+from bayesmeta.design.outcomes import Outcomes
+from bayesmeta.design.scale import D_REFERENCE, LOG_D_UNIT, LOG_N_UNIT, N_REFERENCE
+from bayesmeta.design.surface import Surface
+from bayesmeta.design.terms import MIX_UNIT, MissingNumbers, Term
+from bayesmeta.design.unknown import UnknownChoices
+
+__all__ = ["Design", "Facts", "Settings", "set_parts", "standardise", "swap_parts"]
+
+Settings = Mapping[str, str | float]
+"""Levels, or values in the units of the tables, by the names of decisions and sizes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """Everything the model needs to know of the data, as arrays with named dimensions.
+
+    Parameters
+    ----------
+    lms, lm_families, benchmarks, benchmark_labels, task_families
+        Coordinates.
+    lm_family_index
+        Family of every lm, shape (lm,).
+    task_family_index
+        Task family of every benchmark, shape (benchmark,).
+    outcomes
+        Scores and links.
+    scale_terms
+        Names of the scale covariates.
+    scale, scale_center
+        Covariates, shape (lm, scale_term), and their centre, shape (benchmark, scale_term).
+    scale_basis
+        Orthonormal basis of the intercept, the scale covariates and, with a surface, their squares
+        and products over the lms with a score to learn from, zero for the others, shape (lm,
+        column). Family and lm effects are made orthogonal to it, so that those of held-out lms stay
+        free.
+    covariates
+        All scale covariates, whether or not they enter with slopes, shape (lm, covariate).
+    between, between_terms
+        Scale covariates averaged over the lms of every family, shape (lm, between_term), and
+        their names.
+    log_scale
+        Natural logs of size and data over those of the reference lm, shape (lm, 2), for a scaling
+        law with parameters; None without one. The basis then spans the logs and their product
+        beside the covariates with slopes.
+    terms, decisions
+        Columns of the matrix, and the decisions whose prior scale they share (`mix` is one).
+    X, X_center
+        Matrix of decisions, NaN where unknown, shape (lm, term); centre, shape (benchmark, term).
+    loading
+        Basis in which the effects of a decision's levels sum to zero, shape (term, free).
+    free_decision
+        Decision of every free coefficient, shape (free,).
+    missing
+        Unknown numeric cells.
+    mix
+        The composition of the training data, or None.
+    generations
+        What the lms write, where that measures an undisclosed share, or None.
+    unknown
+        Choices that new lms leave open, where that is no level of the data; else None.
+    recorded
+        What every lm records of every decision and size: levels (`undisclosed` where nothing is),
+        or numbers in the units of the table (NaN), each of shape (lm,).
+    surface, surface_center
+        Functions of scale, date and mix together (None without); centre, shape (benchmark,
+        function).
+    """
+
+    lms: tuple[str, ...]
+    lm_families: tuple[str, ...]
+    benchmarks: tuple[str, ...]
+    benchmark_labels: tuple[str, ...]
+    task_families: tuple[str, ...]
+    lm_family_index: NDArray[np.int64]
+    task_family_index: NDArray[np.int64]
+    outcomes: Outcomes
+    scale_terms: tuple[str, ...]
+    scale: NDArray[np.float64]
+    scale_center: NDArray[np.float64]
+    scale_basis: NDArray[np.float64]
+    covariates: NDArray[np.float64]
+    between: NDArray[np.float64]
+    between_terms: tuple[str, ...]
+    log_scale: NDArray[np.float64] | None
+    terms: tuple[Term, ...]
+    decisions: tuple[str, ...]
+    X: NDArray[np.float64]
+    X_center: NDArray[np.float64]
+    loading: NDArray[np.float64]
+    free_decision: NDArray[np.int64]
+    missing: MissingNumbers
+    mix: Mix | None
+    generations: Generations | None
+    unknown: UnknownChoices | None
+    recorded: Mapping[str, NDArray[Any]]
+    surface: Surface | None
+    surface_center: NDArray[np.float64]
+
+    @property
+    def coords(self) -> dict[str, Sequence[str]]:
+        """Coordinates of the model's variables."""
+        return {
+            "lm": self.lms,
+            "lm_family": self.lm_families,
+            "benchmark": self.benchmarks,
+            "task_family": self.task_families,
+            "scale_term": self.scale_terms,
+            "term": tuple(term.label for term in self.terms),
+            "decision": self.decisions,
+            "domain": self.mix.domains if self.mix is not None else (),
+            "mix_group": _numbered(self.mix_groups),
+            "unknown": self.missing.names,
+            "written": self.generations.names if self.generations is not None else (),
+            "level": ("shared", "task_family", "benchmark"),
+            "between_term": self.between_terms,
+            "function": tuple(str(k) for k in range(self.surface_center.shape[1])),
+        }
+
+    @property
+    def mix_groups(self) -> tuple[str, ...]:
+        """Family behind every undisclosed mix."""
+        return self.mix.group_names if self.mix is not None else ()
+
+    @property
+    def mix_columns(self) -> slice:
+        """Where the parts of the composition stand in the matrix."""
+        labels = [term.decision for term in self.terms]
+        start = labels.index("mix") if "mix" in labels else len(labels)
+        return slice(start, start + labels.count("mix"))
+
+    @property
+    def english_column(self) -> int | None:
+        """Where the share of English stands in the matrix, if what the lms write measures it."""
+        if self.generations is None or ENGLISH not in self.generations.names:
+            return None
+        return self.columns_of(ENGLISH)[0]
+
+    def fraction_of(self, column_values: Any, *, column: int) -> Any:
+        """Turn standardised values of a share's column, an array or a tensor, into fractions."""
+        term = self.terms[column]
+        return column_values * term.unit + term.center
+
+    @property
+    def facts(self) -> Facts:
+        """The facts of the lms, with undisclosed ones at their typical values."""
+        english = self.columns_of(ENGLISH)
+        mix = None
+        if self.mix is not None:
+            mix = self.mix.at_typical().known if len(self.mix.rows) else self.mix.known
+        X = np.nan_to_num(self.X)
+        if mix is not None:
+            X[:, self.mix_columns] = mix / MIX_UNIT
+        return Facts(
+            design=self,
+            covariates=self.covariates,
+            X=X,
+            mix=mix,
+            typical_mix=np.empty((len(X), 0)) if mix is None else mix,
+            english=X[:, english[0]] if english else np.zeros(len(X)),
+        )
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Parts of the training mix; none without one."""
+        return () if self.mix is None else self.mix.domains
+
+    @property
+    def typical_parts(self) -> NDArray[np.float64]:
+        """What the parts of a mix hold in proportion, where an lm says nothing, (domain,)."""
+        assert self.mix is not None
+        return np.exp(self.mix.log_mean)
+
+    @property
+    def knows_sizes(self) -> bool:
+        """Whether size and data enter, so that their effects can be asked for."""
+        return self.log_scale is not None or "n_params" in self.scale_terms
+
+    def column_values(self, settings: Settings) -> list[tuple[int, float]]:
+        """List the columns of the matrix that levels and values fill, and with what."""
+        return [
+            (k, float(term.level == value) if term.level else standardise(float(value), term))
+            for name, value in settings.items()
+            for k, term in enumerate(self.terms)
+            if term.decision == name
+        ]
+
+    def columns_of(self, decision: str) -> list[int]:
+        """Positions of the columns of one decision."""
+        return [k for k, term in enumerate(self.terms) if term.decision == decision]
+
+
+def _numbered(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{name}:{k}" for k, name in enumerate(names))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Facts:
+    """Everything that the model takes as known of lms, in the coding of a design.
+
+    Whatever is asked of a model is asked of facts: as they are, with a level or value put in its
+    place, or with points of the training mix moved.
+
+    Parameters
+    ----------
+    design
+        What the facts are coded by.
+    covariates
+        Size, data, their product and the release date, shape (lm, covariate).
+    X
+        Matrix of decisions, parts of the mix included, shape (..., lm, term); leading axes are
+        those of draws where undisclosed facts are parameters.
+    mix
+        Fractions of the training mix, shape (..., lm, domain); None without a mix.
+    typical_mix
+        The same with undisclosed parts at their typical values, whatever the draw, shape (lm,
+        domain): the surface stands on them.
+    english
+        Standardised share of English, the mean where it is unknown, shape (lm,); the surface's too.
+    """
+
+    design: Design
+    covariates: NDArray[np.float64]
+    X: NDArray[np.float64]
+    mix: NDArray[np.float64] | None
+    typical_mix: NDArray[np.float64]
+    english: NDArray[np.float64]
+
+    def of(self, rows: NDArray[np.bool_] | slice) -> Facts:
+        """Keep the facts of some lms; arrays that nothing changes stay the same objects."""
+        if isinstance(rows, slice) or rows.all():
+            return self
+        return replace(
+            self,
+            covariates=self.covariates[rows],
+            X=self.X[..., rows, :],
+            mix=None if self.mix is None else self.mix[..., rows, :],
+            typical_mix=self.typical_mix[rows],
+            english=self.english[rows],
+        )
+
+    def put(self, settings: Settings) -> Facts:
+        """Give every lm other levels or values, all its other facts held as they are.
+
+        Parameters
+        ----------
+        settings
+            Levels or values by name. Parts of the training mix take their place from the other
+            parts in proportion.
+
+        Returns
+        -------
+        Facts
+            Changed ones; the old ones stay.
+        """
+        design, domains = self.design, () if self.mix is None else self.design.domains
+        parts = {n: float(value) / 100 for n, value in settings.items() if n in domains}
+        others = {n: value for n, value in settings.items() if n not in parts}
+        changed = self
+        if set(SIZES) & set(others):
+            changed = replace(changed, covariates=_set_sizes(self.covariates, others))
+        if columns := design.column_values(others):
+            X, english = self.X.copy(), self.english
+            for column, value in columns:
+                X[..., column] = value
+                if design.terms[column].decision == ENGLISH:
+                    english = np.full(len(english), value)
+            changed = replace(changed, X=X, english=english)
+        if not parts:
+            return changed
+        return changed._remix(
+            lambda mix: set_parts(mix, shares=parts, typical=design.typical_parts, domains=domains)
+        )
+
+    def move(self, receiver: str, *, donor: str, amount: float) -> Facts:
+        """Move a fraction of the whole from one part of the training mix to another."""
+        return self._remix(
+            lambda mix: swap_parts(
+                mix, receiver=receiver, donor=donor, amount=amount, domains=self.design.domains
+            )
+        )
+
+    @property
+    def functions(self) -> NDArray[np.float64]:
+        """Functions of the surface at these facts, shape (lm, function)."""
+        assert self.design.surface is not None
+        return self.design.surface.evaluate(self.covariates, self.typical_mix, self.english)
+
+    def differs(self, other: Facts) -> tuple[str, ...]:
+        """Name the blocks of columns that stand on facts which are not the other's."""
+        same_scale = self.covariates is other.covariates
+        same_mix = self.typical_mix is other.typical_mix and self.english is other.english
+        moved = {
+            "beta": self.X is not other.X,
+            "surface": not (same_scale and same_mix),
+            "kappa": not same_scale,
+            "kappa_law": not same_scale,
+        }
+        return tuple(name for name, has in moved.items() if has)
+
+    def _remix(self, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Facts:
+        """Apply a change to both forms of the mix."""
+        assert self.mix is not None
+        return replace(self, typical_mix=change(self.typical_mix)).with_mix(change(self.mix))
+
+    def with_mix(self, mix: NDArray[np.float64]) -> Facts:
+        """Enter a training mix into the matrix, fractions of shape (..., lm, domain)."""
+        X = self.X.copy()
+        X[..., self.design.mix_columns] = mix / MIX_UNIT
+        return replace(self, mix=mix, X=X)
+
+
+def set_parts(
+    mix: NDArray[np.float64],
+    *,
+    shares: Mapping[str, NDArray[np.float64] | float],
+    typical: NDArray[np.float64],
+    domains: Sequence[str] = DOMAINS,
+) -> NDArray[np.float64]:
+    """Set one part of a composition or several, and scale the others in proportion.
+
+    Parameters
+    ----------
+    mix
+        Fractions, shape (..., domain).
+    shares
+        New fractions by part, each broadcastable to the shape of `mix` without its last axis; at
+        least one part is left for the rest.
+    typical
+        Proportions used where an lm has nothing but these parts, shape (domain,).
+    domains
+        Names of the parts.
+
+    Returns
+    -------
+    ndarray
+        Fractions that sum to one, the shape of `mix`.
+
+    Examples
+    --------
+    >>> mix = np.array([0.6, 0.2, 0.1, 0.0, 0.0, 0.1])
+    >>> set_parts(mix, shares={"web_share": 0.4, "code_share": 0.4}, typical=mix).round(3)
+    array([0.4, 0.4, 0.1, 0. , 0. , 0.1])
+    """
+    where = [list(domains).index(domain) for domain in shares]
+    rest = np.delete(np.arange(len(domains)), where)
+    others = mix[..., rest]
+    held = others.sum(-1, keepdims=True)
+    fallback = typical[rest] / typical[rest].sum()
+    proportions = np.where(held > 0, others / np.where(held > 0, held, 1.0), fallback)
+    new = [np.broadcast_to(np.asarray(share, float), mix.shape[:-1]) for share in shares.values()]
+    out = np.empty(mix.shape)
+    out[..., where] = np.stack(new, axis=-1)
+    out[..., rest] = proportions * (1 - np.sum(new, axis=0))[..., None]
+    return out
+
+
+def swap_parts(
+    mix: NDArray[np.float64],
+    *,
+    receiver: str,
+    donor: str,
+    amount: float,
+    domains: Sequence[str] = DOMAINS,
+) -> NDArray[np.float64]:
+    """Move a fraction of the whole from one part of a composition to another.
+
+    Parameters
+    ----------
+    mix
+        Fractions, shape (..., domain); every donor part holds at least the amount.
+    receiver, donor
+        The part that grows and the part that shrinks.
+    amount
+        What moves, as a fraction of the whole.
+    domains
+        Names of the parts.
+
+    Returns
+    -------
+    ndarray
+        Fractions that sum to one, the shape of `mix`; all other parts are as they were.
+
+    Examples
+    --------
+    >>> mix = np.array([0.6, 0.2, 0.1, 0.0, 0.0, 0.1])
+    >>> swap_parts(mix, receiver="code_share", donor="web_share", amount=0.1).round(3)
+    array([0.5, 0.3, 0.1, 0. , 0. , 0.1])
+    """
+    move = np.zeros(mix.shape[-1])
+    move[list(domains).index(receiver)] += amount
+    move[list(domains).index(donor)] -= amount
+    return np.maximum(mix + move, 0.0)
+
+
+def _set_sizes(
+    covariates: NDArray[np.float64], sizes: Mapping[str, str | float]
+) -> NDArray[np.float64]:
+    """Give every lm another size or number of tokens, where one is named; (lm, covariate)."""
+    units = (("n_params", N_REFERENCE, LOG_N_UNIT), ("n_tokens", D_REFERENCE, LOG_D_UNIT))
+    out = covariates.copy()
+    for column, (name, reference, unit) in enumerate(units):
+        if name in sizes:
+            out[:, column] = np.log(float(sizes[name]) / reference) / unit
+    out[:, 2] = out[:, 0] * out[:, 1]
+    return out
+
+
+def standardise(value: float, term: Term) -> float:
+    """Turn a value in the units of the table into the units of a numeric column."""
+    return (float(np.log2(value) if term.is_log2 else value / 100) - term.center) / term.unit

@@ -1,0 +1,1 @@
+"""Draws of effects on the score scale, and answers. Nothing here imports PyMC or matplotlib."""

@@ -1,0 +1,299 @@
+"""Expected scores of the lms, as they are and with facts changed, draw by draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmeta.errors import QueryError
+from bayesmeta.estimates.question import (
+    LM_FAMILY,
+    SCALES,
+    UNITS,
+    Side,
+    Statement,
+    check_by,
+    check_scale,
+    weigh_benchmarks,
+)
+from bayesmeta.model.predictor import (
+    build_columns,
+    combine,
+    complete_facts,
+    expected_score,
+    list_coefficients,
+    multiply,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayesmeta.design.facts import Design, Facts, Settings
+    from bayesmeta.inference.fits import Fit
+
+__all__ = [
+    "POINTS",
+    "average_benchmarks",
+    "contrast_draws",
+    "effect_on_benchmarks",
+    "label_draws",
+    "mean_score_at",
+    "mean_slope",
+    "read_baseline",
+    "side_change",
+    "to_points",
+]
+
+POINTS = 100.0
+"""Percentage points in a score of one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Baseline:
+    """The lms of a fit as they are.
+
+    Parameters
+    ----------
+    facts
+        Their facts.
+    columns, coefficients
+        By block, see `model.predictor`.
+    eta
+        Latent values, shape (chain, draw, lm, benchmark).
+    points
+        Expected scores in points, higher is better, of the same shape.
+    """
+
+    facts: Facts
+    columns: Mapping[str, NDArray[np.float64]]
+    coefficients: Mapping[str, NDArray[np.float64]]
+    eta: NDArray[np.float64]
+    points: NDArray[np.float64]
+
+
+@lru_cache(maxsize=2)
+def read_baseline(fit: Fit) -> Baseline:
+    """Compute what every question of a fit shares, once."""
+    parameters, design = fit.parameters, fit.design
+    facts = complete_facts(parameters, design=design)
+    columns = build_columns(facts, parameters=parameters)
+    coefficients = list_coefficients(parameters, design=design)
+    eta = combine(columns, coefficients, parameters, design=design, spec=fit.spec)
+    points = to_points(expected_score(eta, design=design), design=design)
+    return Baseline(facts, columns, coefficients, eta, points)
+
+
+def to_points(scores: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
+    """Turn scores (..., benchmark) into points, higher is better: a Brier score gets a minus."""
+    sign = np.where(design.outcomes.is_logistic, 1.0, np.sign(design.outcomes.spread))
+    return POINTS * sign * scores
+
+
+def _mean_points(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
+    """Average expected scores over lms in points, higher is better, shape (..., benchmark)."""
+    return to_points(expected_score(eta, design=design).mean(axis=-2), design=design)
+
+
+def _change(fit: Fit, facts: Facts) -> dict[str, NDArray[np.float64]]:
+    """Change of the columns by other facts of all lms; blocks that do not move are left out."""
+    base = read_baseline(fit)
+    new = build_columns(facts, parameters=fit.parameters, only=facts.differs(base.facts))
+    return {name: values - base.columns[name] for name, values in new.items()}
+
+
+@lru_cache(maxsize=4)
+def side_change(fit: Fit, side: Side) -> Mapping[str, NDArray[np.float64]]:
+    """Change of the columns of all lms by one side of a statement, by block, (..., lm, column)."""
+    return _change(fit, side.of(read_baseline(fit).facts))
+
+
+def _latent_change(
+    fit: Fit, change: Mapping[str, NDArray[np.float64]], rows: Any
+) -> NDArray[np.float64] | float:
+    """Latent change of the lms of the rows, shape (chain, draw, lm, benchmark); or zero."""
+    kept = {name: values[..., rows, :] for name, values in change.items()}
+    return multiply(kept, read_baseline(fit).coefficients)
+
+
+def _mean_score(
+    fit: Fit, change: Mapping[str, NDArray[np.float64]], rows: Any
+) -> NDArray[np.float64]:
+    """Average expected scores of the lms of the rows, changed, shape (chain, draw, benchmark)."""
+    base, moved = read_baseline(fit), _latent_change(fit, change, rows)
+    if np.ndim(moved) == 0:
+        return base.points[..., rows, :].mean(axis=-2)
+    return _mean_points(base.eta[..., rows, :] + moved, design=fit.design)
+
+
+def mean_score_at(
+    fit: Fit, *, settings: Settings, rows: NDArray[np.bool_] | slice = slice(None)
+) -> NDArray[np.float64]:
+    """Average the expected scores of lms with some facts set to other values.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    settings
+        Levels or values by decision, or by `n_params` and `n_tokens`, that every lm is given, all
+        its other recorded facts, and the effects of the lm and of its family, held as they are.
+        Parts of the training mix take their place from the other parts in proportion. With none
+        the lms are as they are.
+    rows
+        Which lms are averaged over, shape (lm,); all if left out.
+
+    Returns
+    -------
+    ndarray
+        Points, higher is better, shape (chain, draw, benchmark).
+    """
+    return _mean_score(fit, _change(fit, read_baseline(fit).facts.put(settings)), rows)
+
+
+def mean_slope(fit: Fit, *, weights: NDArray[np.float64]) -> float:
+    """Points that a small latent effect of one is worth, averaged over lms and benchmarks."""
+    return float(weights @ _slopes(fit))
+
+
+@lru_cache(maxsize=2)
+def _slopes(fit: Fit) -> NDArray[np.float64]:
+    """Points that a small latent effect of one is worth on every benchmark, (benchmark,)."""
+    step, eta = 1e-3, read_baseline(fit).eta.mean(axis=(0, 1))
+    high, low = (_mean_points(eta + side, design=fit.design) for side in (step, -step))
+    return (high - low) / (2 * step)
+
+
+def effect_on_benchmarks(
+    fit: Fit,
+    statement: Statement,
+    *,
+    rows: NDArray[np.bool_] | None = None,
+    scale: str = "score",
+) -> NDArray[np.float64]:
+    """Compute an effect on every benchmark, averaged over lms, draw by draw.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    statement
+        What is compared.
+    rows
+        Which lms are asked about, shape (lm,); all if left out. Of a substitution, those of them
+        count that record as much of the donor as moves.
+    scale
+        `score` or `latent`.
+
+    Returns
+    -------
+    ndarray
+        Points or latent units, shape (chain, draw, benchmark).
+
+    Raises
+    ------
+    QueryError
+        If the statement applies to none of the lms.
+    """
+    applies = statement.applies(fit.design)
+    kept = applies if rows is None else rows & applies
+    if not kept.any():
+        raise QueryError(
+            f"'{statement.label}' cannot be averaged: of the lms that are asked about none records "
+            f"{statement.needs}. Move fewer points, or ask about other lms."
+        )
+    if scale == "latent":
+        first, second = (_latent_change(fit, side_change(fit, s), kept) for s in statement.sides)
+        return np.asarray(first - second).mean(axis=-2)
+    if kept.all():
+        high, low = (_mean_score_of_all(fit, side) for side in statement.sides)
+    else:
+        high, low = (_mean_score(fit, side_change(fit, side), kept) for side in statement.sides)
+    return high - low
+
+
+@lru_cache(maxsize=2)  # the contrasts of a decision share their reference
+def _mean_score_of_all(fit: Fit, side: Side) -> NDArray[np.float64]:
+    return _mean_score(fit, side_change(fit, side), slice(None))
+
+
+def contrast_draws(
+    fit: Fit,
+    *,
+    contrast: Statement,
+    by: str = "overall",
+    rows: NDArray[np.bool_] | None = None,
+    scale: str = "score",
+) -> xr.DataArray:
+    """Compute the effect of one statement, draw by draw.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    contrast
+        What is compared with what, or which parts of the mix change places.
+    by
+        `benchmark`, `task_family` or `overall`; or `lm_family`, over all benchmarks.
+    rows
+        Which lms it is averaged over, shape (lm,); all if left out.
+    scale
+        `score`, or `latent`: logits of the share of solved items above chance, and standard
+        deviations of a Brier score.
+
+    Returns
+    -------
+    xarray.DataArray
+        Percentage points, or latent units, with dims chain, draw, target: the difference in
+        expected score in the benchmark's good direction, averaged over the lms of the data; of a
+        substitution, over the lms that record as much of the donor as moves.
+
+    Raises
+    ------
+    QueryError
+        If `by` or `scale` is not known, or the statement applies to none of the lms.
+    """
+    check_by(by, more=(LM_FAMILY,))
+    check_scale(scale)
+    if by != LM_FAMILY:
+        gain = effect_on_benchmarks(fit, contrast, rows=rows, scale=scale)
+        return average_benchmarks(gain, fit=fit, by=by).assign_attrs(units=SCALES[scale])
+    design, applies = fit.design, contrast.applies(fit.design)
+    kept = applies if rows is None else rows & applies
+    parts = {}
+    for k, name in enumerate(design.lm_families):
+        own = kept & (design.lm_family_index == k)
+        if own.any():
+            gain = effect_on_benchmarks(fit, contrast, rows=own, scale=scale)
+            parts[name] = average_benchmarks(gain, fit=fit, by="overall").values[..., 0]
+    values = np.stack(list(parts.values()), axis=-1)
+    return label_draws(fit, values, target=list(parts)).assign_attrs(units=SCALES[scale], by=by)
+
+
+def average_benchmarks(values: NDArray[np.float64], *, fit: Fit, by: str) -> xr.DataArray:
+    """Average draws of shape (chain, draw, benchmark, ...) over the benchmarks of each target."""
+    names, weights = weigh_benchmarks(fit.design, by=by)
+    averaged = np.einsum("tb,cdb...->cdt...", weights, values)
+    return label_draws(fit, averaged, target=list(names), grid=None).assign_attrs(
+        units=UNITS, by=by
+    )
+
+
+def label_draws(
+    fit: Fit, values: NDArray[np.float64], **dims: Sequence[str] | None
+) -> xr.DataArray:
+    """Label draws of shape (chain, draw, ...) by names of further dims, as many as occur."""
+    import xarray as xr
+
+    names = list(dims)[: values.ndim - 2]
+    labels = {name: dims[name] for name in names if dims[name] is not None}
+    return xr.DataArray(
+        values,
+        dims=("chain", "draw", *names),
+        coords={**fit.sample_coords, **labels},
+        name="effect",
+    )

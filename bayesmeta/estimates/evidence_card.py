@@ -1,0 +1,493 @@
+"""What stands behind a statement: lms and families, siblings, missing facts, prior, influence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+from bayesmeta.design.decisions import FACTS, UNDISCLOSED, Decision
+from bayesmeta.estimates.counterfactual import mean_slope
+from bayesmeta.estimates.linearised import latent_draws, linearise, mean_change, to_free
+from bayesmeta.estimates.question import (
+    ROUNDING,
+    Statement,
+    Substitution,
+    format_level,
+    list_decisions,
+    recorded_part,
+)
+from bayesmeta.estimates.summary import normal_interval
+
+if TYPE_CHECKING:
+    from bayesmeta.design.facts import Design
+    from bayesmeta.estimates.linearised import Estimate, Linearised
+    from bayesmeta.inference.fits import Fit
+
+__all__ = [
+    "Evidence",
+    "Judgement",
+    "build_evidence",
+    "judge",
+    "support_of",
+    "vary_inside",
+]
+
+PRIOR_PROBABILITY = 0.5
+"""Every effect has a prior that is symmetric about zero, so that no direction is favoured."""
+
+_NORMAL = NormalDist()
+
+_BUNDLES = 3
+_BINS = 4
+"""How many decisions are named, and into how many groups of like size numbers are cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How far the data speak to a contrast.
+
+    Parameters
+    ----------
+    verdict
+        `identified`, `weakly identified` or `prior-driven`.
+    contraction
+        Share of the prior variance of the latent contrast that the data removed.
+    """
+
+    verdict: str
+    contraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What stands behind a statement.
+
+    Parameters
+    ----------
+    lms, lm_families
+        Numbers of lms, and of families with at least one, at each level. Of a numeric decision:
+        how many record it. Of a swap: over how many it is averaged, how many record less of the
+        donor than moves, and how many do not disclose it, among all lms of the data.
+    effective_lms
+        Number of lms that would say as much if all pulled alike on the estimate (Kish 1965).
+    families_with_both
+        Families in which the decision varies; a numeric one by at least half a reported step, and
+        of a swap both parts.
+    within_family_share
+        Share of the decision's variance that is inside families; the rest comes bundled with all
+        else that distinguishes families.
+    missing_share
+        Share of the lms whose value is not recorded.
+    bundled_with
+        The decisions that go along with this one most, and the share of its variance that each
+        would predict on its own.
+    prior_probability
+        Probability of the statement before the data.
+    prior_sd
+        Standard deviation of the effect before the data, its scales as learned.
+    contraction
+        Share of the prior variance of the effect that the data removed.
+    all_families
+        The effect by the linearised model given all data, to compare the next ones with:
+        `estimate`, `lower`, `upper` in the units of the effect and `prob_helps`. It is that of a
+        small change at the average lm, times its size, and differs from the effect asked for where
+        scores bend.
+    within_families, between_families
+        The effect estimated from differences between siblings alone, and from the means of the
+        families alone, each under the same prior, which draws both towards zero. None where no
+        family varies in the decision.
+    most_influential_family
+        The family without which the estimate would move furthest.
+    influence
+        That move, in posterior standard deviations of the effect.
+    without_it
+        The effect without that family, as `within_families`.
+    extrapolates
+        Whether a value lies outside what the lms record.
+    verdict
+        `identified`, `weakly identified` or `prior-driven`.
+
+    Notes
+    -----
+    What parts of the data say is computed by `linearise` and not by refits.
+    """
+
+    lms: Mapping[str, int]
+    lm_families: Mapping[str, int]
+    effective_lms: float
+    families_with_both: int
+    within_family_share: float
+    missing_share: float
+    bundled_with: Mapping[str, float]
+    prior_probability: float
+    prior_sd: float
+    contraction: float
+    all_families: Mapping[str, float]
+    within_families: Mapping[str, float] | None
+    between_families: Mapping[str, float] | None
+    most_influential_family: str
+    influence: float
+    without_it: Mapping[str, float]
+    extrapolates: bool
+    verdict: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Turn into plain values."""
+        return asdict(self)
+
+
+@lru_cache(maxsize=4)
+def support_of(design: Design, statement: Statement) -> Mapping[str, Any]:
+    """Count the lms and families that inform a statement.
+
+    Parameters
+    ----------
+    design
+        What lms record.
+    statement
+        What is compared.
+
+    Returns
+    -------
+    dict
+        `lms`, `lm_families`, `families_with_both`, `within_family_share` and `missing_share` of
+        `Evidence`.
+    """
+    if isinstance(statement, Substitution):
+        return _support_of_substitution(design, statement)
+    decision, scored = FACTS[statement.decision], _scored(design)
+    values, family = design.recorded[decision.name][scored], design.lm_family_index[scored]
+    if decision.kind == "categorical":
+        pair = statement.level, statement.reference
+        sides = {format_level(side): values == side for side in pair}
+        missing = values == UNDISCLOSED
+        if decision.name == "disclosure":
+            missing = np.zeros(len(values), bool)
+        kept = np.logical_or(*(values == side for side in pair))
+        x = (values == statement.level).astype(float)
+    else:
+        missing = np.isnan(values)
+        kept, x = ~missing, values
+        sides = {"recorded": kept, "undisclosed": missing}
+    return {
+        **_count_sides(sides, family),
+        "families_with_both": len(_vary(x[kept], family[kept], decision)),
+        "within_family_share": _within_share(x[kept], family[kept]),
+        "missing_share": float(missing.mean()),
+    }
+
+
+def _scored(design: Design) -> NDArray[np.int64]:
+    """Rows of the lms with at least one score."""
+    return np.unique(design.outcomes.lm_index)
+
+
+def _support_of_substitution(design: Design, statement: Substitution) -> dict[str, Any]:
+    """Count the lms that it is averaged over, and the families in which both parts vary."""
+    family = design.lm_family_index
+    receiver, donor = (recorded_part(design, name) for name in statement.parts)
+    gives, undisclosed = statement.applies(design), np.isnan(donor)
+    sides = {
+        "averaged_over": gives,
+        "too_little": ~gives & ~undisclosed,
+        "undisclosed": undisclosed,
+    }
+    kept = ~np.isnan(receiver) & ~undisclosed
+    ranges = [_ranges(part[kept], family[kept]) for part in (receiver, donor)]
+    varies = _choices(100 * np.minimum(*ranges), FACTS["code_share"]) >= 1 - ROUNDING
+    return {
+        **_count_sides(sides, family),
+        "families_with_both": int(varies.sum()),
+        "within_family_share": _within_share((receiver - donor)[kept], family[kept]),
+        "missing_share": float(1 - kept.mean()),
+    }
+
+
+def vary_inside(design: Design, decision: str) -> list[str]:
+    """List the families whose scored lms differ in a number by half a reported step or more."""
+    scored = _scored(design)
+    values, family = design.recorded[decision][scored], design.lm_family_index[scored]
+    kept = ~np.isnan(values)
+    varying = _vary(values[kept], family[kept], FACTS[decision])
+    return [design.lm_families[k] for k in varying]
+
+
+def _vary(x: NDArray[np.float64], family: NDArray[np.int64], decision: Decision) -> NDArray[Any]:
+    """List the families, by number, in which a value differs by at least one choice."""
+    return np.unique(family)[_ranges(_choices(x, decision), family) >= 1]
+
+
+def _ranges(x: NDArray[np.float64], family: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Range of a value in every family that occurs, in the order of their numbers."""
+    return np.array([np.ptp(x[family == k]) for k in np.unique(family)])
+
+
+def _count_sides(
+    sides: Mapping[str, NDArray[np.bool_]], family: NDArray[np.int64]
+) -> dict[str, Any]:
+    return {
+        "lms": {name: int(mask.sum()) for name, mask in sides.items()},
+        "lm_families": {name: len(np.unique(family[mask])) for name, mask in sides.items()},
+    }
+
+
+def _within_share(x: NDArray[np.float64], family: NDArray[np.int64]) -> float:
+    """Share of the variance of a value that is inside families."""
+    if not len(x):
+        return 0.0
+    counts = np.maximum(np.bincount(family), 1)
+    spread = x - (np.bincount(family, weights=x) / counts)[family]
+    total = float(((x - x.mean()) ** 2).sum())
+    return float((spread**2).sum() / total) if total > 0 else 0.0
+
+
+def _choices(x: NDArray[np.float64], decision: Decision) -> NDArray[np.float64]:
+    """Measure a decision in units of the least difference that counts as a different choice.
+
+    Two levels differ; two values do if they are half a reported step apart, so that a family
+    does not vary in a share that was written down as 80.83 once and 80.86 once.
+    """
+    if decision.kind == "categorical":
+        return x
+    if decision.kind == "numeric":
+        return np.log2(x) / (np.log2(decision.step) / 2)
+    return x / (decision.step / 2)
+
+
+def is_extrapolation(design: Design, statement: Statement) -> bool:
+    """Say whether a numeric contrast leaves the range that the lms record.
+
+    A substitution does where a single family, or none, records as much of the growing part as the
+    median lm has after it.
+    """
+    if isinstance(statement, Substitution):
+        known = recorded_part(design, statement.decision)
+        start = known[statement.applies(design) & ~np.isnan(known)]
+        end = np.median(start) + statement.points / 100 if len(start) else np.inf
+        families = design.lm_family_index[known >= end]
+        return len(np.unique(families)) < defaults.FAMILIES_WEAK
+    if FACTS[statement.decision].kind == "categorical":
+        return False
+    known = design.recorded[statement.decision]
+    values = float(statement.level), float(statement.reference)
+    return bool(min(values) < np.nanmin(known) or max(values) > np.nanmax(known))
+
+
+@lru_cache(maxsize=2)  # the same on every target
+def measure_confounding(design: Design, statement: Statement) -> Mapping[str, float]:
+    """Measure which other decisions a statement is confounded with.
+
+    Parameters
+    ----------
+    design
+        What lms record.
+    statement
+        What is compared.
+
+    Returns
+    -------
+    dict
+        The three decisions that predict the value best, each on its own, and the share of its
+        variance that they predict, adjusted for the number of their levels; over the scored lms at
+        one of the two levels, or that record the value and the other decision.
+    """
+    scored, parts = _scored(design), design.domains
+    values = _value_of(design, statement)[scored]
+    own = parts if set(statement.parts) & set(parts) else statement.parts
+    others = [name for name in list_decisions(design) if name not in own]
+    shares = {n: _share_predicted(values, design.recorded[n][scored], FACTS[n]) for n in others}
+    most = sorted(shares, key=lambda name: -shares[name])[:_BUNDLES]
+    return {name: shares[name] for name in most if shares[name] > 0}
+
+
+def _value_of(design: Design, statement: Statement) -> NDArray[np.float64]:
+    """Value that a statement is about, missing at levels that it does not compare, shape (lm,)."""
+    if isinstance(statement, Substitution):
+        return recorded_part(design, statement.decision) - recorded_part(design, statement.donor)
+    values = design.recorded[statement.decision]
+    if FACTS[statement.decision].kind != "categorical":
+        return values
+    compared = np.isin(values.astype(str), [str(statement.level), str(statement.reference)])
+    return np.where(compared, (values == statement.level).astype(float), np.nan)
+
+
+def _share_predicted(values: NDArray[np.float64], other: NDArray[Any], decision: Decision) -> float:
+    """Compute the adjusted share of the variance of a value that another decision predicts."""
+    kept = ~np.isnan(values)
+    if decision.kind != "categorical":
+        other = _quarters(other)
+        kept &= ~np.isnan(other)
+    values, code = values[kept], np.unique(other[kept].astype(str), return_inverse=True)[1]
+    n, k = len(values), len(np.unique(code))
+    total = float(((values - values.mean()) ** 2).sum()) if n else 0.0
+    if total <= 0 or n <= k:
+        return 0.0
+    means = np.bincount(code, weights=values) / np.bincount(code)
+    rest = float(((values - means[code]) ** 2).sum())
+    return max(0.0, 1 - (rest / (n - k)) / (total / (n - 1)))
+
+
+def _quarters(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cut numbers into groups of like size by their mean rank, NaN where there is none."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return values
+    _, place, counts = np.unique(known, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(counts) - (counts - 1) / 2)[place] / len(known)
+    out = np.full(len(values), np.nan)
+    out[~np.isnan(values)] = np.ceil(_BINS * rank)
+    return out
+
+
+def build_evidence(
+    fit: Fit,
+    *,
+    contrast: Statement,
+    weights: NDArray[np.float64],
+    probability: float,
+    scale: str = "score",
+) -> Evidence:
+    """Collect what stands behind a statement.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    contrast
+        What is compared.
+    weights
+        Weight of every benchmark, shape (benchmark,), summing to one.
+    probability
+        Posterior probability that the effect is positive.
+    scale
+        `score` or `latent`: the scale of the estimates from parts of the data.
+
+    Returns
+    -------
+    Evidence
+        The card.
+    """
+    support, model = support_of(fit.design, contrast), linearise(fit)
+    change = mean_change(fit, contrast)
+    moved = to_free(fit.design, change)
+    slope = mean_slope(fit, weights=weights) if scale == "score" else 1.0
+    (judgement,) = judge(
+        fit, contrast=contrast, weights=weights[None], probabilities=np.array([probability])
+    )
+
+    def describe(mean: float, sd: float) -> dict[str, float]:
+        return normal_interval(slope * mean, slope * sd, ci_prob=defaults.CI_PROB)
+
+    def estimate(from_part: Callable[..., Estimate]) -> dict[str, float] | None:
+        if not support["families_with_both"]:
+            return None
+        found = from_part(moved, weights=weights)
+        return describe(float(found.mean), float(found.sd))
+
+    whole = model.estimate(moved, weights=weights)
+    without = model.without_each_family(moved, weights=weights)
+    worst = int(np.argmax(np.abs(without.mean - whole.mean)))
+    sd = float(latent_draws(fit, change, weights=weights).std())
+    pulls = model.pulls(moved, weights=weights)
+    return Evidence(
+        **support,
+        all_families=describe(float(whole.mean), float(whole.sd)),
+        within_families=estimate(model.estimate_within),
+        between_families=estimate(model.estimate_between),
+        effective_lms=float(pulls.sum() ** 2 / np.square(pulls).sum()) if pulls.any() else 0.0,
+        bundled_with=measure_confounding(fit.design, contrast),
+        prior_probability=PRIOR_PROBABILITY,
+        prior_sd=slope * model.prior_variance(moved, weights=weights) ** 0.5,
+        contraction=judgement.contraction,
+        most_influential_family=fit.design.lm_families[worst],
+        influence=float(abs(without.mean[worst] - whole.mean) / sd) if sd > 0 else 0.0,
+        without_it=describe(float(without.mean[worst]), float(without.sd[worst])),
+        extrapolates=is_extrapolation(fit.design, contrast),
+        verdict=judgement.verdict,
+    )
+
+
+def judge(
+    fit: Fit,
+    *,
+    contrast: Statement,
+    weights: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+) -> tuple[Judgement, ...]:
+    """Say how far the data speak to a contrast, on one target or several.
+
+    `prior-driven`: the data removed less than a quarter of the prior variance, or one side has a
+    single family, whose own effect cannot be told from the decision's, or a value lies outside
+    what the lms record. So is whatever is asked of draws of the prior.
+
+    `identified`: the data tell the direction, and not by one family or by what comes bundled with
+    the decision. They removed at least half of the prior variance; several families stand on each
+    side, and the decision varies inside several; the direction has a probability of at least 0.95,
+    and of at least 0.9 both without any one family and from differences between siblings alone,
+    who share the rest of the recipe.
+
+    `weakly identified`: anything between.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    contrast
+        What is compared with what, or swapped.
+    weights
+        Weight of every benchmark, shape (target, benchmark); rows sum to one.
+    probabilities
+        Posterior probability that the effect is positive, shape (target,).
+
+    Returns
+    -------
+    tuple of Judgement
+        Verdict and contraction on every target.
+    """
+    if fit.is_prior:
+        return tuple(Judgement("prior-driven", contraction=0.0) for _ in weights)
+    support, model = support_of(fit.design, contrast), linearise(fit)
+    change = mean_change(fit, contrast)
+    moved, sides = to_free(fit.design, change), support["lm_families"]
+    recorded = sides.get("averaged_over", sides.get("recorded"))
+    n_families = min(sides.values()) if recorded is None else recorded
+    varying = support["families_with_both"]
+    alone = n_families < defaults.FAMILIES_WEAK and not varying
+    alone = alone or is_extrapolation(fit.design, contrast)
+    several = min(n_families, varying) >= defaults.FAMILIES_IDENTIFIED
+    separated = support["within_family_share"] >= defaults.WITHIN_SHARE_IDENTIFIED
+    judged = []
+    for row, p in zip(weights, probabilities, strict=True):
+        prior = model.prior_variance(moved, weights=row)
+        drawn = float(latent_draws(fit, change, weights=row).var())
+        contraction = 1 - drawn / prior if prior > 0 else 0.0
+        verdict = "weakly identified"
+        if alone or contraction < defaults.CONTRACTION_WEAK:
+            verdict = "prior-driven"
+        elif (
+            several
+            and separated
+            and contraction >= defaults.CONTRACTION_IDENTIFIED
+            and max(p, 1 - p) >= defaults.PROB_IDENTIFIED
+            and _is_stable(model, moved, weights=row, sign=1 if p > 0.5 else -1)
+        ):
+            verdict = "identified"
+        judged.append(Judgement(verdict, contraction=contraction))
+    return tuple(judged)
+
+
+def _is_stable(
+    model: Linearised, moved: NDArray[np.float64], *, weights: NDArray[np.float64], sign: int
+) -> bool:
+    """Say whether every part of the data that could stand alone tells the same direction."""
+    without = model.without_each_family(sign * moved, weights=weights)
+    within = model.estimate_within(sign * moved, weights=weights)
+    bound = _NORMAL.inv_cdf(defaults.PROB_STABLE)
+    return bool((without.mean >= bound * without.sd).all() and within.mean >= bound * within.sd)

@@ -1,0 +1,147 @@
+"""Fits from files and from draws that somebody else made."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesmeta.data.csv_tables import parse_text
+from bayesmeta.data.dataset import Dataset
+from bayesmeta.errors import BayesmetaError, StoreError
+from bayesmeta.inference.fits import EFFECTS, EffectSizeFit, Fit
+from bayesmeta.inference.store import read_tree
+from bayesmeta.model.predictor import Parameters
+from bayesmeta.model.spec import ModelSpec, hash_values
+from bayesmeta.studies.study_model import EffectSizeSpec
+from bayesmeta.studies.study_table import EffectSizes, read_effect_sizes
+
+__all__ = ["load_fit", "wrap_draws"]
+
+
+def load_fit(path: str | PathLike[str]) -> Fit | EffectSizeFit:
+    """Read a fit that `save` wrote.
+
+    Parameters
+    ----------
+    path
+        The netCDF file.
+
+    Returns
+    -------
+    Fit or EffectSizeFit
+        Draws, spec, data and provenance; the file is closed again. Keys of the spec that are
+        younger than the file have their defaults, and the provenance holds the checksum with them.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, truncated, from elsewhere, or its data or spec were changed since.
+
+    Examples
+    --------
+    >>> load_fit("nowhere.nc")
+    Traceback (most recent call last):
+    ...
+    bayesmeta.errors.StoreError: nowhere.nc does not exist. Make it with...
+    """
+    tree = read_tree(path)
+    try:
+        fit = _assemble(tree)
+    except (KeyError, ValueError, TypeError, BayesmetaError) as error:
+        raise StoreError(
+            f"{path} is a damaged fit, or one of another version of bayesmeta ({error}). "
+            f"Make it anew: bayesmeta fit --out {path}"
+        ) from error
+    # The spec may be older than keys with defaults: then its checksum is that of what was stored.
+    data, spec = (fit.provenance.get(f"{what}_checksum") for what in ("data", "spec"))
+    specs = (fit.spec.checksum, hash_values(json.loads(tree.attrs["spec"])))
+    if fit.dataset.checksum != data or spec not in specs:
+        raise StoreError(
+            f"{path} holds other data or another spec than it was fitted with: it was changed "
+            f"after fitting. Make it anew: bayesmeta fit --out {path}"
+        )
+    return replace(fit, provenance={**fit.provenance, "spec_checksum": fit.spec.checksum})
+
+
+def _assemble(tree: xr.DataTree) -> Fit | EffectSizeFit:
+    """Make a fit of what a file holds."""
+    spec, provenance = (json.loads(tree.attrs[name]) for name in ("spec", "provenance"))
+    posterior = xr.DataTree.from_dict(
+        {name: tree[name].to_dataset() for name in ("posterior", "sample_stats")}
+    )
+    tables = {str(k): str(text.item()) for k, text in tree["dataset"].to_dataset().items()}
+    if EFFECTS in tables:
+        data = _read_effect_sizes(tables[EFFECTS], tree.attrs)
+        return EffectSizeFit(posterior, EffectSizeSpec.from_dict(spec), data, provenance)
+    return Fit(posterior, ModelSpec.from_dict(spec), _read_dataset(tables, tree.attrs), provenance)
+
+
+def _read_effect_sizes(text: str, attributes: Mapping[Any, Any]) -> EffectSizes:
+    header, *rows = csv.reader(io.StringIO(text, newline=""))
+    frame = pd.DataFrame(rows, columns=pd.Index(header), dtype="str")
+    table = read_effect_sizes(frame, **json.loads(attributes["data_roles"]))
+    return replace(table, source=str(attributes["data_source"]))
+
+
+def _read_dataset(texts: Mapping[str, str], attributes: Mapping[Any, Any]) -> Dataset:
+    tables = {name: parse_text(text, table=name) for name, text in texts.items()}
+    return Dataset(
+        lms=tables["lms"],
+        scores=tables["scores"],
+        benchmarks=tables["benchmarks"],
+        generations=tables.get("generation"),
+        version=str(attributes["data_version"]),
+        source=str(attributes["data_source"]),
+    )
+
+
+def wrap_draws(parameters: Parameters, *, spec: ModelSpec, dataset: Dataset, source: str) -> Fit:
+    """Make draws that no sampler of `fit` drew into a fit, so that effects can be asked of it.
+
+    Parameters
+    ----------
+    parameters
+        Values by name, each of shape (chain, draw, ...).
+    spec
+        The model whose parameters they are.
+    dataset
+        The data.
+    source
+        Where the draws come from, as the `sampler` of the provenance.
+
+    Returns
+    -------
+    Fit
+        Without statistics of a sampler: there is nothing to `check`.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> fit = bm.load_reference_fit()
+    >>> one = {name: values[:1, :1] for name, values in fit.parameters.items()}
+    >>> wrap_draws(one, spec=fit.spec, dataset=fit.dataset, source="example")
+    Fit(1 chains x 1 draws, Dataset(92 lms, 13 benchmarks, 1105 scores, version='corrected', \
+source='bundled'))
+    """
+    draws = xr.Dataset(
+        {
+            name: (("chain", "draw", *(f"{name}_dim_{k}" for k in range(values.ndim - 2))), values)
+            for name, values in parameters.items()
+        }
+    )
+    draws = draws.assign_coords({dim: np.arange(draws.sizes[dim]) for dim in ("chain", "draw")})
+    return Fit(
+        posterior=xr.DataTree.from_dict({"posterior": draws}),
+        spec=spec,
+        dataset=dataset,
+        provenance={"sampler": source},
+    )

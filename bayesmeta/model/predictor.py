@@ -1,0 +1,281 @@
+"""The model's predictor in plain numpy: facts to columns, draws to coefficients, both to scores.
+
+The latent value of an lm on a benchmark is its columns times the benchmark's coefficients, plus
+effects of its family and of the lm itself. Whatever is asked of a fit is this one line at some
+facts: predictions, effects, curves, substitutions, changed and new lms, and the regression that
+stands for the model near its posterior means. It is written apart from the PyMC graph, and the
+tests hold the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesmeta.design.scale import LOG_D_UNIT, LOG_N_UNIT, SCALE_TERMS
+from bayesmeta.design.terms import MIX_UNIT
+
+if TYPE_CHECKING:
+    from bayesmeta.design.facts import Design, Facts
+    from bayesmeta.model.spec import ModelSpec
+
+__all__ = [
+    "Parameters",
+    "build_columns",
+    "complete_facts",
+    "expected_score",
+    "family_effects",
+    "linear_predictor",
+    "list_coefficients",
+    "multiply",
+    "score_moments",
+]
+
+Parameters = Mapping[str, NDArray[np.float64]]
+"""Values by the names of the model's variables, each with leading axes for draws (or none)."""
+
+BLOCKS = ("beta", "surface", "kappa", "kappa_law")
+"""Blocks of columns by their coefficients: decisions, surface, scale covariates, scaling law."""
+
+Blocks = Mapping[str, NDArray[np.float64]]
+"""Arrays by the name of the coefficients that they go with."""
+
+
+def complete_facts(parameters: Parameters, *, design: Design) -> Facts:
+    """Put undisclosed facts that are parameters into the facts of the lms.
+
+    Parameters
+    ----------
+    parameters
+        Holds `x_unknown` (..., unknown), `mix_unknown` (..., mix_group, domain) and, of new lms
+        with an open choice, `choice` (..., record) where needed.
+    design
+        Arrays and coordinates.
+
+    Returns
+    -------
+    Facts
+        With the leading axes of these parameters; without any where nothing is estimated.
+    """
+    facts = design.facts
+    X, mix = facts.X, facts.mix
+    if design.missing.names:
+        unknown = np.asarray(parameters["x_unknown"], float)
+        X = np.broadcast_to(X, (*unknown.shape[:-1], *X.shape)).copy()
+        X[..., design.missing.row, design.missing.term] = unknown[..., design.missing.slot]
+    if design.unknown is not None:
+        chosen = design.unknown.columns(np.asarray(parameters["choice"]).astype(np.int64))
+        leading = np.broadcast_shapes(X.shape[:-2], chosen.shape[:-2])
+        X = np.broadcast_to(X, (*leading, *X.shape[-2:])).copy()
+        X[..., design.unknown.rows, :] += chosen
+    if design.mix is not None and len(design.mix.rows):
+        mix = design.mix.complete(np.asarray(parameters["mix_unknown"], float))
+        leading = np.broadcast_shapes(X.shape[:-2], mix.shape[:-2])
+        X = np.broadcast_to(X, (*leading, *X.shape[-2:])).copy()
+        X[..., design.mix_columns] = mix / MIX_UNIT
+    return replace(facts, X=X, mix=mix)
+
+
+def build_columns(
+    facts: Facts, *, parameters: Parameters, only: Collection[str] = BLOCKS
+) -> dict[str, NDArray[np.float64]]:
+    """Compute the columns of lms with given facts, by the coefficients that they go with.
+
+    Parameters
+    ----------
+    facts
+        As they are, or changed.
+    parameters
+        Holds the exponents of a scaling law, where the design has one.
+    only
+        Names of the blocks that are wanted, as far as the design has them.
+
+    Returns
+    -------
+    dict of ndarray
+        Each of shape (..., lm, column), in the order of `list_coefficients`.
+    """
+    design, columns = facts.design, {}
+    if design.terms and "beta" in only:
+        columns["beta"] = facts.X
+    if design.surface is not None and "surface" in only:
+        columns["surface"] = facts.functions
+    if design.scale_terms and "kappa" in only:
+        entered = [SCALE_TERMS.index(name) for name in design.scale_terms]
+        columns["kappa"] = facts.covariates[:, entered]
+    if design.log_scale is not None and "kappa_law" in only:
+        columns["kappa_law"] = _law_column(facts.covariates, parameters)
+    return columns
+
+
+def _law_column(covariates: NDArray[np.float64], parameters: Parameters) -> NDArray[np.float64]:
+    """Skill by the scaling law, shape (..., lm, 1)."""
+    from bayesmeta.model.law import law_skill
+
+    names = ("size_exponent", "data_exponent", "size_fraction")
+    exponents = {name: parameters[f"law_{name}"] for name in names}
+    return law_skill(covariates[:, :2] * (LOG_N_UNIT, LOG_D_UNIT), **exponents)[..., None]
+
+
+def list_centers(columns: Blocks, *, design: Design) -> dict[str, NDArray[np.float64]]:
+    """Give the values of the columns at which every benchmark is centred.
+
+    Parameters
+    ----------
+    columns
+        Those of the lms as they are.
+    design
+        Arrays and coordinates.
+
+    Returns
+    -------
+    dict of ndarray
+        Each of shape (..., benchmark, column); only that of a scaling law moves with its exponents.
+    """
+    centers = {
+        "beta": design.X_center, "surface": design.surface_center, "kappa": design.scale_center
+    }  # fmt: skip
+    if "kappa_law" in columns:
+        skill = columns["kappa_law"][..., 0]
+        weight = design.outcomes.information(n_lms=len(design.lms))
+        centers["kappa_law"] = (skill @ weight)[..., None]
+    return {name: centers[name] for name in columns}
+
+
+def list_coefficients(parameters: Parameters, *, design: Design) -> dict[str, NDArray[np.float64]]:
+    """Pick the coefficients of the columns, each of shape (..., column, benchmark)."""
+    found = {}
+    if design.terms:
+        found["beta"] = np.asarray(parameters["beta"], float)
+    if design.surface is not None:
+        found["surface"] = np.asarray(parameters["surface"], float)
+    if design.scale_terms:
+        found["kappa"] = np.swapaxes(np.asarray(parameters["kappa"], float), -1, -2)
+    if design.log_scale is not None:
+        found["kappa_law"] = np.asarray(parameters["kappa_law"], float)[..., None, :]
+    return found
+
+
+def multiply(columns: Blocks, coefficients: Blocks) -> NDArray[np.float64] | float:
+    """Multiply columns, or changes of columns, by their coefficients, (..., lm, benchmark).
+
+    Columns that are zero for all lms cost nothing.
+    """
+    total: NDArray[np.float64] | float = 0.0
+    for name, values in columns.items():
+        used = np.flatnonzero(values.any(axis=tuple(range(values.ndim - 1))))
+        if len(used):
+            total = total + values[..., used] @ coefficients[name][..., used, :]
+    return total
+
+
+def linear_predictor(
+    parameters: Parameters, *, design: Design, spec: ModelSpec
+) -> NDArray[np.float64]:
+    """Compute the latent value of every lm on every benchmark.
+
+    Parameters
+    ----------
+    parameters
+        Named values with the same leading axes.
+    design
+        Arrays and coordinates.
+    spec
+        The model.
+
+    Returns
+    -------
+    ndarray
+        Latent values, shape (..., lm, benchmark).
+    """
+    columns = build_columns(complete_facts(parameters, design=design), parameters=parameters)
+    coefficients = list_coefficients(parameters, design=design)
+    return combine(columns, coefficients, parameters, design=design, spec=spec)
+
+
+def combine(
+    columns: Blocks,
+    coefficients: Blocks,
+    parameters: Parameters,
+    *,
+    design: Design,
+    spec: ModelSpec,
+) -> NDArray[np.float64]:
+    """Add intercepts, centred columns times coefficients, and effects of families and lms."""
+    centers = list_centers(columns, design=design)
+    eta = np.asarray(parameters["alpha"], float)[..., None, :] + multiply(columns, coefficients)
+    for name, center in centers.items():
+        shift = np.einsum("...bk,...kb->...b", center, coefficients[name])
+        eta = eta - shift[..., None, :]
+    return eta + family_effects(parameters, design=design, spec=spec)
+
+
+def family_effects(
+    parameters: Parameters, *, design: Design, spec: ModelSpec
+) -> NDArray[np.float64]:
+    """Compute family and lm effects on the latent scale, shape (..., lm, benchmark)."""
+    family, task = design.lm_family_index, design.task_family_index
+    sigma = np.asarray(parameters["sigma"], float)[..., None, :]
+    rho_lm = np.asarray(parameters["rho_lm"], float)[..., None, None]
+    effect = sigma * np.sqrt(rho_lm) * np.asarray(parameters["v"], float)[..., :, None]
+    if spec.family_effects != "none":
+        rho = np.asarray(parameters["rho_family"], float)[..., None, None]
+        u = np.asarray(parameters["u"], float)[..., family, None]
+        w = np.asarray(parameters["w"], float)[..., family, :][..., task]
+        tau = np.asarray(parameters["tau_family"], float)[..., None, :]
+        effect = effect + tau * (np.sqrt(rho) * u + np.sqrt(1 - rho) * w)
+    if spec.family_effects == "within-between" and design.between_terms:
+        effect = effect + design.between @ np.swapaxes(
+            np.asarray(parameters["kappa_between"], float), -1, -2
+        )
+    full = spec.family_effects == "orthogonal"
+    basis = design.scale_basis if full else design.scale_basis[:, :1]
+    return effect - basis @ (basis.T @ effect)
+
+
+def expected_score(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
+    """Map latent values to expected scores in native units, shape (..., benchmark)."""
+    outcomes = design.outcomes
+    floor, linear = outcomes.floor, ~outcomes.is_logistic
+    with np.errstate(over="ignore"):
+        scores = np.exp(-eta)
+    scores += 1  # in place: this is most of the time of a question
+    np.divide(1 - floor, scores, out=scores)
+    scores += floor
+    scores[..., linear] = outcomes.location[linear] + outcomes.spread[linear] * eta[..., linear]
+    return scores
+
+
+def score_moments(
+    parameters: Parameters, latent: NDArray[np.float64], *, design: Design
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute location of scores, and variance of their residuals without the known error.
+
+    Parameters
+    ----------
+    parameters
+        Named values with the same leading axes.
+    latent
+        Latent value behind every score of the design's outcomes, shape (..., obs).
+    design
+        Arrays and coordinates.
+
+    Returns
+    -------
+    tuple of ndarray
+        Both of shape (..., obs).
+    """
+    outcomes, b = design.outcomes, design.outcomes.benchmark_index
+    logistic, floor, spread = outcomes.is_logistic[b], outcomes.floor[b], outcomes.spread[b]
+    with np.errstate(over="ignore"):
+        p = 1 / (1 + np.exp(-latent))
+    mu = np.where(logistic, floor + (1 - floor) * p, outcomes.location[b] + spread * latent)
+    slope = np.where(logistic, (1 - floor) * p * (1 - p), np.abs(spread))
+    rho_lm = np.asarray(parameters["rho_lm"], float)[..., None]
+    residual = (np.asarray(parameters["sigma"], float) * np.sqrt(1 - rho_lm))[..., b]
+    on_score = np.asarray(parameters["sigma_score"], float)[..., None] * logistic
+    return mu, on_score**2 + (residual * slope) ** 2

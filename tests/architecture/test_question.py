@@ -1,0 +1,91 @@
+"""One question: how much of the package it passes, and what it computes once.
+
+A question is asked as a process of its own. What it costs is counted (modules, calls, imports),
+not timed: the clock of a busy machine says nothing. Timings are in `make benchmark`.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+MOST_MODULES = 15
+"""Modules of the package whose functions one question executes; there were 37."""
+
+NOT_NEEDED = ("pandas", "xarray", "matplotlib", "pymc", "pytensor", "arviz", "nutpie", "scipy")
+"""Each takes longer to import than a question takes to answer."""
+
+MOST_CALLS = {
+    "_read": 1,
+    "complete_facts": 1,
+    "read_baseline": 1,
+    "posterior_means": 1,
+    "linearise": 1,
+    "build_covariance": 2,  # of all scores, and of the means of families
+    "precision": 2,
+    "mean_change": 1,
+    "support_of": 1,
+    "combine": 2,  # latent values in every draw, and at the posterior means
+    "side_change": 2,  # the two sides that are compared
+    "functions": 3,  # the surface as it is, and on either side
+}
+"""How often a question may compute what its parts share."""
+
+TRACED = """
+import collections, json, sys
+
+calls = collections.Counter()
+
+
+def trace(frame, event, _):
+    code = frame.f_code
+    is_function = event == "call" and code.co_flags & 1  # neither a module nor a class body
+    if is_function and "bayesmeta" in code.co_filename:
+        calls[f"{code.co_filename.rpartition('bayesmeta/')[2]}:{code.co_name}"] += 1
+
+
+sys.argv = ["bayesmeta", *json.loads(sys.argv[1])]
+sys.setprofile(trace)
+from bayesmeta.cli.shared import main
+
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+finally:
+    sys.setprofile(None)
+print(json.dumps({"calls": calls, "imported": sorted({n.partition(".")[0] for n in sys.modules})}),
+      file=sys.stderr)
+"""
+
+QUESTIONS = (
+    "attention: gqa > mha",
+    "code_share: 20 > 5",
+    "swap web_share -> code_share by 10",
+    "n_params: 14e9 > 7e9",
+    "context_length: 4096 > 2048",
+)
+
+
+@pytest.fixture(scope="module", params=QUESTIONS)
+def traced(request):
+    command = [sys.executable, "-c", TRACED, json.dumps(["query", request.param])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stderr.splitlines()[-1])
+
+
+def test_a_question_executes_functions_of_few_modules(traced):
+    modules = {name.partition(":")[0] for name in traced["calls"]}
+    assert len(modules) <= MOST_MODULES, sorted(modules)
+
+
+def test_a_question_imports_little(traced):
+    assert not set(NOT_NEEDED) & set(traced["imported"])
+
+
+def test_a_question_computes_what_its_parts_share_once(traced):
+    calls = {name.partition(":")[2]: n for name, n in traced["calls"].items()}
+    assert {name: n for name, n in calls.items() if n > MOST_CALLS.get(name, n)} == {}
+    assert set(MOST_CALLS) <= set(calls)
