@@ -61,6 +61,7 @@ def fit_command(
     """
     from bayesmeta.estimates.question import list_decisions
     from bayesmeta.inference.diagnostics import thin_fit
+    from bayesmeta.inference.shipped import save_to_ship
 
     check_out(out)
     chosen = bm.read_spec(spec) if spec is not None else bm.ModelSpec()
@@ -81,7 +82,7 @@ def fit_command(
     fitted = fitted.with_diagnostics(diagnostics.to_dict())
     fitted.save(out)
     if reference is not None:
-        thin_fit(fitted, diagnostics=diagnostics).save(reference)
+        save_to_ship(thin_fit(fitted, diagnostics=diagnostics), path=reference)
     report = {"passed": diagnostics.passed, "out": str(out),
               "seconds": fitted.provenance["seconds"],
               "diagnostics": diagnostics.to_dict()}  # fmt: skip

@@ -6,6 +6,8 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta import defaults
+from bayesmeta.inference.saved_fits import load_fit
+from bayesmeta.inference.shipped import pack
 from bayesmeta.model.spec import ModelSpec
 
 # A claim is confident where its probability leaves this range.
@@ -20,6 +22,29 @@ def reference():
 def test_reference_belongs_to_the_bundled_data_and_the_default_spec(reference):
     assert reference.provenance["data_checksum"] == bm.load_dataset().checksum
     assert reference.provenance["spec_checksum"] == ModelSpec().checksum
+
+
+def test_what_ships_fits_together(reference):
+    """Reading it proves nothing, so that this has to: design, draws and tables are one fit's."""
+    saved = load_fit(defaults.BUNDLED / "reference_fit.nc")
+    assert saved.dataset.checksum == reference.dataset.checksum == bm.load_dataset().checksum
+    assert saved.spec == reference.spec
+    assert set(saved.parameters) == set(reference.parameters)
+    for name, values in saved.parameters.items():
+        np.testing.assert_array_equal(values, reference.parameters[name])
+    stored, built = {}, {}
+    assert pack(reference.design, stored) == pack(saved.design, built)
+    for name, values in built.items():
+        # Functions of the surface are eigenvectors: as exact as they are on another machine.
+        np.testing.assert_allclose(stored[name], values, rtol=1e-9, atol=1e-7, err_msg=name)
+
+
+def test_reading_it_parses_no_table_and_hashes_nothing(reference, monkeypatch):
+    monkeypatch.setattr("hashlib.sha256", lambda *_: pytest.fail("something was hashed"))
+    monkeypatch.setattr("csv.reader", lambda *_: pytest.fail("a table was parsed"))
+    again = bm.load_reference_fit()
+    assert again.design.lms == reference.design.lms
+    assert bm.query(again, "norm: rmsnorm > layernorm").n_lms == len(reference.design.lms)
 
 
 def test_whole_fit_behind_the_reference_passed_its_checks(reference):
