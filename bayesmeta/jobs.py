@@ -209,9 +209,10 @@ def claim_folder(folder: Path, *, mark: str, of: str, unit: str, about: Mapping[
     stored = _read_mark(path, of=of, about=about)
     merged: dict[str, Any] = {**stored, **about}
     for key, value in about.items() if stored else ():
-        pairs = {key: (stored[key], value)}
+        pairs, mend = {key: (stored[key], value)}, "choose another --out."
         if isinstance(value, Mapping):
             merged[key] = {**stored[key], **value}
+            mend = f"choose another --out, or give this {key.removesuffix('s')} another name."
             pairs = {f"{key.removesuffix('s')} '{name}'": (stored[key][name], value[name])
                      for name in value if name in stored[key]}  # fmt: skip
         for name, (there, now) in pairs.items():
@@ -219,7 +220,7 @@ def claim_folder(folder: Path, *, mark: str, of: str, unit: str, about: Mapping[
                 raise EvaluationError(
                     f"{folder} holds {unit} of other data or settings ({name} is "
                     f"{str(there)[:_SHOWN]} there, {str(now)[:_SHOWN]} now). Its {unit} are kept; "
-                    f"choose another --out, or another name for what is named in {mark}."
+                    f"{mend}"
                 )
     try:
         (folder / unit).mkdir(parents=True, exist_ok=True)
