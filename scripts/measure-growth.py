@@ -16,8 +16,6 @@ Every case is a simulated dataset, sampled by nutpie in a process of its own, on
 a fit keeps: with more lms it is the least of more numbers. Ratios are to the case `base`.
 """
 
-import json
-import logging
 import tempfile
 import time
 from dataclasses import replace
@@ -237,28 +235,18 @@ def compare(cases):
     }
 
 
+def assemble(cases, arguments):
+    """Put the settings of all cases before them, and behind them how they compare."""
+    settings = {"tune": arguments.tune, "draws": arguments.draws}
+    return {**settings, "cases": cases, "ratios": compare(cases) if "base" in cases else {}}
+
+
 def main():
     """Measure and write the record."""
-    parser = measuring.build_parser(__doc__.splitlines()[0], out="growth.json")
-    parser.add_argument("--draws", type=int, default=defaults.DRAWS // 2)
-    parser.add_argument("--tune", type=int, default=defaults.TUNE)
-    arguments = parser.parse_args()
-    logging.disable(logging.WARNING)
-    if arguments.part:
-        measuring.hold_to_cores(arguments.cores)
-        print(json.dumps(measure(arguments.part, arguments=arguments)))
-        return
-    names = measuring.choose_parts(CASES, only=arguments.only)
-    cases = {name: measuring.run_fresh(Path(__file__), name, arguments=arguments) for name in names}
-    record = {
-        **measuring.build_header(bm.load_dataset(), bm.ModelSpec(), arguments=arguments),
-        "tune": arguments.tune,
-        "draws": arguments.draws,
-        "cases": cases,
-        "ratios": compare(cases) if "base" in cases else {},
-    }
-    measuring.write_record(arguments.out, record)
-    print(json.dumps(record, indent=2))
+    parser = measuring.build_parser(
+        __doc__.splitlines()[0], out="growth.json", draws=defaults.DRAWS // 2
+    )
+    measuring.run_parts(__file__, parser, CASES, measure=measure, assemble=assemble)
 
 
 if __name__ == "__main__":

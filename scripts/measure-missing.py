@@ -21,6 +21,7 @@ import pymc as pm
 
 import bayesmeta as bm
 from bayesmeta.data.vocabulary import MIX_COLUMNS
+from bayesmeta.jobs import write_text
 from bayesmeta.model.build import build_fact_model
 from bayesmeta.model.spec import build_design_for
 
@@ -110,7 +111,7 @@ def main():
         },
         "rows": rows,
     }
-    arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_text(arguments.out, text=json.dumps(record, indent=2) + "\n")
     print(json.dumps(record["summary"], indent=2))
 
 

@@ -24,6 +24,7 @@ from bayesmeta import defaults
 from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.crossvalidation.scoring_rules import score_refit
 from bayesmeta.inference.refit import Refitter
+from bayesmeta.jobs import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLER_SEEDS = (11, 12, 13)
@@ -100,7 +101,7 @@ def main():
             "rms_difference_of_predictions": [round(gap, 3) for gap in gaps],
         },
     }
-    arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_text(arguments.out, text=json.dumps(record, indent=2) + "\n")
     print(json.dumps(record, indent=2))
 
 

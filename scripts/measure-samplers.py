@@ -18,10 +18,7 @@ The default model of the bundled data. Each part runs in a process of its own, o
 which is `peak_worker_mb`.
 """
 
-import json
-import logging
 import time
-from pathlib import Path
 
 import measuring
 import numpy as np
@@ -270,32 +267,24 @@ def time_product(n, k, m):
     return measuring.time_calls(lambda: np.dot(a, b, out=out), repeats=100, batch=20)
 
 
+def measure(part, *, arguments):
+    """Measure one sampler, or the gradient."""
+    return measure_gradient() if part == GRADIENT else measure_sampler(part, arguments=arguments)
+
+
+def assemble(found, _):
+    """Put the samplers together, and the gradient behind them."""
+    samplers = {part: values for part, values in found.items() if part != GRADIENT}
+    gradient = {GRADIENT: found[GRADIENT]} if GRADIENT in found else {}
+    return {"samplers": samplers, **gradient}
+
+
 def main():
     """Measure and write the record."""
-    parser = measuring.build_parser(__doc__.splitlines()[0], out="samplers.json")
-    parser.add_argument("--draws", type=int, default=defaults.DRAWS)
-    parser.add_argument("--tune", type=int, default=defaults.TUNE)
-    arguments = parser.parse_args()
-    logging.disable(logging.WARNING)
-    if arguments.part:
-        measuring.hold_to_cores(arguments.cores)
-        found = (
-            measure_gradient()
-            if arguments.part == GRADIENT
-            else measure_sampler(arguments.part, arguments=arguments)
-        )
-        print(json.dumps(found))
-        return
-    parts = measuring.choose_parts(PARTS, only=arguments.only)
-    found = {part: measuring.run_fresh(Path(__file__), part, arguments=arguments) for part in parts}
-    record = {
-        **measuring.build_header(bm.load_dataset(), bm.ModelSpec(), arguments=arguments),
-        "samplers": {part: found[part] for part in parts if part != GRADIENT},
-    }
-    if GRADIENT in found:
-        record[GRADIENT] = found[GRADIENT]
-    measuring.write_record(arguments.out, record)
-    print(json.dumps(record, indent=2))
+    parser = measuring.build_parser(
+        __doc__.splitlines()[0], out="samplers.json", draws=defaults.DRAWS
+    )
+    measuring.run_parts(__file__, parser, PARTS, measure=measure, assemble=assemble)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import importlib.metadata
 import json
+import logging
 import math
 import os
 import platform
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.jobs import write_text
 
@@ -26,7 +28,7 @@ RECORDED = ("bayesmeta", "pymc", "nutpie", "numpyro", "jax", "pytensor", "numba"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def build_parser(description, *, out):
+def build_parser(description, *, out, draws):
     """Build the parser of the options that the scripts share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, default=ROOT / "data" / out)
@@ -35,7 +37,29 @@ def build_parser(description, *, out):
     parser.add_argument("--seed", type=int, default=defaults.SEED)
     parser.add_argument("--only", default="", help="parts to measure, by comma; all if left out")
     parser.add_argument("--part", help=argparse.SUPPRESS)
+    parser.add_argument("--draws", type=int, default=draws)
+    parser.add_argument("--tune", type=int, default=defaults.TUNE)
     return parser
+
+
+def run_parts(script, parser, parts, *, measure, assemble):
+    """Measure every part in a process of its own, and write and print the record.
+
+    Called again in such a process, which `--part` tells, measure that part and print it.
+    `assemble` makes the body of the record of what was found, by part, and of the arguments.
+    """
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    if arguments.part:
+        hold_to_cores(arguments.cores)
+        print(json.dumps(measure(arguments.part, arguments=arguments)))
+        return
+    names = choose_parts(parts, only=arguments.only)
+    found = {name: run_fresh(Path(script), name, arguments=arguments) for name in names}
+    header = build_header(bm.load_dataset(), bm.ModelSpec(), arguments=arguments)
+    record = {**header, **assemble(found, arguments)}
+    write_record(arguments.out, record)
+    print(json.dumps(record, indent=2))
 
 
 def choose_parts(parts, *, only):

@@ -124,6 +124,40 @@ class Dataset:
         """
         return replace(self, scores=self.scores.assign(score=scores))
 
+    def keep_lms(self, kept: NDArray[np.bool_]) -> Dataset:
+        """Return the tables of some lms, with the benchmarks that they have scores on.
+
+        Parameters
+        ----------
+        kept
+            Which lms to keep, in the order of the table, shape (lm,).
+
+        Returns
+        -------
+        Dataset
+            Their rows of every table, numbered anew.
+
+        Examples
+        --------
+        >>> from bayesmeta.data import load_dataset
+        >>> data = load_dataset()
+        >>> len(data.keep_lms(data.lms["lm_family"].eq("pythia").to_numpy()).lms)
+        17
+        """
+
+        def pick(table: pd.DataFrame, column: str, among: pd.Series) -> pd.DataFrame:
+            return table[table[column].isin(among)].reset_index(drop=True)
+
+        lms = self.lms[kept].reset_index(drop=True)
+        scores, written = pick(self.scores, "lm", lms["lm"]), self.generations
+        return replace(
+            self,
+            lms=lms,
+            scores=scores,
+            benchmarks=pick(self.benchmarks, "benchmark", scores["benchmark"]),
+            generations=None if written is None else pick(written, "lm", lms["lm"]),
+        )
+
     def add(self, own: Dataset) -> Dataset:
         r"""Put the tables of another dataset below these, such as your own below the bundled ones.
 

@@ -342,7 +342,7 @@ def build_variant(
     if specification.get("missing") == "dropped":
         kept = ~_is_missing(dataset.lms, decisions)
         scored = dataset.scores["lm"].isin(dataset.lms["lm"][kept]).to_numpy()
-        dataset, flagged = _drop_lms(dataset, kept=kept), flagged[scored]
+        dataset, flagged = dataset.keep_lms(kept.to_numpy()), flagged[scored]
     train = ~flagged if specification.get("flagged") == "out" else np.ones(len(flagged), bool)
     digest = hashlib.sha256(f"{dataset.checksum}{train.tolist()}".encode())
     return Variant(dataset, train=train, identity=digest.hexdigest())
@@ -365,10 +365,7 @@ def _with_flagged(version: str) -> tuple[Dataset, NDArray[np.bool_]]:
         pairs = zip(scores["lm"], scores["benchmark"], strict=True)
         return np.array([pair in flagged for pair in pairs], dtype=bool)
 
-    kept, back = (
-        data.scores[~mark(data.scores)],
-        published.scores[mark(published.scores)],
-    )
+    kept, back = data.scores[~mark(data.scores)], published.scores[mark(published.scores)]
     order = {"lm": list(data.lms["lm"]), "benchmark": list(data.benchmarks["benchmark"])}
     scores = pd.concat([kept, back]).sort_values(
         ["lm", "benchmark"], key=lambda names: names.map(order[str(names.name)].index)
@@ -386,20 +383,3 @@ def _is_missing(lms: pd.DataFrame, decisions: Sequence[str]) -> pd.Series:
         elif FACTS[name].name in lms:
             columns.append(name)
     return lms[list(dict.fromkeys(columns))].isna().any(axis=1)
-
-
-def _drop_lms(dataset: Dataset, *, kept: pd.Series) -> Dataset:
-    lms = dataset.lms[kept].reset_index(drop=True)
-    scores = dataset.scores[dataset.scores["lm"].isin(lms["lm"])].reset_index(drop=True)
-    benchmarks = dataset.benchmarks
-    benchmarks = benchmarks[benchmarks["benchmark"].isin(scores["benchmark"])]
-    written = dataset.generations
-    if written is not None:
-        written = written[written["lm"].isin(lms["lm"])].reset_index(drop=True)
-    return replace(
-        dataset,
-        lms=lms,
-        scores=scores,
-        benchmarks=benchmarks.reset_index(drop=True),
-        generations=written,
-    )

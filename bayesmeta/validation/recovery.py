@@ -210,10 +210,7 @@ def _keep_families(data: Dataset, *, n: int) -> Dataset:
     """Keep the families with the most scored lms."""
     scored = data.lms[data.lms["lm"].isin(data.scores["lm"])]
     kept = scored["lm_family"].value_counts(sort=True).index[:n]
-    lms = data.lms[data.lms["lm_family"].isin(kept)].reset_index(drop=True)
-    scores = data.scores[data.scores["lm"].isin(lms["lm"])].reset_index(drop=True)
-    benchmarks = data.benchmarks[data.benchmarks["benchmark"].isin(scores["benchmark"])]
-    return replace(data, lms=lms, scores=scores, benchmarks=benchmarks.reset_index(drop=True))
+    return data.keep_lms(data.lms["lm_family"].isin(kept).to_numpy())
 
 
 def _bundle(data: Dataset) -> pd.DataFrame:

@@ -14,8 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import bayesmeta as bm
-from bayesmeta import cli, defaults
-from bayesmeta.cli import shared
+from bayesmeta import cli, defaults, jobs
 from bayesmeta.data.load import load_corrections
 from bayesmeta.errors import BayesmetaError, EvaluationError, QueryError
 from bayesmeta.inference.refit import Refitter
@@ -491,7 +490,7 @@ def in_threads(monkeypatch):
         with ThreadPoolExecutor(2) as pool:
             yield pool
 
-    monkeypatch.setattr(shared, "_open_executor", executor)
+    monkeypatch.setattr(jobs, "open_executor", executor)
 
 
 WORDS = ("--choice", "likelihood=student,normal", "--n", "all")
