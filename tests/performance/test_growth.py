@@ -21,7 +21,7 @@ MOST = 25.0
 """And for an effective draw at most this much more, a fifth above what was measured."""
 
 WANTED = 12.0
-"""The target, not reached; ARCHITECTURE.md says what stands against it."""
+"""The target, not reached; MODEL.md says what stands against it."""
 
 TIMES = {"base": (1, 1), "lms-3": (3, 1), "lms-10": (10, 1), "benchmarks-3": (1, 3),
          "benchmarks-10": (1, 10)}  # fmt: skip

@@ -16,7 +16,7 @@ in the record, and two runs of the same chains with other seeds may differ by a 
 effective sample size."""
 
 WANTED = 3.0
-"""The target, not reached; ARCHITECTURE.md says what stands against it."""
+"""The target, not reached; MODEL.md says what stands against it."""
 
 TOLERANCE = 0.25
 """Blocks timed on their own share no work, and each pays for its own call; together they come to
