@@ -1,5 +1,6 @@
 """What type checkers know of the public names; `__init__.py` imports them when they are used."""
 
+from bayesmeta import plots
 from bayesmeta.crossvalidation.scoreboard import Scoreboard as Scoreboard
 from bayesmeta.crossvalidation.scoreboard import evaluate as evaluate
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard as load_scoreboard
@@ -44,6 +45,8 @@ from bayesmeta.studies.study_table import EffectSizes as EffectSizes
 from bayesmeta.studies.study_table import read_effect_sizes as read_effect_sizes
 from bayesmeta.tables.text import format_table as format_table
 from bayesmeta.validation.records import load_validation as load_validation
+
+plot = plots
 
 __all__: list[str]
 __version__: str

@@ -322,7 +322,7 @@ def latent_draws(
     """Compute a latent effect in every draw, averaged over benchmarks, shape (chain, draw)."""
     coefficients = list_coefficients(fit.parameters, design=fit.design)
     moved = multiply({name: row[None] for name, row in change.items()}, coefficients)
-    return np.zeros(fit.shape) + (moved[..., 0, :] @ weights if np.ndim(moved) else 0.0)
+    return np.zeros(fit.shape) + (np.asarray(moved)[..., 0, :] @ weights if np.ndim(moved) else 0.0)
 
 
 def to_free(design: Design, blocks: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -115,6 +115,7 @@ class ShippedFit(Fit):
         """Plain values, arrays of the design and draws, in one go."""
         import h5py
 
+        file: Any  # what h5py gives may be a group as well as an array
         with h5py.File(self.path) as file:
             about = {name: json.loads(file.attrs[name]) for name in ("spec", "provenance")}
             ready, draws = file[READY], file["posterior"]
