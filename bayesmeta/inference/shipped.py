@@ -202,7 +202,7 @@ def save_to_ship(fit: Fit, *, path: str | PathLike[str]) -> None:
         for name, values in arrays.items()
     }
     tree[READY] = xr.DataTree(xr.Dataset({**ready, "about": ((), json.dumps(about))}))
-    write_tree(tree, path=path)
+    write_tree(tree, path=path, compressed=False)
 
 
 def _as_stored(values: NDArray[Any]) -> NDArray[Any]:

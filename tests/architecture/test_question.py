@@ -23,7 +23,7 @@ MOST_CALLS = {
     "posterior_means": 1,
     "linearise": 1,
     "build_covariance": 2,  # of all scores, and of the means of families
-    "precision": 2,
+    "whitening": 2,
     "mean_change": 1,
     "support_of": 1,
     "combine": 2,  # latent values in every draw, and at the posterior means
