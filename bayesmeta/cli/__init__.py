@@ -2,8 +2,8 @@
 
 import os
 
-# Before numpy is imported: matrices of a thousand rows gain little by threads, and on a machine with
-# other work threads wait for each other, so that a question takes four times as long.
+# Before numpy is imported: matrices of a thousand rows gain little by threads, and on a machine
+# with other work threads wait for each other, so that a question takes four times as long.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from bayesmeta.cli.shared import app, main
