@@ -45,7 +45,7 @@ lint: $(DEV_READY) ## check style, types and the direction of imports
 SCORED := --scheme random,leave-family-out,largest --seeds 50 --models full,scale,scale+family,$\
     median,ols,xgboost-scale,xgboost-all,scale+family-dummies
 
-scoreboard: $(DEV_READY) ## score all models and peers on held-out scores; half an hour
+scoreboard: $(DEV_READY) ## score all models and baselines on held-out scores; half an hour
 	@for version in corrected as-published; do \
 	    $(BIN)/bayesmeta evaluate $(SCORED) --data-version $$version --out out/scores-$$version \
 	        $(ARGS) && cp out/scores-$$version/scoreboard.csv data/scoreboard-$$version.csv \
