@@ -394,7 +394,7 @@ def build_evidence(
     whole = model.estimate(moved, weights=weights)
     without = model.without_each_family(moved, weights=weights)
     worst = int(np.argmax(np.abs(without.mean - whole.mean)))
-    sd = float(latent_draws(fit, change, weights=weights).std())
+    sd = float((latent_draws(fit, change) @ weights).std())
     pulls = model.pulls(moved, weights=weights)
     return Evidence(
         **support,
@@ -463,10 +463,10 @@ def judge(
     alone = alone or is_extrapolation(fit.design, contrast)
     several = min(n_families, varying) >= defaults.FAMILIES_IDENTIFIED
     separated = support["within_family_share"] >= defaults.WITHIN_SHARE_IDENTIFIED
-    judged = []
+    judged, latent = [], latent_draws(fit, change)
     for row, p in zip(weights, probabilities, strict=True):
         prior = model.prior_variance(moved, weights=row)
-        drawn = float(latent_draws(fit, change, weights=row).var())
+        drawn = float((latent @ row).var())
         contraction = 1 - drawn / prior if prior > 0 else 0.0
         verdict = "weakly identified"
         if alone or contraction < defaults.CONTRACTION_WEAK:

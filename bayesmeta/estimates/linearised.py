@@ -346,13 +346,13 @@ def mean_change(fit: Fit, statement: Statement) -> Mapping[str, NDArray[np.float
     return {name: average(name) for name in whole}
 
 
-def latent_draws(
-    fit: Fit, change: Mapping[str, NDArray[np.float64]], *, weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Compute a latent effect in every draw, averaged over benchmarks, shape (chain, draw)."""
+def latent_draws(fit: Fit, change: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Compute a latent effect on every benchmark in every draw, shape (chain, draw, benchmark)."""
     coefficients = list_coefficients(fit.parameters, design=fit.design)
     moved = multiply({name: row[None] for name, row in change.items()}, coefficients)
-    return np.zeros(fit.shape) + (np.asarray(moved)[..., 0, :] @ weights if np.ndim(moved) else 0.0)
+    if isinstance(moved, float):
+        return np.zeros((*fit.shape, len(fit.design.benchmarks)))
+    return moved[..., 0, :]
 
 
 def to_free(design: Design, blocks: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -89,7 +89,7 @@ def leave_family_out(
     contrast, weights = asked.statement, asked.weights
     names = _check_families(fit, families)
     change, slope = mean_change(fit, contrast), mean_slope(fit, weights=weights)
-    draws = slope * latent_draws(fit, change, weights=weights)
+    draws = slope * latent_draws(fit, change) @ weights
     table = _linearise_each(fit, change, weights=weights, slope=slope).loc[names]
     _weigh_each(table, fit, draws)
     if refit:
@@ -191,7 +191,7 @@ def _refit_each(
             left = refitter.refit(family != k, seed=defaults.SEED + k)
             drawn = {key: values[None] for key, values in left.parameters.items()}
             without = wrap_draws(drawn, spec=fit.spec, dataset=fit.dataset, source="refit")
-            draws = slope * latent_draws(without, change, weights=weights)
+            draws = slope * latent_draws(without, change) @ weights
             numbers = float(draws.mean()), float(draws.std()), float((draws > 0).mean())
             table.loc[name, ["estimate", "sd", "prob_helps"]] = numbers
             table.loc[name, "method"] = "refit"

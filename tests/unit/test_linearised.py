@@ -121,7 +121,7 @@ def test_effect_goes_with_the_responses_as_in_draws_from_the_prior(built, decisi
     )  # fmt: skip
     for by in ("overall", "task_family", "benchmark"):
         weights = weigh_benchmarks(fit.design, by=by)[1][-1]
-        effect = latent_draws(prior_fit, change, weights=weights)[0]
+        effect = (latent_draws(prior_fit, change) @ weights)[0]
         variance = model.prior_variance(moved, weights=weights)
         assert variance == pytest.approx(effect.var(), rel=6 * np.sqrt(2 / N_DRAWS))
         found = (effect - effect.mean()) @ (responses - responses.mean(0)) / N_DRAWS
@@ -201,7 +201,7 @@ def test_it_says_what_the_posterior_says():
             for name in list_decisions(fit.design):
                 for contrast in default_contrasts(fit.design, name):
                     change = mean_change(fit, contrast)
-                    draws = latent_draws(fit, change, weights=weights)
+                    draws = latent_draws(fit, change) @ weights
                     moved = to_free(fit.design, change)
                     found = model.estimate(moved, weights=weights)
                     label = f"{contrast.label} {by}"
