@@ -64,6 +64,10 @@ CONTRACTION_IDENTIFIED: Final = 0.5
 CONTRACTION_WEAK: Final = 0.25
 """Share of the prior variance that the data must remove before an effect counts as measured."""
 
+VERDICTS: Final = ("identified", "weakly identified", "prior-dominated")
+IDENTIFIED, WEAKLY_IDENTIFIED, PRIOR_DOMINATED = VERDICTS
+"""How far data speak to an effect."""
+
 WITHIN_SHARE_IDENTIFIED: Final = 0.05
 """Least share of a decision's variation within lm families: lms of a family share the rest of the
 recipe, so only within-family variation separates one decision from all it is confounded with."""

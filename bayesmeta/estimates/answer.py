@@ -45,7 +45,7 @@ class Answer:
     Parameters
     ----------
     contrast
-        What was compared with what, or swapped.
+        What was compared.
     target
         The benchmark or task family, or `overall`.
     probability
@@ -58,11 +58,11 @@ class Answer:
         Posterior probabilities that the effect lies above that region (`helps`), inside it
         (`equivalent`) and below it (`hurts`).
     evidence
-        What stands behind it, over all lms.
+        What stands behind it, over all LMs.
     n_lms
-        Number of lms that the effect is averaged over.
+        Number of LMs that the effect is averaged over.
     among
-        Names of the lms or families that were asked about; empty for all.
+        Names of the LMs or families that were asked about; empty for all.
     more_than
         A size that was asked about, in the units of the effect.
     prob_more
@@ -160,44 +160,44 @@ class Answer:
 
     @property
     def support(self) -> str:
-        """Lms and families behind it, in words."""
+        """LMs and families behind it, in words."""
         card = self.evidence
         sides = "; ".join(
-            f"{name.replace('_', ' ')}: {_count(card.lms[name], 'lm')} of {_count(n, 'family')}"
+            f"{name.replace('_', ' ')}: {_count(card.lms[name], 'LM')} of {_count(n, 'family')}"
             for name, n in card.lm_families.items()
         )
         both = card.families_with_both
-        varies = f"{_count(both, 'family')} with both" if both else "no family has both"
+        varies = f"{_count(both, 'family')} with both" if both else "no family with both"
         if not isinstance(self.contrast, Contrast) or "recorded" in card.lms:
-            varies = f"it varies inside {_count(both, 'family')}"
-        return f"{sides}; {varies}; {100 * card.missing_share:.0f} % not recorded"
+            varies = f"it varies within {_count(both, 'family')}"
+        return f"{sides}; {varies}; {100 * card.missing_share:.0f} % missing"
 
     def __repr__(self) -> str:
         e, card = self.effect, self.evidence
         where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
         claim = self.statement + " helps" * (not isinstance(self.contrast, Contrast))
         units, short = e["units"], "points" if e["units"] == UNITS else "latent units"
-        size, lms = "", f", {_count(self.n_lms, 'lm')} of {', '.join(self.among)},"
+        size, lms = "", f", {_count(self.n_lms, 'LM')} of {', '.join(self.among)},"
         if self.prob_more is not None:
             size = (
                 f" P(more than {self.more_than:g} {short}) {self.prob_more.relation}, and "
                 f"{self.prior_more:.2f} before the data."
             )
-        bundle = ", ".join(
-            f"{name} {100 * share:.0f} %" for name, share in card.bundled_with.items()
+        confounded = ", ".join(
+            f"{name} {100 * share:.0f} %" for name, share in card.confounded_with.items()
         )
         return (
             f"P({claim}) {where}{lms * bool(self.among)} {self.probability.relation}.{size} Effect "
             f"{e['estimate']:+.1f} {units}, {100 * float(e['ci_prob']):g} % equal-tailed interval "
             f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g} {short}) "
             f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({self.support}"
-            + "; outside what lms record"
+            + "; outside what LMs record"
             * card.extrapolates
-            + f"). Linearised: {_say(card.all_families)} by all families, "
+            + f"). By a linear approximation: {_say(card.all_families)} from all families, "
             f"{_say(card.without_it)} without {card.most_influential_family}"
-            + (f", {_say(card.within_families)} by siblings alone" if card.within_families else "")
+            + (f", {_say(card.within_families)} within families" if card.within_families else "")
             + ". "
-            + (f"Bundled with {bundle}. " if bundle else "")
+            + (f"Confounded with {confounded}. " if confounded else "")
             + "An association adjusted for the modelled covariates."
         )
 
@@ -207,7 +207,7 @@ def _say(part: Mapping[str, float]) -> str:
 
 
 def _count(n: int, noun: str) -> str:
-    plural = {"lm": "lms", "family": "families"}[noun]
+    plural = {"LM": "LMs", "family": "families"}[noun]
     return f"{n} {noun if n == 1 else plural}"
 
 
@@ -232,13 +232,13 @@ def query(
         The fit that is asked.
     statement
         `DECISION: A > B`, also of two values of `n_params` or `n_tokens`; or
-        `swap PART -> PART by POINTS` for a swap of two parts of the training mix, averaged over the
-        lms that record at least that many points of the donor.
+        `swap PART -> PART by POINTS` for a substitution in the training mix, averaged over the LMs
+        that record at least that many points of the donor.
     benchmark, task_family
         Where; over all benchmarks if both are left out.
     lms, lm_family
-        Names of the lms, or of the families, that the effect is averaged over; all if left out. One
-        name makes it a reference lm. The evidence is that of the effect over all lms.
+        Names of the LMs, or of the families, that the effect is averaged over; all if left out. One
+        name makes it a reference LM. The evidence is that of the effect over all LMs.
     scale
         `score`: percentage points; `latent`: logits, where effects add up.
     equivalence

@@ -55,13 +55,15 @@ class Effects:
     ----------
     draws
         Percentage points, or latent units, with dims chain, draw, contrast, target; benchmarks with
-        their `label` and `task_family` as coordinates.
+        their `label` and `task_family` as coordinates. Missing for families that a contrast does
+        not apply to, since none of their LMs records the part that shrinks.
     contrasts
         What is compared with what, in the order of the dim contrast.
     by
         What a target is: a benchmark, a task family, or all benchmarks.
     verdicts
-        Verdict on every contrast and target, shape (contrast, target).
+        Verdict on every contrast and target, shape (contrast, target); blank where the contrast
+        does not apply.
     n_lms
         Number of lms that every contrast is averaged over, if not all lms of the data.
     counts
@@ -90,10 +92,10 @@ class Effects:
         Returns
         -------
         pandas.DataFrame
-            One row per contrast and target: the median and standard deviation in percentage
-            points, interval, probability that the level helps with its MCSE, and verdict; of
-            substitutions also the number of lms averaged over. Which lms were asked about, where
-            not all were, is in `attrs["among"]`.
+            One row per contrast and target that it applies to: the median and standard deviation in
+            percentage points, interval, probability that the level helps with its MCSE, and
+            verdict; of substitutions also the number of LMs averaged over. Which LMs were asked
+            about, where not all were, is in `attrs["among"]`.
 
         Raises
         ------
@@ -105,6 +107,8 @@ class Effects:
         for k, contrast in enumerate(self.contrasts):
             for t, target in enumerate(self.draws["target"].values):
                 values = self.draws.values[:, :, k, t]
+                if np.isnan(values[0, 0]):
+                    continue
                 helps = estimate_probability(values > 0)
                 rows.append(
                     {
@@ -141,7 +145,8 @@ class Effects:
         >>> 0 < effects(bm.load_reference_fit()).wrong_signs() < 0.5
         True
         """
-        helps = (self.draws > 0).mean(("chain", "draw"))
+        known = self.draws.notnull()
+        helps = (self.draws > 0).where(known).mean(("chain", "draw"))
         return float(np.minimum(helps, 1 - helps).mean())
 
     def __repr__(self) -> str:
@@ -238,15 +243,20 @@ def _collect(
         contrast_draws(fit, contrast=contrast, by=by, rows=rows, scale=scale)
         for contrast in contrasts
     ]
+    present = {str(name) for part in parts for name in part["target"].values}
+    names = fit.design.lm_families if by == LM_FAMILY else weigh_benchmarks(fit.design, by=by)[0]
+    targets = [name for name in names if name in present]
     verdicts, counts = [], []
     for contrast, part in zip(contrasts, parts, strict=True):
         helps = (part > 0).mean(("chain", "draw")).values
         judged = judge(fit, contrast=contrast, weights=_weights_of(fit, part), probabilities=helps)
-        verdicts.append([judgement.verdict for judgement in judged])
+        said = {str(t): j.verdict for t, j in zip(part["target"].values, judged, strict=True)}
+        verdicts.append([said.get(target, "") for target in targets])
         found = support_of(fit.design, contrast)
         lms, families = (next(iter(found[key].values())) for key in ("lms", "lm_families"))
         counts.append((lms, families))
-    draws = xr.concat(parts, dim=pd.Index([c.label for c in contrasts], name="contrast"))
+    index = pd.Index([c.label for c in contrasts], name="contrast")
+    draws = xr.concat(parts, dim=index, join="outer").sel(target=targets)
     if by == "benchmark":
         design = fit.design
         tasks = [design.task_families[k] for k in design.task_family_index]

@@ -1,7 +1,8 @@
-"""What stands behind a statement: lms and families, siblings, missing facts, prior, influence."""
+"""What stands behind a statement: LMs and families, missing facts, prior, influence."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -56,7 +57,7 @@ class Judgement:
     Parameters
     ----------
     verdict
-        `identified`, `weakly identified` or `prior-driven`.
+        `identified`, `weakly identified` or `prior-dominated`.
     contraction
         Share of the prior variance of the latent contrast that the data removed.
     """
@@ -72,22 +73,22 @@ class Evidence:
     Parameters
     ----------
     lms, lm_families
-        Numbers of lms, and of families with at least one, at each level. Of a numeric decision:
-        how many record it. Of a swap: over how many it is averaged, how many record less of the
-        donor than moves, and how many do not disclose it, among all lms of the data.
+        Numbers of LMs, and of families with at least one, at each level. Of a numeric decision:
+        how many record it. Of a substitution: over how many it is averaged, how many record less of
+        the donor than moves, and for how many it is missing, among all LMs of the data.
     effective_lms
-        Number of lms that would say as much if all pulled alike on the estimate (Kish 1965).
+        Number of LMs that would say as much if all pulled alike on the estimate (Kish 1965).
     families_with_both
         Families in which the decision varies; a numeric one by at least half a reported step, and
-        of a swap both parts.
+        of a substitution both parts.
     within_family_share
-        Share of the decision's variance that is inside families; the rest comes bundled with all
+        Share of the decision's variance that is within families; the rest is confounded with all
         else that distinguishes families.
     missing_share
-        Share of the lms whose value is not recorded.
-    bundled_with
-        The decisions that go along with this one most, and the share of its variance that each
-        would predict on its own.
+        Share of the LMs whose value is missing.
+    confounded_with
+        The decisions that it is confounded with most, and the share of its variance that each
+        predicts on its own.
     prior_probability
         Probability of the statement before the data.
     prior_sd
@@ -97,10 +98,10 @@ class Evidence:
     all_families
         The effect by the linearised model given all data, to compare the next ones with:
         `estimate`, `lower`, `upper` in the units of the effect and `prob_helps`. It is that of a
-        small change at the average lm, times its size, and differs from the effect asked for where
+        small change at the average LM, times its size, and differs from the effect asked for where
         scores bend.
     within_families, between_families
-        The effect estimated from differences between siblings alone, and from the means of the
+        The effect estimated from differences within families alone, and from the means of the
         families alone, each under the same prior, which draws both towards zero. None where no
         family varies in the decision.
     most_influential_family
@@ -110,9 +111,9 @@ class Evidence:
     without_it
         The effect without that family, as `within_families`.
     extrapolates
-        Whether a value lies outside what the lms record.
+        Whether a value lies outside what the LMs record.
     verdict
-        `identified`, `weakly identified` or `prior-driven`.
+        `identified`, `weakly identified` or `prior-dominated`.
 
     Notes
     -----
@@ -125,7 +126,7 @@ class Evidence:
     families_with_both: int
     within_family_share: float
     missing_share: float
-    bundled_with: Mapping[str, float]
+    confounded_with: Mapping[str, float]
     prior_probability: float
     prior_sd: float
     contraction: float
@@ -139,18 +140,25 @@ class Evidence:
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Turn into plain values."""
-        return asdict(self)
+        """Turn into plain values; `bundled_with` is the old name of `confounded_with`."""
+        return {**asdict(self), "bundled_with": dict(self.confounded_with)}
+
+    @property
+    def bundled_with(self) -> Mapping[str, float]:
+        """The old name of `confounded_with`."""
+        message = "bundled_with is called confounded_with now; the old name will go."
+        warnings.warn(message, FutureWarning, stacklevel=2)
+        return self.confounded_with
 
 
 @lru_cache(maxsize=4)
 def support_of(design: Design, statement: Statement) -> Mapping[str, Any]:
-    """Count the lms and families that inform a statement.
+    """Count the LMs and families that inform a statement.
 
     Parameters
     ----------
     design
-        What lms record.
+        What LMs record.
     statement
         What is compared.
 
@@ -185,12 +193,12 @@ def support_of(design: Design, statement: Statement) -> Mapping[str, Any]:
 
 
 def _scored(design: Design) -> NDArray[np.int64]:
-    """Rows of the lms with at least one score."""
+    """Rows of the LMs with at least one score."""
     return np.unique(design.outcomes.lm_index)
 
 
 def _support_of_substitution(design: Design, statement: Substitution) -> dict[str, Any]:
-    """Count the lms that it is averaged over, and the families in which both parts vary."""
+    """Count the LMs that it is averaged over, and the families in which both parts vary."""
     family = design.lm_family_index
     receiver, donor = (recorded_part(design, name) for name in statement.parts)
     gives, undisclosed = statement.applies(design), np.isnan(donor)
@@ -211,7 +219,7 @@ def _support_of_substitution(design: Design, statement: Substitution) -> dict[st
 
 
 def vary_inside(design: Design, decision: str) -> list[str]:
-    """List the families whose scored lms differ in a number by half a reported step or more."""
+    """List the families whose scored LMs differ in a number by half a reported step or more."""
     scored = _scored(design)
     values, family = design.recorded[decision][scored], design.lm_family_index[scored]
     kept = ~np.isnan(values)
@@ -239,7 +247,7 @@ def _count_sides(
 
 
 def _within_share(x: NDArray[np.float64], family: NDArray[np.int64]) -> float:
-    """Share of the variance of a value that is inside families."""
+    """Share of the variance of a value that is within families."""
     if not len(x):
         return 0.0
     counts = np.maximum(np.bincount(family), 1)
@@ -262,10 +270,10 @@ def _choices(x: NDArray[np.float64], decision: Decision) -> NDArray[np.float64]:
 
 
 def is_extrapolation(design: Design, statement: Statement) -> bool:
-    """Say whether a numeric contrast leaves the range that the lms record.
+    """Say whether a numeric contrast leaves the range that the LMs record.
 
     A substitution does where a single family, or none, records as much of the growing part as the
-    median lm has after it.
+    median LM has after it.
     """
     if isinstance(statement, Substitution):
         known = recorded_part(design, statement.decision)
@@ -287,7 +295,7 @@ def measure_confounding(design: Design, statement: Statement) -> Mapping[str, fl
     Parameters
     ----------
     design
-        What lms record.
+        What LMs record.
     statement
         What is compared.
 
@@ -295,7 +303,7 @@ def measure_confounding(design: Design, statement: Statement) -> Mapping[str, fl
     -------
     dict
         The three decisions that predict the value best, each on its own, and the share of its
-        variance that they predict, adjusted for the number of their levels; over the scored lms at
+        variance that they predict, adjusted for the number of their levels; over the scored LMs at
         one of the two levels, or that record the value and the other decision.
     """
     scored, parts = _scored(design), design.domains
@@ -402,7 +410,7 @@ def build_evidence(
         within_families=estimate(model.estimate_within),
         between_families=estimate(model.estimate_between),
         effective_lms=float(pulls.sum() ** 2 / np.square(pulls).sum()) if pulls.any() else 0.0,
-        bundled_with=measure_confounding(fit.design, contrast),
+        confounded_with=measure_confounding(fit.design, contrast),
         prior_probability=PRIOR_PROBABILITY,
         prior_sd=slope * model.prior_variance(moved, weights=weights) ** 0.5,
         contraction=judgement.contraction,
@@ -423,15 +431,15 @@ def judge(
 ) -> tuple[Judgement, ...]:
     """Say how far the data speak to a contrast, on one target or several.
 
-    `prior-driven`: the data removed less than a quarter of the prior variance, or one side has a
+    `prior-dominated`: the data removed less than a quarter of the prior variance, or one side has a
     single family, whose own effect cannot be told from the decision's, or a value lies outside
-    what the lms record. So is whatever is asked of draws of the prior.
+    what the LMs record. So is whatever is asked of draws of the prior.
 
-    `identified`: the data tell the direction, and not by one family or by what comes bundled with
-    the decision. They removed at least half of the prior variance; several families stand on each
-    side, and the decision varies inside several; the direction has a probability of at least 0.95,
-    and of at least 0.9 both without any one family and from differences between siblings alone,
-    who share the rest of the recipe.
+    `identified`: the data tell the direction, and not by one family or by what the decision is
+    confounded with. They removed at least half of the prior variance; several families stand on
+    each side, and the decision varies within several; the direction has a probability of at least
+    0.95, and of at least 0.9 both without any one family and within families alone, whose LMs share
+    the rest of the recipe.
 
     `weakly identified`: anything between.
 
@@ -440,7 +448,7 @@ def judge(
     fit
         The fit.
     contrast
-        What is compared with what, or swapped.
+        What is compared.
     weights
         Weight of every benchmark, shape (target, benchmark); rows sum to one.
     probabilities
@@ -452,7 +460,7 @@ def judge(
         Verdict and contraction on every target.
     """
     if fit.is_prior:
-        return tuple(Judgement("prior-driven", contraction=0.0) for _ in weights)
+        return tuple(Judgement(defaults.PRIOR_DOMINATED, contraction=0.0) for _ in weights)
     support, model = support_of(fit.design, contrast), linearise(fit)
     change = mean_change(fit, contrast)
     moved, sides = to_free(fit.design, change), support["lm_families"]
@@ -468,9 +476,9 @@ def judge(
         prior = model.prior_variance(moved, weights=row)
         drawn = float((latent @ row).var())
         contraction = 1 - drawn / prior if prior > 0 else 0.0
-        verdict = "weakly identified"
+        verdict = defaults.WEAKLY_IDENTIFIED
         if alone or contraction < defaults.CONTRACTION_WEAK:
-            verdict = "prior-driven"
+            verdict = defaults.PRIOR_DOMINATED
         elif (
             several
             and separated
@@ -478,7 +486,7 @@ def judge(
             and max(p, 1 - p) >= defaults.PROB_IDENTIFIED
             and _is_stable(model, moved, weights=row, sign=1 if p > 0.5 else -1)
         ):
-            verdict = "identified"
+            verdict = defaults.IDENTIFIED
         judged.append(Judgement(verdict, contraction=contraction))
     return tuple(judged)
 

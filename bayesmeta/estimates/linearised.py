@@ -3,7 +3,7 @@
 Given its variances, and with every link replaced by its tangent at the posterior mean, the model is
 a Gaussian regression (the working responses of iteratively reweighted least squares: Green 1984,
 https://doi.org/10.1111/j.2517-6161.1984.tb01288.x). What an effect would be without one family, or
-from differences between siblings alone, is then a matter of linear algebra instead of a refit.
+from differences within families alone, is then a matter of linear algebra instead of a refit.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Linearised:
 
     @cached_property
     def _family_means(self) -> Linearised:
-        """The regression of families' mean responses on every benchmark, without siblings."""
+        """The regression of families' mean responses on every benchmark, one for a family."""
         group, first = self._group, np.unique(self._group, return_index=True)[1]
         size = np.bincount(group)
 
@@ -203,7 +203,7 @@ class Linearised:
     def estimate_between(
         self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
     ) -> Estimate:
-        """Estimate an effect as if nothing were known of differences between siblings."""
+        """Estimate an effect as if nothing were known of differences within families."""
         return self._family_means.estimate(change, weights=weights)
 
     def _estimate(

@@ -40,7 +40,7 @@ __all__ = [
 _VERDICT_STYLE: dict[str, dict[str, Any]] = {
     "identified": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
     "weakly identified": {"color": "#E69F00", "marker": "s", "markerfacecolor": "#E69F00"},
-    "prior-driven": {"color": FAINT, "marker": "D", "markerfacecolor": "white"},
+    defaults.PRIOR_DOMINATED: {"color": FAINT, "marker": "D", "markerfacecolor": "white"},
 }
 _NAMES = {
     "position_embedding": "position embedding",

@@ -45,7 +45,7 @@ _MIDDLE = 0.18
 
 _MARKS = {
     "identified": {"linestyle": "-", "linewidth": 1.1, "edgecolor": INK},
-    "prior-driven": {"linestyle": ":", "linewidth": 0.7, "edgecolor": FAINT},
+    defaults.PRIOR_DOMINATED: {"linestyle": ":", "linewidth": 0.7, "edgecolor": FAINT},
 }
 
 
@@ -56,7 +56,8 @@ def atlas(
     """Draw contrasts against targets: direction and certainty as colour, size as a number.
 
     Orange cells hurt, blue ones help, the stronger the surer. Numbers are median effects. A solid
-    frame marks what is identified; a dotted one, with the number in brackets, what is prior-driven.
+    frame marks what is identified; a dotted one, with the number in brackets, what is
+    prior-dominated.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ def _draw_row(
         axes.add_patch(_cell((float(place), y), colour=colour, verdict=verdict))
         number = signed(float(row["estimate"]), digits=1 if row["units"] == UNITS else 2)
         axes.annotate(
-            f"({number})" if verdict == "prior-driven" else number,
+            f"({number})" if verdict == defaults.PRIOR_DOMINATED else number,
             (float(place), y), ha="center", va="center_baseline", fontsize=pt(size),
             color=_readable(colour),
             fontweight="bold" if verdict == "identified" else "normal",
@@ -187,7 +188,7 @@ def _examples(colours: Colormap) -> list[Patch]:
     frames = {
         "identified: solid frame": "identified",
         "weakly identified: no frame": "",
-        "prior-driven: dotted frame, (number)": "prior-driven",
+        "prior-dominated: dotted frame, (number)": defaults.PRIOR_DOMINATED,
     }
     return [
         Patch(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmeta import defaults
 from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.question import UNITS
@@ -215,6 +216,7 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
     rows.append(
         _compare_exactly("sentence", (values.get("claim"), values.get("latex")) == said, True)
     )
+    then = _renew(then)
     same = origin.get("posterior_checksum") == found.origin["posterior_checksum"]
     slack = _slack_of(found, fit) if not same else {}
     for what in ("probability", *_EFFECT):
@@ -229,6 +231,13 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
         ]
         rows.append(_compare_exactly("everything else", listing(others) or "as found", "as found"))
     return pd.DataFrame(rows)
+
+
+def _renew(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the answer of a claim of the last release, which had other words for two things."""
+    card = {"confounded_with": answer["evidence"].get("bundled_with"), **answer["evidence"]}
+    card["verdict"] = str(card["verdict"]).replace("prior-driven", defaults.PRIOR_DOMINATED)
+    return {**answer, "evidence": card}
 
 
 _EFFECT = {"estimate": 1.25, "lower": 2.1, "upper": 2.1}

@@ -189,13 +189,13 @@
     return ways[best].p >= data.prob_identified ? best : "undecided";
   }
 
-  const MARKS = { identified: "\u25cf", "weakly identified": "\u25d0", "prior-driven": "\u25cb" };
+  const MARKS = { identified: "\u25cf", "weakly identified": "\u25d0", "prior-dominated": "\u25cb" };
   const MEANINGS = {
     identified: "the data tell the direction, and neither one family nor what comes bundled with " +
       "the decision is the reason",
     "weakly identified": "the data say something, but not apart from what else comes with the " +
       "decision, or not with enough probability",
-    "prior-driven": "the data hardly speak to it: do not read the probability as evidence",
+    "prior-dominated": "the data hardly speak to it: do not read the probability as evidence",
   };
 
   function evidence(answer) {

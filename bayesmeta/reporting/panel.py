@@ -353,7 +353,7 @@ def _describe_cards(fit: Fit, found: list[Finding]) -> dict[str, Any]:
         "varies": first.families_with_both,
         "within_share": first.within_family_share,
         "missing": first.missing_share,
-        "bundled": list(first.bundled_with.items()),
+        "bundled": list(first.confounded_with.items()),
         "on": [_describe_card(fit, card) for card in rows.values()],
     }
 

@@ -57,7 +57,7 @@ _VERDICTS = (
     "the decision is the reason.",
     "◐ weakly identified: the data say something, but not enough, or not apart from everything "
     "else that distinguishes one family from another.",
-    "○ prior-driven: the data hardly speak to it, or a single family stands on one side.",
+    "○ prior-dominated: the data hardly speak to it, or a single family stands on one side.",
 )
 
 
@@ -122,7 +122,8 @@ def _conclusions(panel: Panel) -> Iterator[Any]:
         ("identified", "Identified over all benchmarks: {}."),
         ("weakly identified", "Looks certain over all benchmarks, but is only weakly identified, "
          "so that it may be what comes bundled with the decision: {}."),
-        ("prior-driven", "Looks certain over all benchmarks, but hardly rests on data: {}."),
+        (defaults.PRIOR_DOMINATED,
+         "Looks certain over all benchmarks, but hardly rests on data: {}."),
     ):  # fmt: skip
         sure = [f for f in overall if f.is_sure and f.card.verdict == verdict]
         if sure:
@@ -209,7 +210,7 @@ def report_atlas(panel: Panel | None) -> Iterator[Section]:
     ]
     explained = (
         "Each cell has the effect in points, an arrow for its direction and a mark for its verdict "
-        "(● identified, ◐ weakly identified, ○ prior-driven). Two arrows: the direction has a "
+        "(● identified, ◐ weakly identified, ○ prior-dominated). Two arrows: the direction has a "
         f"probability of at least {percent(defaults.PROB_IDENTIFIED)}; one: of at least "
         f"{percent(_PROB_LIKELY)}; a dot: less. Blue is better, orange is worse, paler is less "
         "sure."
@@ -327,7 +328,7 @@ def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
     yield "families that vary in it", str(card.families_with_both)
     yield "share of its variance inside families", percent(card.within_family_share)
     yield "lms that do not record it", percent(card.missing_share)
-    bundled = (f"{readable(name)} {percent(share)}" for name, share in card.bundled_with.items())
+    bundled = (f"{readable(name)} {percent(share)}" for name, share in card.confounded_with.items())
     yield "bundled with", ", ".join(bundled) or "nothing"
     yield "prior variance removed by the data", percent(card.contraction)
     for name, part in (

@@ -61,6 +61,7 @@ def prior_sensitivity(
     found = effects(fit, decision, by=by)
     table = found.table()
     draws = found.draws.values.reshape(*found.draws.shape[:2], -1)
+    draws = draws[..., ~np.isnan(draws[0, 0])]  # as the table leaves out what does not apply
     density = pointwise_log_likelihood(fit.parameters, design=fit.design, spec=fit.spec)
     prior = {str(name): np.asarray(values) for name, values in fit.log_prior().items()}
     tree = az.from_dict(

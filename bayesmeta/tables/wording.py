@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bayesmeta import defaults
+
 __all__ = [
     "BOUNDS",
     "MARKS",
@@ -21,7 +23,7 @@ __all__ = [
     "write_fact",
 ]
 
-MARKS = {"identified": "●", "weakly identified": "◐", "prior-driven": "○"}
+MARKS = dict(zip(defaults.VERDICTS, "●◐○", strict=True))
 BOUNDS = {"0.000": "< 0.001", "1.000": "> 0.999"}
 """What stands for a probability that would read as 0 or 1."""
 

@@ -38,7 +38,7 @@ def test_query_json_says_which_of_three_and_how_much_more(saved):
     assert 0 <= answer["prob_more"] <= answer["probability"]
     assert answer["n_lms"] == 12
     card = answer["evidence"]
-    assert {"effective_lms", "bundled_with", "within_families", "between_families", "without_it",
+    assert {"effective_lms", "confounded_with", "within_families", "between_families", "without_it",
             "influence", "contraction"} <= set(card)  # fmt: skip
 
 

@@ -467,7 +467,7 @@ def test_failed_fit_warns_with_every_answer(tmp_path):
 
 def test_value_outside_the_data_is_prior_driven():
     answer = run_json("query", "context_length: 1e12 > 2048")
-    assert answer["evidence"]["verdict"] == "prior-driven"
+    assert answer["evidence"]["verdict"] == "prior-dominated"
 
 
 def test_latex_escapes_comparisons():

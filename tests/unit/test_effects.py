@@ -461,7 +461,7 @@ def test_answer_prints_as_one_paragraph(fake_fit):
     assert text.startswith("P(attention: gqa > mha) on proofs = ")
     assert "\n" not in text
     for words in (
-        "90 % equal-tailed interval", "P(within 0.5 points)", "gqa: 5 lms of 3 families",
+        "90 % equal-tailed interval", "P(within 0.5 points)", "gqa: 5 LMs of 3 families",
         "2 families with both", "An association adjusted for the modelled covariates.",
     ):  # fmt: skip
         assert words in text
@@ -469,7 +469,7 @@ def test_answer_prints_as_one_paragraph(fake_fit):
 
 def test_answer_about_a_share_says_where_it_varies(fake_fit):
     # `ant` and `bee` changed their code share.
-    assert "it varies inside 2 families" in str(query(fake_fit, "code_share: 20 > 10"))
+    assert "it varies within 2 families" in str(query(fake_fit, "code_share: 20 > 10"))
 
 
 def test_certain_answer_prints_a_bound(small, fake_fit, build_fake_fit):
@@ -687,7 +687,7 @@ def test_level_of_a_single_family_is_prior_driven(certain_fit):
     card = evidence(certain_fit, "attention", "mqa", over="mha")
     assert card.lm_families["mqa"] == 1
     assert card.families_with_both == 0
-    assert card.verdict == "prior-driven"
+    assert card.verdict == "prior-dominated"
 
 
 @pytest.mark.parametrize(
@@ -700,13 +700,13 @@ def test_level_of_a_single_family_is_prior_driven(certain_fit):
 )
 def test_posterior_equal_to_the_prior_is_prior_driven(prior_fit, decision, a, b):
     card = evidence(prior_fit, decision, a, over=b)
-    assert card.verdict == "prior-driven"
+    assert card.verdict == "prior-dominated"
     assert card.contraction == pytest.approx(0, abs=0.1)  # four times its Monte Carlo error
 
 
 def test_prior_variance_holds_on_one_benchmark(prior_fit):
     answer = query(prior_fit, "attention: gqa > mha", benchmark="recall")
-    assert answer.evidence.verdict == "prior-driven"
+    assert answer.evidence.verdict == "prior-dominated"
     assert answer.evidence.contraction == pytest.approx(0, abs=0.1)
 
 

@@ -326,7 +326,7 @@ def test_a_bad_number_of_draws_is_refused(fake_bundled_fit, draws):
 def test_atlas_shows_effects_certainty_and_verdicts(asked):
     found = asked["benchmark"]
     verdicts = found.verdicts.copy()
-    verdicts[0, :3] = ["identified", "weakly identified", "prior-driven"]
+    verdicts[0, :3] = ["identified", "weakly identified", "prior-dominated"]
     found = replace(found, verdicts=verdicts)
     drawn = plots.atlas(found)
     axes, table = drawn.figure.axes[0], drawn.table
@@ -356,8 +356,8 @@ def test_atlas_shows_effects_certainty_and_verdicts(asked):
         red, _, blue, _ = cell.get_facecolor()
         if abs(row["prob_helps"] - 0.5) > 0.05:
             assert (blue > red) == (row["prob_helps"] > 0.5)
-        assert (text.get_text()[0] == "(") == (row["verdict"] == "prior-driven")
-        style = {"identified": "-", "prior-driven": ":"}.get(row["verdict"])
+        assert (text.get_text()[0] == "(") == (row["verdict"] == "prior-dominated")
+        style = {"identified": "-", "prior-dominated": ":"}.get(row["verdict"])
         assert (cell.get_linewidth() > 0) == (style is not None)
         assert style is None or cell.get_linestyle() == style
 

@@ -154,7 +154,7 @@ def test_family_varies_in_a_swap_only_if_both_parts_do(fake_fit):
 def test_answer_about_a_swap_prints_as_one_paragraph(fake_fit):
     text = str(query(fake_fit, "code_share: +10 from web_share"))
     assert text.startswith("P(code_share: +10 from web_share helps) over all benchmarks ")
-    assert "averaged over: 8 lms of 3 families; too little: 0 lms" in text
+    assert "averaged over: 8 LMs of 3 families; too little: 0 LMs" in text
     assert "\n" not in text
 
 
@@ -165,7 +165,7 @@ def test_swap_beyond_what_two_families_record_is_prior_driven(small, fake_fit, b
     inside, beyond = (query(fit, f"code_share: +{k} from web_share") for k in (10, 40))
     assert inside.evidence.contraction >= defaults.CONTRACTION_IDENTIFIED
     assert inside.evidence.verdict == "weakly identified"
-    assert beyond.evidence.verdict == "prior-driven"
+    assert beyond.evidence.verdict == "prior-dominated"
 
 
 @pytest.mark.parametrize(
