@@ -465,7 +465,7 @@ def test_failed_fit_warns_with_every_answer(tmp_path):
     assert "R-hat reaches 1.200" in result.stderr
 
 
-def test_value_outside_the_data_is_prior_driven():
+def test_value_outside_the_data_is_prior_dominated():
     answer = run_json("query", "context_length: 1e12 > 2048")
     assert answer["evidence"]["verdict"] == "prior-dominated"
 

@@ -683,7 +683,7 @@ def test_rotary_against_learned_is_not_identified(certain_fit):
     assert card.verdict == "weakly identified"
 
 
-def test_level_of_a_single_family_is_prior_driven(certain_fit):
+def test_level_of_a_single_family_is_prior_dominated(certain_fit):
     card = evidence(certain_fit, "attention", "mqa", over="mha")
     assert card.lm_families["mqa"] == 1
     assert card.families_with_both == 0
@@ -698,7 +698,7 @@ def test_level_of_a_single_family_is_prior_driven(certain_fit):
         ("context_length", 8192, 2048),
     ],
 )
-def test_posterior_equal_to_the_prior_is_prior_driven(prior_fit, decision, a, b):
+def test_posterior_equal_to_the_prior_is_prior_dominated(prior_fit, decision, a, b):
     card = evidence(prior_fit, decision, a, over=b)
     assert card.verdict == "prior-dominated"
     assert card.contraction == pytest.approx(0, abs=0.1)  # four times its Monte Carlo error

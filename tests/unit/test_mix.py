@@ -158,7 +158,7 @@ def test_answer_about_a_swap_prints_as_one_paragraph(fake_fit):
     assert "\n" not in text
 
 
-def test_swap_beyond_what_two_families_record_is_prior_driven(small, fake_fit, build_fake_fit):
+def test_swap_beyond_what_two_families_record_is_prior_dominated(small, fake_fit, build_fake_fit):
     free = np.random.default_rng(1).normal(0, 0.01, (2, 60, fake_fit.design.loading.shape[1], 4))
     override = {"beta": fake_fit.design.loading @ free, "tau_beta": 0.2}
     fit = build_fake_fit(small, override=override)
