@@ -57,7 +57,8 @@ figures: $(RUN_READY) ## draw every figure anew into figures/
 notebooks: $(DEV_READY) ## execute the notebooks in place
 	@$(BIN)/python scripts/run-notebooks.py $(ARGS) notebooks/*.ipynb
 
-benchmark: $(DEV_READY) ## measure samplers, gradient and growth; on an idle machine
+benchmark: $(DEV_READY) ## measure questions, samplers and growth; on an idle machine
+	@$(BIN)/python scripts/measure-questions.py
 	@$(BIN)/python scripts/measure-samplers.py $(ARGS)
 	@$(BIN)/python scripts/measure-growth.py $(ARGS)
 

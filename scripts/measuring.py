@@ -175,9 +175,16 @@ def build_header(data, spec, *, arguments):
         "cores": arguments.cores,
         "target_accept": defaults.TARGET_ACCEPT,
         "seed": arguments.seed,
+        **build_machine(RECORDED),
+    }
+
+
+def build_machine(packages):
+    """Build what a record says about the machine: processor, Python, versions of packages."""
+    return {
         "processor": read_processor(),
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in RECORDED},
+        "versions": {name: importlib.metadata.version(name) for name in packages},
     }
 
 

@@ -12,7 +12,8 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
-TIMEOUT_SECONDS = 1800
+PATIENCE_SECONDS = 3600
+"""For a kernel to start, and for output that is under way: only one that is dead takes so long."""
 
 
 def execute(path: Path, *, write: bool) -> float:
@@ -25,7 +26,9 @@ def execute(path: Path, *, write: bool) -> float:
     nbclient.NotebookClient(
         notebook,
         km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
-        timeout=TIMEOUT_SECONDS,
+        timeout=None,  # a busy machine takes as long as it takes
+        startup_timeout=PATIENCE_SECONDS,
+        iopub_timeout=PATIENCE_SECONDS,
         extra_arguments=["--log-level=ERROR"],  # the kernel warns about its own local transport
         record_timing=False,  # time stamps would change the file at every run
         resources={"metadata": {"path": str(path.parent)}},

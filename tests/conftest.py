@@ -1,4 +1,12 @@
-"""Shared by all tests: a small dataset, the bundled one, and posteriors made without a sampler."""
+"""Shared by all tests: a small dataset, the bundled one, and posteriors made without a sampler.
+
+What tests share as functions comes as fixtures too: a refusal, a program that must be there.
+"""
+
+import os
+import re
+import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -267,3 +275,42 @@ def default_fit(small):
 def fake_bundled_fit(bundled):
     """A fit of the default model to the bundled data, with random draws."""
     return make_posterior(bundled, spec=ModelSpec(), draws=20)
+
+
+@contextmanager
+def expect_refusal(error, *parts):
+    """Expect an error of one line that names every part, each as a whole word, in any order."""
+    with pytest.raises(error) as caught:
+        yield caught
+    message = str(caught.value)
+    assert "\n" not in message
+    left_out = [p for p in parts if not re.search(rf"(?<!\w){re.escape(p)}(?!\w)", message)]
+    assert not left_out, message
+
+
+@pytest.fixture(scope="session")
+def refusal():
+    """Expect what is refused: `with refusal(SpecError, "likelihood", "'normall'", "normal"):`.
+
+    The parts are what a message must name: the thing, the value, what is allowed, a way out.
+    """
+    return expect_refusal
+
+
+@pytest.fixture(scope="session")
+def need_tool():
+    """Find the first of some programs: `need_tool("chromium", "google-chrome")`.
+
+    Without one a test is skipped, and fails where `BAYESMETA_HAS` says that it is there.
+    """
+
+    def find(*names):
+        declared = set(names) & set(os.environ.get("BAYESMETA_HAS", "").split(","))
+        found = next(filter(None, map(shutil.which, names)), None)
+        if found is None:
+            end = pytest.fail if declared else pytest.skip
+            said = f"; BAYESMETA_HAS says that {min(declared)} is" if declared else ""
+            end(f"{' and '.join(names)} not on the path{said}")
+        return found
+
+    return find

@@ -1,6 +1,5 @@
 """What more lms cost: the record, and the data that it was measured on."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -33,17 +32,8 @@ def record(read_record):
 
 
 @pytest.fixture(scope="module")
-def script():
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        spec = importlib.util.spec_from_file_location(
-            "measure_growth", SCRIPTS / "measure-growth.py"
-        )
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(SCRIPTS))
-    return module
+def script(load_script):
+    return load_script("measure-growth.py")
 
 
 def test_record_is_of_the_default_model_and_every_size(record, bundled):

@@ -5,7 +5,6 @@ import hashlib
 import html
 import json
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -307,11 +306,15 @@ def test_what_is_no_fit_is_refused(tmp_path):
 
 # ---- in a browser ------------------------------------------------------------------------------
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-               None)  # fmt: skip
-needs_browser = pytest.mark.skipif(
-    BROWSER is None, reason="no chromium, chromium-browser or google-chrome is on the path"
-)
+
+@pytest.fixture(scope="module")
+def browser(need_tool):
+    return need_tool("chromium", "chromium-browser", "google-chrome")
+
+
+LOOP, MOST_LOOPS = 5_000_000, 3
+"""Square roots that are taken in the page before each question, and how much longer than them an
+answer may take: a busy machine slows down both."""
 
 # Fills in the form of a page as a reader would, and keeps every answer and what is shown of it.
 DRIVER = """
@@ -322,14 +325,22 @@ const set = (name, value) => {
   form.elements[name].value = value;
   form.elements[name].dispatchEvent(new Event("change", { bubbles: true }));
 };
+const timed = (count) => {  // a loop that takes this machine as long as it is busy
+  const start = performance.now();
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum += Math.sqrt(i);
+  collected.sum = sum;
+  return performance.now() - start;
+};
 for (const question of QUESTIONS) {
+  const loop = timed(LOOP);
   for (const [name, value] of Object.entries(question)) set(name, String(value));
   const shown = (id) => document.getElementById(id).textContent;
   collected.push({
     answer: JSON.parse(document.getElementById("answer").dataset.answer || "null"),
     trouble: shown("trouble"), probability: shown("probability"), effect: shown("effect"),
     interval: shown("interval"), command: shown("command"), verdict: shown("verdict"),
-    evidence: shown("behind"), hash: location.hash,
+    evidence: shown("behind"), hash: location.hash, loop,
   });
 }
 document.getElementById("collected").textContent = JSON.stringify(collected);
@@ -337,28 +348,29 @@ document.getElementById("collected").textContent = JSON.stringify(collected);
 """
 
 
-def dump(path, profile, *, asked=""):
+def dump(browser, path, profile, *, asked=""):
     """The document of a page once its scripts have run."""
     run = subprocess.run(
-        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
          "--no-first-run", "--disable-background-networking", "--disable-component-update",
          "--host-resolver-rules=MAP * ~NOTFOUND",  # there is no network
          "--disable-sync", "--disable-dev-shm-usage", f"--user-data-dir={profile}", "--dump-dom",
          f"{path.as_uri()}{asked}"],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
     assert 'data-errors="0"' in run.stdout, re.findall(r'data-error="[^"]*"', run.stdout)
     return run.stdout
 
 
-def ask_page(path, text, questions, tmp_path):
+def ask_page(browser, path, text, questions, tmp_path):
     """Answers of a page's panel to questions, each as values of its form."""
     text = re.sub(r"<meta http-equiv[^>]*>", "", text)  # else the driver may not run
-    driver = DRIVER.replace("QUESTIONS", json.dumps(questions))
+    driver = DRIVER.replace("QUESTIONS", json.dumps(questions)).replace("LOOP", str(LOOP))
     driven = tmp_path / "driven.html"
     driven.write_text(text.replace("</body>", driver + "</body>"), encoding="utf-8")
-    found = re.search(r'<pre id="collected">(.*?)</pre>', dump(driven, tmp_path / "profile"), re.S)
+    document = dump(browser, driven, tmp_path / "profile")
+    found = re.search(r'<pre id="collected">(.*?)</pre>', document, re.S)
     return json.loads(html.unescape(found[1]))
 
 
@@ -401,28 +413,27 @@ def check_answer(shown, answer):
     assert f"90 % interval {e['lower']:+.1f} to {e['upper']:+.1f}" in plain
 
 
-@needs_browser
 @pytest.mark.parametrize("which, n", [("nasty", 60), ("shipped", 40)])
-def test_panel_answers_as_query_does(request, which, n, tmp_path):
+def test_panel_answers_as_query_does(request, browser, which, n, tmp_path):
     path, text, _ = request.getfixturevalue(f"{which}_report")
     fit = request.getfixturevalue({"nasty": "nasty", "shipped": "reference"}[which])
     asked = choose_questions(decode(text), n=n)
-    shown = ask_page(path, text, [form for form, _, _ in asked], tmp_path)
+    shown = ask_page(browser, path, text, [form for form, _, _ in asked], tmp_path)
     for (_, statement, settings), one in zip(asked, shown, strict=True):
         check_answer(one, bm.query(fit, statement, **settings))
         # The shipped fit is what a command asks that names none.
         assert one["command"].endswith(" --fit FIT.nc") == (which == "nasty")
-    took = sorted(one["answer"]["milliseconds"] for one in shown)
-    assert took[len(took) // 2] < 100
+    took, loop = (np.median([find(one) for one in shown]) for find in
+                  (lambda one: one["answer"]["milliseconds"], lambda one: one["loop"]))  # fmt: skip
+    assert took < MOST_LOOPS * loop
 
 
-@needs_browser
-def test_address_is_a_question_and_names_stay_text(nasty_report, nasty, tmp_path):
+def test_address_is_a_question_and_names_stay_text(browser, nasty_report, tmp_path):
     path, text, _ = nasty_report
     form, _, _ = choose_questions(decode(text), n=1)[0]
     last = len(decode(text)["targets"]) - 1
-    (one,) = ask_page(path, text, [{**form, "where": last}], tmp_path)
-    document = dump(path, tmp_path / "other", asked=one["hash"])
+    (one,) = ask_page(browser, path, text, [{**form, "where": last}], tmp_path)
+    document = dump(browser, path, tmp_path / "other", asked=one["hash"])
     again = json.loads(html.unescape(re.search(r'data-answer="([^"]*)"', document)[1]))
     assert {**again, "milliseconds": 0} == {**one["answer"], "milliseconds": 0}
     assert again["target"] == NASTY_BENCHMARK
@@ -435,11 +446,10 @@ def test_address_is_a_question_and_names_stay_text(nasty_report, nasty, tmp_path
     assert NASTY_BENCHMARK in echoed.splitlines()
 
 
-@needs_browser
-def test_nonsense_in_form_and_address_is_answered_in_words(nasty_report, tmp_path):
+def test_nonsense_in_form_and_address_is_answered_in_words(browser, nasty_report, tmp_path):
     path, text, _ = nasty_report
     same, negative, good = ask_page(
-        path, text,
+        browser, path, text,
         [{"decision": 0, "level": 0, "over": 0}, {"over": 1, "equivalence": -1},
          {"equivalence": 0.5}],
         tmp_path,
@@ -449,5 +459,5 @@ def test_nonsense_in_form_and_address_is_answered_in_words(nasty_report, tmp_pat
     assert good["trouble"] == ""
     assert good["answer"] is not None
     nonsense = "#decision=attention&level=%3Cscript%3E&over=gqa&where=x:y&equivalence=abc"
-    document = dump(path, tmp_path / "other", asked=nonsense)
+    document = dump(browser, path, tmp_path / "other", asked=nonsense)
     assert "Choose two different values." in document or "data-answer" in document
