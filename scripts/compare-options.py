@@ -30,7 +30,7 @@ from bayesmeta import defaults
 from bayesmeta.crossvalidation.folds import Candidate, run_fold
 from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.jobs import write_text
-from bayesmeta.model.build import build_model
+from bayesmeta.model.blocks import build_model
 from bayesmeta.model.simulate import pointwise_probability
 from bayesmeta.model.spec import OPTIONS, build_design_for
 

@@ -170,7 +170,7 @@ def measure(case, *, arguments):
     import nutpie
 
     from bayesmeta.inference.graph import list_kept
-    from bayesmeta.model.build import build_model
+    from bayesmeta.model.blocks import build_model
     from bayesmeta.model.spec import build_design_for
 
     n_lms, n_benchmarks = CASES[case]

@@ -22,7 +22,7 @@ import pymc as pm
 import bayesmeta as bm
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.jobs import write_text
-from bayesmeta.model.build import build_fact_model
+from bayesmeta.model.blocks import build_fact_model
 from bayesmeta.model.spec import build_design_for
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -48,7 +48,7 @@ N_TIMED = 4096
 def build(data, spec):
     """Build the model, with the names that a fit keeps of it."""
     from bayesmeta.inference.graph import list_kept
-    from bayesmeta.model.build import build_model
+    from bayesmeta.model.blocks import build_model
     from bayesmeta.model.spec import build_design_for
 
     model = build_model(build_design_for(data, spec=spec), spec=spec)
@@ -168,7 +168,7 @@ def build_block(name, design, spec, *, connected=True):
     import pymc as pm
 
     from bayesmeta.model import blocks
-    from bayesmeta.model.likelihood import likelihood_block
+    from bayesmeta.model.blocks import likelihood_block
 
     coords = {key: list(labels) for key, labels in design.coords.items()}
     rows = {"obs": np.flatnonzero(design.outcomes.train)}

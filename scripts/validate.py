@@ -37,7 +37,7 @@ import pandas as pd
 import bayesmeta as bm
 from bayesmeta import defaults, jobs
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.progress import progress_bar
+from bayesmeta.jobs import progress_bar
 from bayesmeta.validation.calibration import Calibrator
 from bayesmeta.validation.placebo import fit_placebo, tabulate_placebo
 from bayesmeta.validation.records import summarise_calibration

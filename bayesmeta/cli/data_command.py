@@ -1,10 +1,49 @@
 """Commands on tables and on the installation: data (show, validate, add, import), doctor."""
 
+import os
+import platform
+from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
+from bayesmeta import defaults
 from bayesmeta.cli.shared import APPS, Shown, command, load_data, say
+from bayesmeta.errors import BayesmetaError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NEEDED = {
+    "pymc": "the model",
+    "nutpie": "sampling",
+    "arviz": "checks of a fit",
+    "numpy": "everything",
+    "pandas": "tables",
+    "xarray": "draws",
+    "h5netcdf": "files of fits",
+    "matplotlib": "figures",
+    "typer": "the command line",
+}
+"""Packages without which something does not work, and what."""
+
+OPTIONAL = {
+    "numpyro": "sampling on a GPU: pip install bayesmeta[jax]",
+    "dask": "refits on a cluster: pip install bayesmeta[dask]",
+    "scikit-learn": "baselines of the scoreboard: pip install bayesmeta[peers]",
+    "xgboost-cpu": "baselines of the scoreboard: pip install bayesmeta[peers]",
+}
+"""Packages that extras bring, and for what."""
+
+_INSTEAD = {"xgboost-cpu": "xgboost"}
+"""The same library under another name."""
+
+_INSTALL = "pip install bayesmeta"
+_OTHER_FOLDER = "PYTENSOR_FLAGS=base_compiledir=FOLDER"
+
+FEWEST_CORES = 2
+"""With fewer, chains run one after the other and a fit takes twice as long."""
 
 app = APPS["data"] = typer.Typer(
     name="data",
@@ -78,10 +117,98 @@ def doctor_command() -> Shown:
 
     Exits with 1 if something is missing.
     """
-    from bayesmeta.inference.environment import describe_environment
-
     table = describe_environment()
     bad = table[table["state"].isin(["missing", "broken"])]
     for row in bad.to_dict("records"):
         say(f"{row['what']} is {row['state']}, needed for {row['needed_for']}: {row['mend']}")
     return Shown(table, instead={"table": table.drop(columns="mend")}, passed=not len(bad))
+
+
+def describe_environment() -> "pd.DataFrame":
+    """Say what is there and what is missing. No sampler and no PyMC is imported.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per thing: `what`, what was `found`, what it is `needed_for`, its `state`: `ok`;
+        `missing` or `broken`, where something does not work without it; `not installed`, where only
+        an extra is; and how to `mend` it, blank where it is well.
+
+    Examples
+    --------
+    >>> table = describe_environment().set_index("what")
+    >>> table.loc["bayesmeta", "state"], table.loc["pymc", "needed_for"]
+    ('ok', 'the model')
+    """
+    import pandas as pd
+
+    rows = [
+        _row("python", platform.python_version(), "everything"),
+        _row("bayesmeta", _version("bayesmeta"), "everything"),
+        *(_row(name, _version(name), use) for name, use in NEEDED.items()),
+        *(_row(name, _version(name), use, extra=True) for name, use in OPTIONAL.items()),
+        _list_samplers(),
+        _count_cores(),
+        _find_cache(),
+        _try_posterior(),
+    ]
+    return pd.DataFrame([{**row, "mend": row.get("mend", "")} for row in rows])
+
+
+def _row(what: str, found: str | None, use: str, *, extra: bool = False) -> dict[str, str]:
+    state = "ok" if found is not None else "not installed" if extra else "missing"
+    mend = _INSTALL if state == "missing" else ""
+    return {"what": what, "found": found or "-", "needed_for": use, "state": state, "mend": mend}
+
+
+def _version(name: str) -> str | None:
+    for candidate in (name, _INSTEAD.get(name, name)):
+        try:
+            return metadata.version(candidate)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _count_cores() -> dict[str, str]:
+    from bayesmeta.jobs import count_processors
+
+    n = count_processors()
+    use = "chains at once" if n >= FEWEST_CORES else "chains at once: a fit takes twice as long"
+    return {"what": "cores", "found": str(n), "needed_for": use, "state": "ok"}
+
+
+def _list_samplers() -> dict[str, str]:
+    first = defaults.SAMPLERS[0]
+    there = [name for name in defaults.SAMPLERS if _version(name) is not None]
+    names = [f"{name} (default)" if name == first else name for name in there]
+    return _row("samplers", ", ".join(names) or None, "sampling: fit(..., sampler=)")
+
+
+def _find_cache() -> dict[str, str]:
+    """Say where compiled code is kept between fits, and whether it can be."""
+    row = {"what": "compiled code", "needed_for": "a fast start of the next fit"}
+    try:
+        from pytensor.configdefaults import config
+
+        folder = Path(config.base_compiledir)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    except (ImportError, OSError) as error:
+        return {**row, "found": str(error), "state": "broken", "mend": _OTHER_FOLDER}
+    if not os.access(folder, os.W_OK):
+        found = f"{folder} cannot be written to"
+        return {**row, "found": found, "state": "broken", "mend": _OTHER_FOLDER}
+    shown = str(folder).replace(str(Path.home()), "~", 1)
+    return {**row, "found": f"{shown}, {size / 1e6:.0f} MB", "state": "ok"}
+
+
+def _try_posterior() -> dict[str, str]:
+    from bayesmeta.inference.shipped import load_reference_fit
+
+    row = {"what": "shipped posterior", "needed_for": "questions without sampling"}
+    try:
+        fit = load_reference_fit()
+    except BayesmetaError as error:
+        return {**row, "found": str(error), "state": "broken", "mend": _INSTALL}
+    chains, draws = fit.shape
+    return {**row, "found": f"{chains} chains x {draws} draws", "state": "ok"}

@@ -385,7 +385,7 @@ def under_way(what: str | None) -> AbstractContextManager[None]:
     """Show on a terminal that something is under way that takes seconds and has no steps."""
     if what is None or not sys.stderr.isatty():
         return nullcontext()
-    from bayesmeta.progress import spinner
+    from bayesmeta.jobs import spinner
 
     return spinner(what, shown=True)
 

@@ -26,8 +26,8 @@ from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.estimates.question import UNITS
 from bayesmeta.estimates.summary import in_units
+from bayesmeta.jobs import progress_bar
 from bayesmeta.model.spec import ModelSpec
-from bayesmeta.progress import progress_bar
 
 __all__ = [
     "AVERAGES",

@@ -84,7 +84,7 @@ def find_overlaps(design: Design, *, decisions: Sequence[str]) -> tuple[Overlap,
     Examples
     --------
     >>> from bayesmeta.data.load import load_dataset
-    >>> from bayesmeta.design.matrix import build_design
+    >>> from bayesmeta.design.facts import build_design
     >>> find_overlaps(build_design(load_dataset()), decisions=("norm", "block"))
     ()
     """

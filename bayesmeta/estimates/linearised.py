@@ -24,6 +24,7 @@ from bayesmeta.model.predictor import (
     list_centers,
     list_coefficients,
     multiply,
+    prior_variances,
     score_moments,
 )
 
@@ -394,7 +395,8 @@ def linearise_at(fit: Fit, facts: Facts) -> Linearised:
     design, spec, mean = fit.design, fit.spec, posterior_means(fit)
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
     response, noise = _working_responses(fit)
-    columns, variance = _columns(fit, facts), _variances(fit)
+    columns = _columns(fit, facts)
+    variance = prior_variances(fit.parameters, mean, design=design, spec=spec)
 
     def build_covariance() -> NDArray[np.float64]:
         covariance, of_task, own = ((columns * row) @ columns.T for row in variance)
@@ -451,45 +453,6 @@ def _columns(fit: Fit, facts: Facts) -> NDArray[np.float64]:
     if fit.spec.family_effects == "within-between" and design.between_terms:
         centred["between"] = design.between[i]
     return to_free(design, centred)
-
-
-def _variances(fit: Fit) -> NDArray[np.float64]:
-    """Prior variances of the coefficients: shared, of task families, own; (3, coefficient)."""
-    design, priors, mean = fit.design, fit.spec.priors, posterior_means(fit)
-    variances = []
-    if design.terms:
-        variances.append(_decision_variance(fit))
-    if design.surface is not None:
-        learned = np.square(fit.parameters["tau_surface"]).mean(axis=(0, 1))
-        variances.append(np.tile(learned[:, None], design.surface.n_functions))
-    if design.scale_terms:
-        shared = [
-            priors.released_sd if term == "released" else priors.law_slope_sd
-            for term in design.scale_terms
-        ]
-        levels = np.array([shared, mean["tau_kappa_task"], mean["tau_kappa"]])
-        variances.append(np.square(levels))
-    if design.log_scale is not None:
-        scales = priors.law_slope_sd, mean["tau_kappa_law_task"], mean["tau_kappa_law"]
-        variances.append(np.square(np.array(scales, float))[:, None])
-    if fit.spec.family_effects == "within-between" and design.between_terms:
-        levels = priors.between_sd**2 * np.array([1.0, 0.0, priors.beta_ratio**2])
-        variances.append(np.outer(levels, np.ones(len(design.between_terms))))
-    return np.hstack([np.empty((3, 0)), *variances])
-
-
-def _decision_variance(fit: Fit) -> NDArray[np.float64]:
-    """Prior variance of the free coefficients of decisions, shape (3, free).
-
-    A learned scale is taken from the posterior: what a contrast gains from a scale that other
-    levels made small is shrinkage, not evidence. Without pooling the scale is fixed.
-    """
-    design, priors = fit.design, fit.spec.priors
-    if fit.spec.pooling == "none":
-        return np.outer([0.0, 0.0, priors.beta_sd**2], np.ones(len(design.free_decision)))
-    squared_scale = np.square(fit.parameters["tau_beta"]).mean(axis=(0, 1))[design.free_decision]
-    ratio = 0.0 if fit.spec.pooling == "complete" else priors.beta_ratio
-    return np.outer([1.0, ratio**2, ratio**2], squared_scale)
 
 
 def _family_covariance(mean: Parameters, *, design: Design, spec: ModelSpec) -> NDArray[np.float64]:

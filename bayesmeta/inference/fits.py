@@ -29,17 +29,23 @@ if TYPE_CHECKING:
     from bayesmeta.model.predictor import Parameters
     from bayesmeta.model.simulate import StudentScores
     from bayesmeta.model.spec import ModelSpec
-    from bayesmeta.studies.study_design import EffectDesign
-    from bayesmeta.studies.study_model import EffectSizeSpec
+    from bayesmeta.studies.study_model import EffectDesign, EffectSizeSpec
     from bayesmeta.studies.study_table import EffectSizes
 
-__all__ = ["EFFECTS", "BaseFit", "EffectSizeFit", "Fit"]
+__all__ = ["EFFECTS", "ENGINE", "FORMAT", "BaseFit", "EffectSizeFit", "Fit", "write_tree"]
 
 _GROUPS = ("posterior_predictive", "observed_data", "constant_data", "log_likelihood")
 """Groups that every fit can compute."""
 
 EFFECTS = "effect_sizes"
 """Name of the only table in a saved fit of effect sizes."""
+
+FORMAT = 2
+"""Raised where draws of the same spec mean something else: family effects, since bends of scale are
+projected off them."""
+
+ENGINE = "h5netcdf"
+_COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -234,8 +240,6 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         StoreError
             If the file cannot be written; an existing file is then left as it was.
         """
-        from bayesmeta.inference.store import write_tree
-
         write_tree(self.to_tree(), path=path)
 
     def to_tree(self) -> xr.DataTree:
@@ -273,6 +277,39 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         chains, draws = self.shape
         of = " of the prior" if self.is_prior else ""
         return f"{type(self).__name__}({chains} chains x {draws} draws{of}, {self.dataset!r})"
+
+
+def write_tree(tree: xr.DataTree, *, path: str | PathLike[str], compressed: bool = True) -> None:
+    """Write what makes up a fit to a netCDF file: to a temporary one first, then into its place.
+
+    Parameters
+    ----------
+    tree
+        Groups `posterior`, `sample_stats` and `dataset`, and attributes, see `Fit.save`.
+    path
+        The file; an existing one is replaced.
+    compressed
+        Whether arrays are compressed: draws hardly get smaller, and are read several times faster
+        as they are.
+
+    Raises
+    ------
+    StoreError
+        If the folder does not exist or cannot be written.
+    """
+    from bayesmeta.jobs import atomic
+
+    tree.attrs = {"bayesmeta_format": FORMAT, **tree.attrs}
+    encoding = {
+        f"/{group}": {
+            str(name): _COMPRESSED
+            for name, values in tree[group].to_dataset().items()
+            if values.ndim and compressed
+        }
+        for group in ("posterior", "sample_stats")
+    }
+    with atomic(path) as part:
+        tree.to_netcdf(part, engine=ENGINE, encoding=encoding)
 
 
 class Fit(BaseFit["ModelSpec", "Dataset"]):
@@ -407,7 +444,7 @@ class EffectSizeFit(BaseFit["EffectSizeSpec", "EffectSizes"]):
     @cached_property
     def design(self) -> EffectDesign:
         """Arrays and coordinates of the effect sizes."""
-        from bayesmeta.studies.study_design import build_effect_design
+        from bayesmeta.studies.study_model import build_effect_design
 
         return build_effect_design(self.dataset)
 

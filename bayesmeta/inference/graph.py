@@ -13,8 +13,7 @@ import xarray as xr
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.model.predictor import Parameters
 from bayesmeta.model.spec import ModelSpec, build_design_for
-from bayesmeta.studies.study_design import build_effect_design
-from bayesmeta.studies.study_model import EffectSizeSpec
+from bayesmeta.studies.study_model import EffectSizeSpec, build_effect_design
 from bayesmeta.studies.study_table import EffectSizes
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def build_graph(data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec) -
 
         assert isinstance(spec, EffectSizeSpec)
         return build_effect_model(build_effect_design(data), spec=spec)
-    from bayesmeta.model.build import build_model
+    from bayesmeta.model.blocks import build_model
 
     assert isinstance(spec, ModelSpec)
     return build_model(build_design_for(data, spec=spec), spec=spec)

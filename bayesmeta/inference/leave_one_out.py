@@ -16,8 +16,8 @@ from bayesmeta import defaults
 from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.refit import Refitter
+from bayesmeta.jobs import progress_bar
 from bayesmeta.model.simulate import pointwise_log_likelihood, pointwise_probability
-from bayesmeta.progress import progress_bar
 
 __all__ = ["LeaveOneOut", "compare", "loo"]
 

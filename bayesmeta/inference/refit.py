@@ -77,7 +77,7 @@ class Refitter:
         """Compile the model and, for warm starts, sample it once given all scores."""
         import nutpie
 
-        from bayesmeta.model.build import build_model
+        from bayesmeta.model.blocks import build_model
 
         self.dataset, self.spec = dataset, spec
         model = build_model(build_design_for(dataset, spec=spec), spec=spec)

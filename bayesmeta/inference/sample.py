@@ -15,9 +15,8 @@ from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import FitError, unknown
 from bayesmeta.inference.fits import EffectSizeFit, Fit
 from bayesmeta.inference.graph import build_graph, draw_prior, list_kept
-from bayesmeta.jobs import count_processors
+from bayesmeta.jobs import count_processors, progress_bar, spinner
 from bayesmeta.model.spec import ModelSpec
-from bayesmeta.progress import progress_bar, spinner
 from bayesmeta.studies.study_model import EffectSizeSpec
 from bayesmeta.studies.study_table import EffectSizes
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,16 @@ import xarray as xr
 from bayesmeta.data.csv_tables import parse_text
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import BayesmetaError, StoreError
-from bayesmeta.inference.fits import EFFECTS, EffectSizeFit, Fit
-from bayesmeta.inference.store import read_tree
+from bayesmeta.inference.fits import EFFECTS, ENGINE, FORMAT, EffectSizeFit, Fit
 from bayesmeta.model.predictor import Parameters
 from bayesmeta.model.spec import ModelSpec, hash_values
 from bayesmeta.studies.study_model import EffectSizeSpec
 from bayesmeta.studies.study_table import EffectSizes, read_effect_sizes
 
-__all__ = ["load_fit", "wrap_draws"]
+__all__ = [
+    "load_fit",
+    "wrap_draws",
+]
 
 
 def load_fit(path: str | PathLike[str]) -> Fit | EffectSizeFit:
@@ -53,7 +56,7 @@ def load_fit(path: str | PathLike[str]) -> Fit | EffectSizeFit:
     ...
     bayesmeta.errors.StoreError: nowhere.nc does not exist. Make it with...
     """
-    tree = read_tree(path)
+    tree = _read_tree(Path(path))
     try:
         fit = _assemble(tree)
     except (KeyError, ValueError, TypeError, BayesmetaError) as error:
@@ -70,6 +73,30 @@ def load_fit(path: str | PathLike[str]) -> Fit | EffectSizeFit:
             f"after fitting. Make it anew: bayesmeta fit --out {path}"
         )
     return replace(fit, provenance={**fit.provenance, "spec_checksum": fit.spec.checksum})
+
+
+def _read_tree(path: Path) -> xr.DataTree:
+    """Read the whole netCDF file of a fit and close it again."""
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder. Name the netCDF file that `bayesmeta fit` wrote.")
+    if not path.is_file():
+        raise StoreError(f"{path} does not exist. Make it with: bayesmeta fit --out {path}")
+    try:
+        with xr.open_datatree(path, engine=ENGINE, decode_cf=False) as file:
+            tree = file.load()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} cannot be read as netCDF: it is truncated or another kind of file. Allowed: a "
+            "file written by `bayesmeta fit` or `Fit.save`. Make it anew: bayesmeta fit "
+            f"--out {path}"
+        ) from error
+    if tree.attrs.get("bayesmeta_format") != FORMAT or "posterior" not in tree:
+        raise StoreError(
+            f"{path} is netCDF but not a fit of this version of bayesmeta (format "
+            f"{tree.attrs.get('bayesmeta_format', 'none')}; allowed: {FORMAT}). "
+            f"Make it anew: bayesmeta fit --out {path}"
+        )
+    return tree
 
 
 def _assemble(tree: xr.DataTree) -> Fit | EffectSizeFit:

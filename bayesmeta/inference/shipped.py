@@ -18,13 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design.composition import Mix
+from bayesmeta.design import facts
 from bayesmeta.design.facts import Design
-from bayesmeta.design.outcomes import Outcomes
-from bayesmeta.design.surface import Surface
-from bayesmeta.design.terms import MissingNumbers, Term
 from bayesmeta.errors import StoreError
-from bayesmeta.inference.fits import Fit
+from bayesmeta.inference.fits import Fit, write_tree
 from bayesmeta.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -42,7 +39,8 @@ REFERENCE = defaults.BUNDLED / "reference_fit.nc"
 READY = "ready"
 """Group of the file that holds the design, and what else is ready to be used."""
 
-_KINDS = {kind.__name__: kind for kind in (Design, MissingNumbers, Mix, Outcomes, Surface, Term)}
+_KINDS = {name: kind for name, kind in vars(facts).items() if isinstance(kind, type)}
+"""What a design is made of, by name."""
 
 
 def pack(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
@@ -191,8 +189,6 @@ def save_to_ship(fit: Fit, *, path: str | PathLike[str]) -> None:
         If the file cannot be written.
     """
     import xarray as xr
-
-    from bayesmeta.inference.store import write_tree
 
     tree, arrays = fit.to_tree(), {}
     design = pack(fit.design, arrays)

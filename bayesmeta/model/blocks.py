@@ -1,4 +1,4 @@
-"""The parts of the model, one function each: scale, law, facts, decisions, surface, families.
+"""The model as a PyMC graph: one function for each of its parts, put together by `build_model`.
 
 Every function adds its variables to the open `pm.Model` and returns tensors. `data` holds what a
 held-out score changes (see `training_data`) as `pm.Data`, so that one compiled graph serves every
@@ -13,6 +13,7 @@ families, undisclosed facts).
 # pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportIndexIssue=false
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,15 +22,18 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayesmeta.design.facts import Design
+from bayesmeta.design.overlap import describe_overlaps, find_overlaps
 from bayesmeta.design.scale import SCALE_TERMS
 from bayesmeta.design.terms import MIX_UNIT
-from bayesmeta.model.law import law_slopes
+from bayesmeta.model.predictor import law_slopes
 from bayesmeta.model.spec import ModelSpec, Priors
 
 Tensor = Any
 """A PyTensor variable."""
 
 Data = Mapping[str, Tensor]
+
+logger = logging.getLogger(__name__)
 
 _HALF_NORMAL_MEDIAN = 0.6745
 """Median of a standard half-normal distribution."""
@@ -338,3 +342,179 @@ def _scale(
     name: str, median: float | np.ndarray, log_sd: float, *, dims: str | None = None
 ) -> Tensor:
     return pm.LogNormal(name, np.log(median), log_sd, dims=dims)
+
+
+def likelihood_block(
+    design: Design, spec: ModelSpec, data: Data, eta: Tensor, residual: Tensor
+) -> None:
+    """Add scores given latent values: known error, latent and score-scale residual, heavy tails.
+
+    Parameters
+    ----------
+    design, spec
+        Links of the benchmarks, and the law of the scores.
+    data
+        Scores and links, see `training_data`.
+    eta
+        Latent values, dims (lm, benchmark).
+    residual
+        Scale of the latent residual, dims (benchmark,).
+    """
+    priors = spec.priors
+    _scale("sigma_score", priors.sigma_score, priors.sigma_score_log_sd)
+    if spec.likelihood != "normal":
+        degrees_of_freedom(priors.nu_shape, priors.nu_rate)
+    moments = _moments(design, data, eta, residual)
+    mu, variance = _take(design, data, moments)
+    kind, law, how = score_law(mu, variance + data["data_se"] ** 2, nu=_nu(spec))
+    kind("y", *law, **how, observed=data["data_y"], dims="obs")
+
+
+def _moments(design: Design, data: Data, latent: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the expected score and the variance of its residuals, by the delta method."""
+    is_logistic = pt.as_tensor(design.outcomes.is_logistic.astype(float))
+    floor, spread = data["data_floor"], data["data_spread"]
+    height, straight = is_logistic * (1 - floor), (1 - is_logistic) * spread
+    p = pm.math.sigmoid(latent)
+    mu = pt.switch(is_logistic, floor, data["data_location"]) + height * p + straight * latent
+    slope = height * p * (1 - p) + straight
+    on_score = is_logistic * pm.modelcontext(None)["sigma_score"] ** 2
+    return mu, on_score + (residual * slope) ** 2
+
+
+def _take(design: Design, data: Data, moments: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Take the moments of all lms on all benchmarks, dims (lm, benchmark), where scores stand.
+
+    To compute them for every cell and take them from flat tables is faster than to take latent
+    values by lm and benchmark first: few cells have no score.
+    """
+    cell = data["data_lm_index"] * len(design.benchmarks) + data["data_benchmark_index"]
+    mu, variance = moments
+    return mu.ravel()[cell], variance.ravel()[cell]
+
+
+def degrees_of_freedom(shape: float, rate: float) -> Tensor:
+    """Add the degrees of freedom of heavy tails: more than one, so that there is a mean."""
+    return pm.Gamma("nu_beyond_one", shape, rate) + 1
+
+
+def _nu(spec: ModelSpec) -> Tensor | None:
+    """Degrees of freedom of the open model; None where its scores are normal."""
+    return None if spec.likelihood == "normal" else pm.modelcontext(None)["nu_beyond_one"] + 1
+
+
+def score_law(
+    mu: Tensor, variance: Tensor, *, nu: Tensor | None
+) -> tuple[Any, tuple[Tensor, ...], dict[str, Any]]:
+    """Distribution of measurements with known errors, its parameters, and how it is computed.
+
+    Parameters
+    ----------
+    mu, variance
+        Location and squared scale, known error included.
+    nu
+        Degrees of freedom; None for normal measurements.
+
+    Returns
+    -------
+    tuple
+        A PyMC distribution, its arguments and its keywords.
+    """
+    if nu is None:
+        return pm.Normal, (mu, pt.sqrt(variance)), {}
+    return pm.CustomDist, (mu, variance, nu), {"dist": _student, "logp": _student_log_density}
+
+
+def _student(mu: Tensor, variance: Tensor, nu: Tensor, size: Any) -> Tensor:
+    return pm.StudentT.dist(nu=nu, mu=mu, sigma=pt.sqrt(variance), size=size)
+
+
+def _student_log_density(y: Tensor, mu: Tensor, variance: Tensor, nu: Tensor) -> Tensor:
+    """Log density of Student-t in the squared scale: two logarithms, no root and no power."""
+    half = (nu + 1) / 2
+    constant = pt.gammaln(half) - pt.gammaln(nu / 2) - 0.5 * pt.log(nu * np.pi)
+    heavy = half * pt.log(variance + (y - mu) ** 2 / nu)
+    return constant + 0.5 * nu * pt.log(variance) - heavy
+
+
+def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
+    """Build the hierarchical model of all scores.
+
+    Parameters
+    ----------
+    design
+        Arrays and coordinates.
+    spec
+        Which blocks, in which form, under which priors.
+
+    Returns
+    -------
+    pymc.Model
+        Observed variable `y` with dim obs, which numbers the scores of the dataset, and `generated`
+        where what lms write is measured; named variables as in `model.simulate`.
+
+    Examples
+    --------
+    >>> from bayesmeta.data.load import load_dataset
+    >>> from bayesmeta.model.spec import ModelSpec
+    >>> from bayesmeta.model.spec import build_design_for
+    >>> spec = ModelSpec(decisions=())
+    >>> build_model(build_design_for(load_dataset(), spec=spec), spec=spec)["y"].name
+    'y'
+    """
+    overlaps = find_overlaps(design, decisions=spec.decisions)
+    if overlaps:
+        logger.warning(describe_overlaps(overlaps))
+    coords = {name: list(labels) for name, labels in design.coords.items()}
+    rows = np.flatnonzero(design.outcomes.train)
+    arrays = training_data(design)
+    with pm.Model(coords={**coords, "obs": rows}) as model:
+        data = {name: pm.Data(name, values) for name, values in arrays.items()}
+        eta = scale_block(design, spec, data)
+        if spec.scaling == "chinchilla":
+            eta = eta + law_block(design, spec, data)
+        if design.terms:
+            eta = eta + decision_block(design, spec, data, _facts(design, spec))
+        if design.surface is not None:
+            eta = eta + surface_block(design, spec, data)
+        effect, residual = family_block(design, spec, data)
+        likelihood_block(design, spec, data, eta + effect, residual)
+    return model
+
+
+def build_fact_model(design: Design, *, spec: ModelSpec) -> pm.Model:
+    """Build the part of the model that holds the undisclosed facts, without any score.
+
+    Parameters
+    ----------
+    design
+        Arrays and coordinates.
+    spec
+        Under which priors, and whether what lms write measures the facts.
+
+    Returns
+    -------
+    pymc.Model
+        The prior of the facts, or their posterior given what the lms write.
+
+    Examples
+    --------
+    >>> from bayesmeta.data.load import load_dataset
+    >>> from bayesmeta.model.spec import ModelSpec
+    >>> from bayesmeta.model.spec import build_design_for
+    >>> spec = ModelSpec(unknown_numbers="estimated")
+    >>> design = build_design_for(load_dataset(), spec=spec)
+    >>> build_fact_model(design, spec=spec)["mix_unknown"].eval().shape
+    (13, 6)
+    """
+    with pm.Model(coords={name: list(labels) for name, labels in design.coords.items()}) as model:
+        _facts(design, spec)
+    return model
+
+
+def _facts(design: Design, spec: ModelSpec) -> Tensor:
+    """Add undisclosed facts and their measurements; return the matrix of decisions."""
+    X, mix = missing_block(design, spec.priors)
+    if design.generations is not None:
+        generation_block(design, spec, X, mix)
+    return X

@@ -21,7 +21,7 @@ from bayesmeta.design.terms import MIX_UNIT
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design, Facts
-    from bayesmeta.model.spec import ModelSpec
+    from bayesmeta.model.spec import ModelSpec, Priors
 
 __all__ = [
     "Parameters",
@@ -29,9 +29,12 @@ __all__ = [
     "complete_facts",
     "expected_score",
     "family_effects",
+    "law_skill",
+    "law_slopes",
     "linear_predictor",
     "list_coefficients",
     "multiply",
+    "prior_variances",
     "score_moments",
 ]
 
@@ -114,8 +117,6 @@ def build_columns(
 
 def _law_column(covariates: NDArray[np.float64], parameters: Parameters) -> NDArray[np.float64]:
     """Skill by the scaling law, shape (..., lm, 1)."""
-    from bayesmeta.model.law import law_skill
-
     names = ("size_exponent", "data_exponent", "size_fraction")
     exponents = {name: parameters[f"law_{name}"] for name in names}
     return law_skill(covariates[:, :2] * (LOG_N_UNIT, LOG_D_UNIT), **exponents)[..., None]
@@ -158,6 +159,64 @@ def list_coefficients(parameters: Parameters, *, design: Design) -> dict[str, ND
     if design.log_scale is not None:
         found["kappa_law"] = np.asarray(parameters["kappa_law"], float)[..., None, :]
     return found
+
+
+def prior_variances(
+    parameters: Parameters, means: Parameters, *, design: Design, spec: ModelSpec
+) -> NDArray[np.float64]:
+    """List the prior variances of the free coefficients, given what scores say of their scales.
+
+    Parameters
+    ----------
+    parameters
+        Draws by name, each of shape (chain, draw, ...).
+    means
+        Their means, each of shape (...).
+    design, spec
+        Arrays and coordinates, and the model.
+
+    Returns
+    -------
+    ndarray
+        Shared part, part of task families and own part of benchmarks, shape (3, coefficient), in
+        the order of `list_coefficients`; slopes between families last.
+    """
+    priors, variances = spec.priors, []
+    if design.terms:
+        variances.append(_decision_variances(parameters, design=design, spec=spec))
+    if design.surface is not None:
+        learned = np.square(parameters["tau_surface"]).mean(axis=(0, 1))
+        variances.append(np.tile(learned[:, None], design.surface.n_functions))
+    if design.scale_terms:
+        shared = [
+            priors.released_sd if term == "released" else priors.law_slope_sd
+            for term in design.scale_terms
+        ]
+        levels = np.array([shared, means["tau_kappa_task"], means["tau_kappa"]])
+        variances.append(np.square(levels))
+    if design.log_scale is not None:
+        scales = priors.law_slope_sd, means["tau_kappa_law_task"], means["tau_kappa_law"]
+        variances.append(np.square(np.array(scales, float))[:, None])
+    if spec.family_effects == "within-between" and design.between_terms:
+        levels = priors.between_sd**2 * np.array([1.0, 0.0, priors.beta_ratio**2])
+        variances.append(np.outer(levels, np.ones(len(design.between_terms))))
+    return np.hstack([np.empty((3, 0)), *variances])
+
+
+def _decision_variances(
+    parameters: Parameters, *, design: Design, spec: ModelSpec
+) -> NDArray[np.float64]:
+    """Prior variances of the free coefficients of decisions, shape (3, free).
+
+    A learned scale is taken from the posterior: what a contrast gains from a scale that other
+    levels made small is shrinkage, not evidence. Without pooling the scale is fixed.
+    """
+    priors = spec.priors
+    if spec.pooling == "none":
+        return np.outer([0.0, 0.0, priors.beta_sd**2], np.ones(len(design.free_decision)))
+    squared_scale = np.square(parameters["tau_beta"]).mean(axis=(0, 1))[design.free_decision]
+    ratio = 0.0 if spec.pooling == "complete" else priors.beta_ratio
+    return np.outer([1.0, ratio**2, ratio**2], squared_scale)
 
 
 def multiply(columns: Blocks, coefficients: Blocks) -> NDArray[np.float64] | float:
@@ -279,3 +338,74 @@ def score_moments(
     residual = (np.asarray(parameters["sigma"], float) * np.sqrt(1 - rho_lm))[..., b]
     on_score = np.asarray(parameters["sigma_score"], float)[..., None] * logistic
     return mu, on_score**2 + (residual * slope) ** 2
+
+
+def law_slopes(priors: Priors) -> NDArray[np.float64]:
+    """Linearise -log of the reducible loss of a scaling law at the reference lm.
+
+    With fraction f of the reducible loss due to size and exponents a, b, the first derivatives
+    are f a and (1 - f) b, and the mixed second derivative is a b f (1 - f) (Hoffmann et al. 2022,
+    https://doi.org/10.48550/arXiv.2203.15556).
+
+    Parameters
+    ----------
+    priors
+        Holds the exponents and the fraction.
+
+    Returns
+    -------
+    ndarray
+        Slopes of size, data and their product in the units of the design, shape (3,).
+
+    Examples
+    --------
+    >>> from bayesmeta.model.spec import Priors
+    >>> law_slopes(Priors()).round(3)
+    array([0.375, 0.159, 0.06 ])
+    """
+    a, b, f = priors.law_size_exponent, priors.law_data_exponent, priors.law_size_fraction
+    return np.array(
+        [
+            f * a * LOG_N_UNIT,
+            (1 - f) * b * LOG_D_UNIT,
+            a * b * f * (1 - f) * LOG_N_UNIT * LOG_D_UNIT,
+        ]
+    )
+
+
+def law_skill(
+    log_scale: NDArray[np.float64],
+    *,
+    size_exponent: NDArray[np.float64] | float,
+    data_exponent: NDArray[np.float64] | float,
+    size_fraction: NDArray[np.float64] | float,
+) -> NDArray[np.float64]:
+    """Compute minus the log of the reducible loss, relative to that of the reference lm.
+
+    The parametric law of Hoffmann et al. 2022 (https://doi.org/10.48550/arXiv.2203.15556), written
+    through the share of the reducible loss that is due to size at the reference lm instead of two
+    coefficients, which are hard to tell from the exponents.
+
+    Parameters
+    ----------
+    log_scale
+        Natural logs of size and data over those of the reference lm, shape (lm, 2).
+    size_exponent, data_exponent, size_fraction
+        Parameters of the law, each of shape (...).
+
+    Returns
+    -------
+    ndarray
+        Latent skill, zero for the reference lm, shape (..., lm).
+
+    Examples
+    --------
+    >>> twice = np.log([[2.0, 2.0]])  # twice the size and data of the reference lm
+    >>> law_skill(twice, size_exponent=0.35, data_exponent=0.35, size_fraction=0.6) / np.log(2)
+    array([0.35])
+    """
+    a, b, f = (
+        np.asarray(x, float)[..., None] for x in (size_exponent, data_exponent, size_fraction)
+    )
+    size, data = log_scale[:, 0], log_scale[:, 1]
+    return -np.log(f * np.exp(-a * size) + (1 - f) * np.exp(-b * data))

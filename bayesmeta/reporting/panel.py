@@ -34,7 +34,7 @@ from bayesmeta.estimates.question import (
 from bayesmeta.estimates.summary import Probability, estimate_probability, summarise
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.shipped import load_reference_fit
-from bayesmeta.progress import progress_bar
+from bayesmeta.jobs import progress_bar
 
 __all__ = ["Finding", "Offer", "Panel", "Target", "build_panel", "list_offers", "most_draws"]
 

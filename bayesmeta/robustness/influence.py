@@ -22,8 +22,8 @@ from bayesmeta.estimates.question import (
 from bayesmeta.estimates.summary import in_units, prob_above_zero
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.saved_fits import wrap_draws
+from bayesmeta.jobs import progress_bar
 from bayesmeta.model.simulate import pointwise_log_likelihood
-from bayesmeta.progress import progress_bar
 
 __all__ = ["leave_family_out"]
 

@@ -27,7 +27,7 @@ from bayesmeta.estimates.question import (
     refuse_prior,
 )
 from bayesmeta.estimates.summary import in_units, prob_above_zero
-from bayesmeta.progress import progress_bar
+from bayesmeta.jobs import progress_bar
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit

@@ -32,8 +32,8 @@ from bayesmeta.estimates.question import UNITS, parse_statement, pick_target
 from bayesmeta.estimates.summary import estimate_probability
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
+from bayesmeta.jobs import progress_bar
 from bayesmeta.model.spec import ModelSpec, build_design_for
-from bayesmeta.progress import progress_bar
 from bayesmeta.specification_curves.grid import (
     Specification,
     Variant,
@@ -459,7 +459,7 @@ class Note(NamedTuple):
 @contextmanager
 def _unwarned() -> Iterator[None]:
     """Keep quiet about decisions that dropped lms made constant: notes say what was asked of."""
-    logger = logging.getLogger("bayesmeta.model.build")
+    logger = logging.getLogger("bayesmeta.model.blocks")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:

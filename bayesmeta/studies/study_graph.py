@@ -11,10 +11,8 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from bayesmeta.model.blocks import Tensor, _scale
-from bayesmeta.model.likelihood import degrees_of_freedom, score_law
-from bayesmeta.studies.study_design import EffectDesign
-from bayesmeta.studies.study_model import EffectSizeSpec
+from bayesmeta.model.blocks import Tensor, _scale, degrees_of_freedom, score_law
+from bayesmeta.studies.study_model import EffectDesign, EffectSizeSpec
 
 __all__ = ["build_effect_model"]
 
@@ -49,7 +47,7 @@ def build_effect_model(design: EffectDesign, *, spec: EffectSizeSpec) -> pm.Mode
     Examples
     --------
     >>> import pandas as pd
-    >>> from bayesmeta.studies.study_design import build_effect_design
+    >>> from bayesmeta.studies.study_model import build_effect_design
     >>> from bayesmeta.studies.study_table import read_effect_sizes
     >>> frame = pd.DataFrame({"trial": ["a", "b"], "yi": [0.1, 0.3], "sei": [0.1, 0.2]})
     >>> table = read_effect_sizes(frame, effect="yi", se="sei", study="trial")

@@ -8,9 +8,10 @@ from importlib import metadata
 import pytest
 from typer.testing import CliRunner
 
+from bayesmeta.cli.data_command import NEEDED
 from bayesmeta.cli.shared import app
 from bayesmeta.errors import StoreError
-from bayesmeta.inference import environment
+from bayesmeta.inference import shipped
 
 
 def run(*words):
@@ -39,7 +40,7 @@ def test_missing_package_is_named(monkeypatch):
             raise metadata.PackageNotFoundError(name)
         return "1.0"
 
-    monkeypatch.setattr(environment.metadata, "version", version)
+    monkeypatch.setattr(metadata, "version", version)
     result = run("--format", "json")
     assert result.exit_code == 1
     assert states(result)["nutpie"] == "missing"
@@ -51,7 +52,7 @@ def test_broken_posterior_is_named(monkeypatch):
     def fail():
         raise StoreError("the file is cut off")
 
-    monkeypatch.setattr(environment, "load_reference_fit", fail)
+    monkeypatch.setattr(shipped, "load_reference_fit", fail)
     result = run("--format", "json")
     assert result.exit_code == 1
     assert states(result)["shipped posterior"] == "broken"
@@ -67,7 +68,7 @@ def test_compiled_code_that_cannot_be_kept_is_named_with_a_way_out(monkeypatch):
     assert "pip install" not in result.stderr
 
 
-@pytest.mark.parametrize("name", sorted(environment.NEEDED))
+@pytest.mark.parametrize("name", sorted(NEEDED))
 def test_what_is_needed_is_a_dependency(name):
     needed = " ".join(metadata.requires("bayesmeta") or [])
     assert name in needed

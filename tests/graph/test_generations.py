@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from bayesmeta.design.generations import log_ratios
-from bayesmeta.model.build import build_fact_model, build_model
+from bayesmeta.model.blocks import build_fact_model, build_model
 from bayesmeta.model.predictor import complete_facts
 from bayesmeta.model.simulate import generation_distribution, pointwise_log_likelihood
 from bayesmeta.model.spec import ModelSpec, build_design_for

@@ -9,7 +9,7 @@ from scipy import stats
 
 from bayesmeta.estimates.counterfactual import contrast_draws
 from bayesmeta.estimates.question import Contrast, default_contrasts
-from bayesmeta.model.build import build_model
+from bayesmeta.model.blocks import build_model
 from bayesmeta.model.predictor import family_effects, linear_predictor
 from bayesmeta.model.simulate import pointwise_log_likelihood, score_distribution, simulate_scores
 from bayesmeta.model.spec import ModelSpec, build_design_for

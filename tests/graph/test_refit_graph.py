@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from bayesmeta.crossvalidation.schemes import build_folds
-from bayesmeta.model.blocks import training_data
-from bayesmeta.model.build import build_model
+from bayesmeta.model.blocks import build_model, training_data
 from bayesmeta.model.simulate import pointwise_log_likelihood
 from bayesmeta.model.spec import ModelSpec, build_design_for
 

@@ -19,8 +19,8 @@ from scipy import integrate, optimize, stats
 
 import bayesmeta as bm
 from bayesmeta.studies import study_graph
-from bayesmeta.studies.study_design import build_effect_design
 from bayesmeta.studies.study_graph import build_effect_model, rotation
+from bayesmeta.studies.study_model import build_effect_design
 
 ROUNDING = 1e-8
 """Two orders of summation of the same terms in double precision; and PyMC's half-Cauchy takes log 2

@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.vocabulary import MIX_COLUMNS
-from bayesmeta.model.build import build_fact_model
+from bayesmeta.model.blocks import build_fact_model
 from bayesmeta.model.simulate import generation_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
 

@@ -14,13 +14,12 @@ from bayesmeta.data.load import load_dataset
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.design.composition import DOMAINS, build_mix
 from bayesmeta.design.decisions import DECISIONS
-from bayesmeta.design.facts import set_parts, standardise
-from bayesmeta.design.matrix import build_design
+from bayesmeta.design.facts import build_design, set_parts, standardise
 from bayesmeta.design.outcomes import build_outcomes
 from bayesmeta.design.overlap import find_overlaps
 from bayesmeta.design.terms import MIX_UNIT
 from bayesmeta.errors import SpecError
-from bayesmeta.model.law import law_skill, law_slopes
+from bayesmeta.model.predictor import law_skill, law_slopes
 from bayesmeta.model.spec import ModelSpec, Priors, build_design_for
 
 EXACT = 1e-12

@@ -7,8 +7,8 @@ import pytest
 import bayesmeta as bm
 from bayesmeta.errors import DataError, EvaluationError, FitError, QueryError, SpecError, StoreError
 from bayesmeta.inference.diagnostics import thin_fit
-from bayesmeta.studies.study_design import build_effect_design
 from bayesmeta.studies.study_graph import build_effect_model
+from bayesmeta.studies.study_model import build_effect_design
 
 COLUMNS = {"effect": "yi", "se": "sei", "study": "trial"}
 

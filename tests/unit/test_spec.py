@@ -10,8 +10,15 @@ import pytest
 from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.scale import SCALE_TERMS
 from bayesmeta.errors import SpecError
-from bayesmeta.model.priors import RETIRED_PRIORS
-from bayesmeta.model.spec import OPTIONS, RETIRED, ModelSpec, Priors, hash_values, read_spec
+from bayesmeta.model.spec import (
+    OPTIONS,
+    RETIRED,
+    RETIRED_PRIORS,
+    ModelSpec,
+    Priors,
+    hash_values,
+    read_spec,
+)
 
 UNUSUAL = ModelSpec(
     decisions=("norm", "code_share"),

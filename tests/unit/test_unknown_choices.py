@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bayesmeta.design.unknown import build_unknown_choices
+from bayesmeta.design.terms import build_unknown_choices
 
 COLUMNS = [("attention", "gqa"), ("attention", "mha"), ("position_embedding", "learned"),
            ("position_embedding", "rotary")]  # fmt: skip
