@@ -387,7 +387,8 @@ class Fit(BaseFit["ModelSpec", "Dataset"]):
 
         Examples
         --------
-        >>> found = load_reference_fit().log_prior()
+        >>> import bayesmeta as bm
+        >>> found = bm.load_reference_fit().log_prior()
         >>> "tau_beta" in found, "beta" in found
         (True, False)
         """
