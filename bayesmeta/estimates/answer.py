@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError, listing, shorten
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from bayesmeta.inference.fits import Fit
 
-__all__ = ["Answer", "evidence", "query"]
+__all__ = ["Answer", "evidence", "query", "three_ways"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -293,11 +294,7 @@ def query(
         probability=probability,
         effect=summarise(values, ci_prob=ci_prob, units=asked.units),
         equivalence=equivalence,
-        three_way={
-            "helps": estimate_probability(values >= equivalence),
-            "equivalent": estimate_probability(np.abs(values) < equivalence),
-            "hurts": estimate_probability(values <= -equivalence),
-        },
+        three_way=three_ways(values, equivalence=equivalence),
         evidence=card,
         n_lms=int((asked.rows & contrast.applies(fit.design)).sum()),
         among=asked.among,
@@ -305,6 +302,15 @@ def query(
         prob_more=None if more_than is None else estimate_probability(values > more_than),
         prior_more=None if more_than is None else prob_above_zero(-more_than, card.prior_sd),
     )
+
+
+def three_ways(values: NDArray[np.float64], *, equivalence: float) -> dict[str, Probability]:
+    """Say how probable an effect is to lie above, inside and below a region of no difference."""
+    return {
+        "helps": estimate_probability(values >= equivalence),
+        "equivalent": estimate_probability(np.abs(values) < equivalence),
+        "hurts": estimate_probability(values <= -equivalence),
+    }
 
 
 def _check_size(name: str, value: float, *, low: float) -> None:

@@ -383,8 +383,7 @@ def build_evidence(
         The card.
     """
     support, model = support_of(fit.design, contrast), linearise(fit)
-    change = mean_change(fit, contrast)
-    moved = to_free(fit.design, change)
+    moved = to_free(fit.design, mean_change(fit, contrast))
     slope = mean_slope(fit, weights=weights) if scale == "score" else 1.0
     (judgement,) = judge(
         fit, contrast=contrast, weights=weights[None], probabilities=np.array([probability])
@@ -402,7 +401,7 @@ def build_evidence(
     whole = model.estimate(moved, weights=weights)
     without = model.without_each_family(moved, weights=weights)
     worst = int(np.argmax(np.abs(without.mean - whole.mean)))
-    sd = float((latent_draws(fit, change) @ weights).std())
+    sd = float((_latent_effect(fit, contrast) @ weights).std())
     pulls = model.pulls(moved, weights=weights)
     return Evidence(
         **support,
@@ -420,6 +419,12 @@ def build_evidence(
         extrapolates=is_extrapolation(fit.design, contrast),
         verdict=judgement.verdict,
     )
+
+
+@lru_cache(maxsize=2)  # the same on every target
+def _latent_effect(fit: Fit, statement: Statement) -> NDArray[np.float64]:
+    """Draw the latent effect on every benchmark, shape (chain, draw, benchmark)."""
+    return latent_draws(fit, mean_change(fit, statement))
 
 
 def judge(
@@ -462,8 +467,8 @@ def judge(
     if fit.is_prior:
         return tuple(Judgement(defaults.PRIOR_DOMINATED, contraction=0.0) for _ in weights)
     support, model = support_of(fit.design, contrast), linearise(fit)
-    change = mean_change(fit, contrast)
-    moved, sides = to_free(fit.design, change), support["lm_families"]
+    moved = to_free(fit.design, mean_change(fit, contrast))
+    sides = support["lm_families"]
     recorded = sides.get("averaged_over", sides.get("recorded"))
     n_families = min(sides.values()) if recorded is None else recorded
     varying = support["families_with_both"]
@@ -471,7 +476,7 @@ def judge(
     alone = alone or is_extrapolation(fit.design, contrast)
     several = min(n_families, varying) >= defaults.FAMILIES_IDENTIFIED
     separated = support["within_family_share"] >= defaults.WITHIN_SHARE_IDENTIFIED
-    judged, latent = [], latent_draws(fit, change)
+    judged, latent = [], _latent_effect(fit, contrast)
     for row, p in zip(weights, probabilities, strict=True):
         prior = model.prior_variance(moved, weights=row)
         drawn = float((latent @ row).var())

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
+from bayesmeta import defaults
 from bayesmeta.errors import FitError, QueryError
 from bayesmeta.estimates.contrasts import effects
 from bayesmeta.estimates.question import check_fit, find_decision, list_decisions
@@ -19,7 +20,7 @@ from bayesmeta.inference.diagnostics import Diagnostics, check, thin_fit
 from bayesmeta.inference.fits import Fit
 from bayesmeta.jobs import write_text
 from bayesmeta.reporting.pages import Section, render, write_markdown
-from bayesmeta.reporting.panel import Panel, build_panel, most_draws
+from bayesmeta.reporting.panel import Panel, build_panel
 from bayesmeta.reporting.sections import (
     CURVED,
     report_atlas,
@@ -50,8 +51,8 @@ def report(
 
     The page needs no network and no other file. It holds a summary in words, the checks, effects,
     an atlas of decisions and benchmarks, curves, the cards of evidence, the origin of the fit, and
-    a panel that answers questions from draws inside the page, with the numbers of `query`. A fit
-    of more draws than a page can hold is thinned first, for the whole report, which says so.
+    a panel that looks up the answers of `query`, computed before. A fit of many draws is thinned
+    first, for the whole report, which says so.
 
     Parameters
     ----------
@@ -95,8 +96,8 @@ def report(
     folder = _make_folder(out)
     diagnostics = _diagnose(fit)
     whole = int(np.prod(fit.shape))
-    if whole > most_draws(fit):
-        fit = thin_fit(fit, draws=most_draws(fit), diagnostics=diagnostics)
+    if whole > defaults.REFERENCE_DRAWS:
+        fit = thin_fit(fit, diagnostics=diagnostics)
     panel = build_panel(fit, decisions=names, progress=progress)
     found = effects(fit, names) if known else None
     sections = [

@@ -1,5 +1,5 @@
 "use strict";
-// Answers questions from the draws embedded in the page, by the rules of `bayesmeta query`.
+// Looks up the answers of `bayesmeta query` that are embedded in the page.
 (function () {
   const root = document.documentElement;
   root.dataset.errors = "0";
@@ -15,106 +15,30 @@
   window.addEventListener("afterprint", () => folded().forEach((one) => {
     one.open = one.dataset.was === "open";
   }));
-  const source = document.getElementById("draws");
+  const source = document.getElementById("answers");
   if (!source) return;
   const data = JSON.parse(source.textContent);
-  const nDraws = data.chains * data.draws;
-  const nBenchmarks = 1 + Math.max(...data.targets.flatMap((target) => target.members));
   const by = (id) => document.getElementById(id);
   const form = by("question");
-  const decoded = new Map();
 
-  // ---- draws -------------------------------------------------------------------------------
+  // ---- answers -----------------------------------------------------------------------------
 
-  function scores(decision) {
-    if (!decoded.has(decision)) {
-      const text = atob(decision.values);
-      const bytes = new Uint8Array(text.length);
-      for (let k = 0; k < text.length; k++) bytes[k] = text.charCodeAt(k);
-      const view = new DataView(bytes.buffer);
-      const values = new Float32Array(bytes.length / 4);
-      for (let k = 0; k < values.length; k++) values[k] = view.getFloat32(4 * k, true);
-      decoded.set(decision, values);
-    }
-    return decoded.get(decision);
+  // About how probable a value below a bound is: the stored quantiles, interpolated.
+  function below(quantiles, bound) {
+    const n = quantiles.length;
+    const k = quantiles.findIndex((value) => value > bound);
+    if (k === 0) return 0;
+    if (k < 0) return 1;
+    const part = (bound - quantiles[k - 1]) / (quantiles[k] - quantiles[k - 1]);
+    return (k - 0.5 + part) / n;
   }
 
-  function addScores(total, decision, level, members, sign) {
-    if (level === decision.base) return; // the others are differences from it
-    const place = level < decision.base ? level : level - 1;
-    const values = scores(decision);
-    for (const b of members) {
-      const start = (place * nBenchmarks + b) * nDraws;
-      for (let k = 0; k < nDraws; k++) total[k] += (sign * values[start + k]) / members.length;
-    }
-  }
-
-  function effect(decision, level, over, target) {
-    const total = new Float64Array(nDraws);
-    addScores(total, decision, level, target.members, 1);
-    addScores(total, decision, over, target.members, -1);
-    return total;
-  }
-
-  function quantile(sorted, q) {
-    const place = q * (sorted.length - 1);
-    const low = Math.floor(place);
-    const high = Math.min(low + 1, sorted.length - 1);
-    return sorted[low] + (sorted[high] - sorted[low]) * (place - low);
-  }
-
-  function variance(values, mean, less) {
-    let total = 0;
-    for (const value of values) total += (value - mean) ** 2;
-    return total / (values.length - less);
-  }
-
-  const average = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-  // Effective number of draws of a mean: split chains, Geyer's initial monotone sequence.
-  function effectiveSize(values) {
-    const half = Math.floor(data.draws / 2);
-    const chains = [];
-    for (let c = 0; c < data.chains; c++) {
-      const chain = values.subarray(c * data.draws, (c + 1) * data.draws);
-      if (half > 1) chains.push(chain.subarray(0, half), chain.subarray(data.draws - half));
-      else chains.push(chain);
-    }
-    const m = chains.length;
-    const n = chains[0].length;
-    if (n < 4) return values.length;
-    const means = chains.map(average);
-    const within = average(chains.map((chain, c) => variance(chain, means[c], 1)));
-    if (within === 0) return values.length;
-    const centre = average(means);
-    const total = (within * (n - 1)) / n + variance(means, centre, m > 1 ? 1 : 0);
-    const rho = (lag) => {
-      if (lag === 0) return 1;
-      let sum = 0;
-      chains.forEach((chain, c) => {
-        for (let t = 0; t + lag < n; t++) sum += (chain[t] - means[c]) * (chain[t + lag] - means[c]);
-      });
-      return 1 - (within - sum / m / n * (n / (n - 1))) / total;
-    };
-    let tau = -1;
-    let least = Infinity;
-    for (let lag = 0; lag + 1 < n; lag += 2) {
-      const pair = rho(lag) + rho(lag + 1);
-      if (pair < 0) break;
-      least = Math.min(least, pair);
-      tau += 2 * least;
-    }
-    return (m * n) / Math.max(tau, 1 / Math.log10(m * n));
-  }
-
-  function probability(values, holds) {
-    const logical = Float64Array.from(values, (value) => (holds(value) ? 1 : 0));
-    const n = logical.length;
-    let count = 0;
-    for (const one of logical) count += one;
-    const p = count / n;
-    if (count === 0 || count === n) return { p, mcse: Math.sqrt(((1 / n) * (1 - 1 / n)) / n) };
-    return { p, mcse: Math.sqrt((p * (1 - p)) / effectiveSize(logical)) };
+  function waysAt(found, margin) {
+    const k = data.margins.indexOf(margin);
+    if (k >= 0) return found.ways[k].map(([p, mcse]) => ({ p, mcse }));
+    const hurts = below(found.quantiles, -margin);
+    const helps = 1 - below(found.quantiles, margin);
+    return [helps, 1 - helps - hurts, hurts].map((p) => ({ p, mcse: null }));
   }
 
   // ---- words -------------------------------------------------------------------------------
@@ -137,8 +61,11 @@
 
   function wordProbability({ p, mcse }) {
     const bound = (x) => String(Number(x.toPrecision(3)));
-    if (p >= 1) return "> " + bound(1 - 1 / nDraws);
-    if (p <= 0) return "< " + bound(1 / nDraws);
+    if (mcse === null) {
+      return p > 0.995 ? "about 1" : p < 0.005 ? "about 0" : "about " + fixed(p, 2);
+    }
+    if (p >= 1) return "> " + bound(1 - 1 / data.draws);
+    if (p <= 0) return "< " + bound(1 / data.draws);
     return fixed(p, p >= 0.005 && p < 0.995 ? 2 : 3) + " (MCSE " + fixed(mcse, 3) + ")";
   }
 
@@ -155,31 +82,29 @@
   function ask(question) {
     const decision = data.decisions[question.decision];
     const target = data.targets[question.where];
-    const values = effect(decision, question.level, question.over, target);
-    const sorted = Float64Array.from(values).sort();
-    const tail = (1 - data.ci_prob) / 2;
-    const margin = question.equivalence;
     const same = ({ pair }) => pair.includes(question.level) && pair.includes(question.over);
-    const card = decision.cards.find(same);
+    const card = decision.pairs.find(same);
+    const on = card.answers[target.answer];
+    const turned = card.pair[0] !== question.level;
+    const [p, mcse] = turned ? on.negative : on.positive;
+    const [estimate, lower, upper] = turned ? reverse(on.effect) : on.effect;
+    const ways = waysAt(on, question.equivalence);
+    if (turned) ways.reverse();
     return {
       decision,
       target,
-      values: sorted,
       statement:
         `${decision.name}: ${decision.levels[question.level]} > ${decision.levels[question.over]}`,
-      helps: probability(values, (value) => value > 0),
-      estimate: quantile(sorted, 0.5),
-      lower: quantile(sorted, tail),
-      upper: quantile(sorted, 1 - tail),
-      equivalence: margin,
-      ways: {
-        helps: probability(values, (value) => value >= margin),
-        equivalent: probability(values, (value) => Math.abs(value) < margin),
-        hurts: probability(values, (value) => value <= -margin),
-      },
+      helps: { p, mcse },
+      estimate,
+      lower,
+      upper,
+      dots: turned ? on.quantiles.map((value) => -value).reverse() : on.quantiles,
+      equivalence: question.equivalence,
+      ways: { helps: ways[0], equivalent: ways[1], hurts: ways[2] },
       card,
-      on: card.on[target.card],
-      turned: card.pair[0] !== question.level,
+      on,
+      turned,
     };
   }
 
@@ -191,7 +116,7 @@
 
   const MARKS = { identified: "\u25cf", "weakly identified": "\u25d0", "prior-dominated": "\u25cb" };
   const MEANINGS = {
-    identified: "the data tell the direction, and neither one family nor what comes bundled with " +
+    identified: "the data tell the direction, and neither one family nor what is confounded with " +
       "the decision is the reason",
     "weakly identified": "the data say something, but not apart from what else comes with the " +
       "decision, or not with enough probability",
@@ -202,22 +127,22 @@
     const { card, on, turned } = answer;
     const found = [];
     const sides = card.lms.map(([name, n], k) =>
-      `${words(name)}: ${count(n, "lm", "lms")} of ` +
+      `${words(name)}: ${count(n, "LM", "LMs")} of ` +
       count(card.lm_families[k][1], "family", "families"));
     if (turned && card.lms[0][0] !== "recorded") sides.reverse();
     found.push(["Behind it", sides.join("; ")]);
-    found.push(["Varies inside", `${count(card.varies, "family", "families")}; ` +
-      `${percent(card.within_share)} of its variance is inside families`]);
-    found.push(["Not recorded", `${percent(card.missing)} of the lms`]);
+    found.push(["Varies within", `${count(card.varies, "family", "families")}; ` +
+      `${percent(card.within_share)} of its variance is within families`]);
+    found.push(["Missing", `for ${percent(card.missing)} of the language models`]);
     const orient = turned ? reverse : (part) => part;
-    found.push(["From siblings alone", on.within ? range(orient(on.within)) : "no family varies"]);
-    if (on.between) found.push(["From family means alone", range(orient(on.between))]);
+    found.push(["Within families alone", on.within ? range(orient(on.within)) : "no family varies"]);
+    if (on.between) found.push(["From means of families alone", range(orient(on.between))]);
     found.push(["Most influential family", `${data.families[on.family]}; without it ` +
       range(orient(on.without))]);
-    found.push(["Prior variance removed", percent(on.contraction)]);
-    found.push(["Lms that say as much if all pulled alike", fixed(on.effective, 1)]);
-    if (card.bundled.length) {
-      found.push(["Bundled with", card.bundled.map(([name, share]) =>
+    found.push(["Posterior contraction (prior variance removed)", percent(on.contraction)]);
+    found.push(["Language models that would say as much if all had the same weight", fixed(on.effective, 1)]);
+    if (card.confounded.length) {
+      found.push(["Confounded with", card.confounded.map(([name, share]) =>
         `${words(name)} ${percent(share)}`).join(", ")]);
     }
     return found;
@@ -282,11 +207,10 @@
 
   // A hundred dots, each a percent of the posterior, stacked where they lie.
   function draw(answer) {
-    const width = 480, height = 150, base = 122, dots = 100;
-    const values = Array.from({ length: dots }, (_, k) =>
-      quantile(answer.values, (k + 0.5) / dots));
-    const edge = 1.15 * Math.max(answer.equivalence, Math.abs(values[0]), Math.abs(values[dots - 1]),
-      1e-9);
+    const width = 480, height = 150, base = 122;
+    const values = answer.dots;
+    const edge = 1.15 * Math.max(answer.equivalence, Math.abs(values[0]),
+      Math.abs(values[values.length - 1]), 1e-9);
     const x = (value) => width / 2 + (value / edge) * (width / 2 - 12);
     const parts = [
       shape("rect", { x: x(-answer.equivalence), y: 6, height: base - 6, class: "same",

@@ -1,14 +1,9 @@
-"""What the panel of a report answers from: draws of mean scores, verdicts and cards, embedded.
-
-A contrast is a difference of two mean scores, averaged over benchmarks. So the mean score at every
-level is enough for every question that the panel offers, and the page computes what `query` does.
-"""
+"""What the panel of a report answers from: the answers of `query`, computed before and embedded."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -17,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.design.decisions import SIZES, UNDISCLOSED
+from bayesmeta.estimates.answer import three_ways
 from bayesmeta.estimates.counterfactual import mean_score_at
 from bayesmeta.estimates.evidence_card import Evidence, build_evidence
 from bayesmeta.estimates.question import (
@@ -36,13 +32,13 @@ from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.shipped import load_reference_fit
 from bayesmeta.jobs import progress_bar
 
-__all__ = ["Finding", "Offer", "Panel", "Target", "build_panel", "list_offers", "most_draws"]
+__all__ = ["Finding", "Offer", "Panel", "Target", "build_panel", "list_offers"]
 
-_BUDGET = 6_000_000
-"""Bytes of draws in a page, as text: with the rest it stays below 8 MB."""
+MARGINS = (defaults.EQUIVALENCE, 1.0, 2.0)
+"""Margins of no difference, in points, that are answered with a Monte Carlo standard error."""
 
-_BYTES_PER_VALUE = 16 / 3
-"""A number of four bytes in base64."""
+_DOTS = 100
+"""Quantiles that stand for a whole posterior: at other margins the page interpolates them."""
 
 _VALUES = 5
 _ROUND_SHARES = (0.0, 50.0, 25.0, 100.0, 75.0)
@@ -94,12 +90,13 @@ class Offer:
     levels: tuple[str | float, ...]
     pairs: tuple[tuple[int, int], ...]
 
-    def contrast(self, pair: tuple[int, int]) -> Contrast:
+    def contrast(self, fit: Fit, pair: tuple[int, int]) -> Contrast:
         """Compare two levels by their positions."""
-        return Contrast(self.name, level=self.levels[pair[0]], reference=self.levels[pair[1]])
+        level, reference = (self.levels[place] for place in pair)
+        return build_contrast(fit.design, decision=self.name, level=level, reference=reference)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Finding:
     """A contrast on a target.
 
@@ -109,6 +106,8 @@ class Finding:
         What is compared with what.
     target
         Where.
+    values
+        Points in every draw, shape (chain, draw).
     effect
         Median, standard deviation and interval in percentage points.
     probability
@@ -119,6 +118,7 @@ class Finding:
 
     contrast: Contrast
     target: Target
+    values: NDArray[np.float64]
     effect: dict[str, float | str]
     probability: Probability
     card: Evidence
@@ -137,7 +137,7 @@ class Panel:
     Parameters
     ----------
     content
-        Plain values: targets, decisions, draws in base64, cards.
+        Plain values: targets, decisions, and for every pair of levels its answers and cards.
     findings
         The contrasts that tables show, on every target, contrast by contrast.
     targets
@@ -260,12 +260,10 @@ def build_panel(
             parts.append(part)
             findings += found
             show(k + 1, "")
-    chains, draws = fit.shape
     content = {
-        "chains": chains,
-        "draws": draws,
+        "draws": int(np.prod(fit.shape)),
         "ci_prob": defaults.CI_PROB,
-        "equivalence": defaults.EQUIVALENCE,
+        "margins": MARGINS,
         "prob_identified": defaults.PROB_IDENTIFIED,
         "units": UNITS,
         "shipped": fit.provenance.get("created") == load_reference_fit().provenance["created"],
@@ -278,15 +276,14 @@ def build_panel(
 
 
 def _describe_targets(targets: tuple[Target, ...]) -> list[dict[str, Any]]:
-    """Write targets as plain values; `card` says whose cards they share."""
+    """Write targets as plain values; `answer` says whose answers they share."""
     rows = list(dict.fromkeys(target.weights for target in targets))
     return [
         {
             "by": target.by,
             "name": target.name,
             "label": target.label,
-            "members": [b for b, weight in enumerate(target.weights) if weight > 0],
-            "card": rows.index(target.weights),
+            "answer": rows.index(target.weights),
         }
         for target in targets
     ]
@@ -295,71 +292,70 @@ def _describe_targets(targets: tuple[Target, ...]) -> list[dict[str, Any]]:
 def _embed(
     fit: Fit, offer: Offer, targets: tuple[Target, ...]
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """Compute draws, verdicts and cards of one decision."""
+    """Answer every pair of levels of one decision, and list the findings that tables show."""
     at = [mean_score_at(fit, settings={offer.name: level}) for level in offer.levels]
-    base = offer.pairs[0][1]
-    rest = [level - at[base] for k, level in enumerate(at) if k != base]
-    cards, shown = [], {}
+    pairs, shown = [], {}
     for first, second in combinations(range(len(at)), 2):
         pair = (second, first) if (second, first) in offer.pairs else (first, second)
-        found = list(_find(fit, offer.contrast(pair), at[pair[0]] - at[pair[1]], targets))
-        if pair in offer.pairs:
-            shown[pair] = found
-        cards.append({"pair": pair, **_describe_cards(fit, found)})
+        contrast, gain = offer.contrast(fit, pair), at[pair[0]] - at[pair[1]]
+        found: dict[tuple[float, ...], Finding] = {}
+        for target in targets:
+            if target.weights not in found:
+                found[target.weights] = _find(fit, contrast, gain, target)
+        answers = [_describe_answer(fit, finding) for finding in found.values()]
+        lms = _describe_support(next(iter(found.values())).card)
+        pairs.append({"pair": pair, **lms, "answers": answers})
+        shown[pair] = [replace(found[target.weights], target=target) for target in targets]
     part = {
         "name": offer.name,
         "kind": offer.kind,
         "levels": [format_level(level) for level in offer.levels],
-        "base": base,
         "default": offer.pairs[0],
-        "values": _encode(np.stack(rest)),
-        "cards": cards,
+        "pairs": pairs,
     }
     return part, [finding for pair in offer.pairs for finding in shown[pair]]
 
 
-def _find(
-    fit: Fit, contrast: Contrast, gain: NDArray[np.float64], targets: tuple[Target, ...]
-) -> Iterator[Finding]:
-    """Answer one contrast everywhere, from gains of shape (chain, draw, benchmark)."""
-    checked = build_contrast(
-        fit.design, decision=contrast.decision, level=contrast.level, reference=contrast.reference
+def _find(fit: Fit, contrast: Contrast, gain: NDArray[np.float64], target: Target) -> Finding:
+    """Answer one contrast on a target, from gains of shape (chain, draw, benchmark)."""
+    weights = np.array(target.weights)
+    values = gain @ weights
+    probability = estimate_probability(values > 0)
+    return Finding(
+        contrast,
+        target=target,
+        values=values,
+        effect=summarise(values, ci_prob=defaults.CI_PROB, units=UNITS),
+        probability=probability,
+        card=build_evidence(
+            fit, contrast=contrast, weights=weights, probability=probability.estimate
+        ),
     )
-    cards: dict[tuple[float, ...], Evidence] = {}
-    for target in targets:
-        weights = np.array(target.weights)
-        values = np.einsum("b,cdb->cd", weights, gain)
-        probability = estimate_probability(values > 0)
-        if target.weights not in cards:
-            cards[target.weights] = build_evidence(
-                fit, contrast=checked, weights=weights, probability=probability.estimate
-            )
-        yield Finding(
-            checked,
-            target=target,
-            effect=summarise(values, ci_prob=defaults.CI_PROB, units=UNITS),
-            probability=probability,
-            card=cards[target.weights],
-        )
 
 
-def _describe_cards(fit: Fit, found: list[Finding]) -> dict[str, Any]:
-    """Write the cards of one contrast as plain values: what targets share, and a row for each."""
-    first = found[0].card
-    rows = {finding.target.weights: finding.card for finding in found}
+def _describe_support(card: Evidence) -> dict[str, Any]:
+    """Write what the cards of one contrast share as plain values."""
     return {
-        "lms": list(first.lms.items()),
-        "lm_families": list(first.lm_families.items()),
-        "varies": first.families_with_both,
-        "within_share": first.within_family_share,
-        "missing": first.missing_share,
-        "bundled": list(first.confounded_with.items()),
-        "on": [_describe_card(fit, card) for card in rows.values()],
+        "lms": list(card.lms.items()),
+        "lm_families": list(card.lm_families.items()),
+        "varies": card.families_with_both,
+        "within_share": card.within_family_share,
+        "missing": card.missing_share,
+        "confounded": list(card.confounded_with.items()),
     }
 
 
-def _describe_card(fit: Fit, card: Evidence) -> dict[str, Any]:
+def _describe_answer(fit: Fit, found: Finding) -> dict[str, Any]:
+    """Write an answer as plain values: probabilities with their MCSE, either way round."""
+    values, card = found.values, found.card
+    ways = [three_ways(values, equivalence=margin).values() for margin in MARGINS]
+    places = (np.arange(_DOTS) + 0.5) / _DOTS
     return {
+        "positive": _describe_probability(found.probability),
+        "negative": _describe_probability(estimate_probability(values < 0)),
+        "effect": _describe_estimate(found.effect),
+        "ways": [[_describe_probability(way) for way in three] for three in ways],
+        "quantiles": [float(f"{x:.4g}") for x in np.quantile(values, places)],
         "verdict": card.verdict,
         "contraction": card.contraction,
         "effective": card.effective_lms,
@@ -372,19 +368,14 @@ def _describe_card(fit: Fit, card: Evidence) -> dict[str, Any]:
     }
 
 
-def _describe_estimate(part: Mapping[str, float] | None) -> list[float] | None:
+def _describe_probability(found: Probability) -> list[float]:
+    return [_round(found.estimate), _round(found.mcse)]
+
+
+def _describe_estimate(part: Mapping[str, Any] | None) -> list[float] | None:
     names = ("estimate", "lower", "upper")
-    return None if part is None else [float(f"{part[name]:.9g}") for name in names]
+    return None if part is None else [_round(part[name]) for name in names]
 
 
-def _encode(values: NDArray[np.float64]) -> str:
-    """Write draws (level, chain, draw, benchmark) as base64 of (level, benchmark, draw)."""
-    ordered = np.moveaxis(values, -1, 1)
-    return base64.b64encode(np.ascontiguousarray(ordered, dtype="<f4").tobytes()).decode("ascii")
-
-
-def most_draws(fit: Fit) -> int:
-    """Say how many draws a page holds at most."""
-    levels = sum(len(offer.levels) - 1 for offer in list_offers(fit))
-    room = _BUDGET / _BYTES_PER_VALUE / max(1, levels * len(fit.design.benchmarks))
-    return max(1, min(defaults.REFERENCE_DRAWS, int(room)))
+def _round(value: float) -> float:
+    return float(f"{value:.9g}")

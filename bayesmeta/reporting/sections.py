@@ -53,7 +53,7 @@ _PROB_LIKELY = 0.8
 """A direction that is likely without being sure: a paler cell of the atlas."""
 
 _VERDICTS = (
-    "● identified: the data tell the direction, and neither one family nor what comes bundled with "
+    "● identified: the data tell the direction, and neither one family nor what is confounded with "
     "the decision is the reason.",
     "◐ weakly identified: the data say something, but not enough, or not apart from everything "
     "else that distinguishes one family from another.",
@@ -121,7 +121,7 @@ def _conclusions(panel: Panel) -> Iterator[Any]:
     for verdict, sentence in (
         ("identified", "Identified over all benchmarks: {}."),
         ("weakly identified", "Looks certain over all benchmarks, but is only weakly identified, "
-         "so that it may be what comes bundled with the decision: {}."),
+         "so that it may be what is confounded with the decision: {}."),
         (defaults.PRIOR_DOMINATED,
          "Looks certain over all benchmarks, but hardly rests on data: {}."),
     ):  # fmt: skip
@@ -328,8 +328,8 @@ def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
     yield "families that vary in it", str(card.families_with_both)
     yield "share of its variance inside families", percent(card.within_family_share)
     yield "lms that do not record it", percent(card.missing_share)
-    bundled = (f"{readable(name)} {percent(share)}" for name, share in card.confounded_with.items())
-    yield "bundled with", ", ".join(bundled) or "nothing"
+    others = (f"{readable(name)} {percent(share)}" for name, share in card.confounded_with.items())
+    yield "confounded with", ", ".join(others) or "nothing"
     yield "prior variance removed by the data", percent(card.contraction)
     for name, part in (
         ("from siblings alone", card.within_families),
