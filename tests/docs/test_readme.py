@@ -135,10 +135,17 @@ def check_slope(slope, block):
 
 def test_thresholds_are_those_of_the_package():
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([\d.]+) \|", README, re.MULTILINE))
-    assert rows.keys() >= {name for name in vars(defaults) if re.search("IDENTIFIED|WEAK", name)}
+    thresholds = {name for name, value in vars(defaults).items() if isinstance(value, int | float)}
+    assert rows.keys() >= {name for name in thresholds if re.search("IDENTIFIED|WEAK", name)}
     assert {name: float(value) for name, value in rows.items()} == {
         name: getattr(defaults, name) for name in rows
     }
+
+
+def test_verdicts_are_explained_in_the_words_that_are_given():
+    section = README[README.index("## Verdicts") :]
+    explained = re.findall(r"^- \*\*([\w -]+)\*\*: ", section, re.MULTILINE)
+    assert tuple(explained[:3]) == defaults.VERDICTS
 
 
 def test_every_number_in_the_prose_is_printed_by_a_command_or_counted():
