@@ -6,10 +6,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from bayesmeta import defaults
-from bayesmeta.cli.shared import APPS, Shown, command, load_data, say
+from bayesmeta.cli.shared import COMMANDS, Shown, command, load_data, say
 from bayesmeta.errors import BayesmetaError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NEEDED = {
     "xarray": "draws",
     "h5netcdf": "files of fits",
     "matplotlib": "figures",
-    "typer": "the command line",
+    "click": "the command line",
 }
 """Packages without which something does not work, and what."""
 
@@ -45,15 +45,11 @@ _OTHER_FOLDER = "PYTENSOR_FLAGS=base_compiledir=FOLDER"
 FEWEST_CORES = 2
 """With fewer, chains run one after the other and a fit takes twice as long."""
 
-app = APPS["data"] = typer.Typer(
-    name="data",
-    help="Look at tables, check your own, rebuild ours.",
-    no_args_is_help=True,
-    add_completion=False,
-)
+tables = click.Group("data", help="Look at tables, check your own, rebuild ours.")
+COMMANDS["data"] = tables
 
 
-@command("show", group=app)
+@command("show", group=tables)
 def show_command(data_dir: Path | None = None, *, version: str = "corrected") -> Shown:
     """Print the number of scores per benchmark."""
     data = load_data(data_dir, version=version)
@@ -61,7 +57,7 @@ def show_command(data_dir: Path | None = None, *, version: str = "corrected") ->
     return Shown(data.counts().reset_index())
 
 
-@command("validate", group=app)
+@command("validate", group=tables)
 def validate_command(data_dir: Path) -> Shown:
     """Check your own tables; the first problem is named by file, line and column.
 
@@ -76,7 +72,7 @@ def validate_command(data_dir: Path) -> Shown:
     return Shown(f"{data!r}: no problems found", instead={"json": report})
 
 
-@command("add", group=app)
+@command("add", group=tables)
 def add_command(data_dir: Path, *, out: Path) -> Shown:
     """Put your own tables below the bundled ones, into a folder that every command takes.
 
@@ -93,7 +89,7 @@ def add_command(data_dir: Path, *, out: Path) -> Shown:
     return Shown(f"{both!r}\nwrote {out}", instead={"json": report})
 
 
-@command("import-upstream", group=app)
+@command("import-upstream", group=tables)
 def import_command(source: Path, *, out: Path = Path("data")) -> Shown:
     """Rebuild the tables from a clone of the public database.
 

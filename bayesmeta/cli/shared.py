@@ -14,11 +14,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_origin
 
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
+import click
 
 import bayesmeta as bm
 from bayesmeta import defaults
@@ -33,24 +31,27 @@ EXIT_UNCHECKED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 POINTS = "percentage points"
 
-CONTENTS = (
-    ("Fit", "estimate", ("fit", "check")),
-    ("Estimate", "estimate", ("query", "effects", "substitutions", "rank", "curve", "tradeoff")),
-    ("Robustness", "robustness_commands", ("influence", "ladders", "tipping")),
-    ("Robustness", "multiverse_command", ("multiverse",)),
-    ("Predict", "predict_commands", ("predict", "whatif", "designs")),
-    ("Report", "plot_command", ("plot",)),
-    ("Report", "report_command", ("report", "claim")),
-    ("Evaluate", "evaluate_command", ("evaluate", "scoreboard", "validation")),
-    ("Data", "data_command", ("data", "doctor")),
-)
+CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "Fit": {"estimate": ("fit", "check")},
+    "Estimate": {
+        "estimate": ("query", "effects", "substitutions", "rank", "curve", "tradeoff"),
+    },
+    "Robustness": {
+        "robustness_commands": ("influence", "ladders", "tipping"),
+        "multiverse_command": ("multiverse",),
+    },
+    "Predict": {"predict_commands": ("predict", "whatif", "designs")},
+    "Report": {"plot_command": ("plot",), "report_command": ("report", "claim")},
+    "Evaluate": {"evaluate_command": ("evaluate", "scoreboard", "validation")},
+    "Data": {"data_command": ("data", "doctor")},
+}
 """Commands by what one wants to do, and the modules they stand in, in the order of `--help`."""
 
 OLD_NAMES = {"swaps": "substitutions"}
 """Commands that were renamed; the old names go with the next release."""
 
-_PLACES = {name: place for *place, names in CONTENTS for name in names}
-APPS: dict[str, typer.Typer] = {}
+_PLACES = {name: place for panel in CONTENTS.values() for place in panel for name in panel[place]}
+COMMANDS: dict[str, click.Command] = {}
 _EPILOG = (
     "Start with: bayesmeta query 'position_embedding: rotary > learned'. What reads a posterior "
     "takes --fit FIT.nc, or the shipped one; what prints a table takes --format "
@@ -58,44 +59,67 @@ _EPILOG = (
 )
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(click.Group):
     """The commands; the module of one is imported when it is asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """List the names in the order of `--help`."""
         return list(_PLACES)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Find a command; all are loaded for a name that is unknown, so that one is suggested."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command."""
         known = OLD_NAMES.get(cmd_name, cmd_name)
         if known != cmd_name and not ctx.resilient_parsing:
             say(f"note: `{cmd_name}` is called `{known}` now; the old name will go.")
-        for name in [known] if known in _PLACES else self.list_commands(ctx):
-            if name not in self.commands:
-                panel, module = _PLACES[name]
-                import_module(f"bayesmeta.cli.{module}")
-                found: Any = get_command(APPS[name])
-                found.rich_help_panel = panel
-                self.commands[name] = found
-        return self.commands.get(known)
+        if known in _PLACES:
+            import_module(f"bayesmeta.cli.{_PLACES[known]}")
+        elif not ctx.resilient_parsing and not cmd_name.startswith("-"):
+            raise unknown(QueryError, "command", cmd_name, _PLACES)
+        return COMMANDS.get(known)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what one wants to do."""
+        for panel, places in CONTENTS.items():
+            names = [name for listed in places.values() for name in listed]
+            found = [self.get_command(ctx, name) for name in names]
+            with formatter.section(panel):
+                lines = [one.get_short_help_str(limit=80) for one in found if one is not None]
+                formatter.write_dl(list(zip(names, lines, strict=True)))
 
 
-app = typer.Typer(
-    cls=LazyGroup,
+def _show_completion(ctx: click.Context, _: click.Parameter, shell: str | None) -> None:
+    """Print what a shell has to run before it completes."""
+    if shell is None or ctx.resilient_parsing:
+        return
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise unknown(QueryError, "--show-completion", shell, ("bash", "zsh", "fish"))
+    show(found(app, {}, "bayesmeta", "_BAYESMETA_COMPLETE").source())
+    ctx.exit()
+
+
+app = LazyGroup(
+    "bayesmeta",
     help="Bayesian meta-analysis of what makes language models good.",
     epilog=_EPILOG,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.callback()(lambda: None)
+    params=[
+        click.Option(
+            ["--show-completion"], metavar="SHELL", is_eager=True, expose_value=False,
+            callback=_show_completion,
+            help="What bash, zsh or fish has to run to complete commands: add it to ~/.bashrc.",
+        )
+    ],
+)  # fmt: skip
 
 
 def main() -> None:
     """Run the command line; errors are one paragraph and an exit code."""
-    run: Callable[..., Any] = app
     try:
-        run()
+        app()
     except BayesmetaError as error:
         say(f"error: {error}")
         sys.exit(EXIT_BAD_INPUT)
@@ -203,26 +227,50 @@ class Described:
     @property
     def words(self) -> tuple[str, ...]:
         """What is allowed, where that is a few words."""
-        _, _, inside = self.text.partition("{")
-        return tuple(re.split(r",\s+", inside.partition("}")[0])) if inside else ()
+        inside = re.search(r"\{([^}]*)\}", self.text)
+        return tuple(re.split(r",\s+", inside[1])) if inside else ()
 
-    def build(self, name: str, *, argument: bool) -> Any:
-        """Build what typer calls a parameter."""
-        *spelled, value = [*self.header.partition(" >= ")[0].split(), None]
-        if spelled and not spelled[-1].startswith("-"):
-            value = spelled.pop()
-        least = self.header.partition(" >= ")[2]
-        offer = names_of(_NAMES[name]) if name in _NAMES else one_of(*self.words)
-        help = " ".join(re.sub(r"[{}]", "", self.text).split())
-        if argument:
-            return typer.Argument(metavar=value or name.upper(), help=help, autocompletion=offer)
-        spelled = spelled or [f"--{name.replace('_', '-')}"]
-        if self.words:
-            value = spelled[0].rpartition("-")[2].upper()
-        return typer.Option(
-            *spelled, metavar=value, help=help, min=int(least) if least else None,
-            autocompletion=offer if self.words or name in _NAMES else None,
+    @property
+    def help(self) -> str:
+        """What help says, on one line."""
+        return " ".join(re.sub(r"[{}]", "", self.text).split())
+
+    def build(self, asked: inspect.Parameter) -> click.Parameter:
+        """Build what is parsed: an argument of a parameter with a place, else an option."""
+        spelled, least = self.header.partition(" >= ")[::2]
+        names = [word for word in spelled.split() if word.startswith("-")]
+        value = spelled.split()[-1] if spelled.split()[len(names) :] else None
+        kind, several = _read_type(asked.annotation, int(least) if least else None)
+        settings: dict[str, Any] = {"type": kind, "metavar": value}
+        if asked.name in _NAMES:
+            settings["shell_complete"] = names_of(_NAMES[asked.name])
+        elif self.words:
+            settings["shell_complete"] = one_of(*self.words)
+            settings["metavar"] = value or (names or [asked.name])[0].rpartition("-")[2].upper()
+        required = asked.default is asked.empty
+        settings |= {"required": True} if required else {"default": asked.default}
+        if asked.kind is not asked.KEYWORD_ONLY:
+            return click.Argument([asked.name], nargs=-1 if several else 1, **settings)
+        names = names or [f"--{asked.name.replace('_', '-')}"]
+        shown = not required and asked.default not in (None, False)
+        return click.Option(
+            [*names, asked.name], multiple=several, is_flag=kind is bool, help=self.help,
+            show_default=shown, **settings,
         )  # fmt: skip
+
+
+def _read_type(kind: Any, least: int | None) -> tuple[Any, bool]:
+    """Say as what a value is read, and whether there may be several."""
+    inner = [one for one in get_args(kind) if one is not type(None)]
+    if get_origin(kind) is list:
+        return inner[0], True
+    if get_origin(kind) is tuple:
+        return tuple(inner), False
+    if inner:
+        return _read_type(inner[0], least)
+    if least is not None:
+        return click.IntRange(min=least), False
+    return click.Path(path_type=Path) if kind is Path else kind, False
 
 
 def read_options(owner: object) -> dict[str, Described]:
@@ -236,22 +284,25 @@ _SHARED = read_options(Options)
 FORMATS = _SHARED["fmt"].words
 
 
-def one_of(*words: str) -> Callable[[typer.Context, str], list[str]]:
+type Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+def one_of(*words: str) -> Complete:
     """Offer fixed words at the tab key."""
 
-    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
         return [word for word in words if word.startswith(incomplete)]
 
     return complete
 
 
-def names_of(kind: str) -> Callable[[typer.Context, str], list[str]]:
+def names_of(kind: str) -> Complete:
     """Offer names of the fit that is asked: decisions, benchmarks, task_families, lms, lm_families.
 
     Nothing is offered where the fit cannot be read: the command itself says why.
     """
 
-    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
         from bayesmeta.estimates.question import list_decisions
 
         path: Path | None = ctx.params.get("fit")
@@ -262,7 +313,7 @@ def names_of(kind: str) -> Callable[[typer.Context, str], list[str]]:
         if not isinstance(fit, bm.Fit):
             return []
         names = list_decisions(fit.design) if kind == "decisions" else getattr(fit.design, kind)
-        return one_of(*names)(ctx, incomplete)
+        return one_of(*names)(ctx, param, incomplete)
 
     return complete
 
@@ -317,8 +368,23 @@ class Shown:
             (show if fmt == "table" else say)(self.verdict)
 
 
+class Command(click.Command):
+    """A command whose help says what its arguments are."""
+
+    explained: Mapping[str, str]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the arguments, then the options."""
+        found = [one for one in self.params if isinstance(one, click.Argument)]
+        if found:
+            with formatter.section("Arguments"):
+                lines = [(one.make_metavar(ctx), self.explained[str(one.name)]) for one in found]
+                formatter.write_dl(lines)
+        super().format_options(ctx, formatter)
+
+
 def command[F: Callable[..., Any]](
-    name: str, *, working: str | None = None, group: typer.Typer | None = None
+    name: str, *, working: str | None = None, group: click.Group | None = None
 ) -> Callable[[F], F]:
     """Make a command of a function that returns what is shown.
 
@@ -338,7 +404,7 @@ def command[F: Callable[..., Any]](
         def run(fmt: str, **given: Any) -> None:
             if fmt not in FORMATS:
                 raise unknown(QueryError, "--format", fmt, FORMATS)
-            asked = {key: None if value in ([], ()) else value for key, value in given.items()}
+            asked = {key: None if value == () else value for key, value in given.items()}
             with under_way(working):
                 if "fit" in own:
                     asked["fit"] = load_fit(asked["fit"])
@@ -346,39 +412,33 @@ def command[F: Callable[..., Any]](
             for shown in found if isinstance(found, list) else [found]:
                 shown.print(fmt)
                 if not shown.passed:
-                    raise typer.Exit(EXIT_UNCHECKED)
+                    raise click.exceptions.Exit(EXIT_UNCHECKED)
 
-        run.__doc__ = inspect.cleandoc(function.__doc__ or "").partition("\n\nParameters\n")[0]
-        options = list(_expand(function))
-        run.__annotations__ = {option.name: option.annotation for option in options}
-        run.__signature__ = inspect.Signature(options)  # pyright: ignore[reportFunctionMemberAccess]
-        built = group or APPS.setdefault(name, typer.Typer(add_completion=False))
-        built.command(name)(run)
+        described = _SHARED | read_options(function)
+        text = inspect.cleandoc(function.__doc__ or "").partition("\n\nParameters\n")[0]
+        params = [described[one.name].build(one) for one in _expand(own)]
+        built = Command(name, callback=run, params=params, help=text)
+        built.explained = {key: one.help for key, one in described.items()}
+        (COMMANDS if group is None else group.commands)[name] = built
         return function
 
     return register
 
 
-def _expand(function: Callable[..., Any]) -> Iterator[inspect.Parameter]:
+def _expand(own: Mapping[str, inspect.Parameter]) -> list[inspect.Parameter]:
     """List arguments and options: a function's own, fields of a `TypedDict`, fit and format."""
-    own, described = inspect.signature(function).parameters, _SHARED | read_options(function)
-    asked = [p for p in own.values() if p.name not in ("fit", "fmt")]
+    asked = [one for name, one in own.items() if name not in ("fit", "fmt")]
     if asked and asked[-1].kind is inspect.Parameter.VAR_KEYWORD:
         fields = get_args(asked.pop().annotation)[0].__annotations__
-        asked += [_optional(name, kind, _DEFAULTS.get(name)) for name, kind in fields.items()]
-    asked += [_optional("fit", Path | None, None)] if "fit" in own else []
-    for one in [*asked, _optional("fmt", str, FORMATS[0])]:
-        positional = one.kind is not inspect.Parameter.KEYWORD_ONLY
-        built = described[one.name].build(one.name, argument=positional)
-        yield one.replace(kind=_KEYWORD, annotation=Annotated[one.annotation, built])
+        asked += [_make_option(name, kind, _DEFAULTS.get(name)) for name, kind in fields.items()]
+    asked += [_make_option("fit", Path | None)] if "fit" in own else []
+    return [*asked, _make_option("fmt", str, FORMATS[0])]
 
 
-_KEYWORD = inspect.Parameter.KEYWORD_ONLY
-
-
-def _optional(name: str, kind: Any, default: object) -> inspect.Parameter:
+def _make_option(name: str, kind: Any, default: object = None) -> inspect.Parameter:
     default = None if type(None) in get_args(kind) else default
-    return inspect.Parameter(name, _KEYWORD, default=default, annotation=kind)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=default, annotation=kind)
 
 
 def under_way(what: str | None) -> AbstractContextManager[None]:
@@ -398,13 +458,13 @@ def list_parts(parts: Parts) -> list[Shown]:
 def show(text: str) -> None:
     """Print a result."""
     if text:
-        typer.echo(text)
+        click.echo(text)
 
 
 def say(text: str) -> None:
     """Print what is not a result to standard error."""
     if text:
-        typer.echo(text, err=True)
+        click.echo(text, err=True)
 
 
 # --- Reading, refusals, refits --------------------------------------------------------------------
@@ -449,7 +509,7 @@ def interruptible(kept: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         say(f"interrupted: {kept}")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
 
 
 @contextmanager

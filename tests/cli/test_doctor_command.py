@@ -6,7 +6,7 @@ import sys
 from importlib import metadata
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from bayesmeta.cli.data_command import NEEDED
 from bayesmeta.cli.shared import app

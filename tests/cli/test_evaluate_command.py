@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from bayesmeta import jobs
 from bayesmeta.cli.shared import app

@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from PIL import Image
-from typer.main import get_command
-from typer.testing import CliRunner
 
 from bayesmeta import plots
 from bayesmeta.cli import plot_command
@@ -148,7 +147,7 @@ def test_an_ending_is_refused_before_the_work(monkeypatch, refuse, tmp_path):
 
 
 def test_what_help_offers_is_what_there_is():  # named twice: help is not to import matplotlib
-    offered = {p.name: p for p in get_command(app).get_command(None, "plot").params}
+    offered = {p.name: p for p in app.get_command(None, "plot").params}
     for name, words in (("venue", plots.VENUES), ("kind", KINDS)):
         assert [item.value for item in offered[name].shell_complete(None, "")] == list(words)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pandas.testing as pdt
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 import bayesmeta as bm
 from bayesmeta import cli, defaults, jobs
