@@ -404,7 +404,8 @@ def command[F: Callable[..., Any]](
         def run(fmt: str, **given: Any) -> None:
             if fmt not in FORMATS:
                 raise unknown(QueryError, "--format", fmt, FORMATS)
-            asked = {key: None if value == () else value for key, value in given.items()}
+            lists = {one.name for one in params if one.multiple or one.nargs < 0}
+            asked = {k: list(v) or None if k in lists else v for k, v in given.items()}
             with under_way(working):
                 if "fit" in own:
                     asked["fit"] = load_fit(asked["fit"])
