@@ -405,7 +405,9 @@ def command[F: Callable[..., Any]](
             if fmt not in FORMATS:
                 raise unknown(QueryError, "--format", fmt, FORMATS)
             lists = {one.name for one in params if one.multiple or one.nargs < 0}
-            asked = {k: list(v) or None if k in lists else v for k, v in given.items()}
+            asked: dict[str, Any] = {
+                k: list(v) or None if k in lists else v for k, v in given.items()
+            }
             with under_way(working):
                 if "fit" in own:
                     asked["fit"] = load_fit(asked["fit"])
