@@ -15,8 +15,8 @@ from bayesmeta.estimates.contrasts import effects as effects
 from bayesmeta.estimates.contrasts import prob_helps as prob_helps
 from bayesmeta.estimates.contrasts import substitutions as substitutions
 from bayesmeta.estimates.curves import curve as curve
-from bayesmeta.estimates.designs import rank_designs as rank_designs
 from bayesmeta.estimates.predictions import predict as predict
+from bayesmeta.estimates.ranking import rank_designs as rank_designs
 from bayesmeta.estimates.ranking import rank_levels as rank_levels
 from bayesmeta.inference.diagnostics import check as check
 from bayesmeta.inference.fits import EffectSizeFit as EffectSizeFit

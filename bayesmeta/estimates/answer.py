@@ -140,24 +140,10 @@ class Answer:
         """Turn into a table of one row, without the evidence card."""
         import pandas as pd
 
-        return pd.DataFrame(
-            [
-                {
-                    "statement": self.statement,
-                    "target": self.target,
-                    "probability": self.probability.estimate,
-                    "mcse": self.probability.mcse,
-                    **self.effect,
-                    "equivalence": self.equivalence,
-                    "prob_equivalent": self.prob_equivalent.estimate,
-                    "practically": self.practically,
-                    **self._asked_size(),
-                    "n_lms": self.n_lms,
-                    "among": listing(self.among),
-                    "verdict": self.evidence.verdict,
-                }
-            ]
-        )
+        row = self.to_dict() | {"among": listing(self.among), "verdict": self.evidence.verdict}
+        del row["three_way"], row["evidence"]
+        first = {name: row.pop(name) for name in ("statement", "target", "probability", "mcse")}
+        return pd.DataFrame([{**first, **row.pop("effect"), **row}])
 
     @property
     def support(self) -> str:

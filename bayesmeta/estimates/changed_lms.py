@@ -13,7 +13,7 @@ import xarray as xr
 from bayesmeta import defaults
 from bayesmeta.design.composition import MIX_COLUMNS
 from bayesmeta.design.decisions import SIZES, UNDISCLOSED
-from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at
 from bayesmeta.estimates.question import (
     UNITS,
@@ -25,7 +25,7 @@ from bayesmeta.estimates.question import (
     list_decisions,
     read_value,
 )
-from bayesmeta.estimates.summary import check_ci_prob, estimate_probability, summarise
+from bayesmeta.estimates.summary import check_ci_prob, outline, summarise_effect
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
@@ -97,7 +97,6 @@ class WhatIf:
         rows = []
         for target in self.draws["target"].values:
             here = self.draws.sel(target=target)
-            helps = estimate_probability(here["difference"].values > 0)
             rows.append(
                 {
                     "lm": self.lm,
@@ -106,19 +105,14 @@ class WhatIf:
                     "target": str(target),
                     "as_is": float(here["as_is"].median()),
                     "changed": float(here["changed"].median()),
-                    **summarise(here["difference"].values, ci_prob=ci_prob, units=UNITS),
-                    "prob_helps": helps.estimate,
-                    "mcse": helps.mcse,
+                    **summarise_effect(here["difference"].values, ci_prob=ci_prob, units=UNITS),
                 }
             )
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
-        sizes = self.draws.sizes
-        return (
-            f"WhatIf({self.lm} with {self.label} on {sizes['target']} targets by {self.by}, "
-            f"{sizes['chain']} chains x {sizes['draw']} draws)"
-        )
+        what = f"{self.lm} with {self.label} on {self.draws.sizes['target']} targets by {self.by}"
+        return outline(self, what, self.draws)
 
 
 def _say(value: str | float) -> str:
@@ -192,9 +186,8 @@ def _read_change(design: Design, name: str, value: str | float) -> str | float:
     """Check one changed fact."""
     allowed = [*(SIZES if design.knows_sizes else ()), *list_decisions(design)]
     if name not in allowed and allowed:
-        raise QueryError(
-            f"'{shorten(name)}' is no fact that can be changed in this fit."
-            f"{suggest(name, allowed)}{explain_absence(name)} Allowed: {listing(allowed)}."
+        raise unknown(
+            QueryError, "fact", name, allowed, said="cannot be changed", why=explain_absence(name)
         )
     return read_value(design, name, value)
 

@@ -30,15 +30,16 @@ from bayesmeta.estimates.question import (
     list_substitutions,
     name_selection,
     parse_statement,
-    pick_target,
     select_lms,
     weigh_benchmarks,
+    weigh_target,
 )
 from bayesmeta.estimates.summary import (
     Probability,
     check_ci_prob,
     estimate_probability,
-    summarise,
+    outline,
+    summarise_effect,
 )
 
 if TYPE_CHECKING:
@@ -103,13 +104,12 @@ class Effects:
             If the probability is not between 0 and 1.
         """
         check_ci_prob(ci_prob)
-        rows = []
+        rows, units = [], self.draws.attrs["units"]
         for k, contrast in enumerate(self.contrasts):
             for t, target in enumerate(self.draws["target"].values):
                 values = self.draws.values[:, :, k, t]
                 if np.isnan(values[0, 0]):
                     continue
-                helps = estimate_probability(values > 0)
                 rows.append(
                     {
                         "decision": contrast.decision,
@@ -117,9 +117,7 @@ class Effects:
                         "reference": format_level(contrast.reference),
                         "by": self.by,
                         "target": str(target),
-                        **summarise(values, ci_prob=ci_prob, units=self.draws.attrs["units"]),
-                        "prob_helps": helps.estimate,
-                        "mcse": helps.mcse,
+                        **summarise_effect(values, ci_prob=ci_prob, units=units),
                         "verdict": str(self.verdicts[k, t]),
                         **({} if self.n_lms is None else {"n_lms": self.n_lms[k]}),
                     }
@@ -150,11 +148,8 @@ class Effects:
         return float(np.minimum(helps, 1 - helps).mean())
 
     def __repr__(self) -> str:
-        sizes = self.draws.sizes
-        return (
-            f"Effects({sizes['contrast']} contrasts on {sizes['target']} targets by {self.by}, "
-            f"{sizes['chain']} chains x {sizes['draw']} draws)"
-        )
+        n, targets = self.draws.sizes["contrast"], self.draws.sizes["target"]
+        return outline(self, f"{n} contrasts on {targets} targets by {self.by}", self.draws)
 
 
 def effects(
@@ -365,7 +360,5 @@ def prob_helps(
     """
     check_fit(fit)
     contrast = build_contrast(fit.design, decision=decision, level=level, reference=over)
-    by, target = pick_target(fit.design, benchmark=benchmark, task_family=task_family)
-    names, weights = weigh_benchmarks(fit.design, by=by)
-    values = effect_on_benchmarks(fit, contrast) @ weights[names.index(target)]
-    return estimate_probability(values > 0)
+    _, _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
+    return estimate_probability(effect_on_benchmarks(fit, contrast) @ weights > 0)

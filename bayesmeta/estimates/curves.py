@@ -1,4 +1,4 @@
-"""Dose and response: expected score along a numeric decision, and where it is highest."""
+"""Dose and response: scores along a numeric decision, where they are best, how tasks trade off."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.design.decisions import DECISIONS
-from bayesmeta.errors import QueryError, listing
+from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at
-from bayesmeta.estimates.question import check_by, check_fit, find_decision
+from bayesmeta.estimates.question import as_names, check_by, check_fit, find_decision
 from bayesmeta.estimates.summary import (
     check_ci_prob,
     estimate_probability,
     in_units,
+    outline,
     quantiles,
 )
-from bayesmeta.estimates.tradeoffs import Tradeoff, build_tradeoff, summarise_place
 from bayesmeta.inference.diagnostics import thin_fit
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
 
-__all__ = ["Curve", "curve"]
+__all__ = ["Curve", "Tradeoff", "curve"]
 
 _SHARE_GRID = np.linspace(0, 100, 41)
 _N_GRID = 25
@@ -74,20 +75,7 @@ class Curve:
         pandas.DataFrame
             Columns target, grid, estimate, lower, upper, ci_prob.
         """
-        check_ci_prob(ci_prob)
-        draws = self.draws.transpose("chain", "draw", "target", "grid").values
-        lower, estimate, upper = quantiles(draws, ci_prob=ci_prob, axis=(0, 1))
-        targets, grid = self.draws["target"].values, self.draws["grid"].values
-        return pd.DataFrame(
-            {
-                "target": np.repeat(targets, len(grid)),
-                "grid": np.tile(grid, len(targets)),
-                "estimate": estimate.ravel(),
-                "lower": lower.ravel(),
-                "upper": upper.ravel(),
-                "ci_prob": ci_prob,
-            }
-        )
+        return _tabulate_grid(self.draws, ci_prob=ci_prob)
 
     def optimum(
         self,
@@ -118,7 +106,7 @@ class Curve:
         for k, target in enumerate(self.draws["target"].values):
             values = best[:, :, k]
             inside = estimate_probability((values >= band[0]) & (values <= band[1]))
-            place = summarise_place(values, grid=grid, ci_prob=ci_prob)
+            place = _summarise_place(values, grid=grid, ci_prob=ci_prob)
             rows[str(target)] = {
                 **{key: place[key] for key in ("estimate", "lower", "upper", "ci_prob")},
                 f"prob_between_{band[0]:g}_{band[1]:g}": inside.estimate,
@@ -165,10 +153,26 @@ class Curve:
         >>> tradeoff.table().index.tolist()
         ['loss_starts', 'best_sum']
         """
-        return build_tradeoff(
-            self.draws, gain=gain, loss=loss, weights=weights, decision=self.decision,
-            units=self.units, recorded=self.recorded,
-        )  # fmt: skip
+        targets = [str(name) for name in self.draws["target"].values]
+        for name in (gain, *as_names(loss, allowed=())):
+            if name not in targets:
+                raise unknown(QueryError, "target", name, targets, said="is not in this curve")
+        names = as_names(loss, allowed=[name for name in targets if name != gain])
+        if gain in names or not names:
+            raise QueryError(
+                f"a trade-off needs a gain and a loss that differ, not '{gain}' and "
+                f"'{listing(names)}'. Name other targets, of a curve by task_family or benchmark."
+            )
+        return Tradeoff(
+            gain=self.draws.sel(target=gain, drop=True),
+            loss=self.draws.sel(target=names).mean("target"),
+            gain_name=gain,
+            loss_names=tuple(names),
+            weights=_read_weights(weights),
+            decision=self.decision,
+            units=self.units,
+            recorded=self.recorded,
+        )
 
     def __repr__(self) -> str:
         sizes = self.draws.sizes
@@ -225,3 +229,162 @@ def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") ->
     at = np.stack([mean_score_at(thin, settings={decision: x}) for x in grid], axis=-1)
     draws = average_benchmarks(at - at[..., :1], fit=thin, by=by).assign_coords(grid=grid)
     return Curve(draws=draws, decision=decision, by=by, recorded=recorded)
+
+
+_FLAT = 1e-9
+"""Percentage points: a step down by less is rounding, not a loss."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Tradeoff:
+    """Draws of two curves along one decision: what gains and what loses.
+
+    Parameters
+    ----------
+    gain, loss
+        Percentage points above the first point of the grid, dims chain, draw, grid. The loss is
+        the mean of its targets.
+    gain_name, loss_names
+        The targets.
+    weights
+        Weights of gain and loss in the sum whose best place is asked for; they sum to one.
+    decision, units
+        Name of the decision and unit of the grid.
+    recorded
+        Values of the lms that record the decision, shape (lm,).
+    """
+
+    gain: xr.DataArray
+    loss: xr.DataArray
+    gain_name: str
+    loss_names: tuple[str, ...]
+    weights: tuple[float, float]
+    decision: str
+    units: str
+    recorded: NDArray[np.float64]
+
+    @property
+    def loss_starts(self) -> xr.DataArray:
+        """First point of the grid from which the loss curve falls, dims chain, draw.
+
+        The first point where it falls from the start, the last where it never falls.
+        """
+        falls = self.loss.diff("grid", label="lower") < -_FLAT
+        grid = self.loss["grid"].values
+        first = falls.argmax("grid").where(falls.any("grid"), len(grid) - 1).astype(int)
+        return first.copy(data=grid[first.values])
+
+    @property
+    def best_sum(self) -> xr.DataArray:
+        """Point of the grid with the highest weighted sum of both, dims chain, draw."""
+        total = self.weights[0] * self.gain + self.weights[1] * self.loss
+        best = total.argmax("grid")
+        return best.copy(data=total["grid"].values[best.values])
+
+    def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
+        """Summarise where the loss starts and where the weighted sum is best.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the equal-tailed interval.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by place (`loss_starts`, `best_sum`): median and interval in the unit of the
+            grid; the probabilities that the place is at either end of the grid, where it stands
+            for a loss from the start on, for none, or for a sum that is best beyond; and the
+            larger MCSE of the two.
+        """
+        check_ci_prob(ci_prob)
+        grid = self.gain["grid"].values
+        places = {"loss_starts": self.loss_starts, "best_sum": self.best_sum}
+        rows = {
+            name: _summarise_place(place.values, grid=grid, ci_prob=ci_prob)
+            for name, place in places.items()
+        }
+        table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("place")
+        return in_units(table, self.units)
+
+    def path(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
+        """Summarise gain and loss at every point of the grid.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the equal-tailed interval.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns side (`gain`, `loss`), target, grid, estimate, lower, upper, ci_prob.
+        """
+        names = pd.Index([self.gain_name, self.loss_label], name="target")
+        table = _tabulate_grid(xr.concat([self.gain, self.loss], dim=names), ci_prob=ci_prob)
+        table.insert(0, "side", np.repeat(["gain", "loss"], len(table) // 2))
+        return table
+
+    @property
+    def loss_label(self) -> str:
+        """Name of what loses."""
+        names = self.loss_names
+        return names[0] if len(names) == 1 else f"mean of {listing(names)}"
+
+    def __repr__(self) -> str:
+        what = f"{self.gain_name} against {self.loss_label} along {self.decision}"
+        return outline(self, what, self.gain)
+
+
+def _tabulate_grid(draws: xr.DataArray, *, ci_prob: float) -> pd.DataFrame:
+    """Summarise draws of every target at every point of the grid."""
+    check_ci_prob(ci_prob)
+    values = draws.transpose("chain", "draw", "target", "grid").values
+    lower, estimate, upper = quantiles(values, ci_prob=ci_prob, axis=(0, 1))
+    targets, grid = draws["target"].values, draws["grid"].values
+    return pd.DataFrame(
+        {"target": np.repeat(targets, len(grid)), "grid": np.tile(grid, len(targets)),
+         "estimate": estimate.ravel(), "lower": lower.ravel(), "upper": upper.ravel(),
+         "ci_prob": ci_prob}
+    )  # fmt: skip
+
+
+def _read_weights(weights: tuple[float, float]) -> tuple[float, float]:
+    values = np.asarray(weights, float)
+    if values.shape != (2,) or not np.isfinite(values).all() or (values < 0).any() or (
+        values.sum() == 0
+    ):  # fmt: skip
+        raise QueryError(
+            f"weights are {weights}. Allowed: two numbers from 0 up, of the gain and of the mean "
+            "of the losses, not both zero, such as (1, 1)."
+        )
+    first, second = values / values.sum()
+    return float(first), float(second)
+
+
+def _summarise_place(
+    values: NDArray[np.float64], *, grid: NDArray[np.float64], ci_prob: float
+) -> dict[str, float]:
+    """Summarise draws of a place on a grid: median, interval, probability of either edge.
+
+    Parameters
+    ----------
+    values
+        Points of the grid, shape (chain, draw).
+    grid
+        The grid, rising.
+    ci_prob
+        Probability of the equal-tailed interval.
+
+    Returns
+    -------
+    dict
+        The numbers by name; `mcse` is the larger one of the two probabilities.
+    """
+    lower, estimate, upper = quantiles(values, ci_prob=ci_prob)
+    low, high = (estimate_probability(values == edge) for edge in (grid[0], grid[-1]))
+    return {
+        "estimate": float(estimate), "lower": float(lower), "upper": float(upper),
+        "ci_prob": ci_prob, "prob_at_lower_edge": low.estimate,
+        "prob_at_upper_edge": high.estimate, "mcse": max(low.mcse, high.mcse),
+    }  # fmt: skip

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bayesmeta.data.vocabulary import COUNT_RANGE
 from bayesmeta.design.composition import DOMAINS
 from bayesmeta.design.decisions import DECISIONS, FACTS, SIZES, UNDISCLOSED, Decision
-from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.errors import BayesmetaError, QueryError, listing, shorten, suggest, unknown
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design, Facts
@@ -53,6 +53,7 @@ __all__ = [
     "refuse_prior",
     "select_lms",
     "weigh_benchmarks",
+    "weigh_target",
 ]
 
 UNITS = "percentage points"
@@ -303,13 +304,10 @@ def parse_question(
         If the statement cannot be read, or anything named is not known.
     """
     found = parse_statement(design, statement)
-    by, target = pick_target(design, benchmark=benchmark, task_family=task_family)
+    target = weigh_target(design, benchmark=benchmark, task_family=task_family)
     check_scale(scale)
-    names, weights = weigh_benchmarks(design, by=by)
     rows = select_lms(design, lms=lms, lm_family=lm_family)
-    among = name_selection(lms=lms, lm_family=lm_family)
-    at = names.index(target)
-    return Question(found, by, target, weights[at], rows, among, scale)
+    return Question(found, *target, rows, name_selection(lms=lms, lm_family=lm_family), scale)
 
 
 def parse_statement(design: Design, statement: str) -> Statement:
@@ -445,11 +443,9 @@ def find_part(design: Design, name: str) -> str:
     """Look up a part of the training mix."""
     _check_mix(design)
     if name not in design.domains:
-        why = " No lm of this fit's data records it." * (name in DOMAINS)
-        raise QueryError(
-            f"part '{name}' is not in the training mix of this fit.{suggest(name, design.domains)}"
-            f"{why} Allowed: {listing(design.domains)}."
-        )
+        why = "No LM of this fit's data records it." * (name in DOMAINS)
+        said = "is not in the training mix of this fit"
+        raise unknown(QueryError, "part", name, design.domains, said=said, why=why)
     return name
 
 
@@ -516,16 +512,14 @@ def find_decision(design: Design, name: str) -> Decision:
             f"without its colon. Allowed: {listing(allowed)}. Statements, such as 'attention: gqa "
             "> mha', are taken by bm.query and bm.effects."
         )
-    raise QueryError(
-        f"decision '{shorten(name)}' is not in this fit.{suggest(name, allowed)}"
-        f"{explain_absence(name)} Allowed: {listing(allowed)}."
-    )
+    why = explain_absence(name)
+    raise unknown(QueryError, "decision", name, allowed, said="is not in this fit", why=why)
 
 
 def explain_absence(name: object) -> str:
     """Say why a decision that the package knows is not in a fit."""
     known = isinstance(name, str) and name in DECISIONS
-    return " It does not vary in this fit's data or was left out of its spec." * known
+    return "It does not vary in this fit's data or was left out of its spec." * known
 
 
 def read_value(design: Design, name: str, value: str | float) -> str | float:
@@ -549,10 +543,8 @@ def _read_word(design: Design, decision: Decision, level: str | float) -> str:
     word = str(level)
     word = word if word in levels else decision.level_of(word)
     if word not in levels:
-        raise QueryError(
-            f"level '{shorten(level)}' of {decision.name} is not in this fit."
-            f"{suggest(level, levels)} Allowed: {listing(levels)}."
-        )
+        said = f"of {decision.name} is not in this fit"
+        raise unknown(QueryError, "level", level, levels, said=said)
     return word
 
 
@@ -646,9 +638,7 @@ def check_scale(scale: str) -> None:
 
 def _known(name: Any, allowed: Sequence[str], what: str, said: str = "is not in this fit") -> str:
     if not isinstance(name, str) or name not in allowed:
-        raise QueryError(
-            f"{what} '{shorten(name)}' {said}.{suggest(name, allowed)} Allowed: {listing(allowed)}."
-        )
+        raise unknown(QueryError, what, name, allowed, said=said)
     return name
 
 
@@ -675,6 +665,15 @@ def weigh_benchmarks(design: Design, *, by: str) -> tuple[tuple[str, ...], NDArr
     names = design.task_families
     member = (np.arange(len(names))[:, None] == design.task_family_index).astype(float)
     return names, member / member.sum(axis=1, keepdims=True)
+
+
+def weigh_target(
+    design: Design, *, benchmark: str | None, task_family: str | None
+) -> tuple[str, str, NDArray[np.float64]]:
+    """Turn the two optional names into a kind of target, its name, its weights (benchmark,)."""
+    by, target = pick_target(design, benchmark=benchmark, task_family=task_family)
+    names, weights = weigh_benchmarks(design, by=by)
+    return by, target, weights[names.index(target)]
 
 
 def select_lms(design: Design, *, lms: Names = None, lm_family: Names = None) -> NDArray[np.bool_]:
@@ -741,21 +740,30 @@ def _listed(names: object) -> list[object]:
     return list(names) if is_list else [names]  # type: ignore[arg-type]
 
 
-def as_names(names: Names, *, allowed: Sequence[str]) -> list[str]:
-    """List names, each once; all that are allowed where none is given."""
+def as_names(
+    names: Names,
+    *,
+    allowed: Sequence[str],
+    what: str = "",
+    said: str = "",
+    error: type[BayesmetaError] = QueryError,
+) -> list[str]:
+    """List names, each once; all that are allowed where none is given.
+
+    Others are refused where it is told `what` they are and what is `said` of them.
+    """
     if names is None:
         return list(allowed)
-    return list(dict.fromkeys(str(name) for name in _listed(names)))
+    found = list(dict.fromkeys(str(name) for name in _listed(names)))
+    for name in found:
+        if what and name not in allowed:
+            raise unknown(error, what, name, allowed, said=said)
+    return found
 
 
 def _find_family(design: Design, name: str) -> int:
     known = design.lm_families
-    if name not in known:
-        raise QueryError(
-            f"lm family '{shorten(name)}' is not in this fit's data.{suggest(name, known)} "
-            f"Allowed: {listing(known)}."
-        )
-    return known.index(name)
+    return known.index(_known(name, known, "LM family", "is not in this fit's data"))
 
 
 def find_lm(design: Design, name: str) -> int:

@@ -1,8 +1,11 @@
-"""Which level of a decision is best: probabilities and ranks over all levels at once."""
+"""What is best: levels of a decision, or designs of an LM and what they cost to train."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,16 +13,38 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesmeta import defaults
+from bayesmeta.data.load import read_lms
 from bayesmeta.design.decisions import UNDISCLOSED
-from bayesmeta.errors import QueryError
-from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at
-from bayesmeta.estimates.question import check_by, check_fit, find_decision, list_levels
-from bayesmeta.estimates.summary import effective_size, estimate_probability
+from bayesmeta.errors import QueryError, listing
+from bayesmeta.estimates.counterfactual import (
+    average_benchmarks,
+    mean_score_at,
+    to_points,
+)
+from bayesmeta.estimates.predictions import label_scores, name_facts, place_lms
+from bayesmeta.estimates.question import (
+    UNITS,
+    as_names,
+    check_by,
+    check_fit,
+    check_seed,
+    find_decision,
+    list_levels,
+)
+from bayesmeta.estimates.summary import (
+    check_ci_prob,
+    effective_size,
+    estimate_probability,
+    outline,
+    summarise,
+)
+from bayesmeta.model.predictor import expected_score
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
 
-__all__ = ["Ranking", "rank_draws", "rank_levels", "summarise_ranks"]
+__all__ = ["DesignRanking", "Ranking", "rank_designs", "rank_levels", "training_flop"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -56,7 +81,7 @@ class Ranking:
                 part.append(
                     {
                         "decision": self.decision, "level": str(level), "by": self.by,
-                        "target": str(target), **summarise_ranks(self.ranks.values[:, :, k, t]),
+                        "target": str(target), **_summarise_ranks(self.ranks.values[:, :, k, t]),
                         "levels": self.ranks.sizes["level"],
                     }
                 )  # fmt: skip
@@ -64,11 +89,9 @@ class Ranking:
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
-        sizes = self.ranks.sizes
-        return (
-            f"Ranking({sizes['level']} levels of {self.decision} on {sizes['target']} targets by "
-            f"{self.by}, {sizes['chain']} chains x {sizes['draw']} draws)"
-        )
+        levels, targets = self.ranks.sizes["level"], self.ranks.sizes["target"]
+        what = f"{levels} levels of {self.decision} on {targets} targets by {self.by}"
+        return outline(self, what, self.ranks)
 
 
 def rank_levels(fit: Fit, decision: str, *, by: str = "overall") -> Ranking:
@@ -122,19 +145,216 @@ def rank_levels(fit: Fit, decision: str, *, by: str = "overall") -> Ranking:
         ],
         dim=pd.Index(levels, name="level"),
     ).transpose("chain", "draw", "level", "target")
-    return Ranking(decision, by=by, ranks=rank_draws(scores, dim="level"))
+    return Ranking(decision, by=by, ranks=_rank_draws(scores, dim="level"))
 
 
-def rank_draws(scores: xr.DataArray, *, dim: str) -> xr.DataArray:
+def _rank_draws(scores: xr.DataArray, *, dim: str) -> xr.DataArray:
     """Rank along one dim within every draw; 1 is the highest, and of equal ones the first."""
     axis = scores.get_axis_num(dim)
     order = np.argsort(np.argsort(-scores.values, axis=axis, kind="stable"), axis=axis)
     return scores.copy(data=order + 1)
 
 
-def summarise_ranks(ranks: NDArray[np.int64]) -> dict[str, float]:
+def _summarise_ranks(ranks: NDArray[np.int64]) -> dict[str, float]:
     """Summarise ranks (chain, draw): probability of the first, mean, Monte Carlo errors."""
     best = estimate_probability(ranks == 1)
     mcse = ranks.std() / np.sqrt(effective_size(ranks.astype(float)))
     return {"prob_best": best.estimate, "mcse": best.mcse,
             "expected_rank": float(ranks.mean()), "mcse_rank": float(mcse)}  # fmt: skip
+
+
+_FLOP_PER_TOKEN = 6.0
+"""Floating point operations per parameter and token: two forwards, four backwards (Kaplan et al.
+2020, https://doi.org/10.48550/arXiv.2001.08361)."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DesignRanking:
+    """Scores and ranks of candidate designs, draw by draw.
+
+    Parameters
+    ----------
+    scores
+        Mean expected score over the benchmarks, percentage points with dims chain, draw, lm;
+        higher is better, so that a Brier score counts with a minus.
+    ranks
+        Dims chain, draw, lm; 1 is the design with the highest score.
+    benchmarks
+        The benchmarks averaged over.
+    training_flop
+        Training compute by design.
+    facts
+        One row per design: its family, where it extrapolates, and what is undisclosed.
+    left_out
+        Training compute of the designs over the budget, by name.
+    """
+
+    scores: xr.DataArray
+    ranks: xr.DataArray
+    benchmarks: tuple[str, ...]
+    training_flop: Mapping[str, float]
+    facts: pd.DataFrame
+    left_out: Mapping[str, float]
+
+    def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
+        """Summarise scores and ranks.
+
+        Parameters
+        ----------
+        ci_prob
+            Probability of the equal-tailed interval of the score.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per design, the lowest expected rank first: `prob_best` and its `mcse`,
+            `expected_rank` and its `mcse_rank`; median, standard deviation and interval of the
+            mean expected score; training compute in FLOP; whether its family is `known` or `new`,
+            the facts in which it extrapolates, and the undisclosed ones.
+
+        Raises
+        ------
+        QueryError
+            If the probability is not between 0 and 1.
+        """
+        check_ci_prob(ci_prob)
+        rows = [
+            {
+                "lm": str(lm),
+                **_summarise_ranks(self.ranks.values[:, :, i]),
+                **summarise(self.scores.values[:, :, i], ci_prob=ci_prob, units=UNITS),
+                "training_flop": self.training_flop[str(lm)],
+                "designs": self.ranks.sizes["lm"],
+                **self.facts.iloc[i].to_dict(),
+            }
+            for i, lm in enumerate(self.ranks["lm"].values)
+        ]
+        table = pd.DataFrame(rows).sort_values("expected_rank", kind="stable")
+        return table.reset_index(drop=True)
+
+    def __repr__(self) -> str:
+        over = f", {len(self.left_out)} over the budget" if self.left_out else ""
+        what = f"{self.ranks.sizes['lm']} designs on {len(self.benchmarks)} benchmarks{over}"
+        return outline(self, what, self.ranks)
+
+
+def training_flop(lms: pd.DataFrame) -> dict[str, float]:
+    """Estimate the training compute of lms: six operations per parameter and token.
+
+    Parameters
+    ----------
+    lms
+        Table of lms.
+
+    Returns
+    -------
+    dict of float
+        Floating point operations by name.
+
+    Examples
+    --------
+    >>> training_flop(pd.DataFrame({"lm": ["a"], "n_params": [7e9], "n_tokens": [1e12]}))
+    {'a': 4.2e+22}
+    """
+    flop = _FLOP_PER_TOKEN * lms["n_params"].astype(float) * lms["n_tokens"].astype(float)
+    return {str(lm): float(value) for lm, value in zip(lms["lm"], flop, strict=True)}
+
+
+def rank_designs(
+    fit: Fit,
+    candidates: pd.DataFrame | str | PathLike[str],
+    *,
+    benchmarks: str | Sequence[str] | None = None,
+    budget: float | None = None,
+    seed: int = defaults.SEED,
+) -> DesignRanking:
+    """Rank candidate designs by the mean expected score over benchmarks.
+
+    Designs are ranked within each draw, so that what they have in common cancels out, such as the
+    effect of a new family that they share. The effect of each lm, which no design decides, is part
+    of its score: of two equal designs each is the best with probability one half.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+    candidates
+        A frame, or the path of a CSV file, with the columns of `lms.csv`; lm, lm_family, n_params
+        and n_tokens are needed.
+    benchmarks
+        One name or several; all benchmarks if left out.
+    budget
+        Largest training compute in FLOP; candidates above it are left out and named.
+    seed
+        Seed of the draws of what is new.
+
+    Returns
+    -------
+    DesignRanking
+        Draws of scores and ranks, and `.table()`.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read, or holds a value that is not allowed.
+    QueryError
+        If a level or benchmark is not in the fit's data, or the budget leaves out all candidates.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> new = pd.DataFrame({"lm": ["small", "large"], "lm_family": "x", "n_params": [1e9, 7e10],
+    ...                     "n_tokens": [3e11, 2e12]})
+    >>> bm.rank_designs(bm.load_reference_fit(), new).table()["lm"].tolist()
+    ['large', 'small']
+    """
+    check_fit(fit)
+    check_seed(seed)
+    names = _read_benchmarks(fit, benchmarks)
+    lms = read_lms(candidates)
+    flop = training_flop(lms)
+    left_out = _over_budget(flop, budget)
+    kept = lms[~lms["lm"].isin(list(left_out))].reset_index(drop=True)
+    placed = place_lms(fit, kept, seed=seed)
+    points = to_points(expected_score(placed.latent(fit), design=placed.design), design=fit.design)
+    wanted = [fit.design.benchmarks.index(name) for name in names]
+    scores = label_scores(fit, kept, points[..., wanted].mean(axis=-1))
+    return DesignRanking(
+        scores=scores,
+        ranks=_rank_draws(scores, dim="lm"),
+        benchmarks=names,
+        training_flop=flop,
+        facts=name_facts(fit, kept),
+        left_out=left_out,
+    )
+
+
+def _read_benchmarks(fit: Fit, benchmarks: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Check names of benchmarks; each counts once."""
+    known = fit.design.benchmarks
+    names = as_names(benchmarks, allowed=known, what="benchmark", said="is not in this fit")
+    if not names:
+        raise QueryError(
+            "no benchmark is named. Leave benchmarks out for all of them. Allowed: "
+            f"{listing(known)}."
+        )
+    return tuple(names)
+
+
+def _over_budget(flop: Mapping[str, float], budget: float | None) -> dict[str, float]:
+    """Pick the candidates that cost more than the budget; refuse one that leaves none."""
+    if budget is None:
+        return {}
+    if not (isinstance(budget, int | float) and math.isfinite(budget) and budget > 0):
+        raise QueryError(
+            f"budget is {budget!r}. Allowed: a number above 0, the training compute in FLOP, such "
+            "as 1e23."
+        )
+    over = {name: value for name, value in flop.items() if value > budget}
+    if len(over) == len(flop):
+        cheapest = min(flop, key=flop.__getitem__)
+        raise QueryError(
+            f"the budget of {budget:g} FLOP leaves out all {len(flop)} candidates; the cheapest, "
+            f"'{cheapest}', takes {flop[cheapest]:.3g}. Raise the budget or add smaller designs."
+        )
+    return over

@@ -17,6 +17,7 @@ from bayesmeta.errors import QueryError, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
 __all__ = [
     "Probability",
@@ -25,9 +26,11 @@ __all__ = [
     "estimate_probability",
     "in_units",
     "normal_interval",
+    "outline",
     "prob_above_zero",
     "quantiles",
     "summarise",
+    "summarise_effect",
 ]
 
 
@@ -173,6 +176,21 @@ def summarise(values: NDArray[np.float64], *, ci_prob: float, units: str) -> dic
         "ci_prob": ci_prob,
         "units": units,
     }
+
+
+def summarise_effect(
+    values: NDArray[np.float64], *, ci_prob: float, units: str
+) -> dict[str, float | str]:
+    """Summarise draws of an effect, with the probability that it is positive and its MCSE."""
+    helps = estimate_probability(values > 0)
+    found = summarise(values, ci_prob=ci_prob, units=units)
+    return {**found, "prob_helps": helps.estimate, "mcse": helps.mcse}
+
+
+def outline(of: object, said: str, draws: xr.DataArray | xr.Dataset) -> str:
+    """Write what holds draws in one line: its kind, what it is of, and how many draws."""
+    sizes = draws.sizes
+    return f"{type(of).__name__}({said}, {sizes['chain']} chains x {sizes['draw']} draws)"
 
 
 def normal_interval(mean: float, sd: float, *, ci_prob: float) -> dict[str, float]:

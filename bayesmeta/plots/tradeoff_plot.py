@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bayesmeta import defaults
-from bayesmeta.estimates.curves import Curve
-from bayesmeta.estimates.tradeoffs import Tradeoff
+from bayesmeta.estimates.curves import Curve, Tradeoff
 from bayesmeta.plots.dose_response import draw_mass, place_mass
 from bayesmeta.plots.figure import (
     Drawn,

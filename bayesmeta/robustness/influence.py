@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.errors import EvaluationError, unknown
+from bayesmeta.errors import EvaluationError
 from bayesmeta.estimates.counterfactual import mean_slope
 from bayesmeta.estimates.linearised import latent_draws, linearise, mean_change, to_free
 from bayesmeta.estimates.question import (
@@ -110,12 +110,8 @@ def _check_families(fit: Fit, families: Names) -> list[str]:
     outcomes, design = fit.design.outcomes, fit.design
     scored = np.unique(design.lm_family_index[outcomes.lm_index])
     allowed = [design.lm_families[k] for k in scored]
-    names = as_names(families, allowed=allowed)
-    for name in names:
-        if name not in allowed:
-            said = "has no scores in this fit's data"
-            raise unknown(EvaluationError, "lm family", name, allowed, said=said)
-    return names
+    said = "has no scores in this fit's data"
+    return as_names(families, allowed=allowed, what="LM family", said=said, error=EvaluationError)
 
 
 def _linearise_each(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.design.decisions import FACTS
-from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.estimates.counterfactual import mean_slope
 from bayesmeta.estimates.evidence_card import vary_inside
 from bayesmeta.estimates.linearised import Linearised, linearise, mean_change, to_free
@@ -201,14 +201,8 @@ def _find_families(fit: Fit, contrast: Contrast, families: Sequence[str] | None)
             f"no family of this fit's data varies in {contrast.decision}, so that there is no "
             "ladder. Ask about another decision: bm.evidence says in how many families it varies."
         )
-    chosen = as_names(families, allowed=allowed)
-    for name in chosen:
-        if name not in allowed:
-            raise QueryError(
-                f"family '{shorten(name)}' has no ladder of {contrast.decision}."
-                f"{suggest(name, allowed)} Allowed: {listing(allowed)}."
-            )
-    return chosen
+    said = f"has no ladder of {contrast.decision}"
+    return as_names(families, allowed=allowed, what="family", said=said)
 
 
 def _steps(fit: Fit, contrast: Contrast, model: Linearised, family: int) -> tuple[float, ...]:

@@ -201,7 +201,7 @@ def test_part_that_no_lm_records(small, build_fake_fit):
     from dataclasses import replace
 
     fit = build_fake_fit(replace(small, lms=small.lms.assign(books_share=np.nan)))
-    with pytest.raises(QueryError, match=r"'books_share' .* No lm of this fit's data records it"):
+    with pytest.raises(QueryError, match=r"'books_share' .* No LM of this fit's data records it"):
         query(fit, "code_share: +10 from books_share")
 
 

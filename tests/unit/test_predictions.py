@@ -11,7 +11,7 @@ from scipy.special import expit
 from bayesmeta import load_reference_fit, predict, rank_designs
 from bayesmeta.data.load import read_lms
 from bayesmeta.errors import DataError, QueryError
-from bayesmeta.estimates.newcomers import place_lms
+from bayesmeta.estimates.predictions import place_lms
 from bayesmeta.model.predictor import family_effects, linear_predictor
 from bayesmeta.model.spec import ModelSpec
 
@@ -476,7 +476,7 @@ REFUSED_LEVELS = {
 def test_level_that_the_data_do_not_have_is_refused(fake_fit, case):
     facts, message = REFUSED_LEVELS[case]
     for ask in (predict, rank_designs):
-        with pytest.raises(QueryError, match=f"lm 'new-0' has {message}"):
+        with pytest.raises(QueryError, match=f"LM .new-0. has {message}"):
             ask(fake_fit, new_lms(**facts))
 
 

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates.changed_lms import whatif
 from bayesmeta.estimates.counterfactual import contrast_draws
-from bayesmeta.estimates.newcomers import place_lms
+from bayesmeta.estimates.predictions import place_lms
 from bayesmeta.estimates.question import Contrast
 from bayesmeta.model.predictor import family_effects, linear_predictor
 from bayesmeta.model.spec import ModelSpec
@@ -192,20 +192,20 @@ def test_what_is_not_disclosed_can_be_changed(fake_fit):
 def test_scale_only_model_answers_about_sizes(small, build_fake_fit):
     fit = build_fake_fit(small, spec=ModelSpec(decisions=(), family_effects="none"))
     assert np.abs(whatif(fit, "ant-1", n_params=7e10).draws["difference"]).max() > 0
-    with pytest.raises(QueryError, match=r"'norm' is no fact.*Allowed: n_params, n_tokens\."):
+    with pytest.raises(QueryError, match=r"norm. cannot be changed.*Allowed: n_params, n_tokens\."):
         whatif(fit, "ant-1", norm="rmsnorm")
 
 
 def test_model_without_scale_is_not_asked_about_sizes(small, build_fake_fit):
     fit = build_fake_fit(small, spec=ModelSpec(scaling="none"))
-    with pytest.raises(QueryError, match="'n_params' is no fact"):
+    with pytest.raises(QueryError, match="'n_params' cannot be changed"):
         whatif(fit, "ant-1", n_params=7e10)
 
 
 REFUSED = {
     "lm": (("ant-4", {"attention": "gqa"}), r"lm 'ant-4'.*Did you mean 'ant-3'\?.*and 9 more"),
     "decision": (("ant-1", {"atention": "gqa"}), r"Did you mean 'attention'\?.*Allowed: n_params"),
-    "constant decision": (("ant-1", {"norm": "rmsnorm"}), "'norm' is no fact.*does not vary"),
+    "constant decision": (("ant-1", {"norm": "rmsnorm"}), "norm. cannot be changed.*not vary"),
     "level": (("ant-1", {"attention": "gqq"}), r"level 'gqq'.*Did you mean 'gqa'\?"),
     "value": (("ant-1", {"code_share": 101}), "value '101' of code_share.*from 0 to 100"),
     "words": (("ant-1", {"code_share": "much"}), "value 'much' of code_share"),
