@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import EvaluationError
 
-__all__ = ["BASELINES", "check_installed", "predict_baseline"]
-
 _SCALE = ["log_n_params", "log_n_tokens"]
 _PRODUCT = "product"
 _NUMBERS = [

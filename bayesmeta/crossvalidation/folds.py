@@ -22,8 +22,6 @@ from bayesmeta.inference.refit import Refitter
 from bayesmeta.jobs import CSV, Folder, claim_folder
 from bayesmeta.model.spec import ModelSpec, read_spec
 
-__all__ = ["MODELS", "Candidate", "keep_folds", "read_candidates", "run_fold"]
-
 MODELS: dict[str, ModelSpec] = {
     "full": ModelSpec(),
     "scale": ModelSpec(decisions=(), family_effects="none"),

@@ -12,8 +12,6 @@ from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import EvaluationError, listing, unknown
 
-__all__ = ["SCHEMES", "Fold", "build_folds", "check_dataset"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:

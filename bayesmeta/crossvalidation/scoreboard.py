@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayesmeta import defaults, jobs
 from bayesmeta.crossvalidation.folds import keep_folds, read_candidates, run_fold
@@ -27,17 +26,8 @@ from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.estimates.question import UNITS
 from bayesmeta.estimates.summary import in_units
 from bayesmeta.jobs import progress_bar
+from bayesmeta.model.predictor import Array
 from bayesmeta.model.spec import ModelSpec
-
-__all__ = [
-    "AVERAGES",
-    "Scoreboard",
-    "build_cells",
-    "evaluate",
-    "interval",
-    "load_scoreboard",
-    "resample_families",
-]
 
 _LEAK_FREE, _LEAKY = "leave-family-out", "random"
 
@@ -204,15 +194,13 @@ class Scoreboard:
     def _labels(self, column: str) -> list[str]:
         return list(dict.fromkeys(self.cells[column]))
 
-    def _weights(self) -> NDArray[np.float64]:
+    def _weights(self) -> Array:
         """Every family once in the first row, families drawn with replacement in the others."""
         n = len(self._labels("lm_family"))
         return np.vstack([np.ones(n), resample_families(n)])
 
     @staticmethod
-    def _summarise(
-        values: NDArray[np.float64], *grids: ErrorGrid
-    ) -> tuple[NDArray[np.float64], ...]:
+    def _summarise(values: Array, *grids: ErrorGrid) -> tuple[Array, ...]:
         """Value and ends of its interval, which a handful of families cannot give."""
         if min(grid.n_families for grid in grids) < defaults.BOOTSTRAP_FAMILIES:
             nothing = np.full_like(values[0], np.nan)
@@ -243,7 +231,7 @@ def _tabulate(rows: Sequence[tuple[object, ...]], labels: str, numbers: str) -> 
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(numbers.split(), float))
 
 
-def _with_mean(errors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _with_mean(errors: Array) -> Array:
     """Append the mean over benchmarks, shape (..., benchmark + 1)."""
     return np.concatenate([errors, mean_known(errors)[..., None]], axis=-1)
 
@@ -298,9 +286,7 @@ class ErrorGrid:
         self.count[rows, columns] = cells["n"]
         self.error[rows, columns] = 100 * cells["abs_error"]
 
-    def by_benchmark(
-        self, weight: NDArray[np.float64], *, average: str = "benchmarks"
-    ) -> NDArray[np.float64]:
+    def by_benchmark(self, weight: Array, *, average: str = "benchmarks") -> Array:
         """Average errors over families, in points.
 
         Parameters
@@ -326,28 +312,26 @@ class ErrorGrid:
         """Number of families with a score."""
         return int((self.count.sum(axis=1) > 0).sum())
 
-    def mean(
-        self, weight: NDArray[np.float64], *, average: str = "benchmarks"
-    ) -> NDArray[np.float64]:
+    def mean(self, weight: Array, *, average: str = "benchmarks") -> Array:
         """Average over benchmarks too, shape (...)."""
         return mean_known(self.by_benchmark(weight, average=average))
 
 
-def mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_known(values: Array) -> Array:
     """Average the last axis without what is missing; NaN where nothing is known."""
     known = ~np.isnan(values)
     count = known.sum(axis=-1)
     return np.where(known, values, 0.0).sum(axis=-1) / np.where(count > 0, count, np.nan)
 
 
-def resample_families(n_families: int, *, seed: int = defaults.SEED) -> NDArray[np.float64]:
+def resample_families(n_families: int, *, seed: int = defaults.SEED) -> Array:
     """Draw families with replacement; how often each is drawn, shape (resample, lm_family)."""
     rng = np.random.default_rng(seed)
     even = np.full(n_families, 1 / n_families)
     return rng.multinomial(n_families, even, size=defaults.BOOTSTRAP_DRAWS).astype(float)
 
 
-def interval(resampled: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def interval(resampled: Array) -> tuple[Array, Array]:
     """Compute the ends of the equal-tailed interval along the first axis."""
     tail = (1 - defaults.CI_PROB) / 2
     lower, upper = np.nanquantile(resampled, [tail, 1 - tail], axis=0)

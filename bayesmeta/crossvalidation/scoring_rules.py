@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.inference.refit import Refit
+from bayesmeta.model.predictor import Array
 from bayesmeta.model.simulate import (
     pointwise_log_likelihood,
     pointwise_probability,
@@ -15,9 +16,7 @@ from bayesmeta.model.simulate import (
 )
 from bayesmeta.model.spec import ModelSpec
 
-__all__ = ["crps", "score_point", "score_refit"]
-
-Scores = dict[str, NDArray[np.float64]]
+Scores = dict[str, Array]
 """Of every held-out score: `estimate` in native units, `abs_error`, `crps`, `log_density`, and
 `pit`, the predictive probability of a lower score; each of shape (test obs,)."""
 
@@ -62,7 +61,7 @@ def score_refit(refit: Refit, *, spec: ModelSpec, test: NDArray[np.bool_], seed:
     }
 
 
-def score_point(estimate: NDArray[np.float64], *, y: NDArray[np.float64]) -> Scores:
+def score_point(estimate: Array, *, y: Array) -> Scores:
     """Score point forecasts: the CRPS of a point is its absolute error, the rest is undefined."""
     error, undefined = np.abs(estimate - y), np.full(len(y), np.nan)
     return {
@@ -74,7 +73,7 @@ def score_point(estimate: NDArray[np.float64], *, y: NDArray[np.float64]) -> Sco
     }
 
 
-def crps(draws: NDArray[np.float64], *, y: NDArray[np.float64]) -> NDArray[np.float64]:
+def crps(draws: Array, *, y: Array) -> Array:
     """Compute the continuous ranked probability score from simulated scores.
 
     The mean distance to the outcome less half the mean distance of two draws (Gneiting & Raftery

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from bayesmeta.inference.fits import Fit
 
-__all__ = ["Answer", "evidence", "query", "three_ways"]
-
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:

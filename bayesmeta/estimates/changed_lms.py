@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
     from bayesmeta.inference.fits import Fit
 
-__all__ = ["WhatIf", "whatif"]
 
 _SAME = 1e-9
 """Relative difference below which two values are the same."""

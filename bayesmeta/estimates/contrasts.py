@@ -45,8 +45,6 @@ from bayesmeta.estimates.summary import (
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
 
-__all__ = ["Effects", "effects", "prob_helps", "substitutions"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Effects:

@@ -22,6 +22,7 @@ from bayesmeta.estimates.question import (
     weigh_benchmarks,
 )
 from bayesmeta.model.predictor import (
+    Array,
     build_columns,
     combine,
     complete_facts,
@@ -36,18 +37,6 @@ if TYPE_CHECKING:
     from bayesmeta.design.facts import Design, Facts, Settings
     from bayesmeta.inference.fits import Fit
 
-__all__ = [
-    "POINTS",
-    "average_benchmarks",
-    "contrast_draws",
-    "effect_on_benchmarks",
-    "label_draws",
-    "mean_score_at",
-    "mean_slope",
-    "read_baseline",
-    "side_change",
-    "to_points",
-]
 
 POINTS = 100.0
 """Percentage points in a score of one."""
@@ -70,10 +59,10 @@ class Baseline:
     """
 
     facts: Facts
-    columns: Mapping[str, NDArray[np.float64]]
-    coefficients: Mapping[str, NDArray[np.float64]]
-    eta: NDArray[np.float64]
-    points: NDArray[np.float64]
+    columns: Mapping[str, Array]
+    coefficients: Mapping[str, Array]
+    eta: Array
+    points: Array
 
 
 @lru_cache(maxsize=2)
@@ -88,18 +77,18 @@ def read_baseline(fit: Fit) -> Baseline:
     return Baseline(facts, columns, coefficients, eta, points)
 
 
-def to_points(scores: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
+def to_points(scores: Array, *, design: Design) -> Array:
     """Turn scores (..., benchmark) into points, higher is better: a Brier score gets a minus."""
     sign = np.where(design.outcomes.is_logistic, 1.0, np.sign(design.outcomes.spread))
     return POINTS * sign * scores
 
 
-def _mean_points(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
+def _mean_points(eta: Array, *, design: Design) -> Array:
     """Average expected scores over lms in points, higher is better, shape (..., benchmark)."""
     return to_points(expected_score(eta, design=design).mean(axis=-2), design=design)
 
 
-def _change(fit: Fit, facts: Facts) -> dict[str, NDArray[np.float64]]:
+def _change(fit: Fit, facts: Facts) -> dict[str, Array]:
     """Change of the columns by other facts of all lms; blocks that do not move are left out."""
     base = read_baseline(fit)
     new = build_columns(facts, parameters=fit.parameters, only=facts.differs(base.facts))
@@ -107,22 +96,18 @@ def _change(fit: Fit, facts: Facts) -> dict[str, NDArray[np.float64]]:
 
 
 @lru_cache(maxsize=4)
-def side_change(fit: Fit, side: Side) -> Mapping[str, NDArray[np.float64]]:
+def side_change(fit: Fit, side: Side) -> Mapping[str, Array]:
     """Change of the columns of all lms by one side of a statement, by block, (..., lm, column)."""
     return _change(fit, side.of(read_baseline(fit).facts))
 
 
-def _latent_change(
-    fit: Fit, change: Mapping[str, NDArray[np.float64]], rows: Any
-) -> NDArray[np.float64] | float:
+def _latent_change(fit: Fit, change: Mapping[str, Array], rows: Any) -> Array | float:
     """Latent change of the lms of the rows, shape (chain, draw, lm, benchmark); or zero."""
     kept = {name: values[..., rows, :] for name, values in change.items()}
     return multiply(kept, read_baseline(fit).coefficients)
 
 
-def _mean_score(
-    fit: Fit, change: Mapping[str, NDArray[np.float64]], rows: Any
-) -> NDArray[np.float64]:
+def _mean_score(fit: Fit, change: Mapping[str, Array], rows: Any) -> Array:
     """Average expected scores of the lms of the rows, changed, shape (chain, draw, benchmark)."""
     base, moved = read_baseline(fit), _latent_change(fit, change, rows)
     if np.ndim(moved) == 0:
@@ -132,7 +117,7 @@ def _mean_score(
 
 def mean_score_at(
     fit: Fit, *, settings: Settings, rows: NDArray[np.bool_] | slice = slice(None)
-) -> NDArray[np.float64]:
+) -> Array:
     """Average the expected scores of lms with some facts set to other values.
 
     Parameters
@@ -155,13 +140,13 @@ def mean_score_at(
     return _mean_score(fit, _change(fit, read_baseline(fit).facts.put(settings)), rows)
 
 
-def mean_slope(fit: Fit, *, weights: NDArray[np.float64]) -> float:
+def mean_slope(fit: Fit, *, weights: Array) -> float:
     """Points that a small latent effect of one is worth, averaged over lms and benchmarks."""
     return float(weights @ _slopes(fit))
 
 
 @lru_cache(maxsize=2)
-def _slopes(fit: Fit) -> NDArray[np.float64]:
+def _slopes(fit: Fit) -> Array:
     """Points that a small latent effect of one is worth on every benchmark, (benchmark,)."""
     step, eta = 1e-3, read_baseline(fit).eta.mean(axis=(0, 1))
     high, low = (_mean_points(eta + side, design=fit.design) for side in (step, -step))
@@ -174,7 +159,7 @@ def effect_on_benchmarks(
     *,
     rows: NDArray[np.bool_] | None = None,
     scale: str = "score",
-) -> NDArray[np.float64]:
+) -> Array:
     """Compute an effect on every benchmark, averaged over lms, draw by draw.
 
     Parameters
@@ -217,7 +202,7 @@ def effect_on_benchmarks(
 
 
 @lru_cache(maxsize=2)  # the contrasts of a decision share their reference
-def _mean_score_of_all(fit: Fit, side: Side) -> NDArray[np.float64]:
+def _mean_score_of_all(fit: Fit, side: Side) -> Array:
     return _mean_score(fit, side_change(fit, side), slice(None))
 
 
@@ -274,7 +259,7 @@ def contrast_draws(
     return label_draws(fit, values, target=list(parts)).assign_attrs(units=SCALES[scale], by=by)
 
 
-def average_benchmarks(values: NDArray[np.float64], *, fit: Fit, by: str) -> xr.DataArray:
+def average_benchmarks(values: Array, *, fit: Fit, by: str) -> xr.DataArray:
     """Average draws of shape (chain, draw, benchmark, ...) over the benchmarks of each target."""
     names, weights = weigh_benchmarks(fit.design, by=by)
     averaged = np.einsum("tb,cdb...->cdt...", weights, values)
@@ -283,9 +268,7 @@ def average_benchmarks(values: NDArray[np.float64], *, fit: Fit, by: str) -> xr.
     )
 
 
-def label_draws(
-    fit: Fit, values: NDArray[np.float64], **dims: Sequence[str] | None
-) -> xr.DataArray:
+def label_draws(fit: Fit, values: Array, **dims: Sequence[str] | None) -> xr.DataArray:
     """Label draws of shape (chain, draw, ...) by names of further dims, as many as occur."""
     import xarray as xr
 

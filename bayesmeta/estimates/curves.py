@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.design.decisions import DECISIONS
@@ -24,11 +23,11 @@ from bayesmeta.estimates.summary import (
     quantiles,
 )
 from bayesmeta.inference.diagnostics import thin_fit
+from bayesmeta.model.predictor import Array
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
 
-__all__ = ["Curve", "Tradeoff", "curve"]
 
 _SHARE_GRID = np.linspace(0, 100, 41)
 _N_GRID = 25
@@ -261,7 +260,7 @@ class Tradeoff:
     weights: tuple[float, float]
     decision: str
     units: str
-    recorded: NDArray[np.float64]
+    recorded: Array
 
     @property
     def loss_starts(self) -> xr.DataArray:
@@ -362,9 +361,7 @@ def _read_weights(weights: tuple[float, float]) -> tuple[float, float]:
     return float(first), float(second)
 
 
-def _summarise_place(
-    values: NDArray[np.float64], *, grid: NDArray[np.float64], ci_prob: float
-) -> dict[str, float]:
+def _summarise_place(values: Array, *, grid: Array, ci_prob: float) -> dict[str, float]:
     """Summarise draws of a place on a grid: median, interval, probability of either edge.
 
     Parameters

@@ -25,20 +25,13 @@ from bayesmeta.estimates.question import (
     recorded_part,
 )
 from bayesmeta.estimates.summary import normal_interval
+from bayesmeta.model.predictor import Array
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
     from bayesmeta.estimates.linearised import Estimate, Linearised
     from bayesmeta.inference.fits import Fit
 
-__all__ = [
-    "Evidence",
-    "Judgement",
-    "build_evidence",
-    "judge",
-    "support_of",
-    "vary_inside",
-]
 
 PRIOR_PROBABILITY = 0.5
 """Every effect has a prior that is symmetric about zero, so that no direction is favoured."""
@@ -227,12 +220,12 @@ def vary_inside(design: Design, decision: str) -> list[str]:
     return [design.lm_families[k] for k in varying]
 
 
-def _vary(x: NDArray[np.float64], family: NDArray[np.int64], decision: Decision) -> NDArray[Any]:
+def _vary(x: Array, family: NDArray[np.int64], decision: Decision) -> NDArray[Any]:
     """List the families, by number, in which a value differs by at least one choice."""
     return np.unique(family)[_ranges(_choices(x, decision), family) >= 1]
 
 
-def _ranges(x: NDArray[np.float64], family: NDArray[np.int64]) -> NDArray[np.float64]:
+def _ranges(x: Array, family: NDArray[np.int64]) -> Array:
     """Range of a value in every family that occurs, in the order of their numbers."""
     return np.array([np.ptp(x[family == k]) for k in np.unique(family)])
 
@@ -246,7 +239,7 @@ def _count_sides(
     }
 
 
-def _within_share(x: NDArray[np.float64], family: NDArray[np.int64]) -> float:
+def _within_share(x: Array, family: NDArray[np.int64]) -> float:
     """Share of the variance of a value that is within families."""
     if not len(x):
         return 0.0
@@ -256,7 +249,7 @@ def _within_share(x: NDArray[np.float64], family: NDArray[np.int64]) -> float:
     return float((spread**2).sum() / total) if total > 0 else 0.0
 
 
-def _choices(x: NDArray[np.float64], decision: Decision) -> NDArray[np.float64]:
+def _choices(x: Array, decision: Decision) -> Array:
     """Measure a decision in units of the least difference that counts as a different choice.
 
     Two levels differ; two values do if they are half a reported step apart, so that a family
@@ -315,7 +308,7 @@ def measure_confounding(design: Design, statement: Statement) -> Mapping[str, fl
     return {name: shares[name] for name in most if shares[name] > 0}
 
 
-def _value_of(design: Design, statement: Statement) -> NDArray[np.float64]:
+def _value_of(design: Design, statement: Statement) -> Array:
     """Value that a statement is about, missing at levels that it does not compare, shape (lm,)."""
     if isinstance(statement, Substitution):
         return recorded_part(design, statement.decision) - recorded_part(design, statement.donor)
@@ -326,7 +319,7 @@ def _value_of(design: Design, statement: Statement) -> NDArray[np.float64]:
     return np.where(compared, (values == statement.level).astype(float), np.nan)
 
 
-def _share_predicted(values: NDArray[np.float64], other: NDArray[Any], decision: Decision) -> float:
+def _share_predicted(values: Array, other: NDArray[Any], decision: Decision) -> float:
     """Compute the adjusted share of the variance of a value that another decision predicts."""
     kept = ~np.isnan(values)
     if decision.kind != "categorical":
@@ -342,7 +335,7 @@ def _share_predicted(values: NDArray[np.float64], other: NDArray[Any], decision:
     return max(0.0, 1 - (rest / (n - k)) / (total / (n - 1)))
 
 
-def _quarters(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _quarters(values: Array) -> Array:
     """Cut numbers into groups of like size by their mean rank, NaN where there is none."""
     known = values[~np.isnan(values)]
     if not len(known):
@@ -358,7 +351,7 @@ def build_evidence(
     fit: Fit,
     *,
     contrast: Statement,
-    weights: NDArray[np.float64],
+    weights: Array,
     probability: float,
     scale: str = "score",
 ) -> Evidence:
@@ -422,7 +415,7 @@ def build_evidence(
 
 
 @lru_cache(maxsize=2)  # the same on every target
-def _latent_effect(fit: Fit, statement: Statement) -> NDArray[np.float64]:
+def _latent_effect(fit: Fit, statement: Statement) -> Array:
     """Draw the latent effect on every benchmark, shape (chain, draw, benchmark)."""
     return latent_draws(fit, mean_change(fit, statement))
 
@@ -431,8 +424,8 @@ def judge(
     fit: Fit,
     *,
     contrast: Statement,
-    weights: NDArray[np.float64],
-    probabilities: NDArray[np.float64],
+    weights: Array,
+    probabilities: Array,
 ) -> tuple[Judgement, ...]:
     """Say how far the data speak to a contrast, on one target or several.
 
@@ -496,9 +489,7 @@ def judge(
     return tuple(judged)
 
 
-def _is_stable(
-    model: Linearised, moved: NDArray[np.float64], *, weights: NDArray[np.float64], sign: int
-) -> bool:
+def _is_stable(model: Linearised, moved: Array, *, weights: Array, sign: int) -> bool:
     """Say whether every part of the data that could stand alone tells the same direction."""
     without = model.without_each_family(sign * moved, weights=weights)
     within = model.estimate_within(sign * moved, weights=weights)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.estimates.counterfactual import read_baseline, side_change
 from bayesmeta.model.predictor import (
+    Array,
     build_columns,
     combine,
     complete_facts,
@@ -35,16 +36,6 @@ if TYPE_CHECKING:
     from bayesmeta.model.predictor import Parameters
     from bayesmeta.model.spec import ModelSpec
 
-__all__ = [
-    "Estimate",
-    "Linearised",
-    "latent_draws",
-    "linearise",
-    "linearise_at",
-    "mean_change",
-    "to_free",
-]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
@@ -56,8 +47,8 @@ class Estimate:
         On the latent scale, both of the same shape.
     """
 
-    mean: NDArray[np.float64]
-    sd: NDArray[np.float64]
+    mean: Array
+    sd: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +79,10 @@ class Linearised:
         Number of lm families.
     """
 
-    response: NDArray[np.float64]
-    columns: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    build_covariance: Callable[[], NDArray[np.float64]]
+    response: Array
+    columns: Array
+    variance: Array
+    build_covariance: Callable[[], Array]
     lm: NDArray[np.int64]
     family: NDArray[np.int64]
     benchmark: NDArray[np.int64]
@@ -99,7 +90,7 @@ class Linearised:
     n_families: int
 
     @cached_property
-    def covariance(self) -> NDArray[np.float64]:
+    def covariance(self) -> Array:
         """Prior covariance of the responses, with their noise, shape (obs, obs).
 
         It is built when it is first needed: with ten times the scores it takes a gigabyte.
@@ -107,19 +98,19 @@ class Linearised:
         return self.build_covariance()
 
     @cached_property
-    def whitening(self) -> NDArray[np.float64]:
+    def whitening(self) -> Array:
         """Inverse of the Cholesky factor of the covariance of the responses, shape (obs, obs).
 
         Its square is the precision, whose own computation takes several times as long.
         """
         return _invert_lower(np.linalg.cholesky(self.covariance))
 
-    def _gain(self, covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _gain(self, covariance: Array) -> Array:
         """Regress a quantity on the responses, by its covariance with them, shape (obs,)."""
         return (self.whitening @ covariance) @ self.whitening
 
     @cached_property
-    def _means(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _means(self) -> tuple[Array, Array]:
         """What takes the means of families out of the precision.
 
         Whitened sums of the scores of a family on a benchmark, shape (obs, sum); and the inverse of
@@ -134,7 +125,7 @@ class Linearised:
         group, first = self._group, np.unique(self._group, return_index=True)[1]
         size = np.bincount(group)
 
-        def build_covariance() -> NDArray[np.float64]:
+        def build_covariance() -> Array:
             summed = self._of_groups(self._of_groups(self.covariance, axis=1))
             return summed / np.outer(size, size)
 
@@ -151,7 +142,7 @@ class Linearised:
         )
 
     @cached_property
-    def _blocks(self) -> list[tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
+    def _blocks(self) -> list[tuple[int, NDArray[np.int64], Array]]:
         """Scores of every family, and the inverse of their block of the precision."""
         found = []
         for k in np.unique(self.family):
@@ -172,63 +163,55 @@ class Linearised:
         order = np.argsort(self._group, kind="stable")
         return order, np.unique(self._group[order], return_index=True)[1]
 
-    def _of_groups(self, values: NDArray[np.float64], *, axis: int = 0) -> NDArray[np.float64]:
+    def _of_groups(self, values: Array, *, axis: int = 0) -> Array:
         """Sum over the scores of every family on every benchmark."""
         order, starts = self._sorted_groups
         return np.add.reduceat(np.take(values, order, axis=axis), starts, axis=axis)
 
-    def _padded(self, change: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _padded(self, change: Array) -> Array:
         """Fill a change up: what is not named does not change."""
         return np.pad(change, (0, self.columns.shape[1] - len(change)))
 
-    def prior_variance(self, change: NDArray[np.float64], *, weights: NDArray[np.float64]) -> float:
+    def prior_variance(self, change: Array, *, weights: Array) -> float:
         """Prior variance of an effect, its scales as learned."""
         by_task = np.bincount(self.task, weights=weights)
         averaged = np.array([1.0, np.square(by_task).sum(), np.square(weights).sum()])
         return float(averaged @ self.variance @ np.square(self._padded(change)))
 
-    def estimate(self, change: NDArray[np.float64], *, weights: NDArray[np.float64]) -> Estimate:
+    def estimate(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect from all data."""
         covariance = self._with_responses(change, weights=weights)
         return self._estimate(covariance, self._gain(covariance), change, weights)
 
-    def estimate_within(
-        self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
-    ) -> Estimate:
+    def estimate_within(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect as if nothing were known of the mean of any family."""
         covariance = self._with_responses(change, weights=weights)
         gain, (sums, inverse) = self._gain(covariance), self._means
         gain = gain - (sums @ (inverse @ self._of_groups(gain))) @ self.whitening
         return self._estimate(covariance, gain, change, weights)
 
-    def estimate_between(
-        self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
-    ) -> Estimate:
+    def estimate_between(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect as if nothing were known of differences within families."""
         return self._family_means.estimate(change, weights=weights)
 
     def _estimate(
         self,
-        covariance: NDArray[np.float64],
-        gain: NDArray[np.float64],
-        change: NDArray[np.float64],
-        weights: NDArray[np.float64],
+        covariance: Array,
+        gain: Array,
+        change: Array,
+        weights: Array,
     ) -> Estimate:
         """Estimate an effect by its covariance with the responses and what it gains by each."""
         variance = self.prior_variance(change, weights=weights) - gain @ covariance
         return Estimate(np.array(gain @ self.response), sd=np.sqrt(max(float(variance), 0.0)))
 
-    def estimate_once(
-        self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
-    ) -> Estimate:
+    def estimate_once(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate one effect without whitening, which takes longer than to solve once."""
         covariance = self._with_responses(change, weights=weights)
         gain = np.linalg.solve(self.covariance, covariance)
         return self._estimate(covariance, gain, change, weights)
 
-    def without_each_family(
-        self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
-    ) -> Estimate:
+    def without_each_family(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect without each lm family in turn, shape (lm_family,)."""
         covariance = self._with_responses(change, weights=weights)
         gain, explained = self._gain(covariance), self._gain(self.response)
@@ -254,16 +237,12 @@ class Linearised:
             benchmark=self.benchmark[rows],
         )
 
-    def pulls(
-        self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def pulls(self, change: Array, *, weights: Array) -> Array:
         """How strongly every lm pulls on an effect: length of the weights of its scores; (lm,)."""
         gain = self._gain(self._with_responses(change, weights=weights))
         return np.sqrt(np.bincount(self.lm, weights=gain**2))
 
-    def _with_responses(
-        self, change: NDArray[np.float64], *, weights: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _with_responses(self, change: Array, *, weights: Array) -> Array:
         """Prior covariance of an effect with every response, shape (obs,)."""
         by_task = np.bincount(self.task, weights=weights)[self.task]
         moved = self._padded(change)
@@ -276,7 +255,7 @@ _SMALL = 64
 """Rows of a triangle that is inverted as a whole."""
 
 
-def _invert_lower(lower: NDArray[np.float64]) -> NDArray[np.float64]:
+def _invert_lower(lower: Array) -> Array:
     """Invert a lower triangular matrix, half by half, in a third of the operations of any other."""
     n = len(lower)
     if n <= _SMALL:
@@ -303,12 +282,12 @@ def facts_at_means(fit: Fit) -> Facts:
     return complete_facts(posterior_means(fit), design=fit.design)
 
 
-def _is_constant(columns: Mapping[str, NDArray[np.float64]]) -> bool:
+def _is_constant(columns: Mapping[str, Array]) -> bool:
     """Say whether columns are the same in every draw: nothing that they stand on is estimated."""
     return all(values.ndim == 2 for values in columns.values())
 
 
-def columns_at_means(fit: Fit, facts: Facts) -> Mapping[str, NDArray[np.float64]]:
+def columns_at_means(fit: Fit, facts: Facts) -> Mapping[str, Array]:
     """Compute columns at facts without draws, a scaling law at its posterior means."""
     base = read_baseline(fit)
     if facts is base.facts and _is_constant(base.columns):
@@ -317,7 +296,7 @@ def columns_at_means(fit: Fit, facts: Facts) -> Mapping[str, NDArray[np.float64]
 
 
 @lru_cache(maxsize=4)
-def mean_change(fit: Fit, statement: Statement) -> Mapping[str, NDArray[np.float64]]:
+def mean_change(fit: Fit, statement: Statement) -> Mapping[str, Array]:
     """Say how far a statement moves every column, averaged over the lms that it applies to.
 
     Parameters
@@ -339,7 +318,7 @@ def mean_change(fit: Fit, statement: Statement) -> Mapping[str, NDArray[np.float
         facts = facts_at_means(fit)
         high, low = (columns_at_means(fit, side.of(facts)) for side in statement.sides)
 
-    def average(name: str) -> NDArray[np.float64]:
+    def average(name: str) -> Array:
         still = np.zeros(whole[name].shape[-2:])
         up, down = (side.get(name, still)[rows] for side in (high, low))
         return (up - down).mean(axis=0)
@@ -347,7 +326,7 @@ def mean_change(fit: Fit, statement: Statement) -> Mapping[str, NDArray[np.float
     return {name: average(name) for name in whole}
 
 
-def latent_draws(fit: Fit, change: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+def latent_draws(fit: Fit, change: Mapping[str, Array]) -> Array:
     """Compute a latent effect on every benchmark in every draw, shape (chain, draw, benchmark)."""
     coefficients = list_coefficients(fit.parameters, design=fit.design)
     moved = multiply({name: row[None] for name, row in change.items()}, coefficients)
@@ -356,7 +335,7 @@ def latent_draws(fit: Fit, change: Mapping[str, NDArray[np.float64]]) -> NDArray
     return moved[..., 0, :]
 
 
-def to_free(design: Design, blocks: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+def to_free(design: Design, blocks: Mapping[str, Array]) -> Array:
     """Put columns, or a change of them, (..., column), into those of free coefficients.
 
     The effects of a decision's levels sum to zero, so that they have one coefficient fewer.
@@ -398,7 +377,7 @@ def linearise_at(fit: Fit, facts: Facts) -> Linearised:
     columns = _columns(fit, facts)
     variance = prior_variances(fit.parameters, mean, design=design, spec=spec)
 
-    def build_covariance() -> NDArray[np.float64]:
+    def build_covariance() -> Array:
         covariance, of_task, own = ((columns * row) @ columns.T for row in variance)
         task = design.task_family_index[b]
         own += spec.priors.alpha_sd**2
@@ -422,7 +401,7 @@ def linearise_at(fit: Fit, facts: Facts) -> Linearised:
     )
 
 
-def _working_responses(fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _working_responses(fit: Fit) -> tuple[Array, Array]:
     """Latent values that the scores stand for, and the variance of their noise; both (obs,)."""
     design, mean = fit.design, posterior_means(fit)
     outcomes, b = design.outcomes, design.outcomes.benchmark_index
@@ -443,7 +422,7 @@ def _working_responses(fit: Fit) -> tuple[NDArray[np.float64], NDArray[np.float6
     return latent + residual, noise
 
 
-def _columns(fit: Fit, facts: Facts) -> NDArray[np.float64]:
+def _columns(fit: Fit, facts: Facts) -> Array:
     """Centred columns of all that is pooled over benchmarks, shape (obs, coefficient)."""
     design = fit.design
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
@@ -455,7 +434,7 @@ def _columns(fit: Fit, facts: Facts) -> NDArray[np.float64]:
     return to_free(design, centred)
 
 
-def _family_covariance(mean: Parameters, *, design: Design, spec: ModelSpec) -> NDArray[np.float64]:
+def _family_covariance(mean: Parameters, *, design: Design, spec: ModelSpec) -> Array:
     """Prior covariance that family and lm effects give the responses, shape (obs, obs)."""
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
     basis = design.scale_basis

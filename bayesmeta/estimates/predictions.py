@@ -21,7 +21,7 @@ from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import POINTS, label_draws
 from bayesmeta.estimates.question import UNITS, check_fit, check_seed
 from bayesmeta.estimates.summary import check_ci_prob, outline, summarise
-from bayesmeta.model.predictor import expected_score, linear_predictor
+from bayesmeta.model.predictor import Array, expected_score, linear_predictor
 from bayesmeta.model.simulate import draw_scores
 from bayesmeta.model.spec import build_design_for
 
@@ -29,16 +29,6 @@ if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
     from bayesmeta.inference.fits import Fit
     from bayesmeta.model.predictor import Parameters
-
-__all__ = [
-    "Newcomers",
-    "Predictions",
-    "label_scores",
-    "name_facts",
-    "place_lms",
-    "predict",
-    "stream",
-]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -173,9 +163,7 @@ def predict(
     )
 
 
-def _observe(
-    fit: Fit, placed: Newcomers, latent: NDArray[np.float64], *, seed: int
-) -> NDArray[np.float64]:
+def _observe(fit: Fit, placed: Newcomers, latent: Array, *, seed: int) -> Array:
     """Draw one observation of every new lm on every benchmark, with a typical sampling error."""
     design = replace(placed.design, outcomes=placed.design.outcomes.imagine_scores())
     return np.stack(
@@ -190,7 +178,7 @@ def _observe(
     )  # fmt: skip
 
 
-def label_scores(fit: Fit, lms: pd.DataFrame, values: NDArray[np.float64]) -> xr.DataArray:
+def label_scores(fit: Fit, lms: pd.DataFrame, values: Array) -> xr.DataArray:
     """Label scores of new LMs in points, shape (chain, draw, lm), or (..., benchmark)."""
     found = label_draws(fit, values, lm=list(lms["lm"]), benchmark=list(fit.design.benchmarks))
     return found.rename("score").assign_attrs(units=UNITS)
@@ -221,7 +209,7 @@ class Newcomers:
         """Where the new lms stand in the design."""
         return slice(len(self.design.lms) - len(self.lms), None)
 
-    def latent(self, fit: Fit) -> NDArray[np.float64]:
+    def latent(self, fit: Fit) -> Array:
         """Compute latent values of the new lms, shape (chain, draw, lm, benchmark)."""
         eta = linear_predictor(self.parameters, design=self.design, spec=fit.spec)
         return eta[..., self.rows, :]
@@ -282,7 +270,7 @@ class _Draws:
     names: list[str]
     seed: int
 
-    def all(self) -> dict[str, NDArray[np.float64]]:
+    def all(self) -> dict[str, Array]:
         """Every parameter that grows with the new lms."""
         fit, design = self.fit, self.design
         out = {"v": self._append("v", [("lm", name) for name in self.names], ())}
@@ -302,14 +290,12 @@ class _Draws:
     def _normal(self, name: str, key: tuple[str, str], shape: tuple[int, ...]) -> NDArray:
         return stream(self.seed, name, *key).standard_normal((*self.fit.shape, *shape))
 
-    def _append(
-        self, name: str, keys: list[tuple[str, str]], shape: tuple[int, ...]
-    ) -> NDArray[np.float64]:
+    def _append(self, name: str, keys: list[tuple[str, str]], shape: tuple[int, ...]) -> Array:
         """Put standard normal draws of new items behind those of the fit, (..., item, ...)."""
         new = [self._normal(name, key, shape)[:, :, None] for key in keys]
         return np.concatenate([self.fit.parameters[name], *new], axis=2)
 
-    def _numbers(self) -> NDArray[np.float64]:
+    def _numbers(self) -> Array:
         """Undisclosed numbers: those of a family that the fit knows, else from their prior."""
         missing, old = self.design.missing, len(self.fit.design.missing.names)
         parts = [self.fit.parameters["x_unknown"]] if old else []
@@ -320,7 +306,7 @@ class _Draws:
             parts.append(((value - missing.center[k]) / missing.unit[k])[..., None])
         return np.concatenate(parts, axis=-1)
 
-    def _mixes(self) -> NDArray[np.float64]:
+    def _mixes(self) -> Array:
         """Undisclosed mixes: those of a record that the fit knows, else from their prior."""
         mix, old = self.design.mix, len(self.fit.design.mix_groups)
         assert mix is not None
@@ -332,7 +318,7 @@ class _Draws:
             parts.append((weight / weight.sum(axis=-1, keepdims=True))[:, :, None])
         return np.concatenate(parts, axis=2)
 
-    def _choices(self) -> NDArray[np.float64]:
+    def _choices(self) -> Array:
         """Choices that the new lms leave open: in every draw one that others made."""
         unknown = self.design.unknown
         assert unknown is not None

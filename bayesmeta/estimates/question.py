@@ -20,41 +20,12 @@ from bayesmeta.data.vocabulary import COUNT_RANGE
 from bayesmeta.design.composition import DOMAINS
 from bayesmeta.design.decisions import DECISIONS, FACTS, SIZES, UNDISCLOSED, Decision
 from bayesmeta.errors import BayesmetaError, QueryError, listing, shorten, suggest, unknown
+from bayesmeta.model.predictor import Array
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design, Facts
     from bayesmeta.inference.fits import Fit
 
-__all__ = [
-    "BY",
-    "LM_FAMILY",
-    "SCALES",
-    "UNITS",
-    "Contrast",
-    "Names",
-    "Question",
-    "Statement",
-    "Substitution",
-    "build_contrast",
-    "build_substitution",
-    "check_by",
-    "check_fit",
-    "check_scale",
-    "check_seed",
-    "default_contrasts",
-    "find_decision",
-    "format_level",
-    "list_decisions",
-    "list_levels",
-    "list_substitutions",
-    "parse_question",
-    "parse_statement",
-    "pick_target",
-    "refuse_prior",
-    "select_lms",
-    "weigh_benchmarks",
-    "weigh_target",
-]
 
 UNITS = "percentage points"
 SCALES = {"score": UNITS, "latent": "latent units"}
@@ -257,7 +228,7 @@ class Question:
     statement: Statement
     by: str
     target: str
-    weights: NDArray[np.float64]
+    weights: Array
     rows: NDArray[np.bool_]
     among: tuple[str, ...]
     scale: str
@@ -433,7 +404,7 @@ def list_substitutions(
     return possible
 
 
-def recorded_part(design: Design, name: str) -> NDArray[np.float64]:
+def recorded_part(design: Design, name: str) -> Array:
     """List recorded fractions of one part of the mix, NaN where undisclosed, shape (lm,)."""
     assert design.mix is not None
     return design.mix.recorded[:, design.domains.index(name)]
@@ -655,7 +626,7 @@ def pick_target(
     return "overall", "overall"
 
 
-def weigh_benchmarks(design: Design, *, by: str) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+def weigh_benchmarks(design: Design, *, by: str) -> tuple[tuple[str, ...], Array]:
     """Name the targets, and weigh the benchmarks in each: (target, benchmark), rows sum to one."""
     n = len(design.benchmarks)
     if by == "benchmark":
@@ -669,7 +640,7 @@ def weigh_benchmarks(design: Design, *, by: str) -> tuple[tuple[str, ...], NDArr
 
 def weigh_target(
     design: Design, *, benchmark: str | None, task_family: str | None
-) -> tuple[str, str, NDArray[np.float64]]:
+) -> tuple[str, str, Array]:
     """Turn the two optional names into a kind of target, its name, its weights (benchmark,)."""
     by, target = pick_target(design, benchmark=benchmark, task_family=task_family)
     names, weights = weigh_benchmarks(design, by=by)

@@ -44,8 +44,6 @@ from bayesmeta.model.predictor import expected_score
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
 
-__all__ = ["DesignRanking", "Ranking", "rank_designs", "rank_levels", "training_flop"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ranking:

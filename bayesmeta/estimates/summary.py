@@ -14,24 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.errors import QueryError, shorten
+from bayesmeta.model.predictor import Array
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-__all__ = [
-    "Probability",
-    "check_ci_prob",
-    "effective_size",
-    "estimate_probability",
-    "in_units",
-    "normal_interval",
-    "outline",
-    "prob_above_zero",
-    "quantiles",
-    "summarise",
-    "summarise_effect",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +95,7 @@ def estimate_probability(holds: NDArray[np.bool_]) -> Probability:
     return Probability(p, mcse=float(np.sqrt(p * (1 - p) / size)), n_draws=n)
 
 
-def effective_size(values: NDArray[np.float64]) -> float:
+def effective_size(values: Array) -> float:
     """Compute the effective sample size of a mean from split chains.
 
     Geyer's initial monotone sequence with the multi-chain variance of Vehtari et al. 2021,
@@ -157,15 +144,13 @@ def in_units(table: pd.DataFrame, units: str) -> pd.DataFrame:
     return table
 
 
-def quantiles(
-    values: NDArray[np.float64], *, ci_prob: float, axis: int | tuple[int, ...] | None = None
-) -> NDArray[np.float64]:
+def quantiles(values: Array, *, ci_prob: float, axis: int | tuple[int, ...] | None = None) -> Array:
     """Compute lower end, median and upper end of an equal-tailed interval, along the first axis."""
     tail = (1 - ci_prob) / 2
     return np.quantile(values, [tail, 0.5, 1 - tail], axis=axis)
 
 
-def summarise(values: NDArray[np.float64], *, ci_prob: float, units: str) -> dict[str, float | str]:
+def summarise(values: Array, *, ci_prob: float, units: str) -> dict[str, float | str]:
     """Summarise draws by median, standard deviation and equal-tailed interval."""
     lower, estimate, upper = quantiles(values, ci_prob=ci_prob)
     return {
@@ -178,9 +163,7 @@ def summarise(values: NDArray[np.float64], *, ci_prob: float, units: str) -> dic
     }
 
 
-def summarise_effect(
-    values: NDArray[np.float64], *, ci_prob: float, units: str
-) -> dict[str, float | str]:
+def summarise_effect(values: Array, *, ci_prob: float, units: str) -> dict[str, float | str]:
     """Summarise draws of an effect, with the probability that it is positive and its MCSE."""
     helps = estimate_probability(values > 0)
     found = summarise(values, ci_prob=ci_prob, units=units)

@@ -38,13 +38,16 @@ __all__ = [
     "score_moments",
 ]
 
-Parameters = Mapping[str, NDArray[np.float64]]
+Array = NDArray[np.float64]
+"""Real numbers; docstrings say of which shape."""
+
+Parameters = Mapping[str, Array]
 """Values by the names of the model's variables, each with leading axes for draws (or none)."""
 
 BLOCKS = ("beta", "surface", "kappa", "kappa_law")
 """Blocks of columns by their coefficients: decisions, surface, scale covariates, scaling law."""
 
-Blocks = Mapping[str, NDArray[np.float64]]
+Blocks = Mapping[str, Array]
 """Arrays by the name of the coefficients that they go with."""
 
 
@@ -85,7 +88,7 @@ def complete_facts(parameters: Parameters, *, design: Design) -> Facts:
 
 def build_columns(
     facts: Facts, *, parameters: Parameters, only: Collection[str] = BLOCKS
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Array]:
     """Compute the columns of lms with given facts, by the coefficients that they go with.
 
     Parameters
@@ -115,14 +118,14 @@ def build_columns(
     return columns
 
 
-def _law_column(covariates: NDArray[np.float64], parameters: Parameters) -> NDArray[np.float64]:
+def _law_column(covariates: Array, parameters: Parameters) -> Array:
     """Skill by the scaling law, shape (..., lm, 1)."""
     names = ("size_exponent", "data_exponent", "size_fraction")
     exponents = {name: parameters[f"law_{name}"] for name in names}
     return law_skill(covariates[:, :2] * (LOG_N_UNIT, LOG_D_UNIT), **exponents)[..., None]
 
 
-def list_centers(columns: Blocks, *, design: Design) -> dict[str, NDArray[np.float64]]:
+def list_centers(columns: Blocks, *, design: Design) -> dict[str, Array]:
     """Give the values of the columns at which every benchmark is centred.
 
     Parameters
@@ -147,7 +150,7 @@ def list_centers(columns: Blocks, *, design: Design) -> dict[str, NDArray[np.flo
     return {name: centers[name] for name in columns}
 
 
-def list_coefficients(parameters: Parameters, *, design: Design) -> dict[str, NDArray[np.float64]]:
+def list_coefficients(parameters: Parameters, *, design: Design) -> dict[str, Array]:
     """Pick the coefficients of the columns, each of shape (..., column, benchmark)."""
     found = {}
     if design.terms:
@@ -163,7 +166,7 @@ def list_coefficients(parameters: Parameters, *, design: Design) -> dict[str, ND
 
 def prior_variances(
     parameters: Parameters, means: Parameters, *, design: Design, spec: ModelSpec
-) -> NDArray[np.float64]:
+) -> Array:
     """List the prior variances of the free coefficients, given what scores say of their scales.
 
     Parameters
@@ -203,9 +206,7 @@ def prior_variances(
     return np.hstack([np.empty((3, 0)), *variances])
 
 
-def _decision_variances(
-    parameters: Parameters, *, design: Design, spec: ModelSpec
-) -> NDArray[np.float64]:
+def _decision_variances(parameters: Parameters, *, design: Design, spec: ModelSpec) -> Array:
     """Prior variances of the free coefficients of decisions, shape (3, free).
 
     A learned scale is taken from the posterior: what a contrast gains from a scale that other
@@ -219,12 +220,12 @@ def _decision_variances(
     return np.outer([1.0, ratio**2, ratio**2], squared_scale)
 
 
-def multiply(columns: Blocks, coefficients: Blocks) -> NDArray[np.float64] | float:
+def multiply(columns: Blocks, coefficients: Blocks) -> Array | float:
     """Multiply columns, or changes of columns, by their coefficients, (..., lm, benchmark).
 
     Columns that are zero for all lms cost nothing.
     """
-    total: NDArray[np.float64] | float = 0.0
+    total: Array | float = 0.0
     for name, values in columns.items():
         used = np.flatnonzero(values.any(axis=tuple(range(values.ndim - 1))))
         if len(used):
@@ -232,9 +233,7 @@ def multiply(columns: Blocks, coefficients: Blocks) -> NDArray[np.float64] | flo
     return total
 
 
-def linear_predictor(
-    parameters: Parameters, *, design: Design, spec: ModelSpec
-) -> NDArray[np.float64]:
+def linear_predictor(parameters: Parameters, *, design: Design, spec: ModelSpec) -> Array:
     """Compute the latent value of every lm on every benchmark.
 
     Parameters
@@ -263,7 +262,7 @@ def combine(
     *,
     design: Design,
     spec: ModelSpec,
-) -> NDArray[np.float64]:
+) -> Array:
     """Add intercepts, centred columns times coefficients, and effects of families and lms."""
     centers = list_centers(columns, design=design)
     eta = np.asarray(parameters["alpha"], float)[..., None, :] + multiply(columns, coefficients)
@@ -273,9 +272,7 @@ def combine(
     return eta + family_effects(parameters, design=design, spec=spec)
 
 
-def family_effects(
-    parameters: Parameters, *, design: Design, spec: ModelSpec
-) -> NDArray[np.float64]:
+def family_effects(parameters: Parameters, *, design: Design, spec: ModelSpec) -> Array:
     """Compute family and lm effects on the latent scale, shape (..., lm, benchmark)."""
     family, task = design.lm_family_index, design.task_family_index
     sigma = np.asarray(parameters["sigma"], float)[..., None, :]
@@ -296,7 +293,7 @@ def family_effects(
     return effect - basis @ (basis.T @ effect)
 
 
-def expected_score(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.float64]:
+def expected_score(eta: Array, *, design: Design) -> Array:
     """Map latent values to expected scores in native units, shape (..., benchmark)."""
     outcomes = design.outcomes
     floor, linear = outcomes.floor, ~outcomes.is_logistic
@@ -309,9 +306,7 @@ def expected_score(eta: NDArray[np.float64], *, design: Design) -> NDArray[np.fl
     return scores
 
 
-def score_moments(
-    parameters: Parameters, latent: NDArray[np.float64], *, design: Design
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def score_moments(parameters: Parameters, latent: Array, *, design: Design) -> tuple[Array, Array]:
     """Compute location of scores, and variance of their residuals without the known error.
 
     Parameters
@@ -340,7 +335,7 @@ def score_moments(
     return mu, on_score**2 + (residual * slope) ** 2
 
 
-def law_slopes(priors: Priors) -> NDArray[np.float64]:
+def law_slopes(priors: Priors) -> Array:
     """Linearise -log of the reducible loss of a scaling law at the reference lm.
 
     With fraction f of the reducible loss due to size and exponents a, b, the first derivatives
@@ -374,12 +369,12 @@ def law_slopes(priors: Priors) -> NDArray[np.float64]:
 
 
 def law_skill(
-    log_scale: NDArray[np.float64],
+    log_scale: Array,
     *,
-    size_exponent: NDArray[np.float64] | float,
-    data_exponent: NDArray[np.float64] | float,
-    size_fraction: NDArray[np.float64] | float,
-) -> NDArray[np.float64]:
+    size_exponent: Array | float,
+    data_exponent: Array | float,
+    size_fraction: Array | float,
+) -> Array:
     """Compute minus the log of the reducible loss, relative to that of the reference lm.
 
     The parametric law of Hoffmann et al. 2022 (https://doi.org/10.48550/arXiv.2203.15556), written

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import EvaluationError
@@ -23,9 +22,8 @@ from bayesmeta.estimates.summary import in_units, prob_above_zero
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.saved_fits import wrap_draws
 from bayesmeta.jobs import progress_bar
+from bayesmeta.model.predictor import Array
 from bayesmeta.model.simulate import pointwise_log_likelihood
-
-__all__ = ["leave_family_out"]
 
 
 def leave_family_out(
@@ -116,9 +114,9 @@ def _check_families(fit: Fit, families: Names) -> list[str]:
 
 def _linearise_each(
     fit: Fit,
-    change: Mapping[str, NDArray[np.float64]],
+    change: Mapping[str, Array],
     *,
-    weights: NDArray[np.float64],
+    weights: Array,
     slope: float,
 ) -> pd.DataFrame:
     """Effects without each family by the linearised model, by the name of the family."""
@@ -139,7 +137,7 @@ def _linearise_each(
     )
 
 
-def _weigh_each(table: pd.DataFrame, fit: Fit, draws: NDArray[np.float64]) -> None:
+def _weigh_each(table: pd.DataFrame, fit: Fit, draws: Array) -> None:
     """Replace effects by importance-weighted ones where the weights can be trusted."""
     from arviz_stats.base.array import array_stats
 
@@ -166,10 +164,10 @@ def _weigh_each(table: pd.DataFrame, fit: Fit, draws: NDArray[np.float64]) -> No
 def _refit_each(
     table: pd.DataFrame,
     fit: Fit,
-    change: Mapping[str, NDArray[np.float64]],
+    change: Mapping[str, Array],
     *,
     names: list[str],
-    weights: NDArray[np.float64],
+    weights: Array,
     slope: float,
     shown: bool,
 ) -> None:

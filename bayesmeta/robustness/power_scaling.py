@@ -12,8 +12,6 @@ from bayesmeta.estimates.contrasts import effects
 from bayesmeta.inference.fits import Fit
 from bayesmeta.model.simulate import pointwise_log_likelihood
 
-__all__ = ["SENSITIVE", "prior_sensitivity"]
-
 SENSITIVE = 0.05
 """Distance per doubling of the power above which a posterior counts as sensitive: the threshold of
 the method's authors, a shift of the mean by some three tenths of a standard deviation."""

@@ -32,7 +32,6 @@ from bayesmeta.jobs import progress_bar
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
 
-__all__ = ["EVERYONE", "tipping_point"]
 
 EVERYONE = "all that do not disclose it"
 """The row in which all these lms are given the share at once."""

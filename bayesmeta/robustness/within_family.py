@@ -30,7 +30,6 @@ from bayesmeta.estimates.summary import check_ci_prob, normal_interval, prob_abo
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
 
-__all__ = ["OTHERS", "Ladders", "ladders"]
 
 OTHERS = "all others"
 """The name under which everything but the ladders stands."""

@@ -22,16 +22,6 @@ from bayesmeta.design.decisions import FACTS
 from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.model.spec import OPTIONS, ModelSpec
 
-__all__ = [
-    "CHOICES",
-    "Specification",
-    "Variant",
-    "apply_to_spec",
-    "build_grid",
-    "build_variant",
-    "list_choices",
-]
-
 Specification = Mapping[str, str]
 """A level of every choice, by the name of the choice."""
 

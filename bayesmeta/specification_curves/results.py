@@ -19,8 +19,6 @@ from bayesmeta.estimates.summary import check_ci_prob
 from bayesmeta.jobs import write_text
 from bayesmeta.specification_curves.grid import CHOICES
 
-__all__ = ["Multiverse", "format_record", "load_multiverse"]
-
 _RECORD = "multiverse.csv"
 _ASKED = ["statement", "target"]
 _TEXTS = ("units", "note", *_ASKED, *CHOICES)

@@ -44,8 +44,6 @@ from bayesmeta.specification_curves.grid import (
 )
 from bayesmeta.specification_curves.results import Multiverse
 
-__all__ = ["Job", "Question", "Task", "fit_graph", "multiverse", "plan_fits", "read_questions"]
-
 Result = Mapping[str, Any]
 """What is kept of a fit: divergences, seconds, and draws of every effect that was asked for."""
 

@@ -23,7 +23,7 @@ __all__ = [
     "write_fact",
 ]
 
-MARKS = dict(zip(defaults.VERDICTS, "●◐○", strict=True))
+MARKS: dict[str, str] = dict(zip(defaults.VERDICTS, "●◐○", strict=True))
 BOUNDS = {"0.000": "< 0.001", "1.000": "> 0.999"}
 """What stands for a probability that would read as 0 or 1."""
 

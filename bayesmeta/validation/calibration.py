@@ -12,11 +12,9 @@ from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.inference.graph import draw_prior
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.model.predictor import Parameters
+from bayesmeta.model.predictor import Array, Parameters
 from bayesmeta.model.simulate import pointwise_log_likelihood, simulate_scores
 from bayesmeta.model.spec import ModelSpec, build_design_for
-
-__all__ = ["JOINT", "Calibrator", "Ranks", "uniformity"]
 
 JOINT = "log_likelihood"
 """What is ranked beside the parameters: the joint log density of the scores, which sees what no
@@ -86,7 +84,7 @@ class Calibrator:
             name: np.asarray(prior[name], float)[0] for name in self._refitter.names
         }
 
-    def simulate(self, k: int) -> NDArray[np.float64]:
+    def simulate(self, k: int) -> Array:
         """Simulate the scores of a truth, shape (obs,)."""
         truth = {name: values[k] for name, values in self.truths.items()}
         state = int(np.random.SeedSequence((self.seed, k)).generate_state(1)[0])
@@ -127,7 +125,7 @@ class Calibrator:
             adaptation="draw_diag",
         )
         posterior = tree["posterior"].to_dataset().transpose("chain", "draw", ...)
-        kept: dict[str, NDArray[np.float64]] = {}
+        kept: dict[str, Array] = {}
         for name in self.truths:
             values = np.asarray(posterior[name], float)[:, thin - 1 :: thin]
             kept[name] = values.reshape(-1, *values.shape[2:])
@@ -148,7 +146,7 @@ class Calibrator:
 
 def uniformity(
     ranks: NDArray[np.int64], *, n_draws: int, simulations: int = 100_000, seed: int = defaults.SEED
-) -> NDArray[np.float64]:
+) -> Array:
     """Compute how probable ranks so far from uniform are, were they uniform.
 
     The distance is that of simultaneous envelopes of empirical distributions: the smallest
@@ -190,7 +188,7 @@ def uniformity(
     return np.where(as_far == 0, bound, probability).reshape(ranks.shape[1:])
 
 
-def _tail(n: int, n_draws: int) -> NDArray[np.float64]:
+def _tail(n: int, n_draws: int) -> Array:
     """Two-sided binomial tails of the count of truths up to a rank, shape (count, rank)."""
     from scipy.stats import binom
 
@@ -198,7 +196,7 @@ def _tail(n: int, n_draws: int) -> NDArray[np.float64]:
     return 2 * np.minimum(binom.cdf(counts, n, places), binom.sf(counts - 1, n, places))
 
 
-def _distance(flat: NDArray[np.int64], *, tail: NDArray[np.float64]) -> NDArray[np.float64]:
+def _distance(flat: NDArray[np.int64], *, tail: Array) -> Array:
     """Find the smallest tail of every row of ranks, shape (row,)."""
     n_draws = tail.shape[1]
     rows = np.repeat(np.arange(len(flat)), flat.shape[1])
@@ -209,7 +207,7 @@ def _distance(flat: NDArray[np.int64], *, tail: NDArray[np.float64]) -> NDArray[
 
 
 @lru_cache(maxsize=8)
-def _chance(n: int, n_draws: int, simulations: int, seed: int) -> NDArray[np.float64]:
+def _chance(n: int, n_draws: int, simulations: int, seed: int) -> Array:
     """Distances of uniform ranks, in order."""
     rng, tail = np.random.default_rng(seed), _tail(n, n_draws)
     sizes = np.diff(np.r_[0:simulations:_CHUNK, simulations])

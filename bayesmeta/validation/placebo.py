@@ -15,8 +15,6 @@ from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model.spec import ModelSpec
 
-__all__ = ["fit_placebo", "permute_decisions", "tabulate_placebo"]
-
 
 def permute_decisions(dataset: Dataset, *, seed: int) -> Dataset:
     """Give every family the decisions of another, chosen at random; scores and scale stay.

@@ -19,8 +19,6 @@ from bayesmeta.errors import EvaluationError, unknown
 from bayesmeta.validation.calibration import JOINT, uniformity
 from bayesmeta.validation.recovery import CELLS
 
-__all__ = ["ENVELOPE", "load_validation", "read_ranks", "summarise_calibration"]
-
 _RANKS = "calibration.npz"
 _TARGETS = ("overall", "task_family", "benchmark")
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
@@ -19,20 +18,9 @@ from bayesmeta.estimates.question import BY, default_contrasts, list_decisions
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.inference.saved_fits import wrap_draws
-from bayesmeta.model.predictor import Parameters
+from bayesmeta.model.predictor import Array, Parameters
 from bayesmeta.model.simulate import simulate_scores
 from bayesmeta.model.spec import ModelSpec, build_design_for
-
-__all__ = [
-    "CELLS",
-    "POWER_CELLS",
-    "VARIED",
-    "Cell",
-    "Truth",
-    "build_truth",
-    "score_recovery",
-    "score_verdicts",
-]
 
 FEW_FAMILIES = 10
 """Families of a cell with few: those with the most lms, a third of all."""
@@ -148,7 +136,7 @@ class Truth:
     parameters: Parameters
     effects: str
 
-    def draw(self, seed: int) -> tuple[NDArray[np.float64], Fit]:
+    def draw(self, seed: int) -> tuple[Array, Fit]:
         """Draw scores in native units, shape (score,), and give the truth behind them as a fit."""
         design, rng = build_design_for(self.full, spec=self.spec), np.random.default_rng(seed)
         drawn = {**self.parameters, **_draw_nuisance(design, self.spec, rng=rng)}
@@ -279,18 +267,14 @@ def _choose_parameters(design: Design, *, cell: Cell, rng: np.random.Generator) 
     }
 
 
-def _draw_deviations(
-    design: Design, *, ratio: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _draw_deviations(design: Design, *, ratio: float, rng: np.random.Generator) -> Array:
     """Draw deviations of task families, and of benchmarks in them, shape (free, benchmark)."""
     task, n_free = design.task_family_index, design.loading.shape[1]
     by_task = rng.normal(size=(n_free, len(design.task_families)))[:, task]
     return ratio * (by_task + rng.normal(size=(n_free, len(design.benchmarks))))
 
 
-def _draw_effects(
-    design: Design, spec: ModelSpec, *, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _draw_effects(design: Design, spec: ModelSpec, *, rng: np.random.Generator) -> Array:
     """Draw effects of decisions from the prior, shape (term, benchmark)."""
     priors = spec.priors
     tau = priors.beta_tau * np.exp(priors.beta_tau_log_sd * rng.normal(size=len(design.decisions)))
@@ -301,7 +285,7 @@ def _draw_effects(
 
 def _draw_nuisance(
     design: Design, spec: ModelSpec, *, rng: np.random.Generator
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Array]:
     """Draw effects of families and lms, and a surface, as the model supposes them."""
     assert design.surface is not None
     task, n_tasks = design.task_family_index, len(design.task_families)
