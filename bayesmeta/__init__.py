@@ -40,7 +40,7 @@ _HOMES = {
     "inference.shipped": ("load_reference_fit",),
     "model.spec": ("ModelSpec", "Priors", "read_spec"),
     "reporting.claims": ("check_claim", "claim"),
-    "reporting.page": ("report",),
+    "reporting.sections": ("report",),
     "robustness.influence": ("leave_family_out",),
     "robustness.power_scaling": ("prior_sensitivity",),
     "robustness.tipping": ("tipping_point",),

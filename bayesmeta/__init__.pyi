@@ -32,7 +32,7 @@ from bayesmeta.model.spec import Priors as Priors
 from bayesmeta.model.spec import read_spec as read_spec
 from bayesmeta.reporting.claims import check_claim as check_claim
 from bayesmeta.reporting.claims import claim as claim
-from bayesmeta.reporting.page import report as report
+from bayesmeta.reporting.sections import report as report
 from bayesmeta.robustness.influence import leave_family_out as leave_family_out
 from bayesmeta.robustness.power_scaling import prior_sensitivity as prior_sensitivity
 from bayesmeta.robustness.tipping import tipping_point as tipping_point

@@ -18,14 +18,20 @@ from bayesmeta.estimates.linearised import linearise, mean_change, to_free
 from bayesmeta.estimates.question import pick_target, weigh_benchmarks
 from bayesmeta.inference.fits import Fit
 from bayesmeta.plots.figure import (
+    COLUMN_WIDTH,
+    INK,
+    PALE,
     Drawn,
     build_figure,
+    draw_intervals,
+    draw_zero,
     drawn_from,
     interval_words,
+    label_rows,
     printable,
+    pt,
     short,
 )
-from bayesmeta.plots.theme import COLUMN_WIDTH, FAINT, INK, PALE, pt
 from bayesmeta.tables.wording import percent
 
 __all__ = ["evidence"]
@@ -109,11 +115,9 @@ def evidence(
     _draw_strip(
         axes, each, place=len(intervals) + 0.55, worst=answer.evidence.most_influential_family
     )
-    axes.set_yticks(
-        [*range(len(intervals)), len(intervals) + 0.55],
-        [*(printable(part, most=24) for part in intervals["part"]), "without each\nfamily in turn"],
-    )
-    axes.tick_params(axis="y", length=0)
+    names = [printable(part, most=24) for part in intervals["part"]]
+    places = [*range(len(intervals)), len(intervals) + 0.55]
+    label_rows(axes, places, [*names, "without each\nfamily in turn"])
     axes.set_ylim(len(intervals) + 1.6, -0.7)
     axes.set_xlabel(
         f"effect ({answer.effect['units']}),\n{interval_words(ci_prob, noun='intervals')};\n"
@@ -174,15 +178,14 @@ def _leave_out(
 def _draw_prior(axes: Axes, prior: Mapping[str, float | str]) -> None:
     axes.axvspan(float(prior["lower"]), float(prior["upper"]), color=PALE, linewidth=0,
                  zorder=0)  # fmt: skip
-    axes.axvline(0, color=FAINT, linewidth=pt(0.6), zorder=1)
+    draw_zero(axes, zorder=1)
 
 
 def _draw_intervals(axes: Axes, intervals: pd.DataFrame) -> None:
-    for place, row in enumerate(intervals.to_dict("records")):
-        marker, colour = _ROWS.get(row["part"], _ROWS["without"])
-        error = [[row["estimate"] - row["lower"]], [row["upper"] - row["estimate"]]]
-        axes.errorbar([row["estimate"]], [place], xerr=error, marker=marker, color=colour,
-                      markersize=pt(3.6), elinewidth=pt(1.1), markeredgewidth=0)  # fmt: skip
+    for place, part in enumerate(intervals["part"]):
+        marker, colour = _ROWS.get(part, _ROWS["without"])
+        row = intervals.iloc[[place]]
+        draw_intervals(axes, row, [place], size=3.6, line=1.1, marker=marker, color=colour)
 
 
 def _draw_strip(axes: Axes, each: pd.DataFrame, *, place: float, worst: str) -> None:

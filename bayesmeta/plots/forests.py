@@ -1,4 +1,4 @@
-"""Forest plots: effects with their intervals, alone or before their prior."""
+"""Forest plots: effects with their intervals, alone, before their prior, or within families."""
 
 from __future__ import annotations
 
@@ -16,26 +16,30 @@ from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.contrasts import Effects
 from bayesmeta.estimates.question import LM_FAMILY, UNITS, Statement, Substitution, format_level
 from bayesmeta.plots.figure import (
+    COLUMN_WIDTH,
+    FAINT,
+    INK,
+    PALE,
     Drawn,
     build_figure,
     check_given,
+    count_columns,
+    draw_intervals,
+    draw_zero,
     drawn_from,
     interval_words,
+    label_rows,
+    legend_above,
     printable,
+    pt,
     short,
     write_below,
 )
-from bayesmeta.plots.theme import COLUMN_WIDTH, FAINT, INK, PALE, pt
+from bayesmeta.robustness.within_family import OTHERS, Ladders
 from bayesmeta.tables.wording import name_few
 
-__all__ = [
-    "EFFECTS_BY",
-    "_VERDICT_STYLE",
-    "forest",
-    "head_groups",
-    "name_contrast",
-    "prior_posterior",
-]
+__all__ = ["EFFECTS_BY", "_VERDICT_STYLE", "forest", "head_groups", "ladders", "name_contrast",
+           "prior_posterior"]  # fmt: skip
 
 _VERDICT_STYLE: dict[str, dict[str, Any]] = {
     "identified": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
@@ -281,21 +285,17 @@ def _draw_intervals(
     """Draw medians and intervals; beside wide priors they are short, and markers are smaller."""
     marker, line = (2.1, 1.1) if is_crowded else (3.2, 1.0)
     y = np.arange(len(table))[::-1]
-    axes.axvline(0, color=FAINT, linewidth=pt(0.6), zorder=0)
+    draw_zero(axes, zorder=0)
     for verdict, style in _VERDICT_STYLE.items():
         rows = (table["verdict"] == verdict).to_numpy()
         if not rows.any():
             continue
-        part = table[rows]
-        error = np.stack([part["estimate"] - part["lower"], part["upper"] - part["estimate"]])
-        axes.errorbar(part["estimate"], y[rows], xerr=error, linestyle="none", label=verdict,
-                      markersize=pt(marker), markeredgewidth=pt(0.22 * marker),
-                      elinewidth=pt(line), **style)  # fmt: skip
-    axes.set_yticks(y, labels)
+        draw_intervals(axes, table[rows], y[rows], size=marker, line=line, edge=0.22 * marker,
+                       label=verdict, **style)  # fmt: skip
+    label_rows(axes, y, labels)
     axes.set_ylim(-0.7, len(table) - 0.3)
     axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
-    axes.tick_params(axis="y", length=0)
-    axes.figure.legend(loc="outside upper center", ncols=4, frameon=False, handletextpad=0.2,
+    axes.figure.legend(loc="outside upper center", ncols=4, handletextpad=0.2,
                        columnspacing=0.7, handlelength=1.4)  # fmt: skip
 
 
@@ -312,3 +312,79 @@ def _draw_columns(axes: Axes, table: pd.DataFrame, *, columns: Sequence[str]) ->
                           va="center_baseline", xycoords=("axes fraction", "data"), fontsize=pt(6),
                           textcoords="offset points", color=INK,
                           annotation_clip=False)  # fmt: skip
+
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
+_MARKERS = ("o", "D", "^", "v", "P")
+_OTHERS: dict[str, Any] = {"color": INK, "marker": "s"}
+_ROW = 0.16
+"""Height of an interval, in inches."""
+
+
+@drawn_from(Ladders, made_by="bm.ladders")
+def ladders(
+    found: Ladders, *, ci_prob: float = defaults.CI_PROB, width: float = COLUMN_WIDTH
+) -> Drawn:
+    """Draw an effect by every ladder alone and by all other families, target by target.
+
+    Parameters
+    ----------
+    found
+        What `bm.ladders` returned.
+    ci_prob
+        Probability of the equal-tailed intervals.
+    width
+        Width in inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the table drawn.
+
+    Raises
+    ------
+    QueryError
+        If the probability is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> drawn = ladders(bm.ladders(bm.load_reference_fit(), by="overall"))
+    >>> drawn.table["lm_family"].tolist()
+    ['codegen', 'llama2-220M', 'all others']
+    """
+    table = found.table(ci_prob=ci_prob)
+    names = [OTHERS, *found.families]
+    styles = {OTHERS: _OTHERS}
+    for k, name in enumerate(found.families):
+        turn, k = divmod(k, len(_COLOURS))
+        colour, marker = _COLOURS[k], _MARKERS[(k + turn) % len(_MARKERS)]
+        styles[name] = {"color": colour, "marker": marker}
+    step, n = len(names) + 1, len(found.targets)
+    figure = build_figure(width=width, height=_ROW * step * n + 1.0)
+    axes = figure.subplots()
+    draw_zero(axes, zorder=0)
+    beside: list[tuple[float, str]] = []
+    for place, name in enumerate(names):
+        part = table[table["lm_family"] == name]
+        y = step * np.arange(n) + place
+        draw_intervals(axes, part, y, size=3.2, line=0.9, label=printable(name), **styles[name])
+        if name == OTHERS:
+            continue
+        for height, conflict in zip(y, part["prob_conflict"], strict=True):
+            beside.append((height, short(float(conflict))))
+    for height, text in [*beside, (-1.3, "P(conflict)")]:
+        axes.annotate(text, (1.02, height), xycoords=axes.get_yaxis_transform(), va="center",
+                      fontsize=pt(6), color=INK, annotation_clip=False)  # fmt: skip
+    for k in range(1, n):
+        axes.axhline(step * k - 1, color=PALE, linewidth=pt(0.5))
+    middle = step * np.arange(n) + (len(names) - 1) / 2
+    targets = [printable(name.replace("_", " "), most=24) for name in found.targets]
+    label_rows(axes, middle, targets)
+    axes.set_ylim(step * n - 1, -2)
+    axes.set_xlabel(
+        f"{printable(found.contrast.label.replace('_', ' '), most=60)} (percentage points),\n"
+        f"{interval_words(ci_prob, noun='intervals')}"
+    )
+    legend_above(figure, ncols=count_columns(figure, names))
+    return Drawn(figure, table)

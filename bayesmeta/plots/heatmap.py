@@ -18,9 +18,18 @@ from bayesmeta.design.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.contrasts import Effects
 from bayesmeta.estimates.question import BY, UNITS
-from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
+from bayesmeta.plots.figure import (
+    FAINT,
+    INK,
+    PAGE_WIDTH,
+    Drawn,
+    build_figure,
+    diverging,
+    drawn_from,
+    is_dark,
+    pt,
+)
 from bayesmeta.plots.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
-from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, diverging, is_dark, pt
 from bayesmeta.tables.wording import name_few, signed
 
 __all__ = ["atlas"]
@@ -179,7 +188,7 @@ def _draw_legend(axes: Axes, *, words: str, pad: float) -> None:
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", ".25", ".5", ".75", "1"])
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.set_label(words)
-    figure.legend(handles=_examples(colours), loc="outside lower center", ncols=3, frameon=False,
+    figure.legend(handles=_examples(colours), loc="outside lower center", ncols=3,
                   handletextpad=0.5, columnspacing=1.5)  # fmt: skip
 
 

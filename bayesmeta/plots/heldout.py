@@ -14,18 +14,25 @@ from bayesmeta import defaults
 from bayesmeta.crossvalidation.scoreboard import Scoreboard
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.data.load import load_dataset
-from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.plots.figure import (
+    COLUMN_WIDTH,
+    FAINT,
+    PAGE_WIDTH,
     Drawn,
     build_figure,
     check_given,
+    draw_intervals,
+    draw_zero,
     drawn_from,
     interval_words,
+    label_rows,
+    legend_above,
     printable,
+    pt,
     write_below,
 )
 from bayesmeta.plots.forests import head_groups
-from bayesmeta.plots.theme import COLUMN_WIDTH, FAINT, PAGE_WIDTH, pt
 
 __all__ = ["gains", "scoreboard"]
 
@@ -116,13 +123,10 @@ def scoreboard(
     for k, scheme in enumerate(shown):
         part = table[table["scheme"] == scheme].set_index("model").reindex(list(models))
         height = np.arange(len(models))[::-1] + 0.16 * ((len(shown) - 1) / 2 - k)
-        error = np.stack([part["mae"] - part["lower"], part["upper"] - part["mae"]])
-        axes.errorbar(part["mae"], height, xerr=error, linestyle="none", markersize=pt(3.2),
-                      elinewidth=pt(1.0), markeredgewidth=pt(0.8), label=_SCHEME_NAMES[scheme],
-                      **_SCHEME_STYLE[scheme])  # fmt: skip
-    axes.set_yticks(np.arange(len(models))[::-1], [printable(name) for name in models])
-    axes.tick_params(axis="y", length=0)
-    figure.legend(loc="outside upper center", ncols=2, frameon=False, handletextpad=0.2)
+        draw_intervals(axes, part, height, size=3.2, line=1.0, edge=0.8, middle="mae",
+                       label=_SCHEME_NAMES[scheme], **_SCHEME_STYLE[scheme])  # fmt: skip
+    label_rows(axes, np.arange(len(models))[::-1], [printable(name) for name in models])
+    legend_above(figure, ncols=2, pad=0.2, gap=2)
     write_below(
         figure,
         "mean absolute error (percentage points), mean over benchmarks; "
@@ -187,7 +191,7 @@ def gains(
     left = _left_end(table)
     for axes, scheme in zip(panels, shown, strict=True):
         axes.set_title(_SCHEME_NAMES.get(scheme, printable(scheme)), loc="left")
-        axes.axvline(0, color=FAINT, linewidth=pt(0.6), zorder=0)
+        draw_zero(axes, zorder=0)
         axes.axhline(0.5, color=FAINT, linewidth=pt(0.4), zorder=0)
         part = table[table["scheme"] == scheme]
         for k, pair in enumerate(chosen):
@@ -222,10 +226,7 @@ def _choose_pairs(
         )
     for name in (name for pair in chosen for name in pair):
         if name not in known:
-            raise QueryError(
-                f"model '{shorten(name)}' was not scored.{suggest(name, known)} Allowed: "
-                f"{listing(known)}."
-            )
+            raise unknown(QueryError, "model", name, known, said="was not scored", mend="")
     return chosen
 
 
@@ -236,10 +237,7 @@ def _choose_schemes(board: Scoreboard, schemes: Sequence[str] | None) -> list[st
     chosen = list(dict.fromkeys([schemes] if isinstance(schemes, str) else schemes))
     for name in chosen:
         if name not in run:
-            raise QueryError(
-                f"scheme '{shorten(name)}' was not run.{suggest(name, run)} Allowed: "
-                f"{listing(run)}."
-            )
+            raise unknown(QueryError, "scheme", name, run, said="was not run", mend="")
     if not chosen:
         raise QueryError(f"no scheme was named. Allowed: one or more of {listing(run)}.")
     return chosen
@@ -313,8 +311,7 @@ def _finish_gains(figure: Figure, first: Axes, table: pd.DataFrame, *, left: flo
     first.set_xlim(left=left)
     for axes in figure.axes:
         axes.tick_params(axis="y", length=0)
-    figure.legend(*first.get_legend_handles_labels(), loc="outside upper center", ncols=2,
-                  frameon=False, handletextpad=0.2)  # fmt: skip
+    legend_above(figure, *first.get_legend_handles_labels(), ncols=2, pad=0.2, gap=2)
     usual = {*zip(table["model"], table["over"], strict=True)} <= {*_PAIRS}
     other = "that of scale alone" if usual else "that of the model named second"
     write_below(

@@ -15,9 +15,18 @@ from bayesmeta import defaults
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.leave_one_out import LeaveOneOut, loo
 from bayesmeta.model.simulate import simulate_scores
-from bayesmeta.plots.figure import Drawn, build_figure, drawn_from, printable, write_below
-from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, pt
-from bayesmeta.tables.wording import percent
+from bayesmeta.plots.figure import (
+    INK,
+    PAGE_WIDTH,
+    Drawn,
+    draw_band,
+    draw_zero,
+    drawn_from,
+    lay_out,
+    pt,
+    write_below,
+)
+from bayesmeta.tables.wording import percent, readable
 from bayesmeta.validation.records import ENVELOPE
 
 __all__ = ["calibration", "ppc", "ranks"]
@@ -89,25 +98,15 @@ def calibration(
         pit = found.table.loc[found.table["benchmark"] == benchmark, "pit"].to_numpy(float)
         rng = np.random.default_rng(defaults.SEED)
         points, ecdf, lower, upper = ecdf_pit(pit, ci_prob, _BAND_SIMULATIONS, rng=rng)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "benchmark": benchmark,
-                    "pit": points,
-                    "difference": ecdf - points,
-                    "lower": lower - points,
-                    "upper": upper - points,
-                    **said.loc[benchmark],
-                }
-            )
-        )
+        columns = {"benchmark": benchmark, "pit": points, "difference": ecdf - points}
+        band = {"lower": lower - points, "upper": upper - points}
+        parts.append(pd.DataFrame({**columns, **band, **said.loc[benchmark]}))
     table = pd.concat(parts, ignore_index=True)
-    figure, panels = _build_panels(fit, width=width, sharex=True, sharey=True)
-    for benchmark, axes in panels.items():
+    figure, panels = _lay_out(fit.design.benchmark_labels, width=width, sharex=True)
+    for benchmark, axes in zip(fit.design.benchmarks, panels, strict=True):
         points = table[table["benchmark"] == benchmark]
-        axes.axhline(0, color=FAINT, linewidth=pt(0.6))
-        axes.fill_between(points["pit"], points["lower"], points["upper"], color=_BAND,
-                          alpha=0.35, linewidth=0)  # fmt: skip
+        draw_zero(axes, upright=False)
+        draw_band(axes, points, "pit", color=_BAND, alpha=0.35)
         axes.plot(points["pit"], points["difference"], color=_LINE, linewidth=pt(1.1),
                   drawstyle="steps-post")  # fmt: skip
         inside = ", ".join(f"{said.at[benchmark, name]:.0f} %" for name in _INSIDE)
@@ -188,22 +187,13 @@ def ranks(
         place = (values.reshape(n, -1) + 0.5) / (n_draws + 1)
         for element, column in enumerate(place.T):
             ecdf = np.searchsorted(np.sort(column), points, side="right") / n
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "parameter": name.replace("_", " "), "element": element, "rank": points,
-                        "difference": ecdf - points, "lower": lower - points,
-                        "upper": upper - points,
-                    }
-                )
-            )  # fmt: skip
+            columns = {"parameter": readable(name), "element": element, "rank": points}
+            band = {"lower": lower - points, "upper": upper - points}
+            parts.append(pd.DataFrame({**columns, "difference": ecdf - points, **band}))
     table = pd.concat(parts, ignore_index=True)
-    figure, panels = _lay_out(
-        list(table["parameter"].unique()), width=width, sharex=True, sharey=True
-    )
+    figure, panels = _lay_out(list(table["parameter"].unique()), width=width, sharex=True)
     for (name, lines), axes in zip(table.groupby("parameter", sort=False), panels, strict=True):
-        axes.fill_between(points, lower - points, upper - points, color=_BAND, alpha=0.35,
-                          linewidth=0)  # fmt: skip
+        draw_band(axes, lines[lines["element"] == 0], "rank", color=_BAND, alpha=0.35)
         for _, line in lines.groupby("element"):
             axes.plot(line["rank"], line["difference"], color=_LINE, linewidth=pt(0.4), alpha=0.5,
                       rasterized=True)  # fmt: skip
@@ -279,23 +269,13 @@ def ppc(
         below = (replicated[:, :, None] <= grid).mean(axis=1)
         lower, upper = np.quantile(below, [tail, 1 - tail], axis=0)
         recorded = (y[:, None] <= grid).mean(axis=0)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "benchmark": benchmark,
-                    "score": 100 * grid,
-                    "recorded": recorded,
-                    "lower": lower,
-                    "upper": upper,
-                }
-            )
-        )
+        columns = {"benchmark": benchmark, "score": 100 * grid, "recorded": recorded}
+        parts.append(pd.DataFrame({**columns, "lower": lower, "upper": upper}))
     table = pd.concat(parts, ignore_index=True)
-    figure, panels = _build_panels(fit, width=width, sharex=False, sharey=True)
-    for benchmark, axes in panels.items():
+    figure, panels = _lay_out(fit.design.benchmark_labels, width=width, sharex=False)
+    for benchmark, axes in zip(fit.design.benchmarks, panels, strict=True):
         points = table[table["benchmark"] == benchmark]
-        axes.fill_between(points["score"], points["lower"], points["upper"], color=_BAND,
-                          alpha=0.45, linewidth=0)  # fmt: skip
+        draw_band(axes, points, "score", color=_BAND, alpha=0.45)
         axes.plot(points["score"], points["recorded"], color=INK, linewidth=pt(0.9))
         axes.locator_params(axis="x", nbins=4)
     certain = percent(ci_prob, whole=False)
@@ -309,28 +289,8 @@ def ppc(
     return Drawn(figure, table)
 
 
-def _build_panels(
-    fit: Fit, *, width: float, sharex: bool, sharey: bool
-) -> tuple[Figure, dict[str, Axes]]:
-    """Lay out one panel per benchmark, titled by its label."""
-    design = fit.design
-    figure, panels = _lay_out(design.benchmark_labels, width=width, sharex=sharex, sharey=sharey)
-    return figure, dict(zip(design.benchmarks, panels, strict=True))
-
-
-def _lay_out(
-    titles: Sequence[str], *, width: float, sharex: bool, sharey: bool
-) -> tuple[Figure, list[Axes]]:
-    """Lay out one panel per title, row by row."""
-    columns = min(_COLUMNS, len(titles), max(1, round(width / _PANEL)))
-    rows = -(-len(titles) // columns)
-    figure = build_figure(width=width, height=0.55 + 1.25 * rows)
-    grid = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False)
-    for axes in grid.flat[len(titles) :]:
-        axes.set_visible(False)
-    panels = list(grid.flat[: len(titles)])
-    for axes, title in zip(panels, titles, strict=True):
-        axes.set_title(printable(title, most=_TITLE), loc="left")
-    for axes in panels[-columns:]:  # some have no panel below them
-        axes.tick_params(axis="x", labelbottom=True)
-    return figure, panels
+def _lay_out(titles: Sequence[str], *, width: float, sharex: bool) -> tuple[Figure, list[Axes]]:
+    """Lay out one panel per title, as many in a row as leave room for their titles."""
+    columns = min(_COLUMNS, max(1, round(width / _PANEL)))
+    return lay_out(titles, columns=columns, width=width, heights=(0.55, 1.25), most=_TITLE,
+                   sharex=sharex, sharey=True)  # fmt: skip

@@ -11,19 +11,25 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.errors import QueryError, unknown
 from bayesmeta.estimates.counterfactual import POINTS, mean_score_at, to_points
+from bayesmeta.estimates.summary import quantiles
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.inference.fits import Fit
 from bayesmeta.plots.figure import (
+    FAINT,
+    INK,
+    PAGE_WIDTH,
     Drawn,
-    build_figure,
+    draw_band,
     drawn_from,
     interval_words,
+    lay_out,
+    legend_above,
     printable,
+    pt,
     write_below,
 )
-from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, pt
 
 __all__ = ["ALONG", "scaling"]
 
@@ -98,10 +104,7 @@ def scaling(
     {'score': 1105, 'expected': 260}
     """
     if along not in ALONG:
-        raise QueryError(
-            f"along '{shorten(along)}' is not known.{suggest(along, ALONG)} Allowed: "
-            f"{listing(ALONG)}."
-        )
+        raise unknown(QueryError, "along", along, ALONG, mend="")
     if not fit.design.knows_sizes:
         raise QueryError(
             "this fit's model has no scale (scaling is 'none'). Fit one with "
@@ -111,14 +114,8 @@ def scaling(
     recorded = _tabulate_scores(fit, along=along)
     expected = _tabulate_expected(fit, along=along, ci_prob=ci_prob)
     design = fit.design
-    n = len(design.benchmarks)
-    columns = min(_COLUMNS, n)
-    rows = -(-n // columns)
-    figure = build_figure(width=width, height=1.15 + 1.22 * rows)
-    grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
-    for axes in grid.flat[n:]:
-        axes.set_visible(False)
-    panels = list(grid.flat[:n])
+    figure, panels = lay_out(design.benchmark_labels, columns=_COLUMNS, width=width,
+                             heights=(1.15, 1.22), most=20, sharex=True)  # fmt: skip
     chance = fit.dataset.benchmarks.set_index("benchmark")["chance"]
     for axes, name, label in zip(panels, design.benchmarks, design.benchmark_labels, strict=True):
         _draw_panel(
@@ -128,14 +125,9 @@ def scaling(
             shown=shown,
             chance=POINTS * float(chance[name]),
         )
-        is_brier = not design.outcomes.is_logistic[design.benchmarks.index(name)]
-        if is_brier:
+        if not design.outcomes.is_logistic[design.benchmarks.index(name)]:
             axes.invert_yaxis()
-        axes.set_title(
-            printable(label, most=14 if is_brier else 20) + " (Brier)" * is_brier, loc="left"
-        )
-    for axes in panels[-columns:]:
-        axes.tick_params(axis="x", labelbottom=True)
+            axes.set_title(f"{printable(label, most=14)} (Brier)", loc="left")
     _finish(panels, fit=fit, along=along, ci_prob=ci_prob)
     return Drawn(figure, pd.concat([recorded, expected], ignore_index=True))
 
@@ -148,10 +140,8 @@ def _choose_families(fit: Fit, families: Sequence[str] | None) -> list[str]:
     names = [families] if isinstance(families, str) else list(dict.fromkeys(families))
     for name in names:
         if name not in known:
-            raise QueryError(
-                f"lm family '{shorten(name)}' is not in this fit's data.{suggest(name, known)} "
-                f"Allowed: {listing(known)}."
-            )
+            said = "is not in this fit's data"
+            raise unknown(QueryError, "lm family", name, known, said=said, mend="")
     if len(names) > _SHOWN:
         raise QueryError(
             f"{len(names)} families were named, more than can be told apart. Allowed: up to "
@@ -203,8 +193,7 @@ def _tabulate_expected(fit: Fit, *, along: str, ci_prob: float) -> pd.DataFrame:
         mean_score_at(thin, settings=_settings_at(fit, along=along, scale=float(x))) for x in grid
     ]
     own = np.stack(at) / to_points(np.ones(len(fit.design.benchmarks)), design=fit.design)
-    tail = (1 - ci_prob) / 2
-    lower, middle, upper = POINTS * np.quantile(own, [tail, 0.5, 1 - tail], axis=(1, 2))
+    lower, middle, upper = POINTS * quantiles(own, ci_prob=ci_prob, axis=(1, 2))
     n = len(fit.design.benchmarks)
     return pd.DataFrame(
         {
@@ -235,8 +224,7 @@ def _draw_panel(
         part = scores[scores["lm_family"] == family]
         axes.plot(part["scale"], part["estimate"], markersize=pt(2.9), zorder=3,
                   label=printable(family, most=20), **style)  # fmt: skip
-    axes.fill_between(line["scale"], line["lower"], line["upper"], color=INK, alpha=0.2,
-                      linewidth=0, zorder=2)  # fmt: skip
+    draw_band(axes, line, "scale", color=INK, alpha=0.2, zorder=2)
     axes.plot(line["scale"], line["estimate"], color=INK, linewidth=pt(1), zorder=2,
               label="expected score")  # fmt: skip
     axes.set_xscale("log")
@@ -256,8 +244,7 @@ def _finish(panels: Sequence[Axes], *, fit: Fit, along: str, ci_prob: float) -> 
     figure = panels[0].get_figure(root=True)
     assert figure is not None
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend([*handles[1:], handles[0]], [*labels[1:], labels[0]], ncols=5, frameon=False,
-                  loc="outside upper center", handletextpad=0.3, columnspacing=1.2)  # fmt: skip
+    legend_above(figure, [*handles[1:], handles[0]], [*labels[1:], labels[0]], ncols=5)
     path = ""
     if along == "compute":
         path = f", {_tokens_per_parameter(fit):.3g} tokens per parameter"

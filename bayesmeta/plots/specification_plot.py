@@ -11,8 +11,22 @@ from matplotlib.axes import Axes
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
-from bayesmeta.plots.figure import Drawn, build_figure, drawn_from, interval_words, write_below
-from bayesmeta.plots.theme import FAINT, INK, PAGE_WIDTH, PALE, pt
+from bayesmeta.plots.figure import (
+    FAINT,
+    INK,
+    PAGE_WIDTH,
+    PALE,
+    Drawn,
+    build_figure,
+    draw_intervals,
+    draw_zero,
+    drawn_from,
+    interval_words,
+    label_rows,
+    legend_above,
+    pt,
+    write_below,
+)
 from bayesmeta.specification_curves.results import Multiverse
 
 __all__ = ["specification_curve"]
@@ -108,8 +122,7 @@ def specification_curve(
         axes.spines["bottom"].set_visible(False)
         axes.set_xlim(-0.8, len(table) - 0.2)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=4,
-                  frameon=False, handletextpad=0.3, columnspacing=1.2)  # fmt: skip
+    legend_above(figure, handles[::-1], labels[::-1], ncols=4)
     write_below(figure, *_caption(whole, table, ci_prob=ci_prob).split("\n"))
     return Drawn(figure, table)
 
@@ -119,15 +132,14 @@ def _versions(table: pd.DataFrame) -> pd.Series:
 
 
 def _draw_effects(axes: Axes, table: pd.DataFrame) -> None:
-    axes.axhline(0, color=FAINT, linewidth=pt(0.6), zorder=0)
+    draw_zero(axes, upright=False, zorder=0)
     versions = _versions(table)
     for version in dict.fromkeys(versions.sort_values(ascending=False)):
         part = table[versions == version]
-        error = np.stack([part["estimate"] - part["lower"], part["upper"] - part["estimate"]])
         style = _VERSION_STYLE[str(version)]
         label = f"facts {str(version).replace('-', ' ')}" if "data" in table else None
-        axes.errorbar(part.index, part["estimate"], yerr=error, linestyle="none", markersize=pt(3),
-                      elinewidth=pt(0.9), markeredgewidth=0, label=label, **style)  # fmt: skip
+        draw_intervals(axes, part, part.index, size=3, line=0.9, upright=True, label=label,
+                       **style)  # fmt: skip
     axes.set_ylabel("effect\n(percentage points)")
 
 
@@ -160,8 +172,7 @@ def _draw_choices(axes: Axes, table: pd.DataFrame, choices: Mapping[str, Sequenc
             labels.append(_LEVEL_NAMES.get(name, {}).get(level, words))
             height += 1
         height += _GAP
-    axes.set_yticks(ticks, labels, fontsize=pt(6))
-    axes.tick_params(axis="y", length=0)
+    label_rows(axes, ticks, labels, fontsize=pt(6))
     axes.set_ylim(height - _GAP - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
 

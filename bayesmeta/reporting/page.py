@@ -1,159 +1,232 @@
-"""A fit as one page that answers questions without a network, and as Markdown."""
+"""Sections of text, tables and figures, written as HTML and as Markdown with all text escaped."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Sequence
-from importlib.metadata import version
-from os import PathLike
-from pathlib import Path
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, ClassVar
 
-import numpy as np
+from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from bayesmeta import defaults
-from bayesmeta.errors import FitError, QueryError
-from bayesmeta.estimates.contrasts import effects
-from bayesmeta.estimates.question import check_fit, find_decision, list_decisions
-from bayesmeta.inference.diagnostics import Diagnostics, check, thin_fit
-from bayesmeta.inference.fits import Fit
-from bayesmeta.jobs import write_text
-from bayesmeta.reporting.pages import Section, render, write_markdown
-from bayesmeta.reporting.panel import Panel, build_panel
-from bayesmeta.reporting.sections import (
-    CURVED,
-    report_atlas,
-    report_cards,
-    report_checks,
-    report_curves,
-    report_effects,
-    report_origin,
-    report_scoreboard,
-    summarise_fit,
-    title_of,
-)
+from bayesmeta.tables.wording import escape_markdown
 
-__all__ = ["FILES", "report"]
-
-FILES = ("report.html", "report.md")
-"""What a report consists of."""
+__all__ = ["Cell", "Details", "Figure", "Listing", "Section", "Table", "Text", "render",
+           "write_markdown"]  # fmt: skip
 
 
-def report(
-    fit: Fit,
-    out: str | PathLike[str],
-    *,
-    decisions: str | Sequence[str] | None = None,
-    progress: bool = True,
-) -> tuple[Path, ...]:
-    """Write what a fit says, as one HTML page and as Markdown.
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One paragraph."""
 
-    The page needs no network and no other file. It holds a summary in words, the checks, effects,
-    an atlas of decisions and benchmarks, curves, the cards of evidence, the origin of the fit, and
-    a panel that looks up the answers of `query`, computed before. A fit of many draws is thinned
-    first, for the whole report, which says so.
+    kind: ClassVar[str] = "text"
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Several points."""
+
+    kind: ClassVar[str] = "listing"
+    points: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of a table.
 
     Parameters
     ----------
-    fit
-        The fit.
-    out
-        A folder; made if its parent exists. Files of an earlier report are replaced.
-    decisions
-        Names of the decisions that it is about; if left out, all of them, and size and data.
-    progress
-        Whether to show a progress bar on standard error.
+    text
+        What stands in it.
+    style
+        Classes of the style sheet.
+    note
+        What is read out, and shown where a pointer rests, besides.
+    """
+
+    text: str
+    style: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose first column names the rows.
+
+    Parameters
+    ----------
+    caption
+        What it shows.
+    header
+        Names of the columns.
+    rows
+        Cells, or their texts.
+    style
+        Classes of the style sheet.
+    """
+
+    kind: ClassVar[str] = "table"
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | Cell]]
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawing, for pages only; a table says the same elsewhere.
+
+    Parameters
+    ----------
+    name
+        A word that no other figure has.
+    svg
+        The drawing.
+    caption
+        What it shows.
+    """
+
+    kind: ClassVar[str] = "figure"
+    name: str
+    svg: str
+    caption: str
+
+    @property
+    def drawing(self) -> Markup:
+        """The element of the SVG file alone, with ids that no other figure has."""
+        svg = re.sub(r"<metadata>.*?</metadata>", "", self.svg[self.svg.index("<svg") :],
+                     flags=re.DOTALL)  # fmt: skip
+        svg = re.sub(r'\bid="', f'id="{self.name}-', svg)
+        return Markup(re.sub(r'(url\(#|href="#)', rf"\1{self.name}-", svg))
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """Something that is folded until it is asked for.
+
+    Parameters
+    ----------
+    title
+        What is folded.
+    blocks
+        What unfolds.
+    """
+
+    kind: ClassVar[str] = "details"
+    title: str
+    blocks: Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a report.
+
+    Parameters
+    ----------
+    name
+        A word for links.
+    title
+        Its heading.
+    blocks
+        What it consists of.
+    """
+
+    name: str
+    title: str
+    blocks: Sequence[Any] = field(default_factory=tuple)
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template of this folder in; all text in it becomes inert.
+
+    Parameters
+    ----------
+    template
+        Name of the file.
+    **values
+        What the template names.
 
     Returns
     -------
-    tuple of pathlib.Path
-        `report.html` and `report.md`.
-
-    Raises
-    ------
-    QueryError
-        If it is no fit of lms and their scores, a decision is not known, or the folder cannot be
-        made.
-    StoreError
-        If a file cannot be written.
+    str
+        The markup.
 
     Examples
     --------
-    >>> import bayesmeta as bm
-    >>> folder = getfixture("tmp_path")
-    >>> written = bm.report(
-    ...     bm.load_reference_fit(), folder, decisions=("block",), progress=False
-    ... )
-    >>> [path.name for path in written]
-    ['report.html', 'report.md']
+    >>> section = Section("s", "A < B", [Text("<script>")])
+    >>> page = render("page.html.j2", title="T", summary=section, sections=[])
+    >>> "<p>&lt;script&gt;</p>" in page
+    True
     """
-    check_fit(fit)
-    known = list_decisions(fit.design)
-    names = [decisions] if isinstance(decisions, str) else decisions
-    for name in names or ():
-        find_decision(fit.design, name)
-    folder = _make_folder(out)
-    diagnostics = _diagnose(fit)
-    whole = int(np.prod(fit.shape))
-    if whole > defaults.REFERENCE_DRAWS:
-        fit = thin_fit(fit, diagnostics=diagnostics)
-    panel = build_panel(fit, decisions=names, progress=progress)
-    found = effects(fit, names) if known else None
-    sections = [
-        report_checks(diagnostics),
-        *report_effects(found),
-        *report_atlas(panel),
-        *(report_curves(fit) if names is None or CURVED in names else ()),
-        *report_scoreboard(fit),
-        *report_cards(panel),
-        report_origin(fit, whole=whole),
-    ]
-    summary = summarise_fit(fit, diagnostics, panel, found)
-    texts = (
-        _write_page(fit, summary, sections, panel),
-        "\n\n".join([f"# {title_of(fit)}", *map(write_markdown, [summary, *sections])]) + "\n",
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    found = Environment(
+        loader=PackageLoader("bayesmeta.reporting", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    paths = tuple(folder / name for name in FILES)
-    for path, text in zip(paths, texts, strict=True):
-        write_text(path, text=text)
-    return paths
+    found.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return found
 
 
-def _make_folder(out: str | PathLike[str]) -> Path:
-    folder = Path(out)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise QueryError(
-            f"out {folder} cannot be made: {error.strerror}. Allowed: a folder inside one that "
-            "exists. Name another."
-        ) from error
-    return folder
+def _escape(text: str) -> str:
+    """Escape a text at any place of a Markdown document; one line."""
+    return escape_markdown(" ".join(text.split()), in_cell=False)
 
 
-def _diagnose(fit: Fit) -> Diagnostics | None:
-    try:
-        return check(fit)
-    except FitError:
-        return None  # draws that no sampler made
+def write_markdown(section: Section) -> str:
+    r"""Write a section as Markdown, without its figures.
+
+    Parameters
+    ----------
+    section
+        The section.
+
+    Returns
+    -------
+    str
+        Text in which nothing but the structure is markup.
+
+    Examples
+    --------
+    >>> print(write_markdown(Section("s", "Title", [Listing(["a_b", "c"])])))
+    ## Title
+    <BLANKLINE>
+    - a\_b
+    - c
+    """
+    blocks = [f"## {_escape(section.title)}", *map(_block_markdown, section.blocks)]
+    return "\n\n".join(block for block in blocks if block)
 
 
-def _write_page(fit: Fit, summary: Section, sections: list[Section], panel: Panel | None) -> str:
-    css, js = (_read(name) for name in ("page.css", "panel.js"))
-    digest = hashlib.sha256(f"\n{js}\n".encode()).digest()
-    return render(
-        "page.html.j2",
-        title=title_of(fit),
-        script_hash=f"sha256-{base64.b64encode(digest).decode('ascii')}",
-        css=Markup(css),
-        js=Markup(js),
-        summary=summary,
-        content=None if panel is None else panel.content,
-        sections=sections,
-        version=version("bayesmeta"),
-    )
+def _block_markdown(block: Any) -> str:
+    return _MARKDOWN_BLOCKS[type(block)](block)
 
 
-def _read(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+def _table_markdown(block: Table) -> str:
+    texts = [[c.text if isinstance(c, Cell) else c for c in row] for row in block.rows]
+    rows = [list(block.header), *texts]
+    lines = ["| " + " | ".join(map(_escape, row)) + " |" for row in rows]
+    lines.insert(1, "|" + " --- |" * len(block.header))
+    return f"*{_escape(block.caption)}*\n\n" + "\n".join(lines)
+
+
+def _details_markdown(block: Details) -> str:
+    inner = "\n\n".join(text for text in map(_block_markdown, block.blocks) if text)
+    return f"### {_escape(block.title)}\n\n{inner}"
+
+
+_MARKDOWN_BLOCKS: Mapping[type, Callable[[Any], str]] = {
+    Text: lambda block: _escape(block.words),
+    Listing: lambda block: "\n".join(f"- {_escape(point)}" for point in block.points),
+    Table: _table_markdown,
+    Figure: lambda block: "",
+    Details: _details_markdown,
+}
