@@ -507,7 +507,7 @@ def test_evidence_card_shows_what_the_answer_says(fake_bundled_fit, ci_prob):
     assert card.verdict in title
     assert "on lambada" in title
     notes = " ".join(drawn.figure.get_supxlabel().split()).lower()
-    assert answer.support in notes
+    assert answer.support.lower() in notes
 
 
 def test_a_card_without_siblings_has_no_such_rows(fake_bundled_fit):
