@@ -11,6 +11,7 @@ from bayesmeta.cli.shared import (
     Refits,
     Shown,
     command,
+    keep,
     list_parts,
     load_data,
     refitting,
@@ -20,11 +21,9 @@ from bayesmeta.cli.shared import (
 from bayesmeta.errors import QueryError, listing, unknown
 
 RECORD = "scoreboard.csv"
-_PAIRS = (
-    ("full", "scale"),
-    ("xgboost-all", "xgboost-scale"),
-    ("scale+family-dummies", "xgboost-scale"),
-)
+_PAIRS = {
+    "full": "scale", "xgboost-all": "xgboost-scale", "scale+family-dummies": "xgboost-scale"
+}  # fmt: skip
 """Models whose errors are compared, the richer one first."""
 
 
@@ -53,17 +52,9 @@ def evaluate_command(
     """
     out, data = refits["out"], load_data(data_dir, version=version)
     with refitting(refits, what="folds") as executor:
-        board = bm.evaluate(
-            data,
-            split_names(models),
-            scheme=split_names(scheme),
-            seeds=_read_seeds(seeds),
-            executor=executor,
-            out=out,
-        )
-    if out is not None:
-        board.save(out / RECORD)
-        say(f"wrote {out / RECORD}")
+        names, schemes, numbers = split_names(models), split_names(scheme), _read_seeds(seeds)
+        board = bm.evaluate(data, names, scheme=schemes, seeds=numbers, executor=executor, out=out)
+    keep(board, None if out is None else out / RECORD)
     if fmt == "table":
         return list_parts(_name_parts(board))
     return Shown(board.table(), f"Errors by benchmark ({POINTS}).")
@@ -134,7 +125,9 @@ def _name_parts(board: "bm.Scoreboard") -> Parts:
     first = str(board.cells["model"].iloc[0])
     models = set(board.cells["model"])
     ci = f"{100 * defaults.CI_PROB:g} % intervals over lm families"
-    gains = [board.gains(model, over=over) for model, over in _PAIRS if {model, over} <= models]
+    gains = [
+        board.gains(model, over=over) for model, over in _PAIRS.items() if {model, over} <= models
+    ]
     parts = {
         "benchmarks": (f"Errors by benchmark ({POINTS}; coverage in percent)", board.table()),
         "gains": (

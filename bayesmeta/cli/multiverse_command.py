@@ -7,18 +7,8 @@ from typing import Any, Unpack
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.cli.shared import (
-    POINTS,
-    On,
-    Refits,
-    Shown,
-    command,
-    list_parts,
-    load_data,
-    refitting,
-    say,
-    split_names,
-)
+from bayesmeta.cli import shared
+from bayesmeta.cli.shared import On, Refits, Shown, command
 from bayesmeta.errors import QueryError, listing, unknown
 
 MULTIVERSE = "multiverse.csv"
@@ -78,9 +68,9 @@ def multiverse_command(
             "no statement is given. Allowed: one or more, such as 'position_embedding: rotary > "
             "learned'; or --recorded, which shows the shipped record."
         )
-    data, out = load_data(data_dir, version=version), asked["out"]
+    data, out = shared.load_data(data_dir, version=version), asked["out"]
     grid = _read_choices(choices or [])
-    with refitting(asked, what="fits", processes=True) as executor:
+    with shared.refitting(asked, what="fits", processes=True) as executor:
         found = bm.multiverse(
             data,
             statements if target is None else [(text, target) for text in statements],
@@ -90,9 +80,7 @@ def multiverse_command(
             executor=executor,
             out=out,
         )
-    if out is not None:
-        found.save(out / MULTIVERSE)
-        say(f"wrote {out / MULTIVERSE}")
+    shared.keep(found, None if out is None else out / MULTIVERSE)
     return _show_multiverse(found, part, ci_prob=ci_prob, fmt=fmt)
 
 
@@ -100,7 +88,7 @@ def _read_choices(texts: Sequence[str]) -> dict[str, list[str]]:
     grid: dict[str, list[str]] = {}
     for text in texts:
         name, equals, levels = text.partition("=")
-        if not equals or not split_names(levels):
+        if not equals or not shared.split_names(levels):
             raise QueryError(
                 f"--choice '{text}' cannot be read. Allowed: NAME=LEVEL,LEVEL, such as "
                 "likelihood=student,normal."
@@ -109,7 +97,7 @@ def _read_choices(texts: Sequence[str]) -> dict[str, list[str]]:
             raise QueryError(
                 f"--choice '{name}' is given twice. Allowed: each choice once, with all its levels."
             )
-        grid[name] = split_names(levels)
+        grid[name] = shared.split_names(levels)
     return grid
 
 
@@ -140,10 +128,10 @@ def _pick_recorded(
 def _show_multiverse(found: "bm.Multiverse", part: str, *, ci_prob: float, fmt: str) -> list[Shown]:
     parts = {
         "influence": (
-            f"What moves it: distance between the means of two levels ({POINTS})",
+            f"What moves it: distance between the means of two levels ({shared.POINTS})",
             found.influence(),
         ),
-        "summary": (f"All specifications ({POINTS})", found.summary()),
+        "summary": (f"All specifications ({shared.POINTS})", found.summary()),
     }
     if part in parts:
         title, rows = parts[part]
@@ -153,7 +141,7 @@ def _show_multiverse(found: "bm.Multiverse", part: str, *, ci_prob: float, fmt: 
         rows = list(_nest(table.drop(columns="specification"), list(found.choices)))
         return [Shown(table, "Every specification.", instead={"json": rows})]
     each = [_show_sorted(table, *pair, ci_prob=ci_prob) for pair in found.asked]
-    return each if part != "all" else [*each, *list_parts(parts), Shown(f"\n{found!r}")]
+    return each if part != "all" else [*each, *shared.list_parts(parts), Shown(f"\n{found!r}")]
 
 
 def _nest(table: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -170,6 +158,6 @@ def _show_sorted(table: Any, statement: str, target: str, *, ci_prob: float) -> 
     rows = table[(table["statement"] == statement) & (table["target"] == target)]
     heading = (
         f"\n{statement}, {target.replace('_', ' ')}; {100 * ci_prob:g} % equal-tailed "
-        f"intervals, {POINTS}:"
+        f"intervals, {shared.POINTS}:"
     )
     return Shown(rows.sort_values("estimate").drop(columns=constant), heading=heading)

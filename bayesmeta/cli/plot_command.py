@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from bayesmeta.plots.figure import Drawn
 
 _STATEMENT = "code_share: 20 > 5"
-_CODE = "code"
 
 _LONGEST_TABLE = 2000
 """Rows that are printed for reading; other formats are for programs and are written whole."""
@@ -60,7 +59,7 @@ def list_hindrances(fit: "bm.Fit") -> dict[str, str]:
     reasons = {
         "ladders": None if _has_ladder(fit) else "no family of this fit's data varies in its share "
         "of code",
-        "tradeoff": None if _CODE in fit.design.task_families else "no benchmark of this fit has "
+        "tradeoff": None if "code" in fit.design.task_families else "no benchmark of this fit has "
         "the task family 'code'; in Python bm.plot.tradeoff(bm.curve(fit).tradeoff(gain=NAME)) "
         "draws what another one gains",
         "scaling": None if fit.design.knows_sizes else "this fit's model has no scale",

@@ -59,12 +59,9 @@ def whatif_command(
     found = bm.whatif(fit, lm, by=by, **_read_changes(changes))
     if found.extrapolates:
         say(f"warning: outside what the lms of the data record: {listing(found.extrapolates)}")
-    return _head(
-        found.table(ci_prob=ci_prob),
-        f"{found.lm} with {found.label}; {_HIGHER}.",
-        f"{100 * ci_prob:g} % intervals of the difference",
-        said=("lm", "change", "by"),
-    )
+    caption = f"{found.lm} with {found.label}; {_HIGHER}."
+    intervals = f"{100 * ci_prob:g} % intervals of the difference"
+    return _head(found.table(ci_prob=ci_prob), caption, intervals, said=("lm", "change", "by"))
 
 
 @command("designs")
@@ -93,12 +90,9 @@ def designs_command(
     if found.left_out:
         over = listing(f"{name} ({value:.3g} FLOP)" for name, value in found.left_out.items())
         say(f"left out, since over the budget of {budget:.3g} FLOP: {over}")
-    return _head(
-        found.table(ci_prob=ci_prob),
-        f"Mean over {len(found.benchmarks)} benchmarks; {_HIGHER}.",
-        f"{100 * ci_prob:g} % intervals",
-        said=("designs",),
-    )
+    caption = f"Mean over {len(found.benchmarks)} benchmarks; {_HIGHER}."
+    intervals = f"{100 * ci_prob:g} % intervals"
+    return _head(found.table(ci_prob=ci_prob), caption, intervals, said=("designs",))
 
 
 def _read_changes(words: list[str]) -> dict[str, str]:

@@ -33,9 +33,7 @@ POINTS = "percentage points"
 
 CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "Fit": {"estimate": ("fit", "check")},
-    "Estimate": {
-        "estimate": ("query", "effects", "substitutions", "rank", "curve", "tradeoff"),
-    },
+    "Estimate": {"estimate": ("query", "effects", "substitutions", "rank", "curve", "tradeoff")},
     "Robustness": {
         "robustness_commands": ("influence", "ladders", "tipping"),
         "multiverse_command": ("multiverse",),
@@ -529,3 +527,10 @@ def refitting(asked: Refits, *, what: str, processes: bool = False) -> Iterator[
     opened = open_executor(asked["dask"], workers=asked["workers"], processes=processes)
     with interruptible(kept), opened as executor:
         yield executor
+
+
+def keep(found: Any, path: Path | None) -> None:
+    """Save what refits gave, where there is a folder for it."""
+    if path is not None:
+        found.save(path)
+        say(f"wrote {path}")
