@@ -42,8 +42,8 @@ from bayesmeta.validation.calibration import Calibrator
 from bayesmeta.validation.placebo import fit_placebo, tabulate_placebo
 from bayesmeta.validation.records import summarise_calibration
 from bayesmeta.validation.recovery import (
-    CELLS,
-    POWER_CELLS,
+    POWER_SETTINGS,
+    SETTINGS,
     build_truth,
     score_recovery,
     score_verdicts,
@@ -67,7 +67,7 @@ SCALES = {
 """Priors of scales by what they are the scale of."""
 
 FACTORS = {"halved": 0.5, "doubled": 2.0}
-SETTINGS = {"chains": 2, "cores": 1, "tune": 500, "draws": 500}
+FIT_SETTINGS = {"chains": 2, "cores": 1, "tune": 500, "draws": 500}
 CONTRAST = ["decision", "level", "reference"]
 COUNTS = ["n", "beyond", "identified"]
 
@@ -149,29 +149,29 @@ def check_calibration(arguments):
 
 
 @lru_cache(maxsize=1)
-def prepare_truth(cell):
-    """Choose the truth of a cell and compile the model for it, once per process."""
-    truth = build_truth(bm.load_dataset(), cell=cell)
+def prepare_truth(setting):
+    """Choose the truth of a setting and compile the model for it, once per process."""
+    truth = build_truth(bm.load_dataset(), setting=setting)
     return truth, Refitter(truth.seen, spec=bm.ModelSpec(), warm=False)
 
 
-def fit_repeat(score, cell, seed):
-    """Fit one set of scores of one cell."""
-    truth, refitter = prepare_truth(cell)
+def fit_repeat(score, setting, seed):
+    """Fit one set of scores in one setting."""
+    truth, refitter = prepare_truth(setting)
     return score(refitter, truth, seed=seed).round(DIGITS)
 
 
-def fit_cells(score, cells, *, arguments, label):
-    """Fit many sets of scores of every cell; all tables below each other, with the cell's name."""
-    keys = [(k, repeat) for k in range(len(cells)) for repeat in range(arguments.n)]
-    tasks = {f"{k}-{repeat}": (cells[k], 1000 * k + repeat) for k, repeat in keys}
+def fit_all(score, settings, *, arguments, label):
+    """Fit many sets of scores in every setting; all tables below each other, with its name."""
+    keys = [(k, repeat) for k in range(len(settings)) for repeat in range(arguments.n)]
+    tasks = {f"{k}-{repeat}": (settings[k], 1000 * k + repeat) for k, repeat in keys}
     found = compute(partial(fit_repeat, score), tasks, arguments=arguments, label=label)
     return pd.concat([table.assign(cell=tasks[key][0].name) for key, table in found.items()])
 
 
 def check_coverage(arguments):
     """Hold intervals against known truths."""
-    fits = fit_cells(score_recovery, CELLS, arguments=arguments, label="covering")
+    fits = fit_all(score_recovery, SETTINGS, arguments=arguments, label="covering")
     fits = fits.assign(n=1, width=fits["upper"] - fits["lower"],
                        squared=(fits["estimate"] - fits["truth"]) ** 2)  # fmt: skip
     columns = ["n", "covered", "width", "squared"]
@@ -191,7 +191,7 @@ def count_verdicts(fits):
 
 def check_power(arguments):
     """Count real effects inside families that are seen."""
-    fits = fit_cells(score_verdicts, POWER_CELLS, arguments=arguments, label="planting")
+    fits = fit_all(score_verdicts, POWER_SETTINGS, arguments=arguments, label="planting")
     fits, counts = count_verdicts(fits), [*COUNTS, "wrong_sign"]
     wrong = fits["identified"] & ((fits["prob_helps"] > 0.5) != (fits["truth"] > 0))
     size = pd.cut(fits["truth"].abs(), SIZES, labels=SIZES[:-1], right=False).astype(float)
@@ -237,7 +237,7 @@ def fit_rescaled(names, factor):
     """Fit the default model with another prior, and tabulate its effects."""
     spec = bm.ModelSpec()
     spec = replace(spec, priors=rescale(spec.priors, names, factor=factor))
-    fit = bm.fit(bm.load_dataset(), spec, seed=SEED, progress=False, **SETTINGS)
+    fit = bm.fit(bm.load_dataset(), spec, seed=SEED, progress=False, **FIT_SETTINGS)
     return bm.effects(fit).table().round(DIGITS)
 
 

@@ -7,7 +7,7 @@ import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.cli.shared import (
     Over,
-    Question,
+    QuestionOptions,
     Shown,
     check_out,
     command,
@@ -156,7 +156,11 @@ def substitutions_command(
 
 @command("query")
 def query_command(
-    fit: "bm.Fit", statement: str, *, more_than: float | None = None, **asked: Unpack[Question]
+    fit: "bm.Fit",
+    statement: str,
+    *,
+    more_than: float | None = None,
+    **asked: Unpack[QuestionOptions],
 ) -> Shown:
     """How probable a statement is, and the evidence behind it.
 

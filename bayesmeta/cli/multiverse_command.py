@@ -15,7 +15,7 @@ MULTIVERSE = "multiverse.csv"
 _PARTS = ("specifications", "influence", "summary")
 
 
-class Statement(On, Refits):
+class MultiverseOptions(On, Refits):
     """Of which benchmarks, and where the fits are computed and kept."""
 
 
@@ -32,7 +32,7 @@ def multiverse_command(
     part: str = "all",
     ci_prob: float = defaults.CI_PROB,
     version: str = "corrected",
-    **asked: Unpack[Statement],
+    **asked: Unpack[MultiverseOptions],
 ) -> list[Shown]:
     """Robustness to analysis choices: many specifications.
 

@@ -25,7 +25,7 @@ _LONG = ("ranks",)
 """Figures of hundreds of thousands of numbers, which are written on demand only."""
 
 
-class Statement(TypedDict):
+class FigureOptions(TypedDict):
     """Options that apply to some figures; None where one is left out."""
 
     decision: list[str] | None
@@ -75,67 +75,60 @@ def _has_ladder(fit: "bm.Fit") -> bool:
     return True
 
 
-def _ask_effects(fit: "bm.Fit", asked: Statement, by: str) -> Any:
+def _ask_effects(fit: "bm.Fit", asked: FigureOptions, by: str) -> Any:
     names = [*(asked["decision"] or ()), *(asked["statement"] or ())]
     return bm.effects(fit, names or None, by=asked["by"] or by)
 
 
-def _ask_curve(fit: "bm.Fit", asked: Statement) -> Any:
+def _ask_curve(fit: "bm.Fit", asked: FigureOptions) -> Any:
     decision = _take_one("--decision", asked["decision"]) or "code_share"
     return bm.curve(fit, decision, by=asked["by"] or "task_family")
 
 
-def _ask_ladders(fit: "bm.Fit", asked: Statement) -> Any:
+def _ask_ladders(fit: "bm.Fit", asked: FigureOptions) -> Any:
     statement = _take_one("--statement", asked["statement"]) or _STATEMENT
     return bm.ladders(fit, statement, by=asked["by"] or "task_family")
 
 
-def _prior_posterior(fit: "bm.Fit", asked: Statement) -> Draw:
+def _prior_posterior(fit: "bm.Fit", asked: FigureOptions) -> Draw:
     prior = bm.sample_prior(fit.dataset, fit.spec)
     before, after = (_ask_effects(one, asked, "overall") for one in (prior, fit))
     return partial(bm.plot.prior_posterior, after, prior=before)
 
 
-def _tradeoff(fit: "bm.Fit", asked: Statement) -> Draw:
+def _tradeoff(fit: "bm.Fit", asked: FigureOptions) -> Draw:
     reason = list_hindrances(fit).get("tradeoff")
     if reason is not None:
         raise QueryError(f"plot tradeoff shows what code tasks gain, and {reason}.")
     return partial(bm.plot.tradeoff, _ask_curve(fit, asked))
 
 
-def _evidence(fit: "bm.Fit", asked: Statement) -> Draw:
+def _evidence(fit: "bm.Fit", asked: FigureOptions) -> Draw:
     """Draw an evidence card; that of the fit's first decision where nothing is named."""
-    from bayesmeta.estimates.question import default_contrasts, list_decisions
-
-    statement, target, design = (
-        _take_one("--statement", asked["statement"]),
-        asked["target"],
-        fit.design,
+    from bayesmeta.estimates.question import (
+        default_contrasts,
+        kind_of_target,
+        list_decisions,
+        name_target,
     )
+
+    statement, target = _take_one("--statement", asked["statement"]), asked["target"] or "overall"
     if statement is None:
         known = list_decisions(fit.design)
         first = default_contrasts(fit.design, known[0])[0].label
         statement = _STATEMENT if "code_share" in known else first
-    allowed = ("overall", *design.benchmarks, *design.task_families)
-    if target not in (None, *allowed):
-        raise unknown(QueryError, "target", target, allowed, said="is not in this fit")
-    return partial(
-        bm.plot.evidence,
-        fit,
-        statement,
-        benchmark=target if target in design.benchmarks else None,
-        task_family=target if target in design.task_families else None,
-    )
+    where = name_target(kind_of_target(fit.design, target), target)
+    return partial(bm.plot.evidence, fit, statement, **where)
 
 
-def _ranks(_: Statement) -> Draw:
+def _ranks(_: FigureOptions) -> Draw:
     from bayesmeta.validation.records import read_ranks
 
     ranks, header = read_ranks()
     return partial(bm.plot.ranks, ranks, n_draws=header["n_draws"])
 
 
-def _specification_curve(asked: Statement) -> Draw:
+def _specification_curve(asked: FigureOptions) -> Draw:
     """Draw a specification curve; the first one where none is named."""
     found = bm.load_multiverse(asked["multiverse"])
     statement, target = _take_one("--statement", asked["statement"]), asked["target"]
@@ -145,15 +138,15 @@ def _specification_curve(asked: Statement) -> Draw:
     return partial(ask, ci_prob=_read_ci(asked))
 
 
-def _read_ci(asked: Statement) -> float:
+def _read_ci(asked: FigureOptions) -> float:
     return defaults.CI_PROB if asked["ci_prob"] is None else asked["ci_prob"]
 
 
-def _read_board(asked: Statement) -> Any:
+def _read_board(asked: FigureOptions) -> Any:
     return bm.load_scoreboard(asked["data_version"] or "corrected")
 
 
-POSTERIOR: dict[str, Callable[["bm.Fit", Statement], Draw]] = {
+POSTERIOR: dict[str, Callable[["bm.Fit", FigureOptions], Draw]] = {
     "forest": lambda fit, asked: partial(bm.plot.forest, _ask_effects(fit, asked, "overall")),
     "atlas": lambda fit, asked: partial(bm.plot.atlas, _ask_effects(fit, asked, "benchmark")),
     "curve": lambda fit, asked: partial(bm.plot.curve, _ask_curve(fit, asked)),
@@ -167,7 +160,7 @@ POSTERIOR: dict[str, Callable[["bm.Fit", Statement], Draw]] = {
 }
 """Figures of a fit."""
 
-RECORDED: dict[str, Callable[[Statement], Draw]] = {
+RECORDED: dict[str, Callable[[FigureOptions], Draw]] = {
     "scoreboard": lambda asked: partial(bm.plot.scoreboard, _read_board(asked)),
     "gains": lambda asked: partial(bm.plot.gains, _read_board(asked)),
     "ranks": _ranks,
@@ -202,7 +195,7 @@ def plot_command(
     style: str = "paper",
     theme: str = "light",
     venue: str = "default",
-    **asked: Unpack[Statement],
+    **asked: Unpack[FigureOptions],
 ) -> list[Shown]:
     """Draw a figure; print its path and the numbers drawn.
 
@@ -272,7 +265,7 @@ def _check_paths(kind: str, *, out: Path, data: Path | None) -> None:
         raise QueryError(f"--data {data} has no known ending. Allowed: .csv.")
 
 
-def _draw_all(kind: str, asked: Statement) -> dict[str, "Drawn"]:
+def _draw_all(kind: str, asked: FigureOptions) -> dict[str, "Drawn"]:
     """Draw one figure, or all that the fit allows, by name."""
     drawn = {}
     if kind not in RECORDED:

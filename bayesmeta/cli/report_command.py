@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Unpack
 
 import bayesmeta as bm
-from bayesmeta.cli.shared import Question, Shown, check_out, command, say
+from bayesmeta.cli.shared import QuestionOptions, Shown, check_out, command, say
 from bayesmeta.errors import QueryError
 
 
@@ -35,7 +35,7 @@ def claim_command(
     *,
     check: Path | None = None,
     out: Path | None = None,
-    **asked: Unpack[Question],
+    **asked: Unpack[QuestionOptions],
 ) -> Shown:
     """A sentence for a paper, with a file that anyone can check.
 

@@ -1,8 +1,8 @@
 """What the commands share: where they stand, options, completion, reading, refusals, printing.
 
 A command is a function under `command`, which adds `--format` and, where the function takes a
-`fit`, `--fit`. It returns what is to be shown. Options that several commands take are the fields of
-a `TypedDict`: `**asked: Unpack[Question]` adds them all, to be handed on to a public function.
+`fit`, `--fit`. It returns what is to be shown. Options that several commands take are the fields
+of a `TypedDict`: `**asked: Unpack[QuestionOptions]` adds them all, to be handed on.
 """
 
 import inspect
@@ -191,7 +191,7 @@ class Over(TypedDict):
     scale: str
 
 
-class Question(On, Over):
+class QuestionOptions(On, Over):
     """All that may be said beside a statement."""
 
     equivalence: float | None

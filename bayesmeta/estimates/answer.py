@@ -139,9 +139,9 @@ class Answer:
         import pandas as pd
 
         row = self.to_dict() | {"among": listing(self.among), "verdict": self.evidence.verdict}
-        del row["three_way"], row["evidence"]
+        del row["three_way"], row["evidence"], row["effect"]
         first = {name: row.pop(name) for name in ("statement", "target", "probability", "mcse")}
-        return pd.DataFrame([{**first, **row.pop("effect"), **row}])
+        return pd.DataFrame([{**first, **self.effect, **row}])
 
     @property
     def support(self) -> str:

@@ -626,6 +626,21 @@ def pick_target(
     return "overall", "overall"
 
 
+def kind_of_target(design: Design, name: str) -> str:
+    """Say whether a name is a benchmark, a task family or `overall`; refuse any other."""
+    kinds = {"overall": "overall", **dict.fromkeys(design.task_families, "task_family")}
+    kinds |= dict.fromkeys(design.benchmarks, "benchmark")
+    if name not in kinds:
+        mend = "These are the mean over all benchmarks, task families and benchmarks."
+        raise unknown(QueryError, "target", name, kinds, said="is not in this fit", mend=mend)
+    return kinds[name]
+
+
+def name_target(by: str, name: str) -> dict[str, Any]:
+    """Name a target as questions take it: by `benchmark`, by `task_family`, or not at all."""
+    return {} if by == "overall" else {by: name}
+
+
 def weigh_benchmarks(design: Design, *, by: str) -> tuple[tuple[str, ...], Array]:
     """Name the targets, and weigh the benchmarks in each: (target, benchmark), rows sum to one."""
     n = len(design.benchmarks)

@@ -26,9 +26,15 @@ from bayesmeta.data.dataset import Dataset
 from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.facts import Design
 from bayesmeta.design.overlap import find_overlaps
-from bayesmeta.errors import EvaluationError, QueryError, SpecError, unknown
+from bayesmeta.errors import EvaluationError, QueryError, SpecError
 from bayesmeta.estimates.counterfactual import contrast_draws
-from bayesmeta.estimates.question import UNITS, parse_statement, pick_target
+from bayesmeta.estimates.question import (
+    UNITS,
+    kind_of_target,
+    name_target,
+    parse_question,
+    parse_statement,
+)
 from bayesmeta.estimates.summary import estimate_probability
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
@@ -58,7 +64,7 @@ _compiling = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Inquiry:
     """A statement, and where it is asked.
 
     Parameters
@@ -87,13 +93,13 @@ class Job:
         Which scores of the data are learned from, shape (score,).
     seed
         Seed of the sampler.
-    questions
+    inquiries
         What is asked.
     """
 
     train: NDArray[np.bool_]
     seed: int
-    questions: tuple[Question, ...]
+    inquiries: tuple[Inquiry, ...]
 
 
 Task = tuple[Dataset, ModelSpec, Job]
@@ -175,15 +181,15 @@ def multiverse(
     spec = spec if spec is not None else ModelSpec()
     choices = list_choices(data, spec=spec, grid=grid)
     specifications = build_grid(choices, n=n, seed=seed)
-    questions = read_questions(statement, data=data, spec=spec)
-    tasks, answers = plan_fits(specifications, questions, data=data, spec=spec, seed=seed)
+    inquiries = read_inquiries(statement, data=data, spec=spec)
+    tasks, answers = plan_fits(specifications, inquiries, data=data, spec=spec, seed=seed)
     keep = _keep_fits(Path(out)) if out is not None else None
     with progress_bar("fitting", total=len(tasks), unit="fits", shown=progress) as show:
         results = jobs.run(
             fit_graph, tasks, together=_graph_of, executor=executor, keep=keep,
             report=lambda done, _: show(done, ""),
         )  # fmt: skip
-    return _collect(specifications, questions, answers, results)
+    return _collect(specifications, inquiries, answers, results)
 
 
 def _keep_fits(folder: Path) -> jobs.Folder:
@@ -203,15 +209,15 @@ def _keep_fits(folder: Path) -> jobs.Folder:
 
 def _collect(
     grid: Sequence[Specification],
-    questions: Sequence[Question],
-    answers: Mapping[tuple[int, Question], tuple[str, int]],
+    inquiries: Sequence[Inquiry],
+    answers: Mapping[tuple[int, Inquiry], tuple[str, int]],
     results: Mapping[str, Result],
 ) -> Multiverse:
     shape = defaults.RECOVERY_CHAINS, defaults.RECOVERY_DRAWS
     rows, draws = [], []
-    for question in questions:
+    for inquiry in inquiries:
         for k, specification in enumerate(grid):
-            key, place = answers[k, question]
+            key, place = answers[k, inquiry]
             answer = results[key]["answers"][place]
             known = answer["draws"] is not None
             values = np.array(answer["draws"], float) if known else np.full(shape, np.nan)
@@ -220,8 +226,8 @@ def _collect(
                 {
                     "specification": k,
                     **specification,
-                    "statement": question.statement,
-                    "target": question.target,
+                    "statement": inquiry.statement,
+                    "target": inquiry.target,
                     **_summarise(values, known=known),
                     "rhat": np.nan,
                     "divergences": results[key]["divergences"] if known else np.nan,
@@ -254,9 +260,9 @@ def _rhat(draws: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(az.rhat(data)["x"].values, float)
 
 
-def read_questions(
+def read_inquiries(
     statements: str | Sequence[str | tuple[str, str]], *, data: Dataset, spec: ModelSpec
-) -> list[Question]:
+) -> list[Inquiry]:
     """Read statements as the default specification understands them.
 
     Parameters
@@ -269,7 +275,7 @@ def read_questions(
 
     Returns
     -------
-    list of Question
+    list of Inquiry
         One per statement.
 
     Raises
@@ -280,7 +286,7 @@ def read_questions(
     Examples
     --------
     >>> import bayesmeta as bm
-    >>> asked = read_questions(
+    >>> asked = read_inquiries(
     ...     [("norm: rmsnorm > layernorm", "code")], data=bm.load_dataset(), spec=bm.ModelSpec()
     ... )
     >>> asked[0].by
@@ -294,21 +300,21 @@ def read_questions(
             "or task family."
         )
     design = build_design_for(data, spec=spec)
-    found = [_read_question(design, entry) for entry in given]
-    for question in found:
-        if found.count(question) > 1:
+    found = [_read_inquiry(design, entry) for entry in given]
+    for inquiry in found:
+        if found.count(inquiry) > 1:
             raise QueryError(
-                f"'{question.statement}' on {question.target} is asked twice. Allowed: each "
+                f"'{inquiry.statement}' on {inquiry.target} is asked twice. Allowed: each "
                 "statement once. Leave one out."
             )
     return found
 
 
-def _read_question(design: Design, entry: str | tuple[str, str]) -> Question:
+def _read_inquiry(design: Design, entry: str | tuple[str, str]) -> Inquiry:
     statement, target = (entry, "overall") if isinstance(entry, str) else _unpack(entry)
     asked = parse_statement(design, statement)
-    by = _kind_of_target(design, target)
-    return Question(asked.label, by=by, target=target, decisions=asked.parts)
+    by = kind_of_target(design, target)
+    return Inquiry(asked.label, by=by, target=target, decisions=asked.parts)
 
 
 def _unpack(entry: Any) -> tuple[str, str]:
@@ -320,24 +326,14 @@ def _unpack(entry: Any) -> tuple[str, str]:
     )
 
 
-def _kind_of_target(design: Design, target: str) -> str:
-    benchmarks, families = design.benchmarks, design.task_families
-    if target in ("overall", *benchmarks, *families):
-        return "overall" if target == "overall" else (
-            "benchmark" if target in benchmarks else "task_family"
-        )  # fmt: skip
-    raise unknown(QueryError, "target", target, ["overall", *families, *benchmarks], mend=(
-        "These are the mean over all benchmarks, task families and benchmarks."))  # fmt: skip
-
-
 def plan_fits(
     grid: Sequence[Specification],
-    questions: Sequence[Question],
+    inquiries: Sequence[Inquiry],
     *,
     data: Dataset,
     spec: ModelSpec,
     seed: int,
-) -> tuple[dict[str, Task], dict[tuple[int, Question], tuple[str, int]]]:
+) -> tuple[dict[str, Task], dict[tuple[int, Inquiry], tuple[str, int]]]:
     """Find the fits that specifications need; those of the same model and data are one.
 
     Where missing facts are dropped, statements about different decisions need different data.
@@ -347,7 +343,7 @@ def plan_fits(
     ----------
     grid
         Specifications.
-    questions
+    inquiries
         What is asked.
     data, spec
         Data and model of the default specification.
@@ -357,31 +353,31 @@ def plan_fits(
     Returns
     -------
     tuple
-        Tasks by key, one for each fit; and for the number of a specification and a question the key
+        Tasks by key, one for each fit; and for the number of a specification and an inquiry the key
         of the fit that answers it, and the place of the answer.
     """
     variants: dict[tuple[Any, ...], Variant] = {}
-    asked: dict[tuple[str, str], list[Question]] = {}
+    asked: dict[tuple[str, str], list[Inquiry]] = {}
     parts: dict[tuple[str, str], tuple[Variant, ModelSpec]] = {}
-    place: dict[tuple[int, Question], tuple[str, str]] = {}
+    place: dict[tuple[int, Inquiry], tuple[str, str]] = {}
     for k, specification in enumerate(grid):
         model = apply_to_spec(spec, specification)
-        for question in questions:
+        for inquiry in inquiries:
             levels = [specification.get(name) for name in ("data", "flagged", "missing")]
-            dropped = question.decisions if levels[-1] == "dropped" else ()
+            dropped = inquiry.decisions if levels[-1] == "dropped" else ()
             name = (*levels, dropped)
             if name not in variants:
                 variants[name] = build_variant(data, specification, decisions=dropped)
             fit = variants[name].identity, model.checksum
-            place[k, question] = fit
+            place[k, inquiry] = fit
             parts[fit] = variants[name], model
-            if question not in asked.setdefault(fit, []):
-                asked[fit].append(question)
+            if inquiry not in asked.setdefault(fit, []):
+                asked[fit].append(inquiry)
     keys = {fit: _hash_job(fit, found, seed=_seed_of(fit, seed)) for fit, found in asked.items()}
     tasks: dict[str, Task] = {}
     for fit, found in asked.items():
         variant, model = parts[fit]
-        job = Job(variant.train, seed=_seed_of(fit, seed), questions=tuple(found))
+        job = Job(variant.train, seed=_seed_of(fit, seed), inquiries=tuple(found))
         tasks[keys[fit]] = variant.dataset, model, job
     answers = {at: (keys[fit], asked[fit].index(at[1])) for at, fit in place.items()}
     return tasks, answers
@@ -393,9 +389,9 @@ def _seed_of(fit: tuple[str, str], seed: int) -> int:
     return int(np.random.SeedSequence([seed, own]).generate_state(1)[0]) % defaults.LARGEST_SETTING
 
 
-def _hash_job(fit: tuple[str, str], questions: Sequence[Question], *, seed: int) -> str:
-    """Take a checksum of data, model, settings and questions: the name of a fit's file."""
-    asked = [[question.statement, question.by, question.target] for question in questions]
+def _hash_job(fit: tuple[str, str], inquiries: Sequence[Inquiry], *, seed: int) -> str:
+    """Take a checksum of data, model, settings and inquiries: the name of a fit's file."""
+    asked = [[inquiry.statement, inquiry.by, inquiry.target] for inquiry in inquiries]
     settings = (defaults.RECOVERY_CHAINS, defaults.RECOVERY_TUNE, defaults.RECOVERY_DRAWS)
     text = json.dumps([FORMAT, *fit, seed, *settings, asked])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -440,15 +436,15 @@ def fit_graph(tasks: Sequence[Task]) -> list[Result]:
             tune=defaults.RECOVERY_TUNE,
             draws=defaults.RECOVERY_DRAWS,
         )
-        asked = enumerate(job.questions)
-        draws = {k: _draw(fit, question) for k, question in asked if notes[k].answerable}
+        asked = enumerate(job.inquiries)
+        draws = {k: _draw(fit, inquiry) for k, inquiry in asked if notes[k].answerable}
         seconds = round(time.perf_counter() - started, 2)
         out.append(_wrap(notes, draws, fit.provenance["divergences"], seconds))
     return out
 
 
 class Note(NamedTuple):
-    """What is to be said of a question to a fit, empty where nothing is, and if it is answered."""
+    """What is to be said of an inquiry to a fit, empty where nothing is, and if it is answered."""
 
     text: str
     answerable: bool
@@ -477,37 +473,31 @@ def _wrap(
 
 
 def _read_notes(dataset: Dataset, spec: ModelSpec, job: Job) -> list[Note]:
-    """Say of every question why it cannot be asked of these data, or why the answer is a prior."""
+    """Say of every inquiry why it cannot be asked of these data, or why the answer is a prior."""
     data = replace(dataset, scores=dataset.scores[job.train].reset_index(drop=True))
     n_lms = data.scores["lm"].nunique()
     if n_lms < _FEWEST_LMS:
-        return [Note(f"Only {n_lms} lms with a score are left.", False)] * len(job.questions)
+        return [Note(f"Only {n_lms} lms with a score are left.", False)] * len(job.inquiries)
     try:
         design = build_design_for(data, spec=spec)
     except SpecError as error:
-        return [Note(str(error), False)] * len(job.questions)
+        return [Note(str(error), False)] * len(job.inquiries)
     notes = []
-    for question in job.questions:
+    for inquiry in job.inquiries:
         try:
-            parse_statement(design, question.statement)
-            _pick(design, question)
+            parse_question(design, inquiry.statement, **name_target(inquiry.by, inquiry.target))
         except QueryError as error:
             notes.append(Note(str(error), False))
             continue
-        modelled = [name for name in question.decisions if name in DECISIONS]
+        modelled = [name for name in inquiry.decisions if name in DECISIONS]
         said = [overlap.said for overlap in find_overlaps(design, decisions=modelled)]
         said += ["Only the prior tells its effect."] if said else []
         notes.append(Note(" ".join(said), True))
     return notes
 
 
-def _pick(design: Design, question: Question) -> None:
-    names = {question.by: question.target} if question.by != "overall" else {}
-    pick_target(design, benchmark=names.get("benchmark"), task_family=names.get("task_family"))
-
-
-def _draw(fit: Fit, question: Question) -> list[list[float]]:
-    contrast = parse_statement(fit.design, question.statement)
-    values = contrast_draws(fit, contrast=contrast, by=question.by).sel(target=question.target)
+def _draw(fit: Fit, inquiry: Inquiry) -> list[list[float]]:
+    contrast = parse_statement(fit.design, inquiry.statement)
+    values = contrast_draws(fit, contrast=contrast, by=inquiry.by).sel(target=inquiry.target)
     chains = fit.provenance["chains"]
     return np.asarray(values, float).reshape(chains, -1).round(_DIGITS).tolist()

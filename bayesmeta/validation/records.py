@@ -17,7 +17,7 @@ from bayesmeta import defaults
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError, unknown
 from bayesmeta.validation.calibration import JOINT, uniformity
-from bayesmeta.validation.recovery import CELLS
+from bayesmeta.validation.recovery import SETTINGS
 
 _RANKS = "calibration.npz"
 _TARGETS = ("overall", "task_family", "benchmark")
@@ -124,7 +124,7 @@ def summarise_calibration(path: str | PathLike[str]) -> pd.DataFrame:
 
 def _summarise_coverage(path: Path) -> pd.DataFrame:
     """Coverage of 90 % intervals by setting, and its least over contrasts."""
-    record, cells = pd.read_csv(path), {cell.name: cell for cell in CELLS}
+    record, settings = pd.read_csv(path), {one.name: one for one in SETTINGS}
     rows = []
     for name, part in record.groupby("cell", sort=False):
         sums = part.groupby("by")[["covered", "n"]].sum()
@@ -133,7 +133,7 @@ def _summarise_coverage(path: Path) -> pd.DataFrame:
         worst = means.iloc[int(np.argmin(means["covered"] / means["n"]))]
         rows.append(
             {
-                **asdict(cells[str(name)]),
+                **asdict(settings[str(name)]),
                 "repeats": int(means["n"].max()),
                 **{by: round(float(shares[by]), 1) for by in _TARGETS},
                 "least": round(100 * float(worst["covered"] / worst["n"]), 1),

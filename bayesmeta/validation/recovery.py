@@ -23,7 +23,7 @@ from bayesmeta.model.simulate import simulate_scores
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 FEW_FAMILIES = 10
-"""Families of a cell with few: those with the most lms, a third of all."""
+"""Families of a setting with few: those with the most lms, a third of all."""
 
 HETEROGENEITY = {"small": 0.15, "large": 0.6}
 """Latent standard deviation of family effects: two fifths of the prior median, and its 1.6-fold."""
@@ -48,7 +48,7 @@ VARIED = tuple(_MODERN)
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Setting:
     """One setting of the grid.
 
     Parameters
@@ -71,7 +71,7 @@ class Cell:
 
     Examples
     --------
-    >>> Cell(families="few", heterogeneity="large", facts="hidden").name
+    >>> Setting(families="few", heterogeneity="large", facts="hidden").name
     'few families, large heterogeneity, facts hidden, decisions recorded, effects typical'
     """
 
@@ -90,21 +90,21 @@ class Cell:
         )
 
 
-CELLS = (
+SETTINGS = (
     *(
-        Cell(families=families, heterogeneity=heterogeneity, facts=facts)
+        Setting(families=families, heterogeneity=heterogeneity, facts=facts)
         for facts in ("known", "hidden")
         for heterogeneity in HETEROGENEITY
         for families in ("many", "few")
     ),
-    *(Cell(heterogeneity=size, decisions="bundled") for size in HETEROGENEITY),
-    *(Cell(heterogeneity=size, effects="large") for size in HETEROGENEITY),
-    *(Cell(heterogeneity=size, effects="drawn") for size in HETEROGENEITY),
+    *(Setting(heterogeneity=size, decisions="bundled") for size in HETEROGENEITY),
+    *(Setting(heterogeneity=size, effects="large") for size in HETEROGENEITY),
+    *(Setting(heterogeneity=size, effects="drawn") for size in HETEROGENEITY),
 )
 
 
-POWER_CELLS = tuple(
-    Cell(heterogeneity=heterogeneity, decisions="varied", effects=effects)
+POWER_SETTINGS = tuple(
+    Setting(heterogeneity=heterogeneity, decisions="varied", effects=effects)
     for heterogeneity in HETEROGENEITY
     for effects in EFFECTS
 )
@@ -127,7 +127,7 @@ class Truth:
         Chosen values by name; effects of families, lms and the surface are drawn anew for each
         set of scores.
     effects
-        As in the cell; those of decisions are drawn anew as well where it is `drawn`.
+        As in the setting; those of decisions are drawn anew as well where it is `drawn`.
     """
 
     full: Dataset
@@ -150,14 +150,14 @@ class Truth:
         return np.clip(scores, 0.0, top), truth
 
 
-def build_truth(dataset: Dataset, *, cell: Cell, seed: int = defaults.SEED) -> Truth:
-    """Choose facts and effects for a cell.
+def build_truth(dataset: Dataset, *, setting: Setting, seed: int = defaults.SEED) -> Truth:
+    """Choose facts and effects for a setting.
 
     Parameters
     ----------
     dataset
         Validated tables with recorded scores, which fix the difficulty of the benchmarks.
-    cell
+    setting
         The setting.
     seed
         Seed of the choice.
@@ -170,27 +170,27 @@ def build_truth(dataset: Dataset, *, cell: Cell, seed: int = defaults.SEED) -> T
     Examples
     --------
     >>> import bayesmeta as bm
-    >>> truth = build_truth(bm.load_dataset(), cell=CELLS[1])
+    >>> truth = build_truth(bm.load_dataset(), setting=SETTINGS[1])
     >>> truth.seen.lms["lm_family"].nunique()
     10
     """
     rng = np.random.default_rng(seed)
     data = replace(dataset, generations=None)
-    if cell.families == "few":
+    if setting.families == "few":
         data = _keep_families(data, n=FEW_FAMILIES)
-    if cell.decisions == "bundled":
+    if setting.decisions == "bundled":
         data = replace(data, lms=_bundle(data))
-    if cell.decisions == "varied":
+    if setting.decisions == "varied":
         data = replace(data, lms=_vary(data.lms, rng=rng))
     full = replace(data, lms=_disclose(data.lms, rng=rng))
     spec = ModelSpec()
     design = build_design_for(full, spec=spec)
     return Truth(
         full=full,
-        seen=full if cell.facts == "known" else data,
+        seen=full if setting.facts == "known" else data,
         spec=spec,
-        parameters=_choose_parameters(design, cell=cell, rng=rng),
-        effects=cell.effects,
+        parameters=_choose_parameters(design, setting=setting, rng=rng),
+        effects=setting.effects,
     )
 
 
@@ -244,16 +244,16 @@ def _disclose(lms: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
     return lms.assign(english_share=english, **dict(zip(MIX_COLUMNS, parts.T, strict=True)))
 
 
-def _choose_parameters(design: Design, *, cell: Cell, rng: np.random.Generator) -> Parameters:
+def _choose_parameters(design: Design, *, setting: Setting, rng: np.random.Generator) -> Parameters:
     """Choose effects of one size and either sign, which differ by task and benchmark."""
     outcomes, n = design.outcomes, len(design.benchmarks)
     mean = rng.choice([-1.0, 1.0], (design.loading.shape[1], 1))
-    size = EFFECTS.get(cell.effects, 0.0)
+    size = EFFECTS.get(setting.effects, 0.0)
     free = size * (mean + _draw_deviations(design, ratio=0.5, rng=rng))
     b = outcomes.benchmark_index
     average = np.bincount(b, weights=outcomes.y) / np.bincount(b)
     p = np.clip((average - outcomes.floor) / (1 - outcomes.floor), 0.1, 0.9)
-    tau = HETEROGENEITY[cell.heterogeneity]
+    tau = HETEROGENEITY[setting.heterogeneity]
     return {
         "alpha": np.where(outcomes.is_logistic, np.log(p / (1 - p)), 0.0),
         "kappa": np.array([0.6, 0.35, 0.05, 0.1]) + rng.normal(0, 0.05, (n, 4)),

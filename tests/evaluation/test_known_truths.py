@@ -12,7 +12,7 @@ from bayesmeta.estimates.counterfactual import contrast_draws
 from bayesmeta.estimates.question import build_contrast
 from bayesmeta.inference.saved_fits import wrap_draws
 from bayesmeta.validation.placebo import permute_decisions, tabulate_placebo
-from bayesmeta.validation.recovery import CELLS, Cell, build_truth, score_recovery
+from bayesmeta.validation.recovery import SETTINGS, Setting, build_truth, score_recovery
 
 DECIDED = [name for name in DECISIONS if name != "disclosure"]
 SEED = 5
@@ -26,7 +26,7 @@ def dealt(bundled):
 
 @pytest.fixture(scope="module")
 def truth(bundled):
-    return build_truth(bundled, cell=Cell())
+    return build_truth(bundled, setting=Setting())
 
 
 def test_a_deal_moves_decisions_and_nothing_else(bundled, dealt):
@@ -69,9 +69,9 @@ def test_placebo_table_has_every_contrast_on_every_target(fake_bundled_fit):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=[cell.name for cell in CELLS])
+@pytest.mark.parametrize("cell", SETTINGS, ids=[cell.name for cell in SETTINGS])
 def test_cells_are_what_they_are_called(bundled, cell):
-    found = build_truth(bundled, cell=cell)
+    found = build_truth(bundled, setting=cell)
     shares = [*MIX_COLUMNS, "english_share"]
     assert not found.full.lms[shares].isna().any(axis=None)
     hidden = bundled.lms.set_index("lm").loc[found.full.lms["lm"], shares].isna()
@@ -90,7 +90,7 @@ def test_cells_are_what_they_are_called(bundled, cell):
 
 
 def test_one_family_breaks_each_bundle(bundled):
-    lms = build_truth(bundled, cell=Cell(decisions="bundled")).seen.lms
+    lms = build_truth(bundled, setting=Setting(decisions="bundled")).seen.lms
     families = lms.groupby("lm_family")[["position_embedding", "norm", "activation", "biases"]]
     recipes = families.first().value_counts()
     assert sorted(recipes)[:4] == [1, 1, 1, 1]
@@ -108,7 +108,7 @@ def test_effects_stay_while_families_are_drawn_anew(truth):
 
 @pytest.mark.parametrize("large", [False, True])
 def test_effects_have_the_stated_size(bundled, large):
-    truth = build_truth(bundled, cell=Cell(effects="large" if large else "typical"))
+    truth = build_truth(bundled, setting=Setting(effects="large" if large else "typical"))
     _, fit = truth.draw(1)
     contrast = build_contrast(fit.design, decision="attention", level="gqa", reference="mha")
     points = np.abs(contrast_draws(fit, contrast=contrast, by="benchmark").values).mean()

@@ -10,7 +10,7 @@ import bayesmeta as bm
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError
 from bayesmeta.validation.records import read_ranks
-from bayesmeta.validation.recovery import CELLS, POWER_CELLS
+from bayesmeta.validation.recovery import POWER_SETTINGS, SETTINGS
 
 CALIBRATED = (87.0, 93.0)  # percent of 90 % intervals
 MOST_BEYOND = 10.0  # percent of contrasts of a placebo: with exact probabilities it were ten
@@ -25,8 +25,8 @@ prior variance holds 82 % by conjugate algebra. A factor of two in the width is 
 CHANCE = 0.01
 FEWEST = {
     "placebo.csv": ("deal", 60),
-    "coverage.csv": ("cell", len(CELLS)),
-    "power.csv": ("cell", len(POWER_CELLS)),
+    "coverage.csv": ("cell", len(SETTINGS)),
+    "power.csv": ("cell", len(POWER_SETTINGS)),
     "priors.csv": ("prior", 11),
 }
 MONTE_CARLO = 0.08  # of a probability near one half, of two fits of a few hundred effective draws
@@ -71,7 +71,7 @@ def test_table_of_calibration_follows_from_the_ranks():
 def test_every_cell_is_recorded(coverage):
     names = ["families", "heterogeneity", "facts", "decisions", "effects"]
     found = {tuple(row) for row in coverage[names].to_numpy()}
-    assert found == {tuple(getattr(cell, name) for name in names) for cell in CELLS}
+    assert found == {tuple(getattr(cell, name) for name in names) for cell in SETTINGS}
     assert (coverage["repeats"] >= 12).all()
     for column in ("overall", "task_family", "benchmark"):
         assert coverage[column].between(50, 100).all()
