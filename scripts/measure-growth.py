@@ -1,19 +1,19 @@
-"""Measure how the cost of an effective draw grows with the number of lms and of benchmarks.
+"""Measure how the cost of an effective draw grows with the number of LMs and of benchmarks.
 
-Usage: measure-growth.py [--out FILE.json] [--draws N] [--tune N] [--only lms-10,...]
+Usage: measure-growth.py [--out FILE.json] [--draws N] [--tune N] [--only LMs-10,...]
 
 Every case is a simulated dataset, sampled by nutpie in a process of its own, on the same cores:
 
-- The bundled lms that have scores, or 3 and 10 times as many: whole families are copied, with
-  their decisions and with the benchmarks that each lm has. A copy has its own name, and a size,
+- The bundled LMs that have scores, or 3 and 10 times as many: whole families are copied, with
+  their decisions and with the benchmarks that each LM has. A copy has its own name, and a size,
   data and mix that scatter about those of the original.
 - The bundled benchmarks, or 3 and 10 times as many, copied into the same task families.
 - Scores are drawn from the default model: scales and averages are those of the shipped posterior,
-  effects of families, lms and the surface are drawn anew, and a copied benchmark's parameters
+  effects of families, LMs and the surface are drawn anew, and a copied benchmark's parameters
   scatter about those of the original.
 
 `seconds_per_effective_draw` is the sampling time over the least effective sample size of all that
-a fit keeps: with more lms it is the least of more numbers. Ratios are to the case `base`.
+a fit keeps: with more LMs it is the least of more numbers. Ratios are to the case `base`.
 """
 
 import tempfile
@@ -33,7 +33,7 @@ CASES = {
     "base": (1, 1), "lms-3": (3, 1), "lms-10": (10, 1), "benchmarks-3": (1, 3),
     "benchmarks-10": (1, 10),
 }  # fmt: skip
-"""How many times the bundled lms and benchmarks."""
+"""How many times the bundled LMs and benchmarks."""
 
 COMPARED = (
     "design_seconds", "model_seconds", "compile_seconds", "gradient_us", "steps_per_draw",
@@ -55,7 +55,7 @@ SHARED = (
 
 
 def copy_lms(lms, *, times, rng):
-    """Copy whole families, with their own names and facts that scatter; all lms, all copies."""
+    """Copy whole families, with their own names and facts that scatter; all LMs, all copies."""
     tables = [lms]
     for copy in range(1, times):
         table = lms.assign(

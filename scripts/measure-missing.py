@@ -1,11 +1,11 @@
-"""Measure whether what lms write narrows what is not known of their training mix.
+"""Measure whether what LMs write narrows what is not known of their training mix.
 
 Usage: measure-missing.py [--out FILE.json]
 
-The disclosed mixes of one family at a time are hidden, and the undisclosed facts are inferred
+The disclosed mixes of one family at a time are hidden, and the missing facts are inferred
 without any score: from the prior alone, and from the prior and the free generations. Reported are
 the width of the 90 % interval of the code and web shares of the hidden mix, whether it holds the
-truth, and the absolute error of the posterior mean, all in percentage points. A family whose lms
+truth, and the absolute error of the posterior mean, all in percentage points. A family whose LMs
 read different mixes counts with its average.
 """
 

@@ -2,13 +2,13 @@
 
 Usage: validate.py CHECK [--n N] [--workers N] [--keep FOLDER] [--out FILE]
 
-- calibration: simulation-based; truths from the prior, scores given them with the real lms,
+- calibration: simulation-based; truths from the prior, scores given them with the real LMs,
   benchmarks and gaps, and a fit for each (`bayesmeta.validation.calibration`). The record holds the
   ranks of every parameter and of the joint log density.
 - coverage: scores drawn from chosen effects (`bayesmeta.validation.recovery`); N sets of scores in
   each setting. The record has a row per setting, contrast and kind of target: the 90 % intervals
   there were, how many held their truth, their mean width, the root mean square error.
-- power: the same where four decisions vary inside families. The record has a row per setting,
+- power: the same where four decisions vary within families. The record has a row per setting,
   contrast, kind of target and size of the true effect: the effects there were, those with P(helps)
   above 0.95 or below 0.05, those called identified, and those of them with the wrong sign.
 - placebo: N random permutations of the decisions over families (`bayesmeta.validation.placebo`).
@@ -190,7 +190,7 @@ def count_verdicts(fits):
 
 
 def check_power(arguments):
-    """Count real effects inside families that are seen."""
+    """Count real effects within families that are seen."""
     fits = fit_all(score_verdicts, POWER_SETTINGS, arguments=arguments, label="planting")
     fits, counts = count_verdicts(fits), [*COUNTS, "wrong_sign"]
     wrong = fits["identified"] & ((fits["prob_helps"] > 0.5) != (fits["truth"] > 0))

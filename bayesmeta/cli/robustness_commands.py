@@ -64,5 +64,5 @@ def tipping_command(
         The statement's own if left out.
     """
     table = bm.tipping_point(fit, statement, part=part, **on)
-    caption = f"Which undisclosed shares, in % of training tokens, would turn {statement}."
+    caption = f"Which missing shares, in % of training tokens, would turn {statement}."
     return Shown(table, caption)

@@ -184,7 +184,7 @@ class On(TypedDict):
 
 
 class Over(TypedDict):
-    """The lms that an effect is averaged over, and its scale."""
+    """The LMs that an effect is averaged over, and its scale."""
 
     lms: list[str] | None
     lm_family: list[str] | None

@@ -85,7 +85,7 @@ BASELINES: dict[str, Callable[[], Any]] = {
     "xgboost-all": _trees_on_all,
     "scale+family-dummies": _trees_on_families,
 }
-"""Every baseline by name. The last knows whose an lm is and nothing of its design: what is gained
+"""Every baseline by name. The last knows whose an LM is and nothing of its design: what is gained
 beyond it under random folds is gained by design facts, and not by telling families apart."""
 
 
@@ -145,7 +145,7 @@ def predict_baseline(
 
 
 def _features(lms: pd.DataFrame) -> pd.DataFrame:
-    """List what the baselines may see of every lm, indexed by lm."""
+    """List what the baselines may see of every LM, indexed by lm."""
     log_n = np.log(lms["n_params"].to_numpy(float))
     log_d = np.log(lms["n_tokens"].to_numpy(float))
     words = lms[[*_WORDS, _FAMILY]].astype(object).where(lms[[*_WORDS, _FAMILY]].notna(), np.nan)

@@ -43,7 +43,7 @@ class Fold:
 
 
 def _split_random(dataset: Dataset, seed: int) -> Iterator[NDArray[np.bool_]]:
-    """Split the lms in three; the same splits as scikit-learn's shuffled `KFold`."""
+    """Split the LMs in three; the same splits as scikit-learn's shuffled `KFold`."""
     lms = np.sort(dataset.lms["lm"].to_numpy(str))
     # Not an explicit generator: published figures come from folds drawn in this way.
     np.random.RandomState(seed).shuffle(lms)
@@ -63,7 +63,7 @@ def _split_largest(dataset: Dataset, seed: int) -> Iterator[NDArray[np.bool_]]:
 
 
 def _split_benchmarks(dataset: Dataset, seed: int) -> Iterator[NDArray[np.bool_]]:
-    """Hold each benchmark out for a random half of its lms, then for the other half."""
+    """Hold each benchmark out for a random half of its LMs, then for the other half."""
     rng = np.random.default_rng(seed)
     for name in dataset.benchmarks["benchmark"]:
         rows = np.flatnonzero((dataset.scores["benchmark"] == name).to_numpy())
@@ -105,8 +105,8 @@ def build_folds(dataset: Dataset, *, scheme: str, seeds: Iterable[int]) -> list[
     dataset
         Validated tables.
     scheme
-        `random`: a third of the lms, which leave all benchmarks at once; `leave-family-out`: all
-        lms of one lm family; `largest`: the five largest lms; `leave-benchmark-out`: one benchmark
+        `random`: a third of the LMs, which leave all benchmarks at once; `leave-family-out`: all
+        LMs of one LM family; `largest`: the five largest LMs; `leave-benchmark-out`: one benchmark
         for half of its lms.
     seeds
         Seeds of the splits. `leave-family-out` and `largest` know no chance and are split once.

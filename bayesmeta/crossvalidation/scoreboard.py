@@ -1,6 +1,6 @@
 """Every model and baseline scored on the same held-out scores, and what the scores say.
 
-An interval says how much a figure would move with other families of lms: families are drawn with
+An interval says how much a figure would move with other families of LMs: families are drawn with
 replacement, the same ones for all models and schemes (Efron & Tibshirani 1993,
 https://doi.org/10.1201/9780429246593). The predictions themselves are held fixed.
 """
@@ -33,7 +33,7 @@ _LEAK_FREE, _LEAKY = "leave-family-out", "random"
 
 METRICS = ("abs_error", "crps", "log_density", "inside_50", "inside_90")
 AVERAGES = ("benchmarks", "families")
-"""Each benchmark counts the same; within a benchmark every score does, or every lm family."""
+"""Each benchmark counts the same; within a benchmark every score does, or every LM family."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -43,7 +43,7 @@ class Scoreboard:
     Parameters
     ----------
     cells
-        One row per scheme, model, benchmark and lm family: mean `abs_error`, `crps`,
+        One row per scheme, model, benchmark and LM family: mean `abs_error`, `crps`,
         `log_density` (native units), shares `inside_50` and `inside_90`, `n` predictions of
         `n_scores` different scores.
     """
@@ -80,7 +80,7 @@ class Scoreboard:
         -------
         pandas.DataFrame
             Columns scheme, model, `mae` in points with `lower` and `upper` (missing where too few
-            families were held out), `mae_families` (every lm family counts the same within a
+            families were held out), `mae_families` (every LM family counts the same within a
             benchmark), `coverage50` and `coverage90` in percent, `crps` in points, `log_density`
             per score.
         """
@@ -161,7 +161,7 @@ class Scoreboard:
         return in_units(_tabulate(rows, "scheme benchmark model over", "gain lower upper"), "%")
 
     def leakage(self) -> pd.DataFrame:
-        """Say how much better models look when lms of a family stand on both sides of a split.
+        """Say how much better models look when LMs of a family stand on both sides of a split.
 
         Returns
         -------
@@ -237,7 +237,7 @@ def _with_mean(errors: Array) -> Array:
 
 
 def build_cells(rows: pd.DataFrame) -> pd.DataFrame:
-    """Average scored predictions by lm family and benchmark.
+    """Average scored predictions by LM family and benchmark.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the score of one lm would be, had it been designed otherwise."""
+"""What the score of one LM would be, had it been designed otherwise."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SAME = 1e-9
 
 @dataclass(frozen=True, eq=False, repr=False)
 class WhatIf:
-    """Draws of the score of one lm as it is, changed, and of the difference.
+    """Draws of the score of one LM as it is, changed, and of the difference.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class WhatIf:
         Variables `as_is`, `changed` and `difference`, percentage points with dims chain, draw,
         target; higher is better, so that a Brier score counts with a minus.
     extrapolates
-        Changed facts whose new value lies outside the range that the lms of the data record.
+        Changed facts whose new value lies outside the range that the LMs of the data record.
     """
 
     lm: str
@@ -120,9 +120,9 @@ def _say(value: str | float) -> str:
 
 
 def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) -> WhatIf:
-    """Compute what the score of an lm of the data would be with some facts changed.
+    """Compute what the score of an LM of the data would be with some facts changed.
 
-    The effects of the lm and of its family, and all its other recorded facts, are held as they
+    The effects of the LM and of its family, and all its other recorded facts, are held as they
     are. A part of the training mix takes its place from the parts that are not changed, in
     proportion. Like every effect it is an association adjusted for the modelled covariates.
 
@@ -131,7 +131,7 @@ def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) 
     fit
         The fit.
     lm
-        Name of an lm of the data.
+        Name of an LM of the data.
     by
         `benchmark`, `task_family` or `overall`.
     **changes

@@ -64,12 +64,12 @@ class Effects:
         Verdict on every contrast and target, shape (contrast, target); blank where the contrast
         does not apply.
     n_lms
-        Number of lms that every contrast is averaged over, if not all lms of the data.
+        Number of LMs that every contrast is averaged over, if not all LMs of the data.
     counts
-        Numbers of lms, and of their families, behind every contrast: at its level; of a number,
+        Numbers of LMs, and of their families, behind every contrast: at its level; of a number,
         that record it; of a substitution, that it is averaged over.
     among
-        Names of the lms, or families, that were asked about; none where all were.
+        Names of the LMs, or families, that were asked about; none where all were.
     """
 
     draws: xr.DataArray
@@ -162,7 +162,7 @@ def effects(
     """Compute the effects of design decisions on the score scale.
 
     An effect is the difference in expected score, in percentage points and in the benchmark's good
-    direction, when every lm of the data is given one level instead of the other and all its other
+    direction, when every LM of the data is given one level instead of the other and all its other
     recorded facts are held as they are. It is an association adjusted for the modelled covariates.
 
     Parameters
@@ -174,9 +174,9 @@ def effects(
         or `code_share: 20 > 5`; all decisions of the fit if left out.
     by
         `benchmark`, `task_family` or `overall`; or `lm_family`: over all benchmarks, and over the
-        lms of each family alone.
+        LMs of each family alone.
     lms, lm_family
-        Names of the lms, or of the families, that effects are averaged over; all if left out. One
+        Names of the LMs, or of the families, that effects are averaged over; all if left out. One
         name makes it a reference lm. Verdicts are on the effect over all lms.
     scale
         `score`: percentage points; `latent`: logits, where effects add up.
@@ -278,9 +278,9 @@ def substitutions(
     """Compute what it does to substitute points of one part of the training mix for another.
 
     The mix is a whole: more code is less of something else, and the effect depends on what. Every
-    substitution is averaged over the lms that record at least that many points of the part that
+    substitution is averaged over the LMs that record at least that many points of the part that
     shrinks; all other parts, and all other recorded facts, are held as they are. Substitutions that
-    no lm can make are left out.
+    no LM can make are left out.
 
     Parameters
     ----------
@@ -302,7 +302,7 @@ def substitutions(
     Raises
     ------
     QueryError
-        If the part or `by` is not known, the points are out of range, or no lm can make
+        If the part or `by` is not known, the points are out of range, or no LM can make
         the substitution.
 
     Examples

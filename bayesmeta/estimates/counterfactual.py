@@ -1,4 +1,4 @@
-"""Expected scores of the lms, as they are and with facts changed, draw by draw."""
+"""Expected scores of the LMs, as they are and with facts changed, draw by draw."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ POINTS = 100.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Baseline:
-    """The lms of a fit as they are.
+    """The LMs of a fit as they are.
 
     Parameters
     ----------
@@ -84,12 +84,12 @@ def to_points(scores: Array, *, design: Design) -> Array:
 
 
 def _mean_points(eta: Array, *, design: Design) -> Array:
-    """Average expected scores over lms in points, higher is better, shape (..., benchmark)."""
+    """Average expected scores over LMs in points, higher is better, shape (..., benchmark)."""
     return to_points(expected_score(eta, design=design).mean(axis=-2), design=design)
 
 
 def _change(fit: Fit, facts: Facts) -> dict[str, Array]:
-    """Change of the columns by other facts of all lms; blocks that do not move are left out."""
+    """Change of the columns by other facts of all LMs; blocks that do not move are left out."""
     base = read_baseline(fit)
     new = build_columns(facts, parameters=fit.parameters, only=facts.differs(base.facts))
     return {name: values - base.columns[name] for name, values in new.items()}
@@ -97,18 +97,18 @@ def _change(fit: Fit, facts: Facts) -> dict[str, Array]:
 
 @lru_cache(maxsize=4)
 def side_change(fit: Fit, side: Side) -> Mapping[str, Array]:
-    """Change of the columns of all lms by one side of a statement, by block, (..., lm, column)."""
+    """Change of the columns of all LMs by one side of a statement, by block, (..., lm, column)."""
     return _change(fit, side.of(read_baseline(fit).facts))
 
 
 def _latent_change(fit: Fit, change: Mapping[str, Array], rows: Any) -> Array | float:
-    """Latent change of the lms of the rows, shape (chain, draw, lm, benchmark); or zero."""
+    """Latent change of the LMs of the rows, shape (chain, draw, lm, benchmark); or zero."""
     kept = {name: values[..., rows, :] for name, values in change.items()}
     return multiply(kept, read_baseline(fit).coefficients)
 
 
 def _mean_score(fit: Fit, change: Mapping[str, Array], rows: Any) -> Array:
-    """Average expected scores of the lms of the rows, changed, shape (chain, draw, benchmark)."""
+    """Average expected scores of the LMs of the rows, changed, shape (chain, draw, benchmark)."""
     base, moved = read_baseline(fit), _latent_change(fit, change, rows)
     if np.ndim(moved) == 0:
         return base.points[..., rows, :].mean(axis=-2)
@@ -118,19 +118,19 @@ def _mean_score(fit: Fit, change: Mapping[str, Array], rows: Any) -> Array:
 def mean_score_at(
     fit: Fit, *, settings: Settings, rows: NDArray[np.bool_] | slice = slice(None)
 ) -> Array:
-    """Average the expected scores of lms with some facts set to other values.
+    """Average the expected scores of LMs with some facts set to other values.
 
     Parameters
     ----------
     fit
         The fit.
     settings
-        Levels or values by decision, or by `n_params` and `n_tokens`, that every lm is given, all
-        its other recorded facts, and the effects of the lm and of its family, held as they are.
+        Levels or values by decision, or by `n_params` and `n_tokens`, that every LM is given, all
+        its other recorded facts, and the effects of the LM and of its family, held as they are.
         Parts of the training mix take their place from the other parts in proportion. With none
-        the lms are as they are.
+        the LMs are as they are.
     rows
-        Which lms are averaged over, shape (lm,); all if left out.
+        Which LMs are averaged over, shape (lm,); all if left out.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def mean_score_at(
 
 
 def mean_slope(fit: Fit, *, weights: Array) -> float:
-    """Points that a small latent effect of one is worth, averaged over lms and benchmarks."""
+    """Points that a small latent effect of one is worth, averaged over LMs and benchmarks."""
     return float(weights @ _slopes(fit))
 
 
@@ -160,7 +160,7 @@ def effect_on_benchmarks(
     rows: NDArray[np.bool_] | None = None,
     scale: str = "score",
 ) -> Array:
-    """Compute an effect on every benchmark, averaged over lms, draw by draw.
+    """Compute an effect on every benchmark, averaged over LMs, draw by draw.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def effect_on_benchmarks(
     statement
         What is compared.
     rows
-        Which lms are asked about, shape (lm,); all if left out. Of a substitution, those of them
+        Which LMs are asked about, shape (lm,); all if left out. Of a substitution, those of them
         count that record as much of the donor as moves.
     scale
         `score` or `latent`.
@@ -225,7 +225,7 @@ def contrast_draws(
     by
         `benchmark`, `task_family` or `overall`; or `lm_family`, over all benchmarks.
     rows
-        Which lms it is averaged over, shape (lm,); all if left out.
+        Which LMs it is averaged over, shape (lm,); all if left out.
     scale
         `score`, or `latent`: logits of the share of solved items above chance, and standard
         deviations of a Brier score.
@@ -234,8 +234,8 @@ def contrast_draws(
     -------
     xarray.DataArray
         Percentage points, or latent units, with dims chain, draw, target: the difference in
-        expected score in the benchmark's good direction, averaged over the lms of the data; of a
-        substitution, over the lms that record as much of the donor as moves.
+        expected score in the benchmark's good direction, averaged over the LMs of the data; of a
+        substitution, over the LMs that record as much of the donor as moves.
 
     Raises
     ------

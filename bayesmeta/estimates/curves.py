@@ -48,7 +48,7 @@ class Curve:
     by
         What a target is: a benchmark, a task family, or all benchmarks.
     recorded
-        Values of the lms that record the decision, shape (lm,).
+        Values of the LMs that record the decision, shape (lm,).
     """
 
     draws: xr.DataArray
@@ -181,7 +181,7 @@ class Curve:
 def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") -> Curve:
     """Compute the expected score along a numeric decision, draw by draw.
 
-    Every lm of the data is given each value of the grid in turn, all its other recorded facts held
+    Every LM of the data is given each value of the grid in turn, all its other recorded facts held
     as they are; a part of the training mix takes its place from the other parts in proportion.
 
     Parameters
@@ -250,7 +250,7 @@ class Tradeoff:
     decision, units
         Name of the decision and unit of the grid.
     recorded
-        Values of the lms that record the decision, shape (lm,).
+        Values of the LMs that record the decision, shape (lm,).
     """
 
     gain: xr.DataArray

@@ -76,7 +76,7 @@ class Linearised:
     task
         Task family of every benchmark, shape (benchmark,).
     n_families
-        Number of lm families.
+        Number of LM families.
     """
 
     response: Array
@@ -212,7 +212,7 @@ class Linearised:
         return self._estimate(covariance, gain, change, weights)
 
     def without_each_family(self, change: Array, *, weights: Array) -> Estimate:
-        """Estimate an effect without each lm family in turn, shape (lm_family,)."""
+        """Estimate an effect without each LM family in turn, shape (lm_family,)."""
         covariance = self._with_responses(change, weights=weights)
         gain, explained = self._gain(covariance), self._gain(self.response)
         mean = np.full(self.n_families, gain @ self.response)
@@ -238,7 +238,7 @@ class Linearised:
         )
 
     def pulls(self, change: Array, *, weights: Array) -> Array:
-        """How strongly every lm pulls on an effect: length of the weights of its scores; (lm,)."""
+        """How strongly every LM pulls on an effect: length of the weights of its scores; (lm,)."""
         gain = self._gain(self._with_responses(change, weights=weights))
         return np.sqrt(np.bincount(self.lm, weights=gain**2))
 
@@ -275,7 +275,7 @@ def posterior_means(fit: Fit) -> Parameters:
 
 @lru_cache(maxsize=2)
 def facts_at_means(fit: Fit) -> Facts:
-    """Give the facts of the lms with undisclosed ones at their posterior means."""
+    """Give the facts of the LMs with missing ones at their posterior means."""
     base = read_baseline(fit)
     if _is_constant(base.columns):
         return base.facts
@@ -297,7 +297,7 @@ def columns_at_means(fit: Fit, facts: Facts) -> Mapping[str, Array]:
 
 @lru_cache(maxsize=4)
 def mean_change(fit: Fit, statement: Statement) -> Mapping[str, Array]:
-    """Say how far a statement moves every column, averaged over the lms that it applies to.
+    """Say how far a statement moves every column, averaged over the LMs that it applies to.
 
     Parameters
     ----------
@@ -358,7 +358,7 @@ def linearise(fit: Fit) -> Linearised:
     Returns
     -------
     Linearised
-        Without uncertainty of scales, undisclosed facts and the exponents of a scaling law.
+        Without uncertainty of scales, missing facts and the exponents of a scaling law.
 
     Examples
     --------
@@ -370,7 +370,7 @@ def linearise(fit: Fit) -> Linearised:
 
 
 def linearise_at(fit: Fit, facts: Facts) -> Linearised:
-    """Do so with other facts of the lms than recorded ones and posterior means."""
+    """Do so with other facts of the LMs than recorded ones and posterior means."""
     design, spec, mean = fit.design, fit.spec, posterior_means(fit)
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
     response, noise = _working_responses(fit)
@@ -435,7 +435,7 @@ def _columns(fit: Fit, facts: Facts) -> Array:
 
 
 def _family_covariance(mean: Parameters, *, design: Design, spec: ModelSpec) -> Array:
-    """Prior covariance that family and lm effects give the responses, shape (obs, obs)."""
+    """Prior covariance that family and LM effects give the responses, shape (obs, obs)."""
     i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
     basis = design.scale_basis
     basis = basis if spec.family_effects == "orthogonal" else basis[:, :1]

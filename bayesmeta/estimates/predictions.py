@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Predictions:
-    """Draws of what new lms score, and the table that follows from them.
+    """Draws of what new LMs score, and the table that follows from them.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Predictions:
     benchmarks
         Table of the benchmarks, whose `direction` says which scores are better.
     facts
-        One row per lm: its family, where it extrapolates, and what is undisclosed.
+        One row per LM: its family, where it extrapolates, and what is missing.
     ci_prob
         Probability of the intervals of the table.
     """
@@ -65,10 +65,10 @@ class Predictions:
         Returns
         -------
         pandas.DataFrame
-            One row per lm and benchmark: median, standard deviation and interval of the expected
+            One row per LM and benchmark: median, standard deviation and interval of the expected
             score; `lower_observed` and `upper_observed`, the interval of a new observation, within
             the possible range; the direction of better scores; whether the lm's family is `known`
-            or `new`; the facts in which it extrapolates, and the undisclosed ones.
+            or `new`; the facts in which it extrapolates, and the missing ones.
 
         Raises
         ------
@@ -109,10 +109,10 @@ def predict(
     ci_prob: float = defaults.CI_PROB,
     seed: int = defaults.SEED,
 ) -> Predictions:
-    """Predict the scores of lms that are not in the data, or not trained yet.
+    """Predict the scores of LMs that are not in the data, or not trained yet.
 
-    An lm of a family in the data has the effects of that family, with all their uncertainty; a new
-    family has effects drawn from the distribution of families, and every lm an effect of its own.
+    An LM of a family in the data has the effects of that family, with all their uncertainty; a new
+    family has effects drawn from the distribution of families, and every LM an effect of its own.
     Unknown facts are treated as the fit treats them: numbers and mixes are typical or drawn, and an
     open choice is the level `undisclosed` where the data have it, else one that others made.
 
@@ -138,7 +138,7 @@ def predict(
     DataError
         If the table cannot be read, or holds a value that is not allowed.
     QueryError
-        If an lm has a level that no lm of the data has, or an argument is not allowed.
+        If an LM has a level that no LM of the data has, or an argument is not allowed.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def predict(
 
 
 def _observe(fit: Fit, placed: Newcomers, latent: Array, *, seed: int) -> Array:
-    """Draw one observation of every new lm on every benchmark, with a typical sampling error."""
+    """Draw one observation of every new LM on every benchmark, with a typical sampling error."""
     design = replace(placed.design, outcomes=placed.design.outcomes.imagine_scores())
     return np.stack(
         [
@@ -186,17 +186,17 @@ def label_scores(fit: Fit, lms: pd.DataFrame, values: Array) -> xr.DataArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Newcomers:
-    """New lms beside the lms of a fit.
+    """New LMs beside the LMs of a fit.
 
     Parameters
     ----------
     lms
         Table of the new lms.
     design
-        The fit's design with the new lms below its own: coded in the same levels, units, centres
+        The fit's design with the new LMs below its own: coded in the same levels, units, centres
         and functions, and without scores.
     parameters
-        The fit's draws, with draws of what is new: effects of the lms and of families that the
+        The fit's draws, with draws of what is new: effects of the LMs and of families that the
         data do not have, and facts that are not disclosed.
     """
 
@@ -206,21 +206,21 @@ class Newcomers:
 
     @property
     def rows(self) -> slice:
-        """Where the new lms stand in the design."""
+        """Where the new LMs stand in the design."""
         return slice(len(self.design.lms) - len(self.lms), None)
 
     def latent(self, fit: Fit) -> Array:
-        """Compute latent values of the new lms, shape (chain, draw, lm, benchmark)."""
+        """Compute latent values of the new LMs, shape (chain, draw, lm, benchmark)."""
         eta = linear_predictor(self.parameters, design=self.design, spec=fit.spec)
         return eta[..., self.rows, :]
 
 
 def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
-    """Code new lms as those of a fit, and draw what is not known of them.
+    """Code new LMs as those of a fit, and draw what is not known of them.
 
-    A design's projection of family effects leaves held-out lms alone, and so it does with new ones.
-    Every lm, family and undisclosed fact has random numbers of its own, which follow from the seed
-    and its name: a prediction does not depend on which other lms stand in the table.
+    A design's projection of family effects leaves held-out LMs alone, and so it does with new ones.
+    Every LM, family and missing fact has random numbers of its own, which follow from the seed
+    and its name: a prediction does not depend on which other LMs stand in the table.
 
     Parameters
     ----------
@@ -239,11 +239,11 @@ def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
     Raises
     ------
     QueryError
-        If an lm has a level that no lm of the data has.
+        If an LM has a level that no LM of the data has.
     """
     _check_levels(fit, lms)
     old = fit.dataset.lms
-    # Names that no table can hold, so that facts of an lm of the data may be asked for as well.
+    # Names that no table can hold, so that facts of an LM of the data may be asked for as well.
     names = [f"\0{k}" for k in range(len(lms))]
     table = pd.concat([old, lms.assign(lm=names).astype(old.dtypes.to_dict())], ignore_index=True)
     design = build_design_for(
@@ -296,7 +296,7 @@ class _Draws:
         return np.concatenate([self.fit.parameters[name], *new], axis=2)
 
     def _numbers(self) -> Array:
-        """Undisclosed numbers: those of a family that the fit knows, else from their prior."""
+        """Missing numbers: those of a family that the fit knows, else from their prior."""
         missing, old = self.design.missing, len(self.fit.design.missing.names)
         parts = [self.fit.parameters["x_unknown"]] if old else []
         for k in range(old, len(missing.names)):
@@ -307,7 +307,7 @@ class _Draws:
         return np.concatenate(parts, axis=-1)
 
     def _mixes(self) -> Array:
-        """Undisclosed mixes: those of a record that the fit knows, else from their prior."""
+        """Missing mixes: those of a record that the fit knows, else from their prior."""
         mix, old = self.design.mix, len(self.fit.design.mix_groups)
         assert mix is not None
         parts = [self.fit.parameters["mix_unknown"]] if old else []
@@ -319,7 +319,7 @@ class _Draws:
         return np.concatenate(parts, axis=2)
 
     def _choices(self) -> Array:
-        """Choices that the new lms leave open: in every draw one that others made."""
+        """Choices that the new LMs leave open: in every draw one that others made."""
         unknown = self.design.unknown
         assert unknown is not None
         drawn = [
@@ -334,7 +334,7 @@ class _Draws:
 
 
 def _check_levels(fit: Fit, lms: pd.DataFrame) -> None:
-    """Refuse a level that no lm of the data has: nothing is known of it."""
+    """Refuse a level that no LM of the data has: nothing is known of it."""
     for name in fit.spec.decisions:
         decision = DECISIONS[name]
         if decision.kind != "categorical" or name not in lms:  # disclosure has no column
@@ -349,7 +349,7 @@ def _check_levels(fit: Fit, lms: pd.DataFrame) -> None:
 
 
 def name_facts(fit: Fit, lms: pd.DataFrame) -> pd.DataFrame:
-    """Name what is special about the facts of new lms, as far as the model uses them.
+    """Name what is special about the facts of new LMs, as far as the model uses them.
 
     Parameters
     ----------
@@ -361,8 +361,8 @@ def name_facts(fit: Fit, lms: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per lm: `family`, `known` or `new`; `extrapolates`, the numbers outside the range
-        that the lms of the data record; `undisclosed`, the facts that are blank. Names are
+        One row per LM: `family`, `known` or `new`; `extrapolates`, the numbers outside the range
+        that the LMs of the data record; `undisclosed`, the facts that are blank. Names are
         separated by a comma and a blank; there may be none. `mix` stands for all parts of the mix.
     """
     spec = fit.spec
@@ -385,7 +385,7 @@ def name_facts(fit: Fit, lms: pd.DataFrame) -> pd.DataFrame:
 
 
 def _lies_outside(fit: Fit, name: str, value: str | float) -> bool:
-    """Say whether a number, or a month, lies outside what the lms of the data record."""
+    """Say whether a number, or a month, lies outside what the LMs of the data record."""
     if name in DECISIONS and DECISIONS[name].kind == "categorical":
         return False
     column = fit.dataset.lms[name].dropna()

@@ -1,4 +1,4 @@
-"""What is asked: statements, targets and lms, parsed once from the words of a user.
+"""What is asked: statements, targets and LMs, parsed once from the words of a user.
 
 A statement is a contrast of two levels or values of a decision, or a substitution in the training
 mix. Either says what two sets of facts it compares; nothing downstream asks which of them it is.
@@ -35,7 +35,7 @@ BY = ("benchmark", "task_family", "overall")
 """Over what an effect is averaged: one benchmark, a task family's benchmarks, all of them."""
 
 LM_FAMILY = "lm_family"
-"""Another kind of target: all benchmarks, and the lms of one family."""
+"""Another kind of target: all benchmarks, and the LMs of one family."""
 
 Names = str | Sequence[str] | None
 """One name, several, or none for all."""
@@ -63,12 +63,12 @@ _MOST = 500
 """Characters of a statement; no names are so long."""
 
 _SHOWN = 3
-"""How many names of lms a refusal lists."""
+"""How many names of LMs a refusal lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """One side of a statement: every lm is given a level or value."""
+    """One side of a statement: every LM is given a level or value."""
 
     name: str
     value: str | float
@@ -80,7 +80,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One side of a statement: every lm has points of its training mix moved."""
+    """One side of a statement: every LM has points of its training mix moved."""
 
     receiver: str
     donor: str
@@ -134,11 +134,11 @@ class Contrast:
 
     @property
     def needs(self) -> str:
-        """What an lm has to record: nothing."""
+        """What an LM has to record: nothing."""
         return ""
 
     def applies(self, design: Design) -> NDArray[np.bool_]:
-        """Say which lms the statement can be made of, shape (lm,): all."""
+        """Say which LMs the statement can be made of, shape (lm,): all."""
         return np.ones(len(design.lms), bool)
 
 
@@ -193,11 +193,11 @@ class Substitution:
 
     @property
     def needs(self) -> str:
-        """What an lm has to record."""
+        """What an LM has to record."""
         return f"{self.points:g} percent of {self.donor}"
 
     def applies(self, design: Design) -> NDArray[np.bool_]:
-        """Say which lms record as much of the donor as moves, shape (lm,)."""
+        """Say which LMs record as much of the donor as moves, shape (lm,)."""
         return recorded_part(design, self.donor) >= self.points / 100 - ROUNDING
 
 
@@ -207,7 +207,7 @@ Statement = Contrast | Substitution
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """A statement, the benchmarks that it is about and the lms that it is averaged over.
+    """A statement, the benchmarks that it is about and the LMs that it is averaged over.
 
     Parameters
     ----------
@@ -218,9 +218,9 @@ class Question:
     weights
         Weight of every benchmark, shape (benchmark,), summing to one.
     rows
-        The lms that are averaged over, shape (lm,).
+        The LMs that are averaged over, shape (lm,).
     among
-        Names of the lms or families that were asked about; empty for all.
+        Names of the LMs or families that were asked about; empty for all.
     scale
         `score` or `latent`.
     """
@@ -260,7 +260,7 @@ def parse_question(
     benchmark, task_family
         Where; over all benchmarks if both are left out.
     lms, lm_family
-        Names of the lms, or of the families, that are averaged over; all if left out.
+        Names of the LMs, or of the families, that are averaged over; all if left out.
     scale
         `score`: percentage points; `latent`: logits, where effects add up.
 
@@ -362,7 +362,7 @@ def build_substitution(
     Raises
     ------
     QueryError
-        If a part is not in the data, both are the same, the points are out of range, or no lm
+        If a part is not in the data, both are the same, the points are out of range, or no LM
         records that much of the donor.
 
     Examples
@@ -391,7 +391,7 @@ def build_substitution(
 def list_substitutions(
     design: Design, *, receiver: str | None, points: str | float
 ) -> list[Substitution]:
-    """List what at least one lm can move, to one receiver or to every part in turn."""
+    """List what at least one LM can move, to one receiver or to every part in turn."""
     _check_mix(design)
     parts = design.domains if receiver is None else (find_part(design, receiver),)
     moved = _read_points(points)
@@ -405,7 +405,7 @@ def list_substitutions(
 
 
 def recorded_part(design: Design, name: str) -> Array:
-    """List recorded fractions of one part of the mix, NaN where undisclosed, shape (lm,)."""
+    """List recorded fractions of one part of the mix, NaN where missing, shape (lm,)."""
     assert design.mix is not None
     return design.mix.recorded[:, design.domains.index(name)]
 
@@ -562,7 +562,7 @@ def default_contrasts(design: Design, decision: str) -> tuple[Contrast, ...]:
 
 
 def lies_outside(design: Design, *, name: str, value: str | float) -> bool:
-    """Say whether a number lies outside what the lms of the data record."""
+    """Say whether a number lies outside what the LMs of the data record."""
     if FACTS[name].kind == "categorical":
         return False
     known = design.recorded[name][~np.isnan(design.recorded[name])]
@@ -663,16 +663,16 @@ def weigh_target(
 
 
 def select_lms(design: Design, *, lms: Names = None, lm_family: Names = None) -> NDArray[np.bool_]:
-    """Say which lms of the data are asked about.
+    """Say which LMs of the data are asked about.
 
     Parameters
     ----------
     design
         What is known.
     lms
-        Names of lms; all if left out.
+        Names of LMs; all if left out.
     lm_family
-        Names of families whose lms are kept; all if left out.
+        Names of families whose LMs are kept; all if left out.
 
     Returns
     -------
@@ -682,7 +682,7 @@ def select_lms(design: Design, *, lms: Names = None, lm_family: Names = None) ->
     Raises
     ------
     QueryError
-        If a name is not in the data, or no lm is left.
+        If a name is not in the data, or no LM is left.
 
     Examples
     --------
@@ -709,7 +709,7 @@ def select_lms(design: Design, *, lms: Names = None, lm_family: Names = None) ->
 
 
 def name_selection(*, lms: Names, lm_family: Names) -> tuple[str, ...]:
-    """List the names that were asked about, of lms where both kinds were given; none for all."""
+    """List the names that were asked about, of LMs where both kinds were given; none for all."""
     given = lm_family if lms is None else lms
     return () if given is None else tuple(str(name) for name in _listed(given))
 
@@ -753,7 +753,7 @@ def _find_family(design: Design, name: str) -> int:
 
 
 def find_lm(design: Design, name: str) -> int:
-    """Find the row of an lm of the data."""
+    """Find the row of an LM of the data."""
     known = design.lms
     if name not in known:
         more = len(known) - _SHOWN

@@ -93,10 +93,10 @@ class Ranking:
 
 
 def rank_levels(fit: Fit, decision: str, *, by: str = "overall") -> Ranking:
-    """Rank the levels of a decision by the expected score, with every lm given each in turn.
+    """Rank the levels of a decision by the expected score, with every LM given each in turn.
 
     Levels are ranked within each draw, so that what they have in common cancels out. A level that
-    few lms have has an uncertain score and is the best in many draws for that alone: the expected
+    few LMs have has an uncertain score and is the best in many draws for that alone: the expected
     rank says so, and the evidence of its contrasts.
 
     Parameters
@@ -182,7 +182,7 @@ class DesignRanking:
     training_flop
         Training compute by design.
     facts
-        One row per design: its family, where it extrapolates, and what is undisclosed.
+        One row per design: its family, where it extrapolates, and what is missing.
     left_out
         Training compute of the designs over the budget, by name.
     """
@@ -208,7 +208,7 @@ class DesignRanking:
             One row per design, the lowest expected rank first: `prob_best` and its `mcse`,
             `expected_rank` and its `mcse_rank`; median, standard deviation and interval of the
             mean expected score; training compute in FLOP; whether its family is `known` or `new`,
-            the facts in which it extrapolates, and the undisclosed ones.
+            the facts in which it extrapolates, and the missing ones.
 
         Raises
         ------
@@ -237,7 +237,7 @@ class DesignRanking:
 
 
 def training_flop(lms: pd.DataFrame) -> dict[str, float]:
-    """Estimate the training compute of lms: six operations per parameter and token.
+    """Estimate the training compute of LMs: six operations per parameter and token.
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ def rank_designs(
     """Rank candidate designs by the mean expected score over benchmarks.
 
     Designs are ranked within each draw, so that what they have in common cancels out, such as the
-    effect of a new family that they share. The effect of each lm, which no design decides, is part
+    effect of a new family that they share. The effect of each LM, which no design decides, is part
     of its score: of two equal designs each is the best with probability one half.
 
     Parameters

@@ -1,1 +1,1 @@
-"""What a claim rests on: single families, undisclosed facts, the prior."""
+"""What a claim rests on: single families, missing facts, the prior."""

@@ -1,4 +1,4 @@
-"""What single lm families do to a claim: every one left out in turn."""
+"""What single LM families do to a claim: every one left out in turn."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def leave_family_out(
     refit: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Say what an effect would be without each lm family.
+    """Say what an effect would be without each LM family.
 
     The draws are weighed by importance where that can be trusted (by the Pareto k that Vehtari et
     al. 2024 allow for so many draws, at most 0.7: https://doi.org/10.48550/arXiv.1507.02646). For

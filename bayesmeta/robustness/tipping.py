@@ -1,4 +1,4 @@
-"""Tipping points: how much of a part nobody disclosed would turn the sign of an effect."""
+"""Tipping points: how much of a part that is missing would turn the sign of an effect."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 
 EVERYONE = "all that do not disclose it"
-"""The row in which all these lms are given the share at once."""
+"""The row in which all these LMs are given the share at once."""
 
 GRID = (0.0, 20.0, 40.0, 60.0, 80.0)
-"""Shares that undisclosed parts are given, in percent; more of one part is no general model."""
+"""Shares that missing parts are given, in percent; more of one part is no general model."""
 
 
 def tipping_point(
@@ -49,10 +49,10 @@ def tipping_point(
     task_family: str | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Say at what share of an undisclosed part an effect would change its sign.
+    """Say at what share of a missing part an effect would change its sign.
 
-    Lms that do not disclose a part stand at the typical share. Here each family of them, and all at
-    once, is given other shares instead, the other undisclosed parts making room in proportion, and
+    LMs that do not disclose a part stand at the typical share. Here each family of them, and all at
+    once, is given other shares instead, the other missing parts making room in proportion, and
     the effect is estimated anew by the model linearised about its posterior means.
 
     Parameters
@@ -81,7 +81,7 @@ def tipping_point(
     Raises
     ------
     QueryError
-        If the statement cannot be read, the part is not known, or all lms disclose it.
+        If the statement cannot be read, the part is not known, or all LMs disclose it.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def tipping_point(
     contrast, weights, mix = asked.statement, asked.weights, fit.design.mix
     if part is None and mix is not None and contrast.decision not in mix.domains:
         raise QueryError(
-            f"'{contrast.decision}' is no part of the training mix, whose undisclosed shares could "
+            f"'{contrast.decision}' is no part of the training mix, whose missing shares could "
             f"turn its effect. Name a part by part= or --part. Allowed: {listing(mix.domains)}."
         )
     name = find_part(fit.design, contrast.decision if part is None else part)
@@ -140,7 +140,7 @@ def tipping_point(
 
 
 def _undisclosed(fit: Fit, mix: Mix, name: str) -> dict[str, NDArray[np.bool_]]:
-    """Scored lms that do not disclose a part, by family, and all of them, each of shape (lm,)."""
+    """Scored LMs that do not disclose a part, by family, and all of them, each of shape (lm,)."""
     design = fit.design
     hidden = np.isnan(mix.recorded[:, mix.domains.index(name)])
     hidden &= np.isin(np.arange(len(hidden)), design.outcomes.lm_index)

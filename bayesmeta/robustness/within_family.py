@@ -128,9 +128,9 @@ def ladders(
 ) -> Ladders:
     """Compare what families that vary a number on purpose say of it with what all others say.
 
-    Siblings of a ladder share the rest of the recipe, so that it is close to an experiment; but it
+    LMs of a ladder share the rest of the recipe, so that it is close to an experiment; but it
     is one family's, often of one size. Both sides are read from the model linearised about its
-    posterior means, each given its own scores alone: a ladder by the differences between its lms,
+    posterior means, each given its own scores alone: a ladder by the differences between its LMs,
     the others by all that they differ in. They share the prior and nothing else.
 
     Parameters
@@ -205,7 +205,7 @@ def _find_families(fit: Fit, contrast: Contrast, families: Sequence[str] | None)
 
 
 def _steps(fit: Fit, contrast: Contrast, model: Linearised, family: int) -> tuple[float, ...]:
-    """Values that the scored lms of a family record, from low to high."""
+    """Values that the scored LMs of a family record, from low to high."""
     values = fit.design.recorded[contrast.decision]
     own = values[np.unique(model.lm[model.family == family])]
     return tuple(float(x) for x in np.unique(own[~np.isnan(own)]))

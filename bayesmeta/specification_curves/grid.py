@@ -41,7 +41,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 - `flagged`: the scores that the audit calls failed or suspect runs, out or in. Bundled data only.
   Either way of treating them goes with both versions of the facts.
 - `family_effects`, `release_date`, `scaling`, `likelihood`: options of a `ModelSpec`.
-- `missing`: lms whose value of the asked decision is not recorded are kept, as the model does it (a
+- `missing`: LMs whose value of the asked decision is missing are kept, as the model does it (a
   level of their own, or typical values), or dropped.
 - `prior_width`: scale of the prior of the decisions' effects (`beta_tau`), halved and doubled.
 """
@@ -52,8 +52,8 @@ _BUNDLED_ONLY = ("data", "flagged")
 _FLAGGED = {"corrected": "out", "as-published": "in"}
 """What the two versions of the bundled data do with flagged scores."""
 
-_SWAPS = 20_000
-"""Swaps of levels that the search for a balanced fraction tries; it hardly gains from more."""
+_EXCHANGES = 20_000
+"""Exchanges of levels that the search for a balanced fraction tries; it hardly gains from more."""
 
 _CORRECT = "Correct it or leave it out."
 
@@ -207,7 +207,7 @@ def _read_n(n: int | str, *, least: int, total: int) -> int:
 def _balance(
     fixed: list[tuple[int, ...]], *, sizes: Sequence[int], n: int, seed: int
 ) -> list[tuple[int, ...]]:
-    """Fill up to n rows, every level equally often; then swap levels until pairs are even too."""
+    """Fill up to n rows, every level equally often; exchange levels until pairs are even too."""
     rng = np.random.default_rng(seed)
     columns = [
         _fill(np.array(fixed)[:, j], m, n=n, rng=rng) if m > 1 else np.zeros(n, int)
@@ -219,7 +219,7 @@ def _balance(
     marks = eye[rows + offset].sum(axis=1)
     excess = marks.T @ marks - n * np.outer(share, share)
     cost, repeated = float((excess**2).sum()), n - len({*map(tuple, rows)})
-    for _ in range(_SWAPS if n > len(fixed) else 0):
+    for _ in range(_EXCHANGES if n > len(fixed) else 0):
         j = rng.integers(len(sizes))
         pair = rng.integers(len(fixed), n, size=2)
         if rows[pair[0], j] == rows[pair[1], j]:
@@ -310,7 +310,7 @@ def build_variant(
     specification
         A level of every choice.
     decisions
-        What is asked for: lms that do not record it are dropped where missing facts are. The
+        What is asked for: LMs that do not record it are dropped where missing facts are. The
         parts of the training mix are one decision, since a change of one changes the others.
 
     Returns
@@ -365,7 +365,7 @@ def _with_flagged(version: str) -> tuple[Dataset, NDArray[np.bool_]]:
 
 
 def _is_missing(lms: pd.DataFrame, decisions: Sequence[str]) -> pd.Series:
-    """Say which lms do not record a decision that is asked for, with the index of the table."""
+    """Say which LMs do not record a decision that is asked for, with the index of the table."""
     columns: list[str] = []
     for name in decisions:
         if name in DOMAINS:

@@ -55,7 +55,7 @@ Result = Mapping[str, Any]
 
 FORMAT = 1
 _FEWEST_LMS = 3
-"""Fewer lms do not tell size from data."""
+"""Fewer LMs do not tell size from data."""
 
 _DIGITS = 5
 """Decimals of kept draws, in percentage points."""
@@ -452,7 +452,7 @@ class Note(NamedTuple):
 
 @contextmanager
 def _unwarned() -> Iterator[None]:
-    """Keep quiet about decisions that dropped lms made constant: notes say what was asked of."""
+    """Keep quiet about decisions that dropped LMs made constant: notes say what was asked of."""
     logger = logging.getLogger("bayesmeta.model.blocks")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -47,7 +47,7 @@ class Ranks:
 class Calibrator:
     """A model compiled once, to be fitted to data sets that it makes itself.
 
-    Truths come from the prior, scores from the numpy model given them, with the real lms,
+    Truths come from the prior, scores from the numpy model given them, with the real LMs,
     benchmarks, standard errors and gaps; the rank of a truth among draws given its scores is
     uniform if sampler, graph and numpy model agree (Talts et al. 2018,
     https://doi.org/10.48550/arXiv.1804.06788). What a design reads off recorded scores, such as

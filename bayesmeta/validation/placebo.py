@@ -19,8 +19,8 @@ from bayesmeta.model.spec import ModelSpec
 def permute_decisions(dataset: Dataset, *, seed: int) -> Dataset:
     """Give every family the decisions of another, chosen at random; scores and scale stay.
 
-    What lms of a family share stays shared, and what differs goes on to differ: lms take the
-    decisions of the other family's lms in turn, ordered by size.
+    What LMs of a family share stays shared, and what differs goes on to differ: LMs take the
+    decisions of the other family's LMs in turn, ordered by size.
 
     Parameters
     ----------

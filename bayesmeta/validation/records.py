@@ -34,7 +34,7 @@ def load_validation(check: str) -> pd.DataFrame:
     check
         `calibration`: simulation-based calibration, a row per parameter. `coverage`: intervals
         where the truth is known, a row per setting. `placebo`: randomly permuted decisions, a row
-        per kind of target. `power`: real effects of decisions that vary inside families, a row per
+        per kind of target. `power`: real effects of decisions that vary within families, a row per
         kind of target and least size in percentage points. `priors`: P(helps) of every contrast
         with other scales of the prior.
 
@@ -156,7 +156,7 @@ def _summarise_placebo(path: Path) -> pd.DataFrame:
 
 
 def _summarise_power(path: Path) -> pd.DataFrame:
-    """Shares of real effects inside families that are seen, by size of the effect."""
+    """Shares of real effects within families that are seen, by size of the effect."""
     record = pd.read_csv(path)
     counts = ["beyond", "identified", "wrong_sign"]
     sums = record.groupby(["by", "at_least"])[["n", *counts]].sum()

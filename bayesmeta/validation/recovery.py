@@ -23,7 +23,7 @@ from bayesmeta.model.simulate import simulate_scores
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 FEW_FAMILIES = 10
-"""Families of a setting with few: those with the most lms, a third of all."""
+"""Families of a setting with few: those with the most LMs, a third of all."""
 
 HETEROGENEITY = {"small": 0.15, "large": 0.6}
 """Latent standard deviation of family effects: two fifths of the prior median, and its 1.6-fold."""
@@ -63,7 +63,7 @@ class Setting:
     decisions
         `recorded`; or `bundled`: newer families share one recipe of four decisions and older ones
         another, but for one newer family for each decision, which alone tells it from the others;
-        or `varied`: every lm has the old or the new choice of each of the four, whatever
+        or `varied`: every LM has the old or the new choice of each of the four, whatever
         others of its family have.
     effects
         Size of the decisions' effects, chosen once: `typical` or `large`; or `drawn`: from the
@@ -108,7 +108,7 @@ POWER_SETTINGS = tuple(
     for heterogeneity in HETEROGENEITY
     for effects in EFFECTS
 )
-"""Settings in which four decisions have real effects and vary inside families."""
+"""Settings in which four decisions have real effects and vary within families."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -124,7 +124,7 @@ class Truth:
     spec
         The model that scores are drawn from.
     parameters
-        Chosen values by name; effects of families, lms and the surface are drawn anew for each
+        Chosen values by name; effects of families, LMs and the surface are drawn anew for each
         set of scores.
     effects
         As in the setting; those of decisions are drawn anew as well where it is `drawn`.
@@ -216,7 +216,7 @@ def _bundle(data: Dataset) -> pd.DataFrame:
 
 
 def _vary(lms: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
-    """Let every lm have the newer or the older choice, by a coin for each decision."""
+    """Let every LM have the newer or the older choice, by a coin for each decision."""
     coins = rng.random((len(VARIED), len(lms))) < 0.5
     columns = {
         name: np.where(coin, _MODERN[name], _CLASSIC[name])
@@ -286,7 +286,7 @@ def _draw_effects(design: Design, spec: ModelSpec, *, rng: np.random.Generator) 
 def _draw_nuisance(
     design: Design, spec: ModelSpec, *, rng: np.random.Generator
 ) -> dict[str, Array]:
-    """Draw effects of families and lms, and a surface, as the model supposes them."""
+    """Draw effects of families and LMs, and a surface, as the model supposes them."""
     assert design.surface is not None
     task, n_tasks = design.task_family_index, len(design.task_families)
     n = design.surface.n_functions
@@ -346,7 +346,7 @@ def score_recovery(
 
 
 def score_verdicts(refitter: Refitter, truth: Truth, *, seed: int) -> pd.DataFrame:
-    """Fit scores drawn from a truth, and see what is said of decisions that vary inside families.
+    """Fit scores drawn from a truth, and see what is said of decisions that vary within families.
 
     Parameters
     ----------
