@@ -24,10 +24,10 @@ from bayesmeta.data.dataset import VERSIONS, Dataset
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.estimates.question import UNITS
-from bayesmeta.estimates.summary import in_units
 from bayesmeta.jobs import progress_bar
 from bayesmeta.model.predictor import Array
 from bayesmeta.model.spec import ModelSpec
+from bayesmeta.tables.headed_columns import head
 
 _LEAK_FREE, _LEAKY = "leave-family-out", "random"
 
@@ -91,7 +91,7 @@ class Scoreboard:
             values = self._summarise(grid.mean(weights), grid)
             rows.append((scheme, model, *values, grid.mean(weights[0], average="families")))
         table = _tabulate(rows, "scheme model", "mae lower upper mae_families")
-        return in_units(table.merge(averages.reset_index(), on=["scheme", "model"]), UNITS)
+        return head(table.merge(averages.reset_index(), on=["scheme", "model"]), units=UNITS)
 
     def differences(self, reference: str) -> pd.DataFrame:
         """Compare every model with one of them.
@@ -124,7 +124,7 @@ class Scoreboard:
                 values = self._summarise(gap, grid, other)
                 rows.append((scheme, model, reference, average, *values))
         table = _tabulate(rows, "scheme model reference average", "difference lower upper")
-        return in_units(table, UNITS)
+        return head(table, units=UNITS)
 
     def gains(self, model: str, *, over: str) -> pd.DataFrame:
         """Say by how much one model's error is below another's, benchmark by benchmark.
@@ -158,7 +158,7 @@ class Scoreboard:
             values = self._summarise(100 * (1 - errors[0] / errors[1]), mine, other)
             for label, *numbers in zip(labels, *values, strict=True):
                 rows.append((scheme, label, model, over, *numbers))
-        return in_units(_tabulate(rows, "scheme benchmark model over", "gain lower upper"), "%")
+        return head(_tabulate(rows, "scheme benchmark model over", "gain lower upper"), units="%")
 
     def leakage(self) -> pd.DataFrame:
         """Say how much better models look when LMs of a family stand on both sides of a split.
@@ -178,7 +178,7 @@ class Scoreboard:
                 values = self._summarise(errors[1] - errors[0], leaky, free)
                 rows.append((model, errors[0][0], errors[1][0], *values))
         table = _tabulate(rows, "model", "random leave_family_out leakage lower upper")
-        return in_units(table, UNITS)
+        return head(table, units=UNITS)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the cells to a CSV file, whole or not at all.

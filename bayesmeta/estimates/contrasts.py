@@ -41,6 +41,7 @@ from bayesmeta.estimates.summary import (
     outline,
     summarise_effect,
 )
+from bayesmeta.tables.headed_columns import head
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
@@ -120,9 +121,7 @@ class Effects:
                         **({} if self.n_lms is None else {"n_lms": self.n_lms[k]}),
                     }
                 )
-        table = pd.DataFrame(rows)
-        table.attrs["among"] = self.among
-        return table
+        return head(pd.DataFrame(rows), among=self.among)
 
     def wrong_signs(self) -> float:
         """Compute the share of effects that would have the wrong sign, were all signs claimed.

@@ -18,12 +18,12 @@ from bayesmeta.estimates.question import as_names, check_by, check_fit, find_dec
 from bayesmeta.estimates.summary import (
     check_ci_prob,
     estimate_probability,
-    in_units,
     outline,
     quantiles,
 )
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.model.predictor import Array
+from bayesmeta.tables.headed_columns import head
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
@@ -114,7 +114,7 @@ class Curve:
                 "mcse_edges": place["mcse"],
             }
         table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")
-        return in_units(table, self.units)
+        return head(table, units=self.units)
 
     def tradeoff(
         self,
@@ -304,7 +304,7 @@ class Tradeoff:
             for name, place in places.items()
         }
         table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("place")
-        return in_units(table, self.units)
+        return head(table, units=self.units)
 
     def path(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise gain and loss at every point of the grid.

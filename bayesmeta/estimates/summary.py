@@ -17,7 +17,6 @@ from bayesmeta.errors import QueryError, shorten
 from bayesmeta.model.predictor import Array
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 
@@ -136,12 +135,6 @@ def check_ci_prob(ci_prob: float) -> None:
         raise QueryError(
             f"ci_prob is {shorten(ci_prob)}. Allowed: a number between 0 and 1, such as 0.9."
         )
-
-
-def in_units(table: pd.DataFrame, units: str) -> pd.DataFrame:
-    """Say the units of a table's estimates and intervals, for the headings of a paper."""
-    table.attrs["units"] = units
-    return table
 
 
 def quantiles(values: Array, *, ci_prob: float, axis: int | tuple[int, ...] | None = None) -> Array:

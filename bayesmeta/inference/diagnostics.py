@@ -14,6 +14,7 @@ from bayesmeta import defaults
 from bayesmeta.errors import FitError
 from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.leave_one_out import pareto_k
+from bayesmeta.tables.headed_columns import Column, head
 
 __all__ = ["Diagnostics", "check", "thin_fit"]
 
@@ -143,7 +144,8 @@ def _convergence_table(draws: xr.Dataset) -> pd.DataFrame:
                 "ess_tail": float(tail.min()),
             }
         )
-    return pd.DataFrame(rows)
+    whole = {f"ess_{part}": Column(f"{part} ESS", digits=0) for part in ("bulk", "tail")}
+    return head(pd.DataFrame(rows), **whole)
 
 
 def _label(values: xr.DataArray, element: int) -> str:

@@ -18,12 +18,13 @@ from bayesmeta.estimates.question import (
     parse_question,
     refuse_prior,
 )
-from bayesmeta.estimates.summary import in_units, prob_above_zero
+from bayesmeta.estimates.summary import prob_above_zero
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.saved_fits import wrap_draws
 from bayesmeta.jobs import progress_bar
 from bayesmeta.model.predictor import Array
 from bayesmeta.model.simulate import pointwise_log_likelihood
+from bayesmeta.tables.headed_columns import Column, head
 
 
 def leave_family_out(
@@ -101,7 +102,8 @@ def leave_family_out(
     table["move"] = (table["estimate"] - whole).abs() / draws.std()
     columns = ["scores", "estimate", "sd", "prob_helps", "move", "pareto_k", "method"]
     order = table.sort_values("move", ascending=False)[columns]
-    return in_units(order.rename_axis("lm_family").reset_index(), UNITS)
+    table = order.rename_axis("lm_family").reset_index()
+    return head(table, units=UNITS, move=Column(digits=2))
 
 
 def _check_families(fit: Fit, families: Names) -> list[str]:

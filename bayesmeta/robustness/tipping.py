@@ -26,8 +26,9 @@ from bayesmeta.estimates.question import (
     parse_question,
     refuse_prior,
 )
-from bayesmeta.estimates.summary import in_units, prob_above_zero
+from bayesmeta.estimates.summary import prob_above_zero
 from bayesmeta.jobs import progress_bar
+from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
@@ -38,6 +39,11 @@ EVERYONE = "all that do not disclose it"
 
 GRID = (0.0, 20.0, 40.0, 60.0, 80.0)
 """Shares that missing parts are given, in percent; more of one part is no general model."""
+
+_HEADINGS = {
+    "prob_helps_least": PROBABILITY._replace(heading="least P(helps)"),
+    "prob_helps_most": PROBABILITY._replace(heading="most P(helps)"),
+}
 
 
 def tipping_point(
@@ -136,7 +142,7 @@ def tipping_point(
                 }
             )
             report(done, family)
-    return in_units(pd.DataFrame(rows), UNITS)
+    return head(pd.DataFrame(rows), units=UNITS, tips_at=Column(digits=0), **_HEADINGS)
 
 
 def _undisclosed(fit: Fit, mix: Mix, name: str) -> dict[str, NDArray[np.bool_]]:

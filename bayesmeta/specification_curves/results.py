@@ -18,6 +18,7 @@ from bayesmeta.errors import EvaluationError, QueryError, listing, shorten, sugg
 from bayesmeta.estimates.summary import check_ci_prob
 from bayesmeta.jobs import write_text
 from bayesmeta.specification_curves.grid import CHOICES
+from bayesmeta.tables.headed_columns import Column, head
 
 _RECORD = "multiverse.csv"
 _ASKED = ["statement", "target"]
@@ -129,7 +130,8 @@ class Multiverse:
                 for name, spread in _spreads(part, names).items()
             ]  # fmt: skip
             rows += sorted(found, key=lambda row: -np.nan_to_num(row["effect_spread"], nan=-1.0))
-        return pd.DataFrame(rows)
+        spreads = {"effect_spread": Column(digits=2), "probability_spread": Column(digits=3)}
+        return head(pd.DataFrame(rows), **spreads)
 
     def summary(self, *, by: str | None = None) -> pd.DataFrame:
         """Sum up what the specifications say.
@@ -184,7 +186,8 @@ class Multiverse:
                     "highest": float(estimate.max()),
                 }
             )
-        return pd.DataFrame(rows)
+        two = dict.fromkeys(("share_above", "share_below", "median"), Column(digits=2))
+        return head(pd.DataFrame(rows), **two)
 
     def select(self, statement: str | None = None, target: str | None = None) -> pd.DataFrame:
         """Select the rows of one statement.

@@ -74,8 +74,6 @@ COLUMNS: Mapping[str, Column] = {
     "equivalence": _EFFECT._replace(heading="no difference up to"),
     # probabilities, and their Monte Carlo errors
     "prob_helps": PROBABILITY._replace(heading="P(helps)"),
-    "prob_helps_least": PROBABILITY._replace(heading="least P(helps)"),
-    "prob_helps_most": PROBABILITY._replace(heading="most P(helps)"),
     "prob_equivalent": PROBABILITY._replace(heading="P(no difference)"),
     "prob_more": PROBABILITY._replace(heading="P(more)"),
     "prior_more": PROBABILITY._replace(heading="prior P(more)"),
@@ -101,18 +99,10 @@ COLUMNS: Mapping[str, Column] = {
     **dict.fromkeys(("random", "leave_family_out"), _TWO),
     # checks of a fit
     "rhat": _THREE._replace(heading="R-hat"),
-    "ess_bulk": _WHOLE._replace(heading="bulk ESS"),
-    "ess_tail": _WHOLE._replace(heading="tail ESS"),
     "divergences": _WHOLE,
     "pareto_k": _TWO._replace(heading="Pareto k"),
     # the rest
-    **dict.fromkeys(
-        ("narrowed", "expected_rank", "effect_spread", "share_above", "share_below", "median",
-         "move"),
-        _TWO,
-    ),
-    "probability_spread": _THREE,
-    "tips_at": _WHOLE,
+    **dict.fromkeys(("narrowed", "expected_rank"), _TWO),
     "training_flop": Column("training compute", unit="FLOP"),
     "lm_family": Column("lm family"),
     "among": Column("averaged over"),
