@@ -31,8 +31,8 @@ NEEDED = {
 OPTIONAL = {
     "numpyro": "sampling on a GPU: pip install bayesmeta[jax]",
     "dask": "refits on a cluster: pip install bayesmeta[dask]",
-    "scikit-learn": "baselines of the scoreboard: pip install bayesmeta[peers]",
-    "xgboost-cpu": "baselines of the scoreboard: pip install bayesmeta[peers]",
+    "scikit-learn": "baselines of the scoreboard: pip install bayesmeta[baselines]",
+    "xgboost-cpu": "baselines of the scoreboard: pip install bayesmeta[baselines]",
 }
 """Packages that extras bring, and for what."""
 

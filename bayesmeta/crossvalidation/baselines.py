@@ -101,7 +101,7 @@ def check_installed() -> None:
         if importlib.util.find_spec(module) is None:
             raise EvaluationError(
                 f"The baselines need {module}, which is not installed. Install it with: pip "
-                "install bayesmeta[peers]"
+                "install bayesmeta[baselines]"
             )
 
 
