@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 import signal
@@ -530,3 +531,15 @@ def progress_bar(
             bar.update(task, completed=done, note=f", {note}" if note else "")
 
         yield report
+
+
+@contextmanager
+def hush(name: str, *, below: int) -> Iterator[None]:
+    """Keep a logger quiet of what is below a level."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(below)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -242,7 +242,8 @@ def query(
     Raises
     ------
     QueryError
-        If the statement cannot be read or names what the fit does not know.
+        If the statement cannot be read or names what the fit does not know, or a size or
+        probability is none.
 
     Examples
     --------

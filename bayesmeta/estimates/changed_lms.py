@@ -73,12 +73,7 @@ class WhatIf:
         )
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
-        """Summarise the draws; intervals are equal-tailed.
-
-        Parameters
-        ----------
-        ci_prob
-            Probability of the interval.
+        """Summarise the change; equal-tailed intervals have the probability `ci_prob`.
 
         Returns
         -------

@@ -82,12 +82,7 @@ class Effects:
     among: tuple[str, ...] = ()
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
-        """Summarise the draws; intervals are equal-tailed.
-
-        Parameters
-        ----------
-        ci_prob
-            Probability of the interval.
+        """Summarise the effects; equal-tailed intervals have the probability `ci_prob`.
 
         Returns
         -------

@@ -62,12 +62,7 @@ class Curve:
         return "% of training tokens" if DECISIONS[self.decision].kind == "share" else "value"
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
-        """Summarise every point by median and equal-tailed interval.
-
-        Parameters
-        ----------
-        ci_prob
-            Probability of the interval.
+        """Summarise every point by median and equal-tailed interval of probability `ci_prob`.
 
         Returns
         -------
@@ -281,12 +276,7 @@ class Tradeoff:
         return best.copy(data=total["grid"].values[best.values])
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
-        """Summarise where the loss starts and where the weighted sum is best.
-
-        Parameters
-        ----------
-        ci_prob
-            Probability of the equal-tailed interval.
+        """Summarise where the loss starts and the sum is best, with intervals of `ci_prob`.
 
         Returns
         -------
@@ -307,12 +297,7 @@ class Tradeoff:
         return head(table, units=self.units)
 
     def path(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
-        """Summarise gain and loss at every point of the grid.
-
-        Parameters
-        ----------
-        ci_prob
-            Probability of the equal-tailed interval.
+        """Summarise gain and loss at every point of the grid, with intervals of `ci_prob`.
 
         Returns
         -------

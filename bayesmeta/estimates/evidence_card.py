@@ -285,19 +285,9 @@ def is_extrapolation(design: Design, statement: Statement) -> bool:
 def measure_confounding(design: Design, statement: Statement) -> Mapping[str, float]:
     """Measure which other decisions a statement is confounded with.
 
-    Parameters
-    ----------
-    design
-        What LMs record.
-    statement
-        What is compared.
-
-    Returns
-    -------
-    dict
-        The three decisions that predict the value best, each on its own, and the share of its
-        variance that they predict, adjusted for the number of their levels; over the scored LMs at
-        one of the two levels, or that record the value and the other decision.
+    The three decisions that predict the value best, each on its own, and the share of its variance
+    that they predict, adjusted for the number of their levels; over the scored LMs at one of the
+    two levels, or that record the value and the other decision.
     """
     scored, parts = _scored(design), design.domains
     values = _value_of(design, statement)[scored]

@@ -301,10 +301,8 @@ def mean_change(fit: Fit, statement: Statement) -> Mapping[str, Array]:
 
     Parameters
     ----------
-    fit
-        The fit.
-    statement
-        What is compared.
+    fit, statement
+        The fit, and what is compared.
 
     Returns
     -------
@@ -353,7 +351,7 @@ def linearise(fit: Fit) -> Linearised:
     Parameters
     ----------
     fit
-        The fit.
+        A posterior.
 
     Returns
     -------

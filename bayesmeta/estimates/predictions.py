@@ -227,7 +227,7 @@ def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
     fit
         The fit.
     lms
-        Validated table of new lms.
+        Validated table of new LMs.
     seed
         Seed of the random numbers.
 
@@ -353,10 +353,8 @@ def name_facts(fit: Fit, lms: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    fit
-        The fit.
-    lms
-        Validated table of new lms.
+    fit, lms
+        The fit, and a validated table of new LMs.
 
     Returns
     -------

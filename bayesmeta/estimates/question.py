@@ -257,12 +257,8 @@ def parse_question(
         What is known: decisions, levels, benchmarks and lms.
     statement
         As `parse_statement` reads it.
-    benchmark, task_family
-        Where; over all benchmarks if both are left out.
-    lms, lm_family
-        Names of the LMs, or of the families, that are averaged over; all if left out.
-    scale
-        `score`: percentage points; `latent`: logits, where effects add up.
+    benchmark, task_family, lms, lm_family, scale
+        As `query` takes them.
 
     Returns
     -------

@@ -277,8 +277,7 @@ def rank_designs(
     fit
         The fit.
     candidates
-        A frame, or the path of a CSV file, with the columns of `lms.csv`; lm, lm_family, n_params
-        and n_tokens are needed.
+        LMs, as `predict` takes them.
     benchmarks
         One name or several; all benchmarks if left out.
     budget

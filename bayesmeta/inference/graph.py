@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from bayesmeta.data.dataset import Dataset
+from bayesmeta.jobs import hush
 from bayesmeta.model.predictor import Parameters
 from bayesmeta.model.spec import ModelSpec, build_design_for
 from bayesmeta.studies.study_model import EffectSizeSpec, build_effect_design
@@ -49,21 +48,10 @@ def draw_prior(data: Dataset, spec: ModelSpec, *, draws: int, seed: int) -> xr.D
     import pymc as pm
 
     model = build_graph(data, spec)
-    with model, _without_list_of_variables():
+    # PyMC lists all variables, which is no news.
+    with model, hush("pymc.sampling.forward", below=logging.WARNING):
         tree = pm.sample_prior_predictive(draws, var_names=list_kept(model), random_seed=seed)
     return xr.DataTree.from_dict({"posterior": tree["prior"].to_dataset()})
-
-
-@contextmanager
-def _without_list_of_variables() -> Iterator[None]:
-    """Keep PyMC from listing all variables, which is no news."""
-    log = logging.getLogger("pymc.sampling.forward")
-    level = log.level
-    log.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
 
 
 def prior_density(parameters: Parameters, *, data: Dataset, spec: ModelSpec) -> xr.Dataset:

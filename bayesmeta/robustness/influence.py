@@ -46,10 +46,8 @@ def leave_family_out(
 
     Parameters
     ----------
-    fit
-        The fit.
-    statement
-        As `query` reads it.
+    fit, statement
+        What is asked of what, as `query` takes them.
     families
         Names of families; all if left out.
     benchmark, task_family

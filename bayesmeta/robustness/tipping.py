@@ -63,10 +63,8 @@ def tipping_point(
 
     Parameters
     ----------
-    fit
-        The fit.
-    statement
-        As `query` reads it.
+    fit, statement
+        A posterior and a statement, as for `query`.
     part
         The part of the training mix that is not disclosed, such as `code_share`; the one that the
         statement is about if left out.

@@ -65,12 +65,7 @@ class Ladders:
     sd: NDArray[np.float64]
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
-        """Summarise the effects.
-
-        Parameters
-        ----------
-        ci_prob
-            Probability of the intervals.
+        """Summarise the effects, with intervals of the probability `ci_prob`.
 
         Returns
         -------

@@ -54,12 +54,7 @@ class Multiverse:
         return list(dict.fromkeys(self.cells[_ASKED].itertuples(index=False, name=None)))
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
-        """Tabulate what every specification says.
-
-        Parameters
-        ----------
-        ci_prob
-            Probability of the equal-tailed interval.
+        """Tabulate what every specification says, with equal-tailed intervals of `ci_prob`.
 
         Returns
         -------

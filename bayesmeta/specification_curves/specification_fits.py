@@ -7,9 +7,8 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -142,15 +141,8 @@ def multiverse(
         Seed of the fraction and of the fits.
     spec
         The model of the default specification; the default model if left out.
-    executor
-        Where fits run: one after the other in this process if left out; any
-        `concurrent.futures.Executor` (processes suit, since compiling takes most of the time), or
-        `get_executor(pure=False)` of a Dask client.
-    out
-        A folder in which each finished fit is kept. The same call continues there after an
-        interruption, and gives what it would have given without.
-    progress
-        Whether to show a progress bar on standard error.
+    executor, out, progress
+        As `evaluate` takes them. Processes suit, since compiling takes most of the time.
 
     Returns
     -------
@@ -426,7 +418,8 @@ def fit_graph(tasks: Sequence[Task]) -> list[Result]:
             out.append(_wrap(notes, {}))
             continue
         if refitter is None:
-            with _compiling, _unwarned():
+            # Notes say which decisions dropped LMs made constant.
+            with _compiling, jobs.hush("bayesmeta.model.blocks", below=logging.ERROR):
                 refitter = Refitter(dataset, spec=spec, warm=False)
         started = time.perf_counter()
         fit = refitter.fit(
@@ -448,18 +441,6 @@ class Note(NamedTuple):
 
     text: str
     answerable: bool
-
-
-@contextmanager
-def _unwarned() -> Iterator[None]:
-    """Keep quiet about decisions that dropped LMs made constant: notes say what was asked of."""
-    logger = logging.getLogger("bayesmeta.model.blocks")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _wrap(

@@ -23,3 +23,11 @@ def refuse(monkeypatch, capsys):
         return said.err
 
     return run
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, small, build_fake_fit):
+    """Path of a small fit."""
+    path = tmp_path_factory.mktemp("fits") / "fit.nc"
+    build_fake_fit(small).save(path)
+    return path

@@ -13,13 +13,6 @@ from bayesmeta.cli.shared import app
 STATEMENT = "attention: gqa > mha"
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory, small, build_fake_fit):
-    path = tmp_path_factory.mktemp("fits") / "fit.nc"
-    build_fake_fit(small).save(path)
-    return path
-
-
 def run(*words):
     return CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
 

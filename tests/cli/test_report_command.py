@@ -8,13 +8,6 @@ from click.testing import CliRunner
 from bayesmeta.cli.shared import app
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory, small, build_fake_fit):
-    path = tmp_path_factory.mktemp("fits") / "fit.nc"
-    build_fake_fit(small).save(path)
-    return path
-
-
 def run(*words):
     return CliRunner().invoke(app, ["report", *map(str, words)], catch_exceptions=False)
 
