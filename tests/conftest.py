@@ -112,6 +112,43 @@ ADDITIVE = {"interactions": "none", "unknown_numbers": "estimated"}
 hand."""
 
 
+SPECS = {
+    "default": ModelSpec(),
+    "no decisions": ModelSpec(decisions=()),
+    "random families": ModelSpec(family_effects="random"),
+    "no families": ModelSpec(family_effects="none"),
+    "within-between": ModelSpec(family_effects="within-between"),
+    "additive": ModelSpec(interactions="none"),
+    "estimated": ModelSpec(unknown_numbers="estimated"),
+    "additive and estimated": ModelSpec(interactions="none", unknown_numbers="estimated"),
+    "normal": ModelSpec(likelihood="normal"),
+    "no covariates": ModelSpec(scaling="none", release_date="none"),
+    "law": ModelSpec(scaling="chinchilla"),
+    "no pooling": ModelSpec(pooling="none"),
+    "complete pooling": ModelSpec(pooling="complete"),
+    "no scaling": ModelSpec(scaling="none"),
+    "within-between law": ModelSpec(family_effects="within-between", scaling="chinchilla"),
+    "no date": ModelSpec(release_date="none"),
+    "no mix": ModelSpec(decisions=("attention", "context_length")),
+    "mix only": ModelSpec(decisions=("web_share",), likelihood="normal"),
+    "law without date": ModelSpec(scaling="chinchilla", release_date="none", decisions=()),
+    "no pooling of a law": ModelSpec(pooling="none", scaling="chinchilla"),
+    "half-normal": ModelSpec(shrinkage="half-normal"),
+    "horseshoe": ModelSpec(shrinkage="horseshoe", pooling="complete"),
+    "r2d2": ModelSpec(shrinkage="r2d2"),
+}
+"""Specs that tests go through, by the names that `@pytest.mark.specs` takes."""
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "specs(*names): run with each of these specs as `spec`")
+
+
+def pytest_generate_tests(metafunc):
+    for marker in metafunc.definition.iter_markers("specs"):
+        metafunc.parametrize("spec", [SPECS[name] for name in marker.args], ids=marker.args)
+
+
 def dims_of(design, spec):
     """Dims of every variable that a fit keeps, by name."""
     dims = {
@@ -275,6 +312,26 @@ def default_fit(small):
 def fake_bundled_fit(bundled):
     """A fit of the default model to the bundled data, with random draws."""
     return make_posterior(bundled, spec=ModelSpec(), draws=20)
+
+
+AGREED = {
+    "": "statement probability mcse effect prob_equivalent evidence",
+    "effect": "estimate lower upper ci_prob units",
+    "evidence": "lms lm_families within_family_share missing_share prior_probability "
+    "most_influential_family verdict",
+}
+"""Keys of an answer that others build on, by the part that holds them."""
+
+
+@pytest.fixture(scope="session")
+def missing_keys():
+    """What an answer lacks of the keys that are agreed: `missing_keys(answer)`."""
+
+    def find(answer):
+        parts = [(answer[part] if part else answer, keys.split()) for part, keys in AGREED.items()]
+        return [key for part, keys in parts for key in keys if key not in part]
+
+    return find
 
 
 @contextmanager

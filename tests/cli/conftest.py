@@ -1,5 +1,6 @@
 """Shared by the tests of the command line."""
 
+import subprocess
 import sys
 
 import pytest
@@ -25,9 +26,28 @@ def refuse(monkeypatch, capsys):
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def saved(tmp_path_factory, small, build_fake_fit):
-    """Path of a small fit."""
+    """The file of a fit of the small dataset."""
     path = tmp_path_factory.mktemp("fits") / "fit.nc"
     build_fake_fit(small).save(path)
     return path
+
+
+@pytest.fixture
+def loaded_by():
+    """Run a command as a process of its own: the modules that it has imported at its end."""
+
+    def run(*words):
+        code = (
+            f"import sys; sys.argv = {['bayesmeta', *words]}\n"
+            "from bayesmeta.cli.shared import main\n"
+            "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+            "print(*sys.modules, file=sys.stderr)"
+        )
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return set(done.stderr.splitlines()[-1].split())
+
+    return run

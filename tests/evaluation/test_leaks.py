@@ -16,18 +16,10 @@ EXACT = 1e-10
 OWN = ("outcomes.y", "outcomes.se")
 """What a design holds of each score alone: there, held-out entries may and must differ."""
 
-SPECS = {
-    "default": ModelSpec(),
-    "normal": ModelSpec(likelihood="normal"),
-    "random families": ModelSpec(family_effects="random"),
-    "additive": ModelSpec(interactions="none"),
-    "estimated": ModelSpec(unknown_numbers="estimated"),
-    "within-between": ModelSpec(family_effects="within-between"),
-    "no decisions": ModelSpec(decisions=()),
-    "no scaling": ModelSpec(scaling="none"),
-    "law": ModelSpec(scaling="chinchilla"),
-}
-OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+OPTIONS = pytest.mark.specs(
+    "default", "normal", "random families", "additive", "estimated", "within-between",
+    "no decisions", "no scaling", "law",
+)  # fmt: skip
 ANY_SCHEME = pytest.mark.parametrize("scheme", SCHEMES)
 
 

@@ -26,31 +26,12 @@ PRIOR_DRAWS = 200
 QUICK_COMPILE = "FAST_COMPILE"
 """A graph that is evaluated three times is not worth machine code."""
 
-SPECS = {
-    "default": ModelSpec(),
-    "normal": ModelSpec(likelihood="normal"),
-    "random families": ModelSpec(family_effects="random"),
-    "no families": ModelSpec(family_effects="none"),
-    "within-between": ModelSpec(family_effects="within-between"),
-    "within-between law": ModelSpec(family_effects="within-between", scaling="chinchilla"),
-    "additive": ModelSpec(interactions="none"),
-    "estimated": ModelSpec(unknown_numbers="estimated"),
-    "additive and estimated": ModelSpec(interactions="none", unknown_numbers="estimated"),
-    "no scaling": ModelSpec(scaling="none"),
-    "no date": ModelSpec(release_date="none"),
-    "no covariates": ModelSpec(scaling="none", release_date="none"),
-    "no decisions": ModelSpec(decisions=()),
-    "no mix": ModelSpec(decisions=("attention", "context_length")),
-    "mix only": ModelSpec(decisions=("web_share",), likelihood="normal"),
-    "law": ModelSpec(scaling="chinchilla"),
-    "law without date": ModelSpec(scaling="chinchilla", release_date="none", decisions=()),
-    "complete pooling": ModelSpec(pooling="complete"),
-    "no pooling": ModelSpec(pooling="none", scaling="chinchilla"),
-    "half-normal": ModelSpec(shrinkage="half-normal"),
-    "horseshoe": ModelSpec(shrinkage="horseshoe", pooling="complete"),
-    "r2d2": ModelSpec(shrinkage="r2d2"),
-}
-OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+OPTIONS = pytest.mark.specs(
+    "default", "normal", "random families", "no families", "within-between", "within-between law",
+    "additive", "estimated", "additive and estimated", "no scaling", "no date", "no covariates",
+    "no decisions", "no mix", "mix only", "law", "law without date", "complete pooling",
+    "no pooling of a law", "half-normal", "horseshoe", "r2d2",
+)  # fmt: skip
 
 
 def is_kept(name):

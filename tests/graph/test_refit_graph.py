@@ -18,22 +18,11 @@ QUICK_COMPILE = "FAST_COMPILE"
 
 N_POINTS = 3
 
-SPECS = {
-    "default": ModelSpec(),
-    "no decisions": ModelSpec(decisions=()),
-    "random families": ModelSpec(family_effects="random"),
-    "no families": ModelSpec(family_effects="none"),
-    "within-between": ModelSpec(family_effects="within-between"),
-    "additive": ModelSpec(interactions="none"),
-    "estimated": ModelSpec(unknown_numbers="estimated"),
-    "additive and estimated": ModelSpec(interactions="none", unknown_numbers="estimated"),
-    "normal": ModelSpec(likelihood="normal"),
-    "no covariates": ModelSpec(scaling="none", release_date="none"),
-    "law": ModelSpec(scaling="chinchilla"),
-    "no pooling": ModelSpec(pooling="none"),
-    "complete pooling": ModelSpec(pooling="complete"),
-}
-OPTIONS = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+OPTIONS = pytest.mark.specs(
+    "default", "no decisions", "random families", "no families", "within-between", "additive",
+    "estimated", "additive and estimated", "normal", "no covariates", "law", "no pooling",
+    "complete pooling",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Records of what sampling costs."""
+"""The records of what things cost, and the scripts that make them."""
 
 import importlib.util
 import json
@@ -11,29 +11,27 @@ from bayesmeta.data.load import bundled_folder
 SCRIPTS = bundled_folder().parent / "scripts"
 
 
-@pytest.fixture(scope="session")
-def read_record():
-    """Read a record by name: `read_record("growth")`."""
-
-    def read(name):
-        path = bundled_folder() / f"{name}.json"
-        if not path.exists():
-            pytest.skip("nothing is recorded for this model yet: `make benchmark` does it")
-        return json.loads(path.read_text(encoding="utf-8"))
-
-    return read
+def subject_of(request):
+    """What a module tests: `growth` of `test_growth.py`."""
+    return request.path.stem.removeprefix("test_")
 
 
-@pytest.fixture(scope="session")
-def load_script():
-    """Import a script: `load_script("measure-growth.py")`."""
+@pytest.fixture(scope="module")
+def record(request):
+    """The record that the module is about, `data/growth.json` in `test_growth.py`."""
+    path = bundled_folder() / f"{subject_of(request)}.json"
+    if not path.exists():
+        pytest.skip("nothing is recorded for this model yet: `make benchmark` does it")
+    return json.loads(path.read_text(encoding="utf-8"))
 
-    def load(name):
-        spec = importlib.util.spec_from_file_location("measuring_script", SCRIPTS / name)
-        module = importlib.util.module_from_spec(spec)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
-            spec.loader.exec_module(module)
-        return module
 
-    return load
+@pytest.fixture(scope="module")
+def script(request):
+    """The script that makes the record, `scripts/measure-growth.py` in `test_growth.py`."""
+    path = SCRIPTS / f"measure-{subject_of(request)}.py"
+    spec = importlib.util.spec_from_file_location("measuring_script", path)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
+        spec.loader.exec_module(module)
+    return module

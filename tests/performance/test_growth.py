@@ -26,16 +26,6 @@ TIMES = {"base": (1, 1), "lms-3": (3, 1), "lms-10": (10, 1), "benchmarks-3": (1,
          "benchmarks-10": (1, 10)}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def record(read_record):
-    return read_record("growth")
-
-
-@pytest.fixture(scope="module")
-def script(load_script):
-    return load_script("measure-growth.py")
-
-
 def test_record_is_of_the_default_model_and_every_size(record, bundled):
     assert record["spec_checksum"] == bm.ModelSpec().checksum
     assert record["data_checksum"] == bundled.checksum

@@ -26,16 +26,6 @@ SHARED = {"linearise", "posterior_means", "build_covariance", "precision"}
 """What is computed for the first question, and kept."""
 
 
-@pytest.fixture(scope="module")
-def record(read_record):
-    return read_record("questions")
-
-
-@pytest.fixture(scope="module")
-def script(load_script):
-    return load_script("measure-questions.py")
-
-
 def test_record_is_of_what_ships(record, script, bundled):
     assert record["spec_checksum"] == bm.ModelSpec().checksum
     assert record["data_checksum"] == bundled.checksum

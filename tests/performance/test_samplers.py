@@ -30,11 +30,6 @@ MEASURED = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def record(read_record):
-    return read_record("samplers")
-
-
 def test_record_is_of_the_default_model_and_the_bundled_data(record, bundled):
     assert record["spec_checksum"] == bm.ModelSpec().checksum
     assert record["data_checksum"] == bundled.checksum

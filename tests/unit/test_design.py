@@ -436,10 +436,8 @@ def test_no_decisions_make_an_empty_matrix(bundled):
     assert design.terms == design.decisions == ()
 
 
-def test_unknown_decision(bundled):
-    with pytest.raises(
-        SpecError, match=r"'atention' is not known. Did you mean 'attention'\? Allowed: position_em"
-    ):
+def test_unknown_decision(bundled, refusal):
+    with refusal(SpecError, "'atention'", "'attention'", "position_embedding"):
         build_design(bundled, decisions=("atention",))
 
 
@@ -516,37 +514,27 @@ def test_any_decision_of_the_bundled_data_may_be_named(version, decision):
     assert design.terms
 
 
-def test_named_constant_decision_is_refused(small):
-    with pytest.raises(
-        SpecError,
-        match=r"^Decision 'norm' does not vary over the lms .* Allowed: decisions that .* Leave "
-        r"out norm, or add lms that differ\.$",
-    ):
+def test_named_constant_decision_is_refused(small, refusal):
+    with refusal(SpecError, "'norm'", "does not vary", "Leave out norm", "add"):
         build_design_for(small, spec=ModelSpec(decisions=("norm", "attention")))
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
-def test_named_constant_part_of_the_mix_is_refused(small, value):
+def test_named_constant_part_of_the_mix_is_refused(small, value, refusal):
     books = small.lms["books_share"]
     data = changed(small, books_share=books.where(books.isna(), value))
-    with pytest.raises(
-        SpecError, match=r"^Decision 'books_share' does not vary over .*, or none discl"
-    ):
+    with refusal(SpecError, "'books_share'", "does not vary"):
         build_design_for(data, spec=ModelSpec(decisions=("books_share", "code_share")))
 
 
-def test_named_copy_of_a_decision_is_refused(small):
+def test_named_copy_of_a_decision_is_refused(small, refusal):
     norm = small.lms["attention"].map({"mha": "layernorm", "gqa": "rmsnorm"})
     spec = ModelSpec(decisions=("position_embedding", "norm", "attention"))
-    with pytest.raises(
-        SpecError,
-        match=r"^Decision 'norm' is an exact linear combination of attention over the lms .* Leave "
-        r"out norm, or attention, or add lms that differ\.$",
-    ):
+    with refusal(SpecError, "'norm'", "linear combination of attention", "Leave out norm", "add"):
         build_design_for(changed(small, norm=norm), spec=spec)
 
 
-def test_named_sum_of_two_decisions_is_refused(small):
+def test_named_sum_of_two_decisions_is_refused(small, refusal):
     # Twice the context and twice the ratio: log2 of the one is a sum over both others' logs.
     rng = np.random.default_rng(1)
     ratio = 2.0 ** rng.integers(1, 4, 12)
@@ -554,9 +542,7 @@ def test_named_sum_of_two_decisions_is_refused(small):
     context = ratio * 512 * np.where(attention == "gqa", 4, 1)
     data = changed(small, mlp_ratio=ratio, attention=attention, context_length=context)
     spec = ModelSpec(decisions=("position_embedding", "attention", "context_length", "mlp_ratio"))
-    with pytest.raises(
-        SpecError, match=r"'attention' is an exact linear combination of context_length, mlp_ratio "
-    ):
+    with refusal(SpecError, "'attention'", "context_length", "mlp_ratio"):
         build_design_for(data, spec=spec)
 
 

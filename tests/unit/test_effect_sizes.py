@@ -192,9 +192,9 @@ def test_bad_tables_are_refused_with_one_paragraph(frame, spoil, roles, message)
     assert "\n" not in str(caught.value)
 
 
-def test_files_are_blamed_by_line(path):
+def test_files_are_blamed_by_line(path, refusal):
     path.write_text(CSV.replace("0.30,0.20", "0.30,zero"))
-    with pytest.raises(DataError, match=r"trials\.csv, line 3, column 'sei': 'zero' is not a fini"):
+    with refusal(DataError, "trials.csv, line 3, column 'sei'", "'zero'"):
         read(path)
 
 
@@ -216,24 +216,20 @@ def test_bad_files(path, text, message):
         read(path)
 
 
-def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(DataError, match=r"none\.csv does not exist\. Name a CSV file with one row"):
+def test_a_file_that_is_not_there(tmp_path, refusal):
+    with refusal(DataError, "none.csv", "CSV"):
         read(tmp_path / "none.csv")
 
 
-def test_collinear_moderators_are_refused(frame):
+def test_collinear_moderators_are_refused(frame, refusal):
     twice = frame.assign(milligrams=1000 * frame["dose"] + 3)
-    with pytest.raises(
-        DataError, match=r"'milligrams' is an exact linear combination of dose over"
-    ):
+    with refusal(DataError, "'milligrams'", "dose"):
         build_effect_design(read(twice, moderators=["dose", "milligrams"]))
 
 
-def test_more_coefficients_than_studies_are_refused(frame):
+def test_more_coefficients_than_studies_are_refused(frame, refusal):
     many = frame.assign(k=list("abcdef"))
-    with pytest.raises(
-        DataError, match=r"'k\[e\]' is an exact linear combination of dose, k\[b\],"
-    ):
+    with refusal(DataError, "'k[e]'", "dose, k[b]"):
         build_effect_design(read(many, moderators=["dose", "k"]))
 
 
@@ -268,14 +264,12 @@ def test_the_other_model_is_what_it_was():
     assert bm.ModelSpec().checksum.startswith(DEFAULT_CHECKSUM)
 
 
-def test_data_and_spec_have_to_belong_together(path, small):
-    with pytest.raises(FitError, match=r"These data are EffectSizes: pass bm\.EffectSizeSpec\(\)"):
+def test_data_and_spec_have_to_belong_together(path, small, refusal):
+    with refusal(FitError, "EffectSizes", "bm.EffectSizeSpec()"):
         bm.fit(read(path), bm.ModelSpec())
-    with pytest.raises(FitError, match=r"These data are Dataset: pass bm\.ModelSpec\(\), or leave"):
+    with refusal(FitError, "Dataset", "bm.ModelSpec()"):
         bm.fit(small, bm.EffectSizeSpec())
-    with pytest.raises(
-        FitError, match=r"Allowed: a Dataset, such as .* or EffectSizes, as bm\.rea"
-    ):
+    with refusal(FitError, "Dataset", "EffectSizes"):
         bm.fit("trials.csv")
 
 
@@ -323,13 +317,13 @@ def test_loo_has_a_row_for_every_study(fitted):
     assert "refit=True" not in repr(found)
 
 
-def test_two_coefficients_of_one_name_are_refused():
+def test_two_coefficients_of_one_name_are_refused(refusal):
     columns = {"s": list("abcd"), "y": [0.0, 1, 0, 2], "e": [1.0] * 4, "m": list("uvuv")}
     frame = pd.DataFrame({**columns, "m[v]": [1.0, 2, 4, 3]})
     table = bm.read_effect_sizes(frame, effect="y", se="e", study="s", moderators=["m", "m[v]"])
     with pytest.raises(DataError, match=r"two coefficients would be called 'm\[v\]'"):
         build_effect_design(table)
-    with pytest.raises(FitError, match=r"cores is 0\. Allowed: a whole number from 1 up, or None"):
+    with refusal(FitError, "cores", "0", "whole number from 1 up", "None"):
         bm.fit(table, cores=0)
 
 
@@ -366,8 +360,6 @@ def test_a_saved_fit_whose_table_was_changed_is_refused(fitted, tmp_path):
         bm.load_fit(path)
 
 
-def test_questions_about_lms_are_refused(fitted):
-    with pytest.raises(
-        QueryError, match=r"fit is EffectSizeFit\(.* Allowed: a Fit, such as bm\.loa"
-    ):
+def test_questions_about_lms_are_refused(fitted, refusal):
+    with refusal(QueryError, "fit", "EffectSizeFit", "Fit"):
         bm.query(fitted, "norm: rmsnorm > layernorm")

@@ -438,16 +438,8 @@ def test_equivalence_is_the_share_of_draws_inside(fake_fit, half_width):
     )
 
 
-def test_answer_has_the_keys_of_the_command_line(fake_fit):
-    answer = query(fake_fit, "attention: gqa > mha").to_dict()
-    assert {"statement", "probability", "mcse", "effect", "prob_equivalent", "evidence"} <= set(
-        answer
-    )
-    assert {"estimate", "lower", "upper", "ci_prob", "units"} <= set(answer["effect"])
-    assert {
-        "lms", "lm_families", "within_family_share", "missing_share", "prior_probability",
-        "most_influential_family", "verdict",
-    } <= set(answer["evidence"])  # fmt: skip
+def test_answer_has_the_agreed_keys(fake_fit, missing_keys):
+    assert missing_keys(query(fake_fit, "attention: gqa > mha").to_dict()) == []
 
 
 @pytest.mark.parametrize("statement", ["attention: gqa > mha", "code_share: 20 > 10"])
@@ -841,53 +833,44 @@ def test_default_contrast_of_a_number_doubles_the_median(fake_fit):
     assert (contrast.reference, contrast.level) == (median, 2 * median)
 
 
-def test_misspelt_decision(fake_fit):
-    with pytest.raises(
-        QueryError,
-        match=r"^decision 'atention' is not in this fit\. Did you mean 'attention'\? Allo",
-    ):
+def test_misspelt_decision(fake_fit, refusal):
+    with refusal(QueryError, "'atention'", "'attention'", "Allowed"):
         query(fake_fit, "atention: gqa > mha")
 
 
-def test_decision_that_the_fit_lacks(fake_fit):
-    with pytest.raises(
-        QueryError,
-        match=r"'norm' is not in this fit\..* It does not vary .* or was left out of its",
-    ):
+def test_decision_that_the_fit_lacks(fake_fit, refusal):
+    with refusal(QueryError, "'norm'", "does not vary", "left out"):
         effects(fake_fit, "norm")
 
 
-def test_domain_that_no_lm_records_cannot_be_asked_for(small, build_fake_fit):
+def test_domain_that_no_lm_records_cannot_be_asked_for(small, build_fake_fit, refusal):
     fit = build_fake_fit(replace(small, lms=small.lms.assign(books_share=np.nan)))
-    with pytest.raises(QueryError, match=r"^decision 'books_share' is not in this fit"):
+    with refusal(QueryError, "decision 'books_share'"):
         query(fit, "books_share: 20 > 10")
     assert query(fit, "code_share: 20 > 10").statement == "code_share: 20 > 10"
 
 
-def test_fit_without_decisions(small, build_fake_fit):
+def test_fit_without_decisions(small, build_fake_fit, refusal):
     fit = build_fake_fit(small, spec=ModelSpec(decisions=()))
-    with pytest.raises(QueryError, match=r"'norm' cannot be asked for: this fit has no decisions"):
+    with refusal(QueryError, "'norm'", "no decisions"):
         query(fit, "norm: rmsnorm > layernorm")
-    with pytest.raises(QueryError, match=r"^this fit has no decisions \(a scale-only model\)"):
+    with refusal(QueryError, "no decisions"):
         effects(fit)
 
 
-def test_unknown_level(fake_fit):
-    with pytest.raises(
-        QueryError,
-        match=r"^level 'gqaa' of attention is not in .* Did you mean 'gqa'\? Allowed: gqa, mha",
-    ):
+def test_unknown_level(fake_fit, refusal):
+    with refusal(QueryError, "'gqaa'", "attention", "'gqa'", "gqa, mha"):
         query(fake_fit, "attention: gqaa > mha")
 
 
-def test_level_that_no_lm_has(fake_fit):
-    with pytest.raises(QueryError, match=r"^level 'mqa' of attention is not in this fit"):
+def test_level_that_no_lm_has(fake_fit, refusal):
+    with refusal(QueryError, "'mqa'", "attention"):
         prob_helps(fake_fit, "attention", "mqa", over="mha")
 
 
 @pytest.mark.parametrize("statement", ["attention: gqa > gqa", "code_share: 20 > 20.0"])
-def test_contrast_of_a_level_with_itself(fake_fit, statement):
-    with pytest.raises(QueryError, match=r"compares a level with itself\. Name two different ones"):
+def test_contrast_of_a_level_with_itself(fake_fit, statement, refusal):
+    with refusal(QueryError, "itself", "two different"):
         query(fake_fit, statement)
 
 
@@ -895,39 +878,30 @@ def test_contrast_of_a_level_with_itself(fake_fit, statement):
     "statement", ["", "attention", "gqa > mha", "attention: gqa", "attention: gqa = mha",
                   "attention: gqa > mha > mqa", "attention gqa > mha"]
 )  # fmt: skip
-def test_statement_that_cannot_be_read(fake_fit, statement):
-    with pytest.raises(QueryError, match=r"cannot be read\. Allowed: 'DECISION: A > B', such as"):
+def test_statement_that_cannot_be_read(fake_fit, statement, refusal):
+    with refusal(QueryError, "'DECISION: A > B'"):
         query(fake_fit, statement)
 
 
 @pytest.mark.parametrize("value", ["120", "-3", "much", "nan", "inf"])
-def test_share_that_is_no_percentage(fake_fit, value):
-    with pytest.raises(
-        QueryError, match=rf"^value '{value}' of code_share .* a number from 0 to 100 \(percent of"
-    ):
+def test_share_that_is_no_percentage(fake_fit, value, refusal):
+    with refusal(QueryError, f"'{value}'", "code_share", "number from 0 to 100", "percent"):
         query(fake_fit, f"code_share: {value} > 10")
 
 
 @pytest.mark.parametrize("value", ["0", "-3", "inf", "long"])
-def test_number_that_has_no_logarithm(fake_fit, value):
-    with pytest.raises(
-        QueryError, match=rf"^value '{value}' of context_length .* a number from 0 up, without zero"
-    ):
+def test_number_that_has_no_logarithm(fake_fit, value, refusal):
+    with refusal(QueryError, f"'{value}'", "context_length", "number from 0 up, without zero"):
         query(fake_fit, f"context_length: {value} > 2048")
 
 
-def test_unknown_benchmark(fake_fit):
-    with pytest.raises(
-        QueryError,
-        match=r"^benchmark 'reeding' is not in .* Did you mean 'reading'\? Allowed: reading",
-    ):
+def test_unknown_benchmark(fake_fit, refusal):
+    with refusal(QueryError, "'reeding'", "'reading'", "reading"):
         query(fake_fit, "attention: gqa > mha", benchmark="reeding")
 
 
-def test_unknown_task_family(fake_fit):
-    with pytest.raises(
-        QueryError, match=r"^task family 'maths' is not in .* Allowed: language, log"
-    ):
+def test_unknown_task_family(fake_fit, refusal):
+    with refusal(QueryError, "task family 'maths'", "language, logic"):
         prob_helps(fake_fit, "attention", "gqa", over="mha", task_family="maths")
 
 
@@ -954,27 +928,20 @@ def test_probability_of_an_interval_that_is_none(fake_fit, ci_prob):
 
 
 @pytest.mark.parametrize("equivalence", [-0.1, float("nan"), float("inf")])
-def test_equivalence_that_is_no_width(fake_fit, equivalence):
-    with pytest.raises(
-        QueryError, match=r"^equivalence is .*\. Allowed: a number from 0 up, in percentage points"
-    ):
+def test_equivalence_that_is_no_width(fake_fit, equivalence, refusal):
+    with refusal(QueryError, "equivalence", "number from 0 up", "percentage points"):
         query(fake_fit, "attention: gqa > mha", equivalence=equivalence)
 
 
 @pytest.mark.parametrize("function", [effects, curve])
-def test_unknown_by(fake_fit, function):
+def test_unknown_by(fake_fit, function, refusal):
     name = "attention" if function is effects else "code_share"
-    with pytest.raises(
-        QueryError,
-        match=r"^by 'benchmarks' is not known\. Did you mean 'benchmark'\? Allowed: bench",
-    ):
+    with refusal(QueryError, "by 'benchmarks'", "'benchmark'", "task_family"):
         function(fake_fit, name, by="benchmarks")
 
 
-def test_curve_of_a_decision_with_levels(fake_fit):
-    with pytest.raises(
-        QueryError, match=r"^decision 'attention' has levels, not values.* Allowed: code_share, "
-    ):
+def test_curve_of_a_decision_with_levels(fake_fit, refusal):
+    with refusal(QueryError, "'attention'", "levels", "code_share"):
         curve(fake_fit, "attention")
 
 

@@ -197,28 +197,26 @@ def test_swap_that_cannot_be_asked(fake_fit, statement, message):
         query(fake_fit, statement)
 
 
-def test_part_that_no_lm_records(small, build_fake_fit):
+def test_part_that_no_lm_records(small, build_fake_fit, refusal):
     from dataclasses import replace
 
     fit = build_fake_fit(replace(small, lms=small.lms.assign(books_share=np.nan)))
-    with pytest.raises(QueryError, match=r"'books_share' .* No LM of this fit's data records it"):
+    with refusal(QueryError, "'books_share'", "records"):
         query(fit, "code_share: +10 from books_share")
 
 
-def test_fit_without_a_mix_has_no_swaps(small, build_fake_fit):
+def test_fit_without_a_mix_has_no_swaps(small, build_fake_fit, refusal):
     fit = build_fake_fit(small, spec=ModelSpec(decisions=("attention",)))
-    with pytest.raises(QueryError, match=r"^this fit has no training mix to move parts of\. Fit"):
+    with refusal(QueryError, "training mix", "Fit"):
         substitutions(fit)
-    with pytest.raises(QueryError, match=r"^this fit has no training mix to move parts of\. Fit"):
+    with refusal(QueryError, "training mix", "Fit"):
         query(fit, "code_share: +10 from web_share")
 
 
-def test_swaps_that_no_lm_can_make(fake_fit):
-    with pytest.raises(QueryError, match=r"^no lm records 95 percent of a part .* fewer points"):
+def test_swaps_that_no_lm_can_make(fake_fit, refusal):
+    with refusal(QueryError, "95 percent", "fewer points"):
         substitutions(fake_fit, points=95)
-    with pytest.raises(
-        QueryError, match=r"^part 'kode_share' is not in .* Did you mean 'code_share'\?"
-    ):
+    with refusal(QueryError, "'kode_share'", "'code_share'"):
         substitutions(fake_fit, "kode_share")
     with pytest.raises(QueryError, match=r"^by 'task' is not known"):
         substitutions(fake_fit, by="task")

@@ -152,12 +152,9 @@ def test_options_combine_freely(decisions):
 
 
 @pytest.mark.parametrize("pair", CONTRADICTIONS, ids=" ".join)
-def test_contradictions_name_both_options(pair):
-    with pytest.raises(SpecError) as caught:
+def test_contradictions_name_both_options(refusal, pair):
+    with refusal(SpecError, *pair, *(f"'{value}'" for value in pair.values())):
         ModelSpec(**pair)
-    for name, value in pair.items():
-        assert name in str(caught.value)
-        assert f"'{value}'" in str(caught.value)
 
 
 CHECKSUM = "c22f23804f1702fdadd468e04c48952cc4333fdce5a56d644d2bf75339c6cff7"
@@ -186,52 +183,41 @@ def test_older_spec_may_hold_options_that_are_gone(write):
         ({"priors": {"curve_task": 0.4}}, ("curve_task", "0.4", "0.2", "interactions")),
     ],
 )
-def test_option_that_is_gone_says_what_replaces_it(values, named):
-    with pytest.raises(SpecError) as caught:
+def test_option_that_is_gone_says_what_replaces_it(refusal, values, named):
+    with refusal(SpecError, *named):
         ModelSpec.from_dict(values)
-    assert all(word in str(caught.value) for word in named)
 
 
-def test_unknown_key():
-    with pytest.raises(
-        SpecError,
-        match=r"^key 'scalling' is not known. Did you mean 'scaling'\? Allowed: decisions",
-    ):
+def test_unknown_key(refusal):
+    with refusal(SpecError, "'scalling'", "'scaling'", "decisions"):
         ModelSpec.from_dict({"scalling": "none"})
 
 
-def test_unknown_key_that_resembles_nothing():
-    with pytest.raises(
-        SpecError, match=r"^key 'qqq' is not known. Allowed: .* Correct it or leave"
-    ):
+def test_unknown_key_that_resembles_nothing(refusal):
+    with refusal(SpecError, "'qqq'", "decisions, scaling", "leave"):
         ModelSpec.from_dict({"qqq": 1})
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_unknown_option(option):
-    misspelt = OPTIONS[option][0][:-1]
-    with pytest.raises(SpecError) as caught:
+def test_unknown_option(refusal, option):
+    misspelt, allowed = OPTIONS[option][0][:-1], OPTIONS[option]
+    with refusal(SpecError, f"{option} '{misspelt}'", f"'{allowed[0]}'", ", ".join(allowed)):
         ModelSpec(**{option: misspelt})
-    text = str(caught.value)
-    assert text.startswith(
-        f"{option} '{misspelt}' is not known. Did you mean '{OPTIONS[option][0]}'?"
-    )
-    assert f"Allowed: {', '.join(OPTIONS[option])}." in text
 
 
-def test_unknown_decision():
-    with pytest.raises(SpecError, match=r"^decision 'attn' is not known.* Allowed: position_embed"):
+def test_unknown_decision(refusal):
+    with refusal(SpecError, "decision 'attn'", "position_embedding"):
         ModelSpec(decisions=("attn",))
 
 
 @pytest.mark.parametrize("decisions", ["norm", 3, {"norm": True}])
-def test_decisions_that_are_no_list(decisions):
-    with pytest.raises(SpecError, match=r"^decisions is .*\. Allowed: a list of posit"):
+def test_decisions_that_are_no_list(decisions, refusal):
+    with refusal(SpecError, "decisions", "list", "position_embedding"):
         ModelSpec.from_dict({"decisions": decisions})
 
 
-def test_nested_decisions():
-    with pytest.raises(SpecError, match=r"^decision \['norm'\] is not known"):
+def test_nested_decisions(refusal):
+    with refusal(SpecError, "decision ['norm']"):
         ModelSpec.from_dict({"decisions": [["norm"]]})
 
 
@@ -244,37 +230,31 @@ def test_priors_may_be_plain_values():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), True, "1"])
-def test_prior_that_is_no_finite_number(value):
-    with pytest.raises(SpecError, match=r"^prior tau_family_log is .*Allowed: a positive number"):
+def test_prior_that_is_no_finite_number(value, refusal):
+    with refusal(SpecError, "prior tau_family_log", "positive number"):
         ModelSpec(priors={"tau_family_log": value})
 
 
-def test_unknown_prior():
-    with pytest.raises(
-        SpecError, match=r"^prior 'beta_taus' is not known. Did you mean 'beta_tau'"
-    ):
+def test_unknown_prior(refusal):
+    with refusal(SpecError, "prior 'beta_taus'", "'beta_tau'"):
         ModelSpec.from_dict({"priors": {"beta_taus": 0.1}})
 
 
 @pytest.mark.parametrize("value", [0, -1, "wide", None, True, float("nan"), [0.1, 0.2]])
-def test_prior_that_is_no_positive_number(value):
-    with pytest.raises(SpecError, match=r"^prior beta_tau is .*\. Allowed: a positive number\."):
+def test_prior_that_is_no_positive_number(value, refusal):
+    with refusal(SpecError, "prior beta_tau", "positive number"):
         ModelSpec.from_dict({"priors": {"beta_tau": value}})
 
 
 @pytest.mark.parametrize("value", [0.1, [0.1, 0.2], [0.1, 0.2, 0.3, -0.4], [0.1, 0.2, 0.3, "x"]])
-def test_prior_that_needs_a_number_for_every_scale_term(value):
-    with pytest.raises(
-        SpecError, match=r"^prior kappa_tau_task is .*\. Allowed: 4 positive numbers"
-    ):
+def test_prior_that_needs_a_number_for_every_scale_term(value, refusal):
+    with refusal(SpecError, "prior kappa_tau_task", "4 positive numbers"):
         ModelSpec.from_dict({"priors": {"kappa_tau_task": value}})
 
 
 @pytest.mark.parametrize("value", [1, 1.2, 0])
-def test_prior_that_is_no_fraction(value):
-    with pytest.raises(
-        SpecError, match=r"^prior law_size_fraction is .* Allowed: a positive number below 1\."
-    ):
+def test_prior_that_is_no_fraction(value, refusal):
+    with refusal(SpecError, "prior law_size_fraction", "positive number below 1"):
         ModelSpec(priors={"law_size_fraction": value})
 
 
@@ -282,59 +262,54 @@ def test_location_on_the_log_scale_may_be_negative():
     assert ModelSpec(priors=Priors(tau_family_log=-2.0)).priors.tau_family_log == -2.0
 
 
-def test_priors_that_are_no_table():
-    with pytest.raises(SpecError, match=r"^priors is 3\. Allowed: a table of numbers by name\."):
+def test_priors_that_are_no_table(refusal):
+    with refusal(SpecError, "priors", "3", "table"):
         ModelSpec.from_dict({"priors": 3})
 
 
-def test_file_that_does_not_exist(tmp_path):
-    with pytest.raises(SpecError, match=r"spec\.toml cannot be read as a spec: .*No such file"):
+def test_file_that_does_not_exist(tmp_path, refusal):
+    with refusal(SpecError, "spec.toml", "No such file"):
         read_spec(tmp_path / "spec.toml")
 
 
-def test_folder_instead_of_a_file(tmp_path):
+def test_folder_instead_of_a_file(tmp_path, refusal):
     folder = tmp_path / "spec.json"
     folder.mkdir()
-    with pytest.raises(SpecError, match=r"spec\.json cannot be read as a spec: .*directory"):
+    with refusal(SpecError, "spec.json", "directory"):
         read_spec(folder)
 
 
-def test_unknown_ending(write):
-    with pytest.raises(
-        SpecError, match=r"spec\.yaml is not a spec file. Allowed endings: \.toml, "
-    ):
+def test_unknown_ending(write, refusal):
+    with refusal(SpecError, "spec.yaml", ".toml", ".json"):
         read_spec(write("scaling: none", "spec.yaml"))
 
 
 @pytest.mark.parametrize("name", ["spec.toml", "spec.json"])
 @pytest.mark.parametrize("content", ["scaling = = 1 {", b"\xff\xfe\x00"], ids=["syntax", "bytes"])
-def test_broken_file(write, name, content):
-    with pytest.raises(SpecError, match=rf"{name} cannot be read as a spec: .* Correct the file\."):
+def test_broken_file(write, name, content, refusal):
+    with refusal(SpecError, name, "Correct the file"):
         read_spec(write(content, name))
 
 
-def test_json_file_without_keys(write):
-    with pytest.raises(SpecError, match=r"spec\.json holds no keys. Allowed: keys of a spec, such"):
+def test_json_file_without_keys(write, refusal):
+    with refusal(SpecError, "spec.json", "keys"):
         read_spec(write("[1, 2]", "spec.json"))
 
 
-def test_error_in_a_file_names_the_file(write):
-    with pytest.raises(SpecError, match=r"spec\.toml: likelihood 'normall' is not known. Did you"):
+def test_error_in_a_file_names_the_file(write, refusal):
+    with refusal(SpecError, "spec.toml", "likelihood 'normall'", "'normal'"):
         read_spec(write('likelihood = "normall"'))
 
 
 @pytest.mark.parametrize(
-    "text, expected",
+    "text, named",
     [
-        ('poling = "none"', r"spec\.toml: key 'poling' is not known\. Did you mean 'pooling'\? Al"),
-        ("[priors]\nbeta_taw = 1", r"spec\.toml: prior 'beta_taw' is not known\. Did you mean 'b"),
-        (
-            "beta_tau = 1",
-            r"spec\.toml: key 'beta_tau' is not known\. It is a prior: write it under",
-        ),
-        ('[priors]\npooling = "none"', r"prior 'pooling' is not known\. It is a key of the spec: "),
+        ('poling = "none"', ("key 'poling'", "'pooling'")),
+        ("[priors]\nbeta_taw = 1", ("prior 'beta_taw'", "'beta_tau'")),
+        ("beta_tau = 1", ("key 'beta_tau'", "It is a prior", "[priors]")),
+        ('[priors]\npooling = "none"', ("prior 'pooling'", "It is a key of the spec")),
     ],
 )
-def test_misplaced_or_misspelt_key_in_a_file(write, text, expected):
-    with pytest.raises(SpecError, match=expected):
+def test_misplaced_or_misspelt_key_in_a_file(write, refusal, text, named):
+    with refusal(SpecError, "spec.toml", *named):
         read_spec(write(text))
