@@ -112,31 +112,25 @@ ADDITIVE = {"interactions": "none", "unknown_numbers": "estimated"}
 hand."""
 
 
-SPECS = {
-    "default": ModelSpec(),
-    "no decisions": ModelSpec(decisions=()),
-    "random families": ModelSpec(family_effects="random"),
-    "no families": ModelSpec(family_effects="none"),
-    "within-between": ModelSpec(family_effects="within-between"),
-    "additive": ModelSpec(interactions="none"),
-    "estimated": ModelSpec(unknown_numbers="estimated"),
-    "additive and estimated": ModelSpec(interactions="none", unknown_numbers="estimated"),
-    "normal": ModelSpec(likelihood="normal"),
-    "no covariates": ModelSpec(scaling="none", release_date="none"),
-    "law": ModelSpec(scaling="chinchilla"),
-    "no pooling": ModelSpec(pooling="none"),
-    "complete pooling": ModelSpec(pooling="complete"),
-    "no scaling": ModelSpec(scaling="none"),
-    "within-between law": ModelSpec(family_effects="within-between", scaling="chinchilla"),
-    "no date": ModelSpec(release_date="none"),
-    "no mix": ModelSpec(decisions=("attention", "context_length")),
-    "mix only": ModelSpec(decisions=("web_share",), likelihood="normal"),
-    "law without date": ModelSpec(scaling="chinchilla", release_date="none", decisions=()),
-    "no pooling of a law": ModelSpec(pooling="none", scaling="chinchilla"),
-    "half-normal": ModelSpec(shrinkage="half-normal"),
-    "horseshoe": ModelSpec(shrinkage="horseshoe", pooling="complete"),
-    "r2d2": ModelSpec(shrinkage="r2d2"),
-}
+_SPECS = {
+    "default": {}, "no decisions": {"decisions": ()},
+    "random families": {"family_effects": "random"}, "no families": {"family_effects": "none"},
+    "within-between": {"family_effects": "within-between"}, "additive": {"interactions": "none"},
+    "estimated": {"unknown_numbers": "estimated"},
+    "additive and estimated": {"interactions": "none", "unknown_numbers": "estimated"},
+    "normal": {"likelihood": "normal"},
+    "no covariates": {"scaling": "none", "release_date": "none"},
+    "law": {"scaling": "chinchilla"}, "no pooling": {"pooling": "none"},
+    "complete pooling": {"pooling": "complete"}, "no scaling": {"scaling": "none"},
+    "within-between law": {"family_effects": "within-between", "scaling": "chinchilla"},
+    "no date": {"release_date": "none"}, "no mix": {"decisions": ("attention", "context_length")},
+    "mix only": {"decisions": ("web_share",), "likelihood": "normal"},
+    "law without date": {"scaling": "chinchilla", "release_date": "none", "decisions": ()},
+    "no pooling of a law": {"pooling": "none", "scaling": "chinchilla"},
+    "half-normal": {"shrinkage": "half-normal"},
+    "horseshoe": {"shrinkage": "horseshoe", "pooling": "complete"}, "r2d2": {"shrinkage": "r2d2"},
+}  # fmt: skip
+SPECS = {name: ModelSpec(**options) for name, options in _SPECS.items()}
 """Specs that tests go through, by the names that `@pytest.mark.specs` takes."""
 
 

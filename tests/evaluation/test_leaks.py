@@ -1,5 +1,6 @@
 """Nothing that a model learns from depends on a held-out score."""
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
@@ -41,6 +42,8 @@ def arrays_of(thing, prefix=""):
         value, name = getattr(thing, field.name), prefix + field.name
         if is_dataclass(value):
             yield from arrays_of(value, f"{name}.")
+        elif isinstance(value, Mapping):
+            yield from ((f"{name}[{key}]", part) for key, part in value.items())
         else:
             yield name, value
 
