@@ -308,26 +308,6 @@ def fake_bundled_fit(bundled):
     return make_posterior(bundled, spec=ModelSpec(), draws=20)
 
 
-AGREED = {
-    "": "statement probability mcse effect prob_equivalent evidence",
-    "effect": "estimate lower upper ci_prob units",
-    "evidence": "lms lm_families within_family_share missing_share prior_probability "
-    "most_influential_family verdict",
-}
-"""Keys of an answer that others build on, by the part that holds them."""
-
-
-@pytest.fixture(scope="session")
-def missing_keys():
-    """What an answer lacks of the keys that are agreed: `missing_keys(answer)`."""
-
-    def find(answer):
-        parts = [(answer[part] if part else answer, keys.split()) for part, keys in AGREED.items()]
-        return [key for part, keys in parts for key in keys if key not in part]
-
-    return find
-
-
 @contextmanager
 def expect_refusal(error, *parts):
     """Expect an error of one line that names every part, each as a whole word, in any order."""

@@ -438,8 +438,16 @@ def test_equivalence_is_the_share_of_draws_inside(fake_fit, half_width):
     )
 
 
-def test_answer_has_the_agreed_keys(fake_fit, missing_keys):
-    assert missing_keys(query(fake_fit, "attention: gqa > mha").to_dict()) == []
+def test_answer_has_the_keys_of_the_command_line(fake_fit):
+    answer = query(fake_fit, "attention: gqa > mha").to_dict()
+    assert {"statement", "probability", "mcse", "effect", "prob_equivalent", "evidence"} <= set(
+        answer
+    )
+    assert {"estimate", "lower", "upper", "ci_prob", "units"} <= set(answer["effect"])
+    assert {
+        "lms", "lm_families", "within_family_share", "missing_share", "prior_probability",
+        "most_influential_family", "verdict",
+    } <= set(answer["evidence"])  # fmt: skip
 
 
 @pytest.mark.parametrize("statement", ["attention: gqa > mha", "code_share: 20 > 10"])
