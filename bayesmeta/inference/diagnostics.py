@@ -144,8 +144,7 @@ def _convergence_table(draws: xr.Dataset) -> pd.DataFrame:
                 "ess_tail": float(tail.min()),
             }
         )
-    whole = {f"ess_{part}": Column(f"{part} ESS", digits=0) for part in ("bulk", "tail")}
-    return head(pd.DataFrame(rows), **whole)
+    return pd.DataFrame(rows)
 
 
 def _label(values: xr.DataArray, element: int) -> str:
@@ -188,8 +187,9 @@ def _judge(table: pd.DataFrame, values: Mapping[str, float]) -> Diagnostics:
             f"{values['pareto_k_bad']:.0f} scores are so influential that leave-one-out scores of "
             "them are unreliable; the posterior itself is not affected."
         )
+    whole = {f"ess_{part}": Column(f"{part} ESS", digits=0) for part in ("bulk", "tail")}
     return Diagnostics(
-        table=table.assign(passed=passed),
+        table=head(table.assign(passed=passed), **whole),
         values=values,
         failures=tuple(wording[name] for name in failed if failed[name]),
         advice=tuple(advice),
