@@ -9,21 +9,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = [
-    "BayesmetaError",
-    "DataError",
-    "EvaluationError",
-    "FitError",
-    "QueryError",
-    "SpecError",
-    "StoreError",
-    "listing",
-    "shorten",
-    "suggest",
-    "unknown",
-]
-
-
 _BEGINNING = 3
 """Letters from which on the beginning of a name is taken for it."""
 

@@ -27,22 +27,6 @@ from typing import Any, NamedTuple
 
 from bayesmeta.errors import EvaluationError, StoreError
 
-__all__ = [
-    "CSV",
-    "JSON",
-    "Folder",
-    "Form",
-    "atomic",
-    "claim_folder",
-    "connect_dask",
-    "count_processors",
-    "open_executor",
-    "progress_bar",
-    "run",
-    "spinner",
-    "write_text",
-]
-
 _WAITING = 64
 """Tasks handed to an executor at once: enough to keep a cluster busy, few enough to stop soon."""
 

@@ -31,7 +31,6 @@ from bayesmeta.crossvalidation.folds import Candidate, run_fold
 from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.jobs import write_text
 from bayesmeta.model.blocks import build_model
-from bayesmeta.model.simulate import pointwise_probability
 from bayesmeta.model.spec import OPTIONS, build_design_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,7 +99,7 @@ def summarise_fit(fit, default):
     outcomes = fit.design.outcomes
     accuracy = outcomes.is_logistic[outcomes.benchmark_index]
     gain = (found["log_density"] - bm.loo(default).table["log_density"]).to_numpy()
-    in_sample = pointwise_probability(fit.parameters, design=fit.design, spec=fit.spec)
+    in_sample = fit.probability_below()
     return {
         "seconds": fit.provenance["seconds"]["sample"],
         "rhat_max": round(checks["rhat_max"], 3),

@@ -119,13 +119,13 @@ def simulate(*, n_lms, n_benchmarks, seed):
 
 def draw_scores(data, *, times, rng):
     """Draw scores from the default model, with standard errors that go with them."""
-    from bayesmeta.model.simulate import simulate_scores
+    from bayesmeta.model.predictor import score_distribution
     from bayesmeta.model.spec import build_design_for
 
     spec = bm.ModelSpec()
     design = build_design_for(data, spec=spec)
     parameters = choose_parameters(design, times=times, rng=rng)
-    y = simulate_scores(parameters, design=design, spec=spec, seed=int(rng.integers(2**31)))
+    y = score_distribution(parameters, design=design, spec=spec).draw(int(rng.integers(2**31)))
     b = design.outcomes.benchmark_index
     # Below the floor there is nothing to score; one stray score would lower the floor of all.
     low, high = design.outcomes.floor.clip(min=0), np.where(design.outcomes.is_logistic, 1.0, 2.0)

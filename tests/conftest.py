@@ -14,6 +14,7 @@ import xarray as xr
 
 from bayesmeta.data.load import load_dataset, read_dataset
 from bayesmeta.inference.fits import Fit
+from bayesmeta.model.predictor import complete_facts
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 # Five families: `ant` and `bee` vary in attention, `cat` discloses no mix, `dog` only its code
@@ -345,3 +346,26 @@ def need_tool():
         return found
 
     return find
+
+
+@pytest.fixture(scope="session")
+def generation_distribution():
+    """Location and scale of what lms write, in numpy: what the graph is held against."""
+
+    def compute(parameters, *, design):
+        written, column = design.generations, design.english_column
+        assert written is not None
+        facts = complete_facts(parameters, design=design)
+        english = (
+            None if column is None else design.fraction_of(facts.X[..., column], column=column)
+        )
+        read = np.concatenate(written.read_parts(facts.mix, english), axis=-1)
+        intercept, slope, tau, sigma = (
+            np.asarray(parameters[name], float)[..., None, :]
+            for name in ("generation_intercept", "generation_slope", "tau_generation",
+                         "sigma_generation")
+        )  # fmt: skip
+        mu = written.rotation @ (intercept + slope * read)
+        return mu, np.sqrt(sigma**2 + written.n_siblings[:, None] * tau**2)
+
+    return compute

@@ -7,13 +7,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.inference.refit import Refit
-from bayesmeta.model.predictor import Array
-from bayesmeta.model.simulate import (
-    pointwise_log_likelihood,
-    pointwise_probability,
-    score_distribution,
-    simulate_scores,
-)
+from bayesmeta.model.predictor import Array, score_distribution
 from bayesmeta.model.spec import ModelSpec
 
 Scores = dict[str, Array]
@@ -43,15 +37,14 @@ def score_refit(refit: Refit, *, spec: ModelSpec, test: NDArray[np.bool_], seed:
     """
     parameters, design = refit.parameters, refit.design
     y = design.outcomes.y[test]
-    mu, _ = score_distribution(parameters, design=design, spec=spec)
-    density = pointwise_log_likelihood(parameters, design=design, spec=spec)[:, test]
-    below = pointwise_probability(parameters, design=design, spec=spec)[:, test]
-    repeats = -(-defaults.PREDICTIVE_DRAWS // len(mu))
+    law = score_distribution(parameters, design=design, spec=spec)
+    density, below = law.log_density()[:, test], law.probability_below()[:, test]
+    repeats = -(-defaults.PREDICTIVE_DRAWS // len(law.mu))
     simulated = [
-        simulate_scores(parameters, design=design, spec=spec, seed=int(state))[:, test]
+        law.draw(int(state))[:, test]
         for state in np.random.SeedSequence(seed).generate_state(repeats)
     ]
-    estimate = np.median(mu[:, test], axis=0)
+    estimate = np.median(law.mu[:, test], axis=0)
     return {
         "estimate": estimate,
         "abs_error": np.abs(estimate - y),

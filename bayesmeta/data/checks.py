@@ -20,8 +20,6 @@ from bayesmeta.data.vocabulary import (
 )
 from bayesmeta.errors import DataError, listing, suggest
 
-__all__ = ["validate_generations", "validate_lms", "validate_tables"]
-
 
 def validate_tables(
     lms: pd.DataFrame, scores: pd.DataFrame, benchmarks: pd.DataFrame, *, where: str = "data"

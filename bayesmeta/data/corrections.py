@@ -11,8 +11,6 @@ from bayesmeta.data.csv_tables import BLANK, build_cell_error
 from bayesmeta.data.schema import Column, get_column
 from bayesmeta.errors import DataError, listing, suggest
 
-__all__ = ["apply_corrections"]
-
 SCORE_PREFIX = "score:"
 KEPT = ("lm", "lm_family", "developer", "derived_from")
 """Columns that name an lm and are never corrected by the overlay."""

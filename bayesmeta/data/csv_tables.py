@@ -18,13 +18,6 @@ import pandas as pd
 from bayesmeta.data.schema import COLUMNS, Column, column_names
 from bayesmeta.errors import DataError, listing, suggest
 
-__all__ = [
-    "build_cell_error",
-    "format_table",
-    "parse_frame",
-    "read_table",
-]
-
 BLANK = frozenset({"", "NA", "NaN", "nan"})
 """Cell texts that mean: not known."""
 

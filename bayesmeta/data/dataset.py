@@ -17,8 +17,6 @@ from bayesmeta.data.csv_tables import format_table
 from bayesmeta.errors import DataError, shorten
 from bayesmeta.jobs import write_text
 
-__all__ = ["VERSIONS", "Dataset"]
-
 VERSIONS = ("as-published", "corrected")
 """The two versions of the facts: what the paper's code analyses, and what an audit made of it."""
 

@@ -23,17 +23,12 @@ from bayesmeta.data.vocabulary import LM_VOCABULARY
 from bayesmeta.errors import DataError, listing
 from bayesmeta.jobs import write_text
 
-__all__ = ["import_upstream"]
-
 CURATED = ("lm", "lm_family", "developer", "released", "derived_from")
 """Columns of lms.csv that upstream does not have."""
 
 WORDS: dict[str, tuple[str, dict[str, str]]] = {
     "position_embedding": ("positional_embeddings", {"rope": "rotary"}),
-    "norm": (
-        "layer_norm_type",
-        {"parametric": "layernorm", "non-parametric": "nonparametric"},
-    ),
+    "norm": ("layer_norm_type", {"parametric": "layernorm", "non-parametric": "nonparametric"}),
     "attention": ("attention_variant", {"full": "mha", "local,full": "mha_local"}),
     "biases": ("biases", {}),
     "block": ("block_type", {}),

@@ -17,15 +17,6 @@ from bayesmeta.data.schema import COLUMNS
 from bayesmeta.data.vocabulary import BENCHMARK_VOCABULARY
 from bayesmeta.errors import DataError, listing, shorten, suggest, unknown
 
-__all__ = [
-    "bundled_folder",
-    "load_corrections",
-    "load_dataset",
-    "load_generation",
-    "read_dataset",
-    "read_lms",
-]
-
 
 def bundled_folder() -> Path:
     """Find the tables that come with the package.
@@ -254,8 +245,7 @@ def _own_benchmarks(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
         better = dict(zip(*BENCHMARK_VOCABULARY.values(), strict=True))
         usual = pd.Series([better.get(unit) for unit in own["metric"]], own.index, dtype="str")
         own = own.assign(
-            label=own["label"].fillna(own["benchmark"]),
-            direction=own["direction"].fillna(usual),
+            label=own["label"].fillna(own["benchmark"]), direction=own["direction"].fillna(usual)
         )
         used = bundled["benchmark"].isin(scores["benchmark"])
         more = bundled.loc[used & ~bundled["benchmark"].isin(own["benchmark"])]

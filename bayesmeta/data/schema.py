@@ -13,14 +13,6 @@ from bayesmeta.data.vocabulary import BENCHMARK_VOCABULARY, COUNT_RANGE, LM_VOCA
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "COLUMNS",
-    "KEYS",
-    "Column",
-    "column_names",
-    "get_column",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Column:

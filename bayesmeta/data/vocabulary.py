@@ -15,13 +15,6 @@ LM_VOCABULARY: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The words a categorical column of `lms.csv` may hold; the first is the commonest level."""
 
-PUBLISHED_WORDS: dict[str, tuple[str, ...]] = {
-    "attention": ("mha_local",),
-    "biases": ("attn_only", "some"),
-    "activation": ("silu", "gelu_new", "gelu_fast"),
-}
-"""Words that occur only in the as-published version; the corrections replace them all."""
-
 ALIASES: dict[str, str] = {
     "rope": "rotary", "absolute": "learned", "parametric": "layernorm", "layer_norm": "layernorm",
     "non-parametric": "nonparametric", "rms_norm": "rmsnorm", "full": "mha", "multi-head": "mha",
@@ -32,9 +25,6 @@ ALIASES: dict[str, str] = {
 
 MIX_COLUMNS = ("web_share", "code_share", "books_share", "reference_share", "academic_share")
 """The domains of the training mix, in percent of the training tokens."""
-
-SHARE_COLUMNS = (*MIX_COLUMNS, "english_share")
-"""Every column measured in percent of the training tokens."""
 
 GENERATED_COLUMNS = (*[f"generated_{name}" for name in MIX_COLUMNS], "generated_specific_share")
 """The domains of what an lm writes, in percent of its free generations."""

@@ -14,12 +14,6 @@ from bayesmeta.data.vocabulary import MIX_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "DOMAINS",
-    "Mix",
-    "build_mix",
-]
-
 DOMAINS: tuple[str, ...] = (*MIX_COLUMNS, "other_share")
 """All possible parts of the composition; `other_share` is what the recorded domains leave."""
 

@@ -12,8 +12,6 @@ from bayesmeta.data.vocabulary import MIX_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DECISIONS", "DEFAULT_DECISIONS", "FACTS", "SIZES", "UNDISCLOSED", "Decision"]
-
 DISCLOSURE = "disclosure"
 """Whether anything is said of the training mix. It follows from the shares and has no column."""
 

@@ -35,22 +35,12 @@ from bayesmeta.design.terms import (
     encode_decisions,
     list_missing_numbers,
 )
-from bayesmeta.errors import SpecError, listing, suggest
+from bayesmeta.errors import SpecError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bayesmeta.data.dataset import Dataset
-
-__all__ = [
-    "Design",
-    "Facts",
-    "Settings",
-    "build_design",
-    "set_parts",
-    "standardise",
-    "swap_parts",
-]
 
 Settings = Mapping[str, str | float]
 """Levels, or values in the units of the tables, by the names of decisions and sizes."""
@@ -521,12 +511,72 @@ def build_design(
     >>> design.X.shape[0], len(design.lm_families), len(design.task_families)
     (92, 33, 8)
     """
+    for name in decisions:
+        if name not in DECISIONS:
+            raise unknown(SpecError, "decision", name, DECISIONS)
+    outcomes = build_outcomes(dataset, train=train)
+    among = np.ones(len(dataset.lms), dtype=bool) if among is None else among
+    coded = _code_decisions(
+        dataset, decisions, estimate_unknown=estimate_unknown, generations=generations, among=among
+    )
+    scaled = _code_scale(dataset, scale_terms, law=law, among=among)
+    surface = None
+    if surface_lengths:
+        surface = _build_surface(
+            dataset.lms, scaled["covariates"], coded["mix"], coded["terms"], coded["X"],
+            lengths=surface_lengths, among=among,
+        )  # fmt: skip
+    learned_from = np.bincount(outcomes.lm_index[outcomes.train], minlength=len(among)) > 0
+    entered = [SCALE_TERMS.index(name) for name in scaled["between_terms"]]
+    spanned = [scaled["covariates"][:, entered]]
+    if surface is not None:
+        spanned.append(scale_bends(spanned[0], scaled["between_terms"], rows=learned_from))
+    weight = outcomes.information(n_lms=len(among))
+    design = Design(
+        **_number(dataset),
+        **coded,
+        **scaled,
+        outcomes=outcomes,
+        scale_center=_weighted_mean(scaled["scale"], weight),
+        scale_basis=orthonormal_basis(np.column_stack(spanned), rows=learned_from),
+        X_center=_weighted_mean(coded["X"], weight),
+        recorded={name: fact.record(dataset.lms) for name, fact in FACTS.items()},
+        surface=surface,
+        surface_center=np.empty((len(dataset.benchmarks), 0)),
+    )
+    if surface is None:
+        return design
+    return replace(design, surface_center=_weighted_mean(design.facts.functions, weight))
+
+
+def _number(dataset: Dataset) -> dict[str, Any]:
+    """List names, and number families in the order in which they appear."""
     import pandas as pd
 
-    _check_names(decisions)
-    lms, outcomes = dataset.lms, build_outcomes(dataset, train=train)
-    wanted = [DECISIONS[name] for name in DECISIONS if name in decisions]
-    among = np.ones(len(lms), dtype=bool) if among is None else among
+    lms, benchmarks = dataset.lms, dataset.benchmarks
+    family, families = pd.factorize(lms["lm_family"])
+    task, tasks = pd.factorize(benchmarks["task_family"])
+    return {
+        "lms": tuple(lms["lm"]),
+        "lm_families": tuple(families),
+        "lm_family_index": family,
+        "benchmarks": tuple(benchmarks["benchmark"]),
+        "benchmark_labels": tuple(benchmarks["label"]),
+        "task_families": tuple(tasks),
+        "task_family_index": task,
+    }
+
+
+def _code_decisions(
+    dataset: Dataset,
+    decisions: Sequence[str],
+    *,
+    estimate_unknown: bool,
+    generations: bool,
+    among: NDArray[np.bool_],
+) -> dict[str, Any]:
+    """Code decisions and mix, with what is missing in them, and what measures it."""
+    lms, wanted = dataset.lms, [DECISIONS[name] for name in DECISIONS if name in decisions]
     mix = build_mix(lms, among=among) if any(decision.in_mix for decision in wanted) else None
     if mix is not None and not estimate_unknown:
         mix = mix.at_typical()
@@ -535,73 +585,49 @@ def build_design(
     if not estimate_unknown:
         X = missing.fill(X)
         missing = list_missing_numbers(lms, terms, X, among=among)
-    weight = outcomes.information(n_lms=len(lms))
-    learned_from = np.bincount(outcomes.lm_index[outcomes.train], minlength=len(lms)) > 0
-    covariates = pd.DataFrame(scale_covariates(lms, among=among), columns=list(SCALE_TERMS))
-    scale = covariates[list(scale_terms)].to_numpy()
-    projected_names = [*(SCALE_TERMS[:3] if law else ()), *scale_terms]
-    projected = covariates[projected_names].to_numpy()
     loading, free_decision, names = build_loading(terms)
-    surface = (
-        _build_surface(lms, covariates, mix, terms, X, lengths=surface_lengths, among=among)
-        if surface_lengths
-        else None
-    )
-    spanned = projected
-    if surface is not None:
-        bends = scale_bends(covariates[projected_names], rows=learned_from)
-        spanned = np.column_stack([projected, bends])
-    families = tuple(dict.fromkeys(lms["lm_family"]))
-    benchmarks = dataset.benchmarks
-    task_families = tuple(dict.fromkeys(benchmarks["task_family"]))
-    design = Design(
-        lms=tuple(lms["lm"]),
-        lm_families=families,
-        benchmarks=tuple(benchmarks["benchmark"]),
-        benchmark_labels=tuple(benchmarks["label"]),
-        task_families=task_families,
-        lm_family_index=pd.Index(families).get_indexer(pd.Index(lms["lm_family"])),
-        task_family_index=pd.Index(task_families).get_indexer(pd.Index(benchmarks["task_family"])),
-        outcomes=outcomes,
-        scale_terms=tuple(scale_terms),
-        scale=scale,
-        scale_center=_weighted_mean(scale, weight),
-        covariates=covariates.to_numpy(),
-        scale_basis=orthonormal_basis(spanned, rows=learned_from),
-        between=family_means(projected, families=lms["lm_family"], among=among),
-        between_terms=tuple(projected_names),
-        log_scale=covariates.to_numpy()[:, :2] * (LOG_N_UNIT, LOG_D_UNIT) if law else None,
-        terms=terms,
-        decisions=names,
-        X=X,
-        X_center=_weighted_mean(X, weight),
-        loading=loading,
-        free_decision=free_decision,
-        missing=missing,
-        mix=mix,
-        generations=build_generations(
+    levels = [(term.decision, term.level) for term in terms]
+    return {
+        "terms": terms,
+        "decisions": names,
+        "X": X,
+        "loading": loading,
+        "free_decision": free_decision,
+        "missing": missing,
+        "mix": mix,
+        "generations": build_generations(
             dataset.generations if generations else None,
             lms=lms,
             mix=mix if mix is not None and len(mix.rows) else None,
             with_english=any(name.startswith(f"{ENGLISH}:") for name in missing.names),
         ),
-        unknown=build_unknown_choices(
-            lms, columns=[(term.decision, term.level) for term in terms], among=among
-        )
-        if not among.all()
-        else None,
-        recorded={name: fact.record(lms) for name, fact in FACTS.items()},
-        surface=surface,
-        surface_center=np.empty((len(benchmarks), 0)),
-    )  # fmt: skip
-    if surface is None:
-        return design
-    return replace(design, surface_center=_weighted_mean(design.facts.functions, weight))
+        "unknown": None if among.all() else build_unknown_choices(lms, columns=levels, among=among),
+    }
+
+
+def _code_scale(
+    dataset: Dataset, scale_terms: Sequence[str], *, law: bool, among: NDArray[np.bool_]
+) -> dict[str, Any]:
+    """Code size, data and date: as covariates, as logs for a law, and averaged over families."""
+    covariates = scale_covariates(dataset.lms, among=among)
+    names = (*(SCALE_TERMS[:3] if law else ()), *scale_terms)
+    entered, projected = (
+        covariates[:, [SCALE_TERMS.index(name) for name in chosen]]
+        for chosen in (scale_terms, names)
+    )
+    return {
+        "scale_terms": tuple(scale_terms),
+        "scale": entered,
+        "covariates": covariates,
+        "between": family_means(projected, families=dataset.lms["lm_family"], among=among),
+        "between_terms": names,
+        "log_scale": covariates[:, :2] * (LOG_N_UNIT, LOG_D_UNIT) if law else None,
+    }
 
 
 def _build_surface(
     lms: pd.DataFrame,
-    covariates: pd.DataFrame,
+    covariates: NDArray[np.float64],
     mix: Mix | None,
     terms: tuple[Term, ...],
     X: NDArray[np.float64],
@@ -613,7 +639,7 @@ def _build_surface(
     english = [k for k, term in enumerate(terms) if term.decision == ENGLISH]
     parts = np.empty((len(lms), 0)) if mix is None else mix.at_typical().known
     return build_surface(
-        covariates.to_numpy(),
+        covariates,
         scale_lengths={k: lengths[n] for k, n in enumerate(SCALE_TERMS) if n in lengths},
         mix=parts,
         mix_length=lengths["mix"] * MIX_UNIT,
@@ -636,15 +662,6 @@ def _imagine_mixes(
                         domains=mix.domains))
         for share in _CODE_LADDER
     ]  # fmt: skip
-
-
-def _check_names(decisions: Sequence[str]) -> None:
-    for name in decisions:
-        if name not in DECISIONS:
-            raise SpecError(
-                f"decision '{name}' is not known.{suggest(name, DECISIONS)} Allowed: "
-                f"{listing(DECISIONS)}. Correct the name or leave it out."
-            )
 
 
 def _weighted_mean(

@@ -14,8 +14,6 @@ from bayesmeta.design.composition import Mix
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ENGLISH", "Generations", "build_generations", "log_odds", "log_ratios"]
-
 ENGLISH = "english_share"
 """The share that is no part of the composition: it has a log odds of its own."""
 
@@ -110,11 +108,7 @@ def log_odds(share: Any, *, log: Callable[[Any], Any] = np.log) -> Any:
 
 
 def build_generations(
-    table: pd.DataFrame | None,
-    *,
-    lms: pd.DataFrame,
-    mix: Mix | None,
-    with_english: bool,
+    table: pd.DataFrame | None, *, lms: pd.DataFrame, mix: Mix | None, with_english: bool
 ) -> Generations | None:
     """Read the measurements off the table of generations.
 

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from bayesmeta.data.dataset import Dataset
 
-__all__ = ["Outcomes", "build_outcomes"]
-
 _FLOOR_MARGIN = 2.0
 """Standard errors between the lowest score and a floor that it pushes down.
 

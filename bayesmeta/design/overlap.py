@@ -12,8 +12,6 @@ from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.facts import Design
 from bayesmeta.errors import listing
 
-__all__ = ["Overlap", "describe_overlaps", "find_overlaps"]
-
 _EXACT = 1e-8
 """Residual, relative to the column, below which a combination is exact but for rounding."""
 

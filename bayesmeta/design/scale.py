@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,18 +10,6 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "D_REFERENCE",
-    "LOG_D_UNIT",
-    "LOG_N_UNIT",
-    "N_REFERENCE",
-    "SCALE_TERMS",
-    "family_means",
-    "orthonormal_basis",
-    "scale_bends",
-    "scale_covariates",
-]
 
 SCALE_TERMS: tuple[str, ...] = ("n_params", "n_tokens", "n_params_x_n_tokens", "released")
 """Logarithms of size and data, their product, and the release date, in this order."""
@@ -56,27 +45,29 @@ def scale_covariates(
     return np.column_stack(columns).astype(np.float64)
 
 
-def scale_bends(covariates: pd.DataFrame, *, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+def scale_bends(
+    columns: NDArray[np.float64], names: Sequence[str], *, rows: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """Build squares of size, data and date, and products of the date with the other two.
 
     Parameters
     ----------
-    covariates
-        Covariates that enter, by name, shape (lm, covariate).
+    columns, names
+        Covariates that enter, shape (lm, covariate), and what they are called.
     rows
-        Lms with a score to learn from, shape (lm,).
+        LMs with a score to learn from, shape (lm,).
 
     Returns
     -------
     ndarray
-        Columns, shape (lm, bend); zeros where the lms are too few for all of them.
+        Columns, shape (lm, bend); zeros where the LMs are too few for all of them.
     """
-    names = [name for name in ("n_params", "n_tokens", "released") if name in covariates]
-    pairs = [(a, b) for k, a in enumerate(names) for b in names[k:]]
+    known = [name for name in ("n_params", "n_tokens", "released") if name in names]
     size_by_data = ("n_params", "n_tokens")  # a covariate already
-    bends = [covariates[a] * covariates[b] for a, b in pairs if (a, b) != size_by_data]
-    out = np.column_stack([np.empty((len(covariates), 0)), *bends])
-    enough = rows.sum() >= LMS_PER_COLUMN * (1 + covariates.shape[1] + out.shape[1])
+    pairs = [(a, b) for k, a in enumerate(known) for b in known[k:] if (a, b) != size_by_data]
+    places = np.array([[names.index(a), names.index(b)] for a, b in pairs], int).reshape(-1, 2)
+    out = columns[:, places[:, 0]] * columns[:, places[:, 1]]
+    enough = rows.sum() >= LMS_PER_COLUMN * (1 + columns.shape[1] + out.shape[1])
     return out if enough else np.zeros(out.shape)
 
 

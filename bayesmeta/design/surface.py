@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Surface", "build_surface"]
-
 _KEPT_VARIANCE = 0.97
 """Share of the process's variance at the lms that the functions keep."""
 

@@ -17,18 +17,6 @@ from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "MIX_UNIT",
-    "MissingNumbers",
-    "Term",
-    "UnknownChoices",
-    "build_loading",
-    "build_unknown_choices",
-    "encode_decisions",
-    "list_missing_numbers",
-    "transform",
-]
-
 MIX_UNIT = 0.25
 """A quarter of the training mix is one unit, so that its coefficient compares with a switch."""
 

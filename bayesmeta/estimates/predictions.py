@@ -21,8 +21,7 @@ from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import POINTS, label_draws
 from bayesmeta.estimates.question import UNITS, check_fit, check_seed
 from bayesmeta.estimates.summary import check_ci_prob, outline, summarise
-from bayesmeta.model.predictor import Array, expected_score, linear_predictor
-from bayesmeta.model.simulate import draw_scores
+from bayesmeta.model.predictor import Array, expected_score, linear_predictor, score_distribution
 from bayesmeta.model.spec import build_design_for
 
 if TYPE_CHECKING:
@@ -166,16 +165,13 @@ def predict(
 def _observe(fit: Fit, placed: Newcomers, latent: Array, *, seed: int) -> Array:
     """Draw one observation of every new LM on every benchmark, with a typical sampling error."""
     design = replace(placed.design, outcomes=placed.design.outcomes.imagine_scores())
-    return np.stack(
-        [
-            draw_scores(
-                placed.parameters, latent[..., i, :], design=design, spec=fit.spec,
-                rng=stream(seed, "observation", lm),
-            )
-            for i, lm in enumerate(placed.lms["lm"])
-        ],
-        axis=-2,
-    )  # fmt: skip
+    drawn = []
+    for i, lm in enumerate(placed.lms["lm"]):
+        law = score_distribution(
+            placed.parameters, design=design, spec=fit.spec, latent=latent[..., i, :]
+        )
+        drawn.append(law.draw(stream(seed, "observation", lm)))
+    return np.stack(drawn, axis=-2)
 
 
 def label_scores(fit: Fit, lms: pd.DataFrame, values: Array) -> xr.DataArray:

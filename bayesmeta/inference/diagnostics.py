@@ -16,8 +16,6 @@ from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.leave_one_out import pareto_k
 from bayesmeta.tables.headed_columns import Column, head
 
-__all__ = ["Diagnostics", "check", "thin_fit"]
-
 _ADVICE = {
     "rhat": "The chains disagree: raise tune and draws, or simplify the model.",
     "ess": "Too few effective draws for stable intervals: raise draws.",

@@ -26,13 +26,10 @@ if TYPE_CHECKING:
 
     from bayesmeta.data.dataset import Dataset
     from bayesmeta.design.facts import Design
-    from bayesmeta.model.predictor import Parameters
-    from bayesmeta.model.simulate import StudentScores
+    from bayesmeta.model.predictor import Parameters, StudentScores
     from bayesmeta.model.spec import ModelSpec
     from bayesmeta.studies.study_model import EffectDesign, EffectSizeSpec
     from bayesmeta.studies.study_table import EffectSizes
-
-__all__ = ["EFFECTS", "ENGINE", "FORMAT", "BaseFit", "EffectSizeFit", "Fit", "write_tree"]
 
 _GROUPS = ("posterior_predictive", "observed_data", "constant_data", "log_likelihood")
 """Groups that every fit can compute."""
@@ -122,21 +119,22 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         """Say what each score, or each effect size, is about: one row each, in the data's order."""
         raise NotImplementedError
 
+    @property
+    def law(self) -> StudentScores:
+        """The observations and the distributions that the draws give them."""
+        raise NotImplementedError
+
     def log_likelihood(self) -> NDArray[np.float64]:
         """Compute log densities of the observations, shape (chain, draw, obs)."""
-        raise NotImplementedError
+        return self.law.log_density()
 
     def probability_below(self) -> NDArray[np.float64]:
         """Compute probabilities of lower observations, shape (chain, draw, obs)."""
-        raise NotImplementedError
+        return self.law.probability_below()
 
     def simulate(self, *, seed: int) -> NDArray[np.float64]:
-        """Draw observations from the model, shape (chain, draw, obs)."""
-        raise NotImplementedError
-
-    def _values(self) -> NDArray[np.float64]:
-        """Observations as the design holds them, shape (obs,)."""
-        raise NotImplementedError
+        """Draw observations from the model, in native units, shape (chain, draw, obs)."""
+        return self.law.draw(seed)
 
     def _describe(self) -> xr.Dataset:
         """Give what is known of the observations beside their values."""
@@ -206,7 +204,7 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         """Say how each group is computed."""
         return {
             "posterior_predictive": lambda: self._label(self.simulate(seed=seed)),
-            "observed_data": lambda: self._label(self._values()),
+            "observed_data": lambda: self._label(self.law.y),
             "constant_data": self._describe,
             "log_likelihood": lambda: self._label(self.log_likelihood()),
         }
@@ -354,23 +352,12 @@ class Fit(BaseFit["ModelSpec", "Dataset"]):
             }
         )
 
-    def log_likelihood(self) -> NDArray[np.float64]:
-        """Compute log densities of the scores, shape (chain, draw, obs)."""
-        from bayesmeta.model.simulate import pointwise_log_likelihood
+    @property
+    def law(self) -> StudentScores:
+        """The scores and the distributions that the draws give them."""
+        from bayesmeta.model.predictor import score_distribution
 
-        return pointwise_log_likelihood(self.parameters, design=self.design, spec=self.spec)
-
-    def probability_below(self) -> NDArray[np.float64]:
-        """Compute probabilities of lower scores, shape (chain, draw, obs)."""
-        from bayesmeta.model.simulate import pointwise_probability
-
-        return pointwise_probability(self.parameters, design=self.design, spec=self.spec)
-
-    def simulate(self, *, seed: int) -> NDArray[np.float64]:
-        """Draw scores from the model, in native units, shape (chain, draw, obs)."""
-        from bayesmeta.model.simulate import simulate_scores
-
-        return simulate_scores(self.parameters, design=self.design, spec=self.spec, seed=seed)
+        return score_distribution(self.parameters, design=self.design, spec=self.spec)
 
     def log_prior(self) -> xr.Dataset:
         """Compute the log prior density of what stands at the top of the model.
@@ -396,9 +383,6 @@ class Fit(BaseFit["ModelSpec", "Dataset"]):
 
         density = prior_density(self.parameters, data=self.dataset, spec=self.spec)
         return density.assign_coords(chain=self.draws["chain"], draw=self.draws["draw"])
-
-    def _values(self) -> NDArray[np.float64]:
-        return self.design.outcomes.y
 
     def _describe(self) -> xr.Dataset:
         outcomes = self.design.outcomes
@@ -454,26 +438,12 @@ class EffectSizeFit(BaseFit["EffectSizeSpec", "EffectSizes"]):
         data = self.dataset
         return data.frame[list(data.groups)].assign(study=list(data.studies))
 
-    def log_likelihood(self) -> NDArray[np.float64]:
-        """Compute log densities of the effect sizes, shape (chain, draw, study)."""
-        return self._law.log_density()
-
-    def probability_below(self) -> NDArray[np.float64]:
-        """Compute probabilities of lower effect sizes, shape (chain, draw, study)."""
-        return self._law.probability_below()
-
-    def simulate(self, *, seed: int) -> NDArray[np.float64]:
-        """Draw effect sizes from the model, shape (chain, draw, study)."""
-        return self._law.draw(np.random.default_rng(seed))
-
     @property
-    def _law(self) -> StudentScores:
+    def law(self) -> StudentScores:
+        """The effect sizes and the distributions that the draws give them."""
         from bayesmeta.studies.study_model import effect_distribution
 
         return effect_distribution(self.parameters, design=self.design, spec=self.spec)
-
-    def _values(self) -> NDArray[np.float64]:
-        return self.design.y
 
     def _describe(self) -> xr.Dataset:
         moderators = ("study", "moderator"), self.design.X

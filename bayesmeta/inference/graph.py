@@ -18,8 +18,6 @@ from bayesmeta.studies.study_table import EffectSizes
 if TYPE_CHECKING:
     import pymc as pm
 
-__all__ = ["build_graph", "draw_prior", "list_kept", "prior_density"]
-
 _ADAPTED = ("u", "v", "w")
 """Effects whose scale is a parameter of its own."""
 

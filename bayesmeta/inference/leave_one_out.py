@@ -17,9 +17,7 @@ from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.jobs import progress_bar
-from bayesmeta.model.simulate import pointwise_log_likelihood, pointwise_probability
-
-__all__ = ["LeaveOneOut", "compare", "loo"]
+from bayesmeta.model.predictor import score_distribution
 
 _LEFT_OUT = ("score", "lm_family")
 _NUMBERS = ("log_density", "pit", "pareto_k", "refitted")
@@ -110,11 +108,7 @@ class LeaveOneOut:
 
 
 def loo(
-    fit: BaseFit,
-    *,
-    leave_out: str = "score",
-    refit: bool = False,
-    progress: bool = True,
+    fit: BaseFit, *, leave_out: str = "score", refit: bool = False, progress: bool = True
 ) -> LeaveOneOut:
     """Predict every score from others: from all of them, or from those of other families.
 
@@ -220,9 +214,8 @@ def _refit(
         for done, rows in enumerate(together, start=1):
             train = ~np.isin(np.arange(len(table)), rows)
             left = refitter.refit(train, seed=defaults.SEED + int(rows[0]))
-            draws, design = left.parameters, left.design
-            density = pointwise_log_likelihood(draws, design=design, spec=fit.spec)[:, rows]
-            below = pointwise_probability(draws, design=design, spec=fit.spec)[:, rows]
+            law = score_distribution(left.parameters, design=left.design, spec=fit.spec)
+            density, below = law.log_density()[:, rows], law.probability_below()[:, rows]
             table.loc[rows, "log_density"] = np.logaddexp.reduce(density) - np.log(len(density))
             table.loc[rows, "pit"], table.loc[rows, "refitted"] = below.mean(axis=0), True
             report(done, "")

@@ -20,8 +20,6 @@ from bayesmeta.inference.saved_fits import wrap_draws
 from bayesmeta.model.predictor import Parameters
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
-__all__ = ["Refit", "Refitter"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refit:
@@ -184,14 +182,7 @@ class Refitter:
         dataset = self.dataset if scores is None else self.dataset.with_scores(scores)
         if train is None:
             train = np.ones(len(dataset.scores), bool)
-        found = self.refit(
-            train,
-            seed=seed,
-            scores=scores,
-            chains=chains,
-            tune=tune,
-            draws=draws,
-        )
+        found = self.refit(train, seed=seed, scores=scores, chains=chains, tune=tune, draws=draws)
         parameters = {name: values[None] for name, values in found.parameters.items()}
         kept = dataset.scores[train].reset_index(drop=True)
         dataset = dataclasses.replace(dataset, scores=kept)

@@ -23,8 +23,6 @@ from bayesmeta.studies.study_table import EffectSizes
 if TYPE_CHECKING:
     import pymc as pm
 
-__all__ = ["fit", "sample_prior"]
-
 logger = logging.getLogger(__name__)
 
 _RECORDED = ("bayesmeta", "pymc", "nutpie", "arviz", "numpy", "pytensor")

@@ -24,11 +24,6 @@ from bayesmeta.model.spec import ModelSpec, hash_values
 from bayesmeta.studies.study_model import EffectSizeSpec
 from bayesmeta.studies.study_table import EffectSizes, read_effect_sizes
 
-__all__ = [
-    "load_fit",
-    "wrap_draws",
-]
-
 
 def load_fit(path: str | PathLike[str]) -> Fit | EffectSizeFit:
     """Read a fit that `save` wrote.

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from bayesmeta.data.dataset import Dataset
     from bayesmeta.model.predictor import Parameters
 
-__all__ = ["ShippedFit", "load_reference_fit", "pack", "save_to_ship", "unpack"]
-
 REFERENCE = defaults.BUNDLED / "reference_fit.nc"
 
 READY = "ready"

@@ -451,7 +451,7 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     -------
     pymc.Model
         Observed variable `y` with dim obs, which numbers the scores of the dataset, and `generated`
-        where what lms write is measured; named variables as in `model.simulate`.
+        where what lms write is measured; named variables as in `model.predictor`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The model's predictor in plain numpy: facts to columns, draws to coefficients, both to scores.
+"""The model in plain numpy: facts to columns, draws to coefficients, both to laws of scores.
 
 The latent value of an lm on a benchmark is its columns times the benchmark's coefficients, plus
 effects of its family and of the lm itself. Whatever is asked of a fit is this one line at some
@@ -10,7 +10,7 @@ tests hold the two against each other.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,21 +22,6 @@ from bayesmeta.design.terms import MIX_UNIT
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design, Facts
     from bayesmeta.model.spec import ModelSpec, Priors
-
-__all__ = [
-    "Parameters",
-    "build_columns",
-    "complete_facts",
-    "expected_score",
-    "family_effects",
-    "law_skill",
-    "law_slopes",
-    "linear_predictor",
-    "list_coefficients",
-    "multiply",
-    "prior_variances",
-    "score_moments",
-]
 
 Array = NDArray[np.float64]
 """Real numbers; docstrings say of which shape."""
@@ -404,3 +389,93 @@ def law_skill(
     )
     size, data = log_scale[:, 0], log_scale[:, 1]
     return -np.log(f * np.exp(-a * size) + (1 - f) * np.exp(-b * data))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StudentScores:
+    """Scores and the distributions that they have.
+
+    Parameters
+    ----------
+    y
+        Scores, shape (score,).
+    mu, sd
+        Location and scale, shape (..., score).
+    nu
+        Degrees of freedom, shape (..., 1); None where the scores are normal.
+
+    Examples
+    --------
+    >>> StudentScores(y=np.ones(1), mu=np.ones(1), sd=np.ones(1), nu=None).probability_below()
+    array([0.5])
+    """
+
+    y: NDArray[np.float64]
+    mu: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    nu: NDArray[np.float64] | None
+
+    @property
+    def _z(self) -> NDArray[np.float64]:
+        return (self.y - self.mu) / self.sd
+
+    def log_density(self) -> NDArray[np.float64]:
+        """Compute the log density of the scores, shape (..., score)."""
+        from scipy.special import gammaln
+
+        z, nu = self._z, self.nu
+        if nu is None:
+            return -0.5 * z**2 - 0.5 * np.log(2 * np.pi) - np.log(self.sd)
+        constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
+        return constant - (nu + 1) / 2 * np.log1p(z**2 / nu) - np.log(self.sd)
+
+    def probability_below(self) -> NDArray[np.float64]:
+        """Compute the probability of lower scores, shape (..., score)."""
+        from scipy import special
+
+        return special.ndtr(self._z) if self.nu is None else special.stdtr(self.nu, self._z)
+
+    def draw(self, seed: int | np.random.Generator) -> NDArray[np.float64]:
+        """Draw scores in native units, not clipped to the possible range, shape (..., score)."""
+        rng, shape = np.random.default_rng(seed), self.mu.shape
+        if self.nu is None:
+            return self.mu + self.sd * rng.standard_normal(shape)
+        return self.mu + self.sd * rng.standard_t(np.broadcast_to(self.nu, shape))
+
+
+def score_distribution(
+    parameters: Parameters,
+    *,
+    design: Design,
+    spec: ModelSpec,
+    latent: NDArray[np.float64] | None = None,
+) -> StudentScores:
+    """Give every score its distribution: residuals on both scales, and the known error.
+
+    Parameters
+    ----------
+    parameters
+        Named values with the same leading axes.
+    design, spec
+        Arrays and coordinates, and the model.
+    latent
+        Latent value behind every score of the design's outcomes, shape (..., obs); what the model
+        says of the lms if left out.
+
+    Returns
+    -------
+    StudentScores
+        Over the axis obs.
+    """
+    outcomes = design.outcomes
+    if latent is None:
+        eta = linear_predictor(parameters, design=design, spec=spec)
+        latent = eta[..., outcomes.lm_index, outcomes.benchmark_index]
+    mu, variance = score_moments(parameters, latent, design=design)
+    is_normal = spec.likelihood == "normal"
+    return StudentScores(
+        y=outcomes.y,
+        mu=mu,
+        sd=np.sqrt(outcomes.se**2 + variance),
+        nu=None if is_normal else 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None],
+    )

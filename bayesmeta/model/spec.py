@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -20,19 +20,10 @@ from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS
 from bayesmeta.design.facts import Design, build_design
 from bayesmeta.design.overlap import find_overlaps
 from bayesmeta.design.scale import SCALE_TERMS
-from bayesmeta.errors import SpecError, listing, suggest
+from bayesmeta.errors import SpecError, listing, unknown
 
 if TYPE_CHECKING:
     from bayesmeta.data.dataset import Dataset
-
-__all__ = [
-    "RETIRED_PRIORS",
-    "SURFACE_FACTS",
-    "ModelSpec",
-    "Priors",
-    "build_design_for",
-    "read_spec",
-]
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "scaling": ("loglinear", "chinchilla", "none"),
@@ -54,7 +45,7 @@ records and saved fits carry, and older specs may hold them."""
 _REPLACEMENTS = {
     "code_curve": "Set interactions to 'smooth': the surface bends the code share.",
     "unknown_categories": "An undisclosed choice is a level of its own, 'undisclosed'.",
-    "likelihood beta-binomial": " It is gone: its chains did not agree. 'student' replaces it.",
+    "likelihood beta-binomial": "It is gone: its chains did not agree. 'student' replaces it.",
 }
 """What to do instead, by the name of an option that is gone, or with its value."""
 
@@ -279,14 +270,14 @@ class ModelSpec:
             raise SpecError(f"decisions is {given!r}. Allowed: a list of {listing(DECISIONS)}.")
         for name in given:
             if not isinstance(name, str) or name not in DECISIONS:
-                raise SpecError(word_unknown("decision", name, DECISIONS))
+                raise refuse_unknown("decision", name, DECISIONS)
         object.__setattr__(self, "decisions", tuple(n for n in DECISIONS if n in given))
         object.__setattr__(self, "priors", _read_priors(self.priors))
         for option, allowed in OPTIONS.items():
             value = getattr(self, option)
             if value not in allowed:
                 gone = _REPLACEMENTS.get(f"{option} {value}", "")
-                raise SpecError(word_unknown(option, value, allowed, hint=gone))
+                raise refuse_unknown(option, value, allowed, why=gone)
         if (self.generations, self.unknown_numbers) == ("measured", "typical"):
             raise SpecError(
                 "generations 'measured' does not go with unknown_numbers 'typical': what stands at "
@@ -342,8 +333,8 @@ class ModelSpec:
         known, values = _names(cls), _drop_retired(values, RETIRED)
         for key in values:
             if key not in known:
-                place = " It is a prior: write it under [priors]." * (key in _names(Priors))
-                raise SpecError(word_unknown("key", key, known, hint=place))
+                place = "It is a prior: write it under [priors]." * (key in _names(Priors))
+                raise refuse_unknown("key", key, known, why=place)
         return cls(**values)
 
 
@@ -413,10 +404,8 @@ def _read_priors(values: Any) -> Priors:
     known, values = _names(Priors), _drop_retired(values, RETIRED_PRIORS)
     for key in values:
         if key not in known:
-            place = " It is a key of the spec: write it above [priors]." * (
-                key in _names(ModelSpec)
-            )
-            raise SpecError(word_unknown("prior", key, known, hint=place))
+            place = "It is a key of the spec: write it above [priors]." * (key in _names(ModelSpec))
+            raise refuse_unknown("prior", key, known, why=place)
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list | tuple)}
     return Priors(**{**values, **lists})
 
@@ -445,12 +434,9 @@ def _names(kind: type[ModelSpec] | type[Priors]) -> list[str]:
     return [item.name for item in dataclasses.fields(kind)]
 
 
-def word_unknown(what: str, value: object, allowed: Any, *, hint: str = "") -> str:
-    hint = hint or suggest(value, allowed)
-    return (
-        f"{what} {value!r} is not known.{hint} Allowed: {listing(allowed)}. "
-        "Correct it or leave it out."
-    )
+def refuse_unknown(what: str, value: object, allowed: Iterable[str], *, why: str = "") -> Exception:
+    """Word the refusal of an option, a key or a name that a spec does not have."""
+    return unknown(SpecError, what, value, allowed, why=why, mend="Correct it or leave it out.")
 
 
 def build_design_for(

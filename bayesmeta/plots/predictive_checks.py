@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.leave_one_out import LeaveOneOut, loo
-from bayesmeta.model.simulate import simulate_scores
+from bayesmeta.model.predictor import score_distribution
 from bayesmeta.plots.figure import (
     INK,
     PAGE_WIDTH,
@@ -253,12 +253,9 @@ def ppc(
     flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in fit.parameters.items()}
     n = len(next(iter(flat.values())))
     chosen = np.unique(np.linspace(0, n - 1, draws).round().astype(int))
-    simulated = simulate_scores(
-        {name: values[chosen] for name, values in flat.items()},
-        design=fit.design,
-        spec=fit.spec,
-        seed=seed,
-    )
+    simulated = score_distribution(
+        {name: values[chosen] for name, values in flat.items()}, design=fit.design, spec=fit.spec
+    ).draw(seed)
     outcomes, tail = fit.design.outcomes, (1 - ci_prob) / 2
     parts = []
     for b, benchmark in enumerate(fit.design.benchmarks):

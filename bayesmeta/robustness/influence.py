@@ -23,7 +23,6 @@ from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.saved_fits import wrap_draws
 from bayesmeta.jobs import progress_bar
 from bayesmeta.model.predictor import Array
-from bayesmeta.model.simulate import pointwise_log_likelihood
 from bayesmeta.tables.headed_columns import Column, head
 
 
@@ -141,7 +140,7 @@ def _weigh_each(table: pd.DataFrame, fit: Fit, draws: Array) -> None:
     """Replace effects by importance-weighted ones where the weights can be trusted."""
     from arviz_stats.base.array import array_stats
 
-    density = pointwise_log_likelihood(fit.parameters, design=fit.design, spec=fit.spec)
+    density = fit.log_likelihood()
     family = fit.design.lm_family_index[fit.design.outcomes.lm_index]
     flat = draws.reshape(-1)
     most = min(1 - 1 / np.log10(flat.size), defaults.PARETO_K_MAX)

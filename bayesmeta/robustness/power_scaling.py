@@ -10,7 +10,6 @@ import pandas as pd
 
 from bayesmeta.estimates.contrasts import effects
 from bayesmeta.inference.fits import Fit
-from bayesmeta.model.simulate import pointwise_log_likelihood
 
 SENSITIVE = 0.05
 """Distance per doubling of the power above which a posterior counts as sensitive: the threshold of
@@ -60,7 +59,7 @@ def prior_sensitivity(
     table = found.table()
     draws = found.draws.values.reshape(*found.draws.shape[:2], -1)
     draws = draws[..., ~np.isnan(draws[0, 0])]  # as the table leaves out what does not apply
-    density = pointwise_log_likelihood(fit.parameters, design=fit.design, spec=fit.spec)
+    density = fit.log_likelihood()
     prior = {str(name): np.asarray(values) for name, values in fit.log_prior().items()}
     tree = az.from_dict(
         {"posterior": {"effect": draws}, "log_likelihood": {"y": density}, "log_prior": prior}

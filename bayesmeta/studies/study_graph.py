@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from bayesmeta.model.blocks import Tensor, _scale, degrees_of_freedom, score_law
 from bayesmeta.studies.study_model import EffectDesign, EffectSizeSpec
 
-__all__ = ["build_effect_model"]
-
 logger = logging.getLogger(__name__)
 
 _FAR = 5.0

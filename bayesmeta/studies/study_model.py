@@ -13,18 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.errors import DataError, SpecError, listing
-from bayesmeta.model.predictor import Parameters
-from bayesmeta.model.simulate import StudentScores
-from bayesmeta.model.spec import hash_values, word_unknown
+from bayesmeta.model.predictor import Parameters, StudentScores
+from bayesmeta.model.spec import hash_values, refuse_unknown
 from bayesmeta.studies.study_table import EffectSizes
-
-__all__ = [
-    "EffectDesign",
-    "EffectSizeSpec",
-    "GroupLevel",
-    "build_effect_design",
-    "effect_distribution",
-]
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "tau": ("half-normal", "half-cauchy", "log-normal", "uniform"),
@@ -244,7 +235,7 @@ class EffectSizeSpec:
         """Reject what is not known, at the border."""
         for option, allowed in OPTIONS.items():
             if getattr(self, option) not in allowed:
-                raise SpecError(word_unknown(option, getattr(self, option), allowed))
+                raise refuse_unknown(option, getattr(self, option), allowed)
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if item.name not in OPTIONS and not _is_positive(value):
@@ -279,7 +270,7 @@ class EffectSizeSpec:
         known = [item.name for item in dataclasses.fields(cls)]
         for key in values:
             if key not in known:
-                raise SpecError(word_unknown("key", key, known))
+                raise refuse_unknown("key", key, known)
         return cls(**values)
 
 

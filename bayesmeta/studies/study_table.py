@@ -23,8 +23,6 @@ from bayesmeta.data.csv_tables import (
 )
 from bayesmeta.errors import DataError, listing, suggest
 
-__all__ = ["EffectSizes", "read_effect_sizes"]
-
 _FEWEST = 2
 """Studies: one alone says nothing of how studies differ."""
 

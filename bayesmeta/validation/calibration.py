@@ -12,8 +12,7 @@ from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.inference.graph import draw_prior
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.model.predictor import Array, Parameters
-from bayesmeta.model.simulate import pointwise_log_likelihood, simulate_scores
+from bayesmeta.model.predictor import Array, Parameters, score_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 JOINT = "log_likelihood"
@@ -88,7 +87,7 @@ class Calibrator:
         """Simulate the scores of a truth, shape (obs,)."""
         truth = {name: values[k] for name, values in self.truths.items()}
         state = int(np.random.SeedSequence((self.seed, k)).generate_state(1)[0])
-        return simulate_scores(truth, design=self.design, spec=self.spec, seed=state)
+        return score_distribution(truth, design=self.design, spec=self.spec).draw(state)
 
     def rank(
         self,
@@ -133,7 +132,7 @@ class Calibrator:
         ranks = {name: (kept[name] < truth[name]).sum(axis=0) for name in self.truths}
         design = replace(self.design, outcomes=replace(self.design.outcomes, y=y))
         joint, true_joint = (
-            pointwise_log_likelihood(one, design=design, spec=self.spec).sum(axis=-1)
+            score_distribution(one, design=design, spec=self.spec).log_density().sum(axis=-1)
             for one in (kept, truth)
         )
         ranks[JOINT] = (joint < true_joint).sum(axis=0)

@@ -18,8 +18,7 @@ from bayesmeta.estimates.question import BY, default_contrasts, list_decisions
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.inference.saved_fits import wrap_draws
-from bayesmeta.model.predictor import Array, Parameters
-from bayesmeta.model.simulate import simulate_scores
+from bayesmeta.model.predictor import Array, Parameters, score_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 FEW_FAMILIES = 10
@@ -143,7 +142,7 @@ class Truth:
         if self.effects == "drawn":
             drawn["beta"] = _draw_effects(design, self.spec, rng=rng)
         state = int(rng.integers(2**31))
-        scores = simulate_scores(drawn, design=design, spec=self.spec, seed=state)
+        scores = score_distribution(drawn, design=design, spec=self.spec).draw(state)
         top = np.where(design.outcomes.is_logistic, 1.0, 2.0)[design.outcomes.benchmark_index]
         wrapped = {name: np.asarray(value, float)[None, None] for name, value in drawn.items()}
         truth = wrap_draws(wrapped, spec=self.spec, dataset=self.full, source="truth")

@@ -11,7 +11,7 @@ from scipy import stats
 
 from bayesmeta.crossvalidation.scoring_rules import crps, score_point, score_refit
 from bayesmeta.inference.refit import Refit
-from bayesmeta.model.simulate import score_distribution, simulate_scores
+from bayesmeta.model.predictor import score_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 ROUNDING = 1e-10
@@ -73,7 +73,8 @@ def with_outcomes(refit, y):
 
 def laws(refit, spec, test):
     """Predictive distribution of every held-out score, one component per draw."""
-    mu, sd = score_distribution(refit.parameters, design=refit.design, spec=spec)
+    law = score_distribution(refit.parameters, design=refit.design, spec=spec)
+    mu, sd = law.mu, law.sd
     mu, sd = mu[:, test], sd[:, test]
     if spec.likelihood == "normal":
         return stats.norm(mu, sd)
@@ -152,7 +153,8 @@ def test_crps_of_a_refit_is_that_of_its_predictive(small, build_fake_fit):
     same = {name: values[0, 0] for name, values in one.parameters.items()}
     refit = make_refit(small, build_fake_fit(small, spec=spec, draws=600, override=same))
     test = held_out_lms(small, "ant-1", "dog-1")
-    mu, sd = score_distribution(refit.parameters, design=refit.design, spec=spec)
+    law = score_distribution(refit.parameters, design=refit.design, spec=spec)
+    mu, sd = law.mu, law.sd
     mu, sd = mu[0, test], sd[0, test]
     expected = crps_of_normal(small.scores["score"].to_numpy()[test], mean=mu, sd=sd)
     found = score_refit(refit, spec=spec, test=test, seed=4)["crps"]
@@ -174,7 +176,7 @@ def test_simulated_scores_are_those_of_the_seed(small, build_fake_fit):
 def test_pit_is_uniform_where_the_predictive_is_true(small, build_fake_fit, spec):
     refit = make_refit(small, build_fake_fit(small, spec=spec, chains=1, draws=300))
     everything = np.ones(len(small.scores), dtype=bool)
-    outcomes = simulate_scores(refit.parameters, design=refit.design, spec=spec, seed=6)
+    outcomes = score_distribution(refit.parameters, design=refit.design, spec=spec).draw(6)
     pits = np.array(
         [
             score_refit(with_outcomes(refit, y), spec=spec, test=everything, seed=1)["pit"]

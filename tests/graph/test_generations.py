@@ -8,8 +8,7 @@ from scipy import stats
 
 from bayesmeta.design.generations import log_ratios
 from bayesmeta.model.blocks import build_fact_model, build_model
-from bayesmeta.model.predictor import complete_facts
-from bayesmeta.model.simulate import generation_distribution, pointwise_log_likelihood
+from bayesmeta.model.predictor import complete_facts, score_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 ROUNDING = 1e-8
@@ -54,14 +53,14 @@ def test_named_variables_and_dims(small_written, list_dims, spec):
 
 
 @OPTIONS
-def test_log_densities_are_those_of_numpy(small_written, spec):
+def test_log_densities_are_those_of_numpy(small_written, spec, generation_distribution):
     design = build_design_for(small_written, spec=spec)
     for generated, scores, values in evaluate(build_model(design, spec=spec)):
         mu, sd = generation_distribution(values, design=design)
         law = stats.t(spec.priors.generation_nu, loc=mu, scale=sd)
         expected = law.logpdf(design.generations.values)
         np.testing.assert_allclose(generated, expected, rtol=ROUNDING, atol=ROUNDING)
-        expected = pointwise_log_likelihood(values, design=design, spec=spec)
+        expected = score_distribution(values, design=design, spec=spec).log_density()
         np.testing.assert_allclose(scores, expected, rtol=ROUNDING)
 
 
@@ -81,7 +80,7 @@ def test_facts_alone_have_the_density_that_they_have_in_the_model(small_written)
     np.testing.assert_allclose(*densities, rtol=ROUNDING)
 
 
-def test_rotation_is_that_of_errors_shared_by_siblings(fake_written_fit):
+def test_rotation_is_that_of_errors_shared_by_siblings(fake_written_fit, generation_distribution):
     design = fake_written_fit.design
     written, values = design.generations, fake_written_fit.parameters
     _, sd = generation_distribution(values, design=design)
@@ -93,7 +92,7 @@ def test_rotation_is_that_of_errors_shared_by_siblings(fake_written_fit):
         np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def test_location_is_a_line_in_what_was_read(fake_written_fit):
+def test_location_is_a_line_in_what_was_read(fake_written_fit, generation_distribution):
     design, values = fake_written_fit.design, fake_written_fit.parameters
     mu, _ = generation_distribution(values, design=design)
     mix = complete_facts(values, design=design).mix

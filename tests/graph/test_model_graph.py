@@ -10,8 +10,7 @@ from scipy import stats
 from bayesmeta.estimates.counterfactual import contrast_draws
 from bayesmeta.estimates.question import Contrast, default_contrasts
 from bayesmeta.model.blocks import build_model
-from bayesmeta.model.predictor import family_effects, linear_predictor
-from bayesmeta.model.simulate import pointwise_log_likelihood, score_distribution, simulate_scores
+from bayesmeta.model.predictor import family_effects, linear_predictor, score_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 ROUNDING = 1e-8
@@ -89,7 +88,7 @@ def test_scores_are_the_only_data(small, spec):
 def test_log_density_is_that_of_numpy(small, spec):
     design = build_design_for(small, spec=spec)
     for density, values in evaluate(build_model(design, spec=spec)):
-        expected = pointwise_log_likelihood(values, design=design, spec=spec)
+        expected = score_distribution(values, design=design, spec=spec).log_density()
         np.testing.assert_allclose(density, expected, rtol=ROUNDING)
 
 
@@ -99,7 +98,7 @@ def test_log_density_with_fewer_domains_is_that_of_numpy(small):
     design = build_design_for(fewer, spec=spec)
     for density, values in evaluate(build_model(design, spec=spec), n_points=1):
         assert values["mix_unknown"].shape == (2, 5)
-        expected = pointwise_log_likelihood(values, design=design, spec=spec)
+        expected = score_distribution(values, design=design, spec=spec).log_density()
         np.testing.assert_allclose(density, expected, rtol=ROUNDING)
 
 
@@ -108,7 +107,7 @@ def test_log_density_of_the_bundled_data_is_that_of_numpy(bundled):
     design = build_design_for(bundled, spec=spec)
     for density, values in evaluate(build_model(design, spec=spec), n_points=2):
         assert density.shape == (len(bundled.scores),)
-        expected = pointwise_log_likelihood(values, design=design, spec=spec)
+        expected = score_distribution(values, design=design, spec=spec).log_density()
         np.testing.assert_allclose(density, expected, rtol=ROUNDING)
 
 
@@ -117,10 +116,11 @@ def test_numpy_log_density_is_that_of_scipy(small, build_fake_fit, likelihood):
     spec = ModelSpec(likelihood=likelihood)
     fit = build_fake_fit(small, spec=spec, chains=1, draws=1)
     design, value = fit.design, {k: v[0, 0] for k, v in fit.parameters.items()}
-    mu, sd = score_distribution(value, design=design, spec=spec)
+    law = score_distribution(value, design=design, spec=spec)
+    mu, sd = law.mu, law.sd
     shape = () if likelihood == "normal" else (1 + value["nu_beyond_one"],)
     law = stats.norm if likelihood == "normal" else stats.t
-    found = pointwise_log_likelihood(value, design=design, spec=spec)
+    found = score_distribution(value, design=design, spec=spec).log_density()
     expected = law.logpdf(design.outcomes.y, *shape, loc=mu, scale=sd)
     np.testing.assert_allclose(found, expected, rtol=ROUNDING)
 
@@ -361,16 +361,16 @@ def test_prior_favours_no_direction(prior_fit):
 
 
 def test_simulated_scores_are_finite(prior_fit):
-    scores = simulate_scores(
-        prior_fit.parameters, design=prior_fit.design, spec=prior_fit.spec, seed=1
-    )
+    scores = score_distribution(
+        prior_fit.parameters, design=prior_fit.design, spec=prior_fit.spec
+    ).draw(1)
     assert scores.shape == (1, PRIOR_DRAWS, len(prior_fit.dataset.scores))
     assert np.isfinite(scores).all()
 
 
 def test_prior_spans_the_observed_scores(prior_fit):
     design, scores = prior_fit.design, prior_fit.dataset.scores
-    simulated = simulate_scores(prior_fit.parameters, design=design, spec=prior_fit.spec, seed=2)
+    simulated = score_distribution(prior_fit.parameters, design=design, spec=prior_fit.spec).draw(2)
     low, high = np.quantile(simulated[0], [0.05, 0.95], axis=0)
     inside = (low <= scores["score"]) & (scores["score"] <= high)
     # A prior that is no narrower than the data puts at least its nominal share around them.
@@ -379,7 +379,9 @@ def test_prior_spans_the_observed_scores(prior_fit):
 
 def test_same_seed_simulates_the_same_scores(prior_fit):
     one, same, other = (
-        simulate_scores(prior_fit.parameters, design=prior_fit.design, spec=prior_fit.spec, seed=s)
+        score_distribution(prior_fit.parameters, design=prior_fit.design, spec=prior_fit.spec).draw(
+            s
+        )
         for s in (1, 1, 2)
     )
     np.testing.assert_array_equal(one, same)
@@ -392,8 +394,8 @@ def test_simulated_scores_have_the_known_error_about_their_mean(small, build_fak
     one = build_fake_fit(small, spec=spec, chains=1, draws=1)
     override = {name: values[0, 0] for name, values in one.parameters.items()}
     fit = build_fake_fit(small, spec=spec, chains=1, draws=n, override=override)
-    scores = simulate_scores(fit.parameters, design=fit.design, spec=spec, seed=4)[0]
-    density = pointwise_log_likelihood(fit.parameters, design=fit.design, spec=spec)[0, 0]
+    scores = score_distribution(fit.parameters, design=fit.design, spec=spec).draw(4)[0]
+    density = score_distribution(fit.parameters, design=fit.design, spec=spec).log_density()[0, 0]
     y, sd = fit.design.outcomes.y, scores.std(axis=0)
     z = (y - scores.mean(axis=0)) / sd
     # The normal density that the simulated moments imply is the one that the model states.

@@ -7,7 +7,7 @@ import pytest
 
 from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.model.blocks import build_model, training_data
-from bayesmeta.model.simulate import pointwise_log_likelihood
+from bayesmeta.model.predictor import score_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 ROUNDING = 1e-8
@@ -65,7 +65,7 @@ def compile_densities(model):
 
 def log_likelihood(values, *, design, spec):
     """By numpy, of the scores learned from."""
-    found = pointwise_log_likelihood(values, design=design, spec=spec)
+    found = score_distribution(values, design=design, spec=spec).log_density()
     return found[design.outcomes.train]
 
 

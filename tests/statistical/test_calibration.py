@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import bayesmeta as bm
-from bayesmeta.model.simulate import score_distribution
+from bayesmeta.model.predictor import score_distribution
 from bayesmeta.validation.calibration import JOINT, Calibrator, uniformity
 from bayesmeta.validation.records import read_ranks
 
@@ -43,7 +43,7 @@ def test_scores_that_scatter_twice_as_much_are_seen(calibrator, monkeypatch):
 
     def scatter(k):
         truth = {name: values[k] for name, values in calibrator.truths.items()}
-        mean, _ = score_distribution(truth, design=calibrator.design, spec=SPEC)
+        mean = score_distribution(truth, design=calibrator.design, spec=SPEC).mu
         return mean + 2 * (simulate(k) - mean)
 
     monkeypatch.setattr(calibrator, "simulate", scatter)

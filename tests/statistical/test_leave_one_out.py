@@ -11,7 +11,6 @@ from bayesmeta import defaults
 from bayesmeta.crossvalidation.folds import Candidate, run_fold
 from bayesmeta.crossvalidation.schemes import Fold
 from bayesmeta.errors import EvaluationError
-from bayesmeta.model.simulate import pointwise_log_likelihood, pointwise_probability
 
 SPEC = bm.ModelSpec(decisions=(), family_effects="none", interactions="none")
 FLAT = bm.ModelSpec(decisions=(), family_effects="none", interactions="none", scaling="none")
@@ -39,17 +38,17 @@ def flat(small):
 
 
 def test_scores_left_out_are_less_likely_than_scores_known(fitted, found):
-    density = pointwise_log_likelihood(fitted.parameters, design=fitted.design, spec=SPEC)
+    density = fitted.log_likelihood()
     known = np.logaddexp.reduce(density, axis=(0, 1)) - np.log(density[..., 0].size)
     assert (found.table["log_density"] < known).all()
-    below = pointwise_probability(fitted.parameters, design=fitted.design, spec=SPEC)
+    below = fitted.probability_below()
     near = np.abs(below.mean(axis=(0, 1)) - 0.5)
     assert (np.abs(found.table["pit"] - 0.5) >= near - 0.01).all()
 
 
 @pytest.mark.filterwarnings("ignore:Estimated shape parameter:UserWarning")
 def test_importance_sampling_allows_for_dependent_draws(fitted, found):
-    density = pointwise_log_likelihood(fitted.parameters, design=fitted.design, spec=SPEC)
+    density = fitted.log_likelihood()
 
     def compute(draws):
         tree = az.from_dict({"posterior": draws, "log_likelihood": {"y": density}})

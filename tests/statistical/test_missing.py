@@ -15,7 +15,6 @@ from scipy.special import softmax
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.model.blocks import build_fact_model
-from bayesmeta.model.simulate import generation_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 SPEC = ModelSpec(
@@ -63,7 +62,7 @@ def test_generations_narrow_hidden_shares(record):
         assert measured["mean_absolute_error"] < ignored["mean_absolute_error"]
 
 
-def with_generations(dataset, *, seed):
+def with_generations(dataset, law, *, seed):
     """Known mixes drawn from the prior for every family, and what its lms write of them."""
     rng = np.random.default_rng(seed)
     log_mean = build_design_for(dataset, spec=SPEC).mix.log_mean
@@ -79,7 +78,7 @@ def with_generations(dataset, *, seed):
         "tau_generation": np.full(5, 0.4), "sigma_generation": np.full(5, 0.3),
         "mix_unknown": np.array([mixes[name] for name in design.mix_groups]),
     }  # fmt: skip
-    mu, sd = generation_distribution(values, design=design)
+    mu, sd = law(values, design=design)
     noisy = mu + sd * rng.standard_t(SPEC.priors.generation_nu, mu.shape)
     logs = design.generations.rotation.T @ noisy
     parts = softmax(np.column_stack([logs, -logs.sum(axis=1)]), axis=1)
@@ -92,19 +91,19 @@ def with_generations(dataset, *, seed):
     return replace(seen, generations=table.reset_index()), mixes
 
 
-def test_hidden_mixes_of_simulated_generations_are_covered(bundled):
-    found = [recover_mixes(bundled, seed=seed) for seed in SEEDS]
+def test_hidden_mixes_of_simulated_generations_are_covered(bundled, generation_distribution):
+    found = [recover_mixes(bundled, generation_distribution, seed=seed) for seed in SEEDS]
     covered, error, swapped = np.mean(found, axis=0)
     assert covered >= COVERED
     # The probe works: another family's mix is not what these intervals are about.
     assert error < 0.8 * swapped
 
 
-def recover_mixes(bundled, *, seed):
+def recover_mixes(bundled, law, *, seed):
     """Share of intervals that hold hidden mixes; mean error of these, and of other families'."""
     import nutpie
 
-    data, mixes = with_generations(bundled, seed=seed)
+    data, mixes = with_generations(bundled, law, seed=seed)
     design = build_design_for(data, spec=SPEC)
     measured = {design.lm_families[g] for g in design.lm_family_index[design.generations.rows]}
     compiled = nutpie.compile_pymc_model(

@@ -1,7 +1,5 @@
 """What the default prior says in the units of scores, and how far claims depend on it."""
 
-import sys
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,7 +7,7 @@ from scipy import stats
 import bayesmeta as bm
 from bayesmeta.errors import FitError, QueryError, StoreError
 from bayesmeta.estimates.contrasts import effects
-from bayesmeta.model.simulate import simulate_scores
+from bayesmeta.model.predictor import score_distribution
 from bayesmeta.model.spec import Priors
 
 DRAWS = 1000
@@ -45,7 +43,7 @@ def prior(bundled):
 @pytest.fixture(scope="module")
 def simulated(prior):
     values = {name: draws[0] for name, draws in prior.parameters.items()}
-    return simulate_scores(values, design=prior.design, spec=prior.spec, seed=3)
+    return score_distribution(values, design=prior.design, spec=prior.spec).draw(3)
 
 
 def test_effects_of_decisions_are_mostly_within_fifteen_points(prior):
@@ -108,9 +106,9 @@ def test_sensitivity_follows_what_is_scaled(fake_bundled_fit, monkeypatch):
     assert (found[["prior", "likelihood"]] > 0).all(axis=None)
     shape = (*fake_bundled_fit.shape, len(fake_bundled_fit.dataset.scores))
     monkeypatch.setattr(
-        sys.modules["bayesmeta.robustness.power_scaling"],
-        "pointwise_log_likelihood",
-        lambda *_, **__: 1e-6 * np.random.default_rng(1).normal(size=shape),
+        type(fake_bundled_fit),
+        "log_likelihood",
+        lambda _: 1e-6 * np.random.default_rng(1).normal(size=shape),
     )
     flat = bm.prior_sensitivity(fake_bundled_fit, "attention")
     np.testing.assert_allclose(flat["likelihood"], 0, atol=1e-4)

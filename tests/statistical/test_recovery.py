@@ -16,7 +16,7 @@ from bayesmeta.estimates.counterfactual import contrast_draws
 from bayesmeta.estimates.question import Contrast
 from bayesmeta.inference.diagnostics import check
 from bayesmeta.inference.sample import fit
-from bayesmeta.model.simulate import simulate_scores
+from bayesmeta.model.predictor import score_distribution
 from bayesmeta.model.spec import build_design_for
 
 DECISIONS = ("position_embedding", "attention", "code_share")
@@ -102,7 +102,7 @@ def with_scores(dataset, parameters):
     """The dataset with scores drawn from the model, within the range of their metric."""
     design = build_design_for(dataset, spec=TRUTH)
     lead = {name: np.asarray(value, float) for name, value in parameters.items()}
-    drawn = simulate_scores(lead, design=design, spec=TRUTH, seed=12)
+    drawn = score_distribution(lead, design=design, spec=TRUTH).draw(12)
     metric = dataset.benchmarks.set_index("benchmark")["metric"]
     top = np.where(dataset.scores["benchmark"].map(metric) == "accuracy", 1.0, 2.0)
     return replace(dataset, scores=dataset.scores.assign(score=np.clip(drawn, 0.0, top)))

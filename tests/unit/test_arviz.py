@@ -15,7 +15,7 @@ import bayesmeta as bm
 from bayesmeta import plots
 from bayesmeta.errors import QueryError
 from bayesmeta.inference.diagnostics import thin_fit
-from bayesmeta.model.simulate import score_distribution, simulate_scores
+from bayesmeta.model.predictor import score_distribution
 
 SPEC = bm.ModelSpec(decisions=("attention",), family_effects="none", interactions="none")
 SCALARS = {"var_names": ["rho_lm", "sigma_score"]}
@@ -148,7 +148,8 @@ def test_scores_left_out_are_those_of_loo(fitted, tree):
 
 
 def test_log_likelihood_is_that_of_scipy(fitted, tree):
-    mu, sd = score_distribution(fitted.parameters, design=fitted.design, spec=SPEC)
+    law = score_distribution(fitted.parameters, design=fitted.design, spec=SPEC)
+    mu, sd = law.mu, law.sd
     nu = fitted.parameters["nu_beyond_one"][..., None] + 1
     y = fitted.dataset.scores["score"].to_numpy()
     expected = stats.t(nu, mu, sd).logpdf(y)
@@ -164,7 +165,7 @@ def test_pits_are_those_of_loo_but_for_simulation(fitted, tree):
 
 def test_predictions_are_those_of_ppc(fitted, tree):
     predicted = tree["posterior_predictive"]["y"]
-    again = simulate_scores(fitted.parameters, design=fitted.design, spec=SPEC, seed=1)
+    again = score_distribution(fitted.parameters, design=fitted.design, spec=SPEC).draw(1)
     assert (predicted == again).all()
     drawn = plots.ppc(fitted, draws=predicted.sizes["chain"] * predicted.sizes["draw"])
     simulated = predicted.stack(sample=("chain", "draw"))
@@ -200,7 +201,7 @@ def test_power_scaling_is_that_of_prior_sensitivity(fitted, tree):
 def test_priors_are_those_of_sample_prior(fitted, tree):
     prior = bm.sample_prior(fitted.dataset, SPEC)
     xr.testing.assert_equal(tree["prior"].to_dataset(), prior.draws)
-    again = simulate_scores(prior.parameters, design=prior.design, spec=SPEC, seed=1)
+    again = score_distribution(prior.parameters, design=prior.design, spec=SPEC).draw(1)
     assert (tree["prior_predictive"]["y"] == again).all()
 
 

@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bayesmeta import plots
 from bayesmeta.inference.leave_one_out import LeaveOneOut
-from bayesmeta.model.simulate import simulate_scores
+from bayesmeta.model.predictor import score_distribution
 
 
 def give_pit(fit, pit):
@@ -110,9 +110,9 @@ def test_predictive_check_shows_recorded_and_simulated_scores(fake_bundled_fit):
     flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in fit.parameters.items()}
     n = len(next(iter(flat.values())))
     chosen = np.unique(np.linspace(0, n - 1, 40).round().astype(int))
-    again = simulate_scores(
-        {k: v[chosen] for k, v in flat.items()}, design=fit.design, spec=fit.spec, seed=4
-    )
+    again = score_distribution(
+        {k: v[chosen] for k, v in flat.items()}, design=fit.design, spec=fit.spec
+    ).draw(4)
     for b, (benchmark, points) in enumerate(drawn.table.groupby("benchmark", sort=False)):
         assert benchmark == fit.design.benchmarks[b]
         rows = outcomes.benchmark_index == b

@@ -217,7 +217,7 @@ def test_decisions_that_are_no_list(decisions, refusal):
 
 
 def test_nested_decisions(refusal):
-    with refusal(SpecError, "decision ['norm']"):
+    with refusal(SpecError, "decision '['norm']'"):
         ModelSpec.from_dict({"decisions": [["norm"]]})
 
 
