@@ -1,6 +1,6 @@
 """What type checkers know of the public names; `__init__.py` imports them when they are used."""
 
-from bayesmeta import plots
+from bayesmeta import plots as plots
 from bayesmeta.crossvalidation.scoreboard import Scoreboard as Scoreboard
 from bayesmeta.crossvalidation.scoreboard import evaluate as evaluate
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard as load_scoreboard

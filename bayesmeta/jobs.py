@@ -82,19 +82,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], *, text: str) -> None:
-    """Write a text, in UTF-8 and with its own ends of lines, whole or not at all.
-
-    Parameters
-    ----------
-    path
-        The file; its folder must exist.
-    text
-        The content.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
+    """Write a text, in UTF-8 and with its own ends of lines, as `atomic` does.
 
     Examples
     --------

@@ -66,15 +66,13 @@ def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
 
     Parameters
     ----------
-    lms
-        The table. An index named `line` holds line numbers; otherwise row 0 is line 2.
-    file
-        The name of the file with its folder, for error messages.
+    lms, file
+        The table, and the name of its file with its folder, for error messages.
 
     Raises
     ------
     DataError
-        At the first problem, naming file, line and column.
+        At the first problem, as `validate_tables`.
 
     Examples
     --------
@@ -108,19 +106,9 @@ def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
 def validate_generations(
     generations: pd.DataFrame, *, lms: pd.DataFrame, file: str = "generation.csv"
 ) -> None:
-    """Check what lms write: cell by cell, and against the table of lms.
+    """Check what LMs write: cell by cell, and against the table of LMs.
 
-    Parameters
-    ----------
-    generations, lms
-        The tables. An index named `line` holds line numbers; otherwise row 0 is line 2.
-    file
-        The name of the file with its folder, for error messages.
-
-    Raises
-    ------
-    DataError
-        At the first problem, naming file, line and column.
+    Lines are numbered, and the first problem is raised, as by `validate_lms`.
 
     Examples
     --------

@@ -86,18 +86,6 @@ def read_table(path: Path, *, table: str) -> pd.DataFrame:
 def parse_text(text: str, *, table: str) -> pd.DataFrame:
     r"""Turn the text of a table that was checked before, such as one in a saved fit, into a frame.
 
-    Parameters
-    ----------
-    text
-        What `format_table` made.
-    table
-        Which table it is.
-
-    Returns
-    -------
-    pandas.DataFrame
-        All columns of the table in schema order, numbered from 0.
-
     Examples
     --------
     >>> parse_text("lm,benchmark,score\na,arc,0.5\n", table="scores").loc[0, "score"]
@@ -110,22 +98,7 @@ def parse_text(text: str, *, table: str) -> pd.DataFrame:
 def parse_frame(frame: pd.DataFrame, *, table: str) -> pd.DataFrame:
     """Turn a frame with some columns of a table into one with all, checked as a file would be.
 
-    Parameters
-    ----------
-    frame
-        Cells as text or numbers; its index is left out.
-    table
-        Which table it is, which is also what error messages call it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        All columns of the table in schema order, indexed by the line that a row would stand on.
-
-    Raises
-    ------
-    DataError
-        If there are no rows, or a header or a cell is not allowed.
+    Cells are text or numbers; the rows are indexed by the line of a file on which they would stand.
 
     Examples
     --------

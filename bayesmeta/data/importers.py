@@ -282,14 +282,12 @@ class Recipe:
 
     Parameters
     ----------
-    setting
-        The number of shots as upstream writes it.
+    setting, metric
+        The number of shots, and the metric, as upstream writes them.
     parts
         The standardised names of the rows; one that ends in `_` stands for all that begin so.
     se
         From the standard errors of the parts to the one of the score.
-    metric
-        The upstream metric.
     recorded
         Whether upstream tells the authors' runs from the leaderboard's.
     """

@@ -171,12 +171,13 @@ def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        All columns of the table of lms; unknown facts are blank.
+        All columns of the table of lms; missing facts are blank.
 
     Raises
     ------
     DataError
-        If the file is missing, unreadable or holds a value that is not allowed.
+        If there is no such file, or `read_dataset` would refuse it. The message names the line and
+        the column.
 
     Examples
     --------

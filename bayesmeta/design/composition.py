@@ -14,6 +14,9 @@ from bayesmeta.data.vocabulary import MIX_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
+Array = NDArray[np.float64]
+"""Real numbers; docstrings say of which shape."""
+
 DOMAINS: tuple[str, ...] = (*MIX_COLUMNS, "other_share")
 """All possible parts of the composition; `other_share` is what the recorded domains leave."""
 
@@ -46,15 +49,15 @@ class Mix:
     """
 
     domains: tuple[str, ...]
-    recorded: NDArray[np.float64]
-    known: NDArray[np.float64]
+    recorded: Array
+    known: Array
     rows: NDArray[np.int64]
     group: NDArray[np.int64]
     group_names: tuple[str, ...]
-    log_mean: NDArray[np.float64]
+    log_mean: Array
     occurs: NDArray[np.bool_]
 
-    def complete(self, unknown: NDArray[np.float64]) -> NDArray[np.float64]:
+    def complete(self, unknown: Array) -> Array:
         """Fill the undisclosed parts of every lm.
 
         Parameters
@@ -79,7 +82,7 @@ class Mix:
         return out
 
     @property
-    def typical(self) -> NDArray[np.float64]:
+    def typical(self) -> Array:
         """Typical fractions of the disclosed mixes, shape (domain,)."""
         parts = np.exp(self.log_mean) * self.occurs
         return parts / parts.sum()
@@ -90,7 +93,7 @@ class Mix:
         nobody = np.empty(0, dtype=np.int64)
         return dataclasses.replace(self, known=parts, rows=nobody, group=nobody, group_names=())
 
-    def missing_parts(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    def missing_parts(self) -> tuple[NDArray[np.bool_], Array]:
         """Say which parts are undisclosed and how much they hold together.
 
         Returns

@@ -54,11 +54,6 @@ class Decision:
     def read(self, lms: pd.DataFrame) -> pd.Series:
         """Read what is recorded of every lm: words, or numbers in the units of the table.
 
-        Parameters
-        ----------
-        lms
-            The table of lms.
-
         Returns
         -------
         pandas.Series
@@ -80,17 +75,7 @@ class Decision:
         return dict(self.merge).get(word, word)
 
     def read_levels(self, lms: pd.DataFrame) -> pd.Series:
-        """Read the level of every lm, `undisclosed` where nothing is recorded.
-
-        Parameters
-        ----------
-        lms
-            The table of lms.
-
-        Returns
-        -------
-        pandas.Series
-            With the index of the table.
+        """Read the level of every lm, `undisclosed` where nothing is recorded, as `read` does.
 
         Examples
         --------

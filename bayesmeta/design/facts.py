@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.design.composition import DOMAINS, Mix, build_mix
+from bayesmeta.design.composition import DOMAINS, Array, Mix, build_mix
 from bayesmeta.design.decisions import DECISIONS, FACTS, SIZES
 from bayesmeta.design.generations import ENGLISH, Generations, build_generations
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
@@ -69,11 +69,11 @@ class Design:
         and products over the lms with a score to learn from, zero for the others, shape (lm,
         column). Family and lm effects are made orthogonal to it, so that those of held-out lms stay
         free.
-    covariates
-        All scale covariates, whether or not they enter with slopes, shape (lm, covariate).
     between, between_terms
         Scale covariates averaged over the lms of every family, shape (lm, between_term), and
         their names.
+    covariates
+        All scale covariates, whether or not they enter with slopes, shape (lm, covariate).
     log_scale
         Natural logs of size and data over those of the reference lm, shape (lm, 2), for a scaling
         law with parameters; None without one. The basis then spans the logs and their product
@@ -111,18 +111,18 @@ class Design:
     task_family_index: NDArray[np.int64]
     outcomes: Outcomes
     scale_terms: tuple[str, ...]
-    scale: NDArray[np.float64]
-    scale_center: NDArray[np.float64]
-    scale_basis: NDArray[np.float64]
-    covariates: NDArray[np.float64]
-    between: NDArray[np.float64]
+    scale: Array
+    scale_center: Array
+    scale_basis: Array
+    between: Array
     between_terms: tuple[str, ...]
-    log_scale: NDArray[np.float64] | None
+    covariates: Array
+    log_scale: Array | None
     terms: tuple[Term, ...]
     decisions: tuple[str, ...]
-    X: NDArray[np.float64]
-    X_center: NDArray[np.float64]
-    loading: NDArray[np.float64]
+    X: Array
+    X_center: Array
+    loading: Array
     free_decision: NDArray[np.int64]
     missing: MissingNumbers
     mix: Mix | None
@@ -130,7 +130,7 @@ class Design:
     unknown: UnknownChoices | None
     recorded: Mapping[str, NDArray[Any]]
     surface: Surface | None
-    surface_center: NDArray[np.float64]
+    surface_center: Array
 
     @property
     def coords(self) -> dict[str, Sequence[str]]:
@@ -201,7 +201,7 @@ class Design:
         return () if self.mix is None else self.mix.domains
 
     @property
-    def typical_parts(self) -> NDArray[np.float64]:
+    def typical_parts(self) -> Array:
         """What the parts of a mix hold in proportion, where an lm says nothing, (domain,)."""
         assert self.mix is not None
         return np.exp(self.mix.log_mean)
@@ -255,11 +255,11 @@ class Facts:
     """
 
     design: Design
-    covariates: NDArray[np.float64]
-    X: NDArray[np.float64]
-    mix: NDArray[np.float64] | None
-    typical_mix: NDArray[np.float64]
-    english: NDArray[np.float64]
+    covariates: Array
+    X: Array
+    mix: Array | None
+    typical_mix: Array
+    english: Array
 
     def of(self, rows: NDArray[np.bool_] | slice) -> Facts:
         """Keep the facts of some lms; arrays that nothing changes stay the same objects."""
@@ -316,7 +316,7 @@ class Facts:
         )
 
     @property
-    def functions(self) -> NDArray[np.float64]:
+    def functions(self) -> Array:
         """Functions of the surface at these facts, shape (lm, function)."""
         assert self.design.surface is not None
         return self.design.surface.evaluate(self.covariates, self.typical_mix, self.english)
@@ -333,12 +333,12 @@ class Facts:
         }
         return tuple(name for name, has in moved.items() if has)
 
-    def _remix(self, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Facts:
+    def _remix(self, change: Callable[[Array], Array]) -> Facts:
         """Apply a change to both forms of the mix."""
         assert self.mix is not None
         return replace(self, typical_mix=change(self.typical_mix)).with_mix(change(self.mix))
 
-    def with_mix(self, mix: NDArray[np.float64]) -> Facts:
+    def with_mix(self, mix: Array) -> Facts:
         """Enter a training mix into the matrix, fractions of shape (..., lm, domain)."""
         X = self.X.copy()
         X[..., self.design.mix_columns] = mix / MIX_UNIT
@@ -346,12 +346,12 @@ class Facts:
 
 
 def set_parts(
-    mix: NDArray[np.float64],
+    mix: Array,
     *,
-    shares: Mapping[str, NDArray[np.float64] | float],
-    typical: NDArray[np.float64],
+    shares: Mapping[str, Array | float],
+    typical: Array,
     domains: Sequence[str] = DOMAINS,
-) -> NDArray[np.float64]:
+) -> Array:
     """Set one part of a composition or several, and scale the others in proportion.
 
     Parameters
@@ -391,13 +391,8 @@ def set_parts(
 
 
 def swap_parts(
-    mix: NDArray[np.float64],
-    *,
-    receiver: str,
-    donor: str,
-    amount: float,
-    domains: Sequence[str] = DOMAINS,
-) -> NDArray[np.float64]:
+    mix: Array, *, receiver: str, donor: str, amount: float, domains: Sequence[str] = DOMAINS
+) -> Array:
     """Move a fraction of the whole from one part of a composition to another.
 
     Parameters
@@ -428,9 +423,7 @@ def swap_parts(
     return np.maximum(mix + move, 0.0)
 
 
-def _set_sizes(
-    covariates: NDArray[np.float64], sizes: Mapping[str, str | float]
-) -> NDArray[np.float64]:
+def _set_sizes(covariates: Array, sizes: Mapping[str, str | float]) -> Array:
     """Give every lm another size or number of tokens, where one is named; (lm, covariate)."""
     units = (("n_params", N_REFERENCE, LOG_N_UNIT), ("n_tokens", D_REFERENCE, LOG_D_UNIT))
     out = covariates.copy()
@@ -459,9 +452,9 @@ def build_design(
     law: bool = False,
     estimate_unknown: bool = True,
     generations: bool = False,
-    surface_lengths: Mapping[str, float] | None = None,
     train: NDArray[np.bool_] | None = None,
     among: NDArray[np.bool_] | None = None,
+    surface_lengths: Mapping[str, float] | None = None,
 ) -> Design:
     """Turn validated tables into the arrays that the model needs.
 
@@ -627,10 +620,10 @@ def _code_scale(
 
 def _build_surface(
     lms: pd.DataFrame,
-    covariates: NDArray[np.float64],
+    covariates: Array,
     mix: Mix | None,
     terms: tuple[Term, ...],
-    X: NDArray[np.float64],
+    X: Array,
     *,
     lengths: Mapping[str, float],
     among: NDArray[np.bool_],
@@ -651,8 +644,8 @@ def _build_surface(
 
 
 def _imagine_mixes(
-    lms: pd.DataFrame, mix: Mix | None, parts: NDArray[np.float64], *, among: NDArray[np.bool_]
-) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    lms: pd.DataFrame, mix: Mix | None, parts: Array, *, among: NDArray[np.bool_]
+) -> list[tuple[NDArray[np.int64], Array]]:
     """Give one lm of every family other shares of code."""
     if mix is None or "code_share" not in mix.domains:
         return []
@@ -664,9 +657,7 @@ def _imagine_mixes(
     ]  # fmt: skip
 
 
-def _weighted_mean(
-    columns: NDArray[np.float64], weight: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _weighted_mean(columns: Array, weight: Array) -> Array:
     """Average the known cells of every column over the lms, shape (benchmark, column)."""
     known = ~np.isnan(columns)
     total = weight.T @ np.nan_to_num(columns)

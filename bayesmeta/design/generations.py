@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.design.composition import Mix
+from bayesmeta.design.composition import Array, Mix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,9 +48,9 @@ class Generations:
 
     names: tuple[str, ...]
     rows: NDArray[np.int64]
-    rotation: NDArray[np.float64]
+    rotation: Array
     n_siblings: NDArray[np.int64]
-    values: NDArray[np.float64]
+    values: Array
 
     def read_parts(
         self, mix: Any, english: Any, *, log: Callable[[Any], Any] = np.log
@@ -151,7 +151,7 @@ def build_generations(
     )
 
 
-def _rotate(families: NDArray[np.object_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _rotate(families: NDArray[np.object_]) -> tuple[Array, NDArray[np.int64]]:
     """Helmert contrasts of the lms of every family, the scaled mean first."""
     rotation = np.zeros((len(families), len(families)))
     n_siblings = np.zeros(len(families), dtype=np.int64)

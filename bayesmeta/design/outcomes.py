@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta.design.composition import Array
+
 if TYPE_CHECKING:
     from bayesmeta.data.dataset import Dataset
 
@@ -46,17 +48,17 @@ class Outcomes:
         makes higher latent values better, shape (benchmark,).
     """
 
-    y: NDArray[np.float64]
-    se: NDArray[np.float64]
+    y: Array
+    se: Array
     train: NDArray[np.bool_]
     lm_index: NDArray[np.int64]
     benchmark_index: NDArray[np.int64]
     is_logistic: NDArray[np.bool_]
-    floor: NDArray[np.float64]
-    location: NDArray[np.float64]
-    spread: NDArray[np.float64]
+    floor: Array
+    location: Array
+    spread: Array
 
-    def information(self, *, n_lms: int) -> NDArray[np.float64]:
+    def information(self, *, n_lms: int) -> Array:
         """Weigh the lms by what their scores say about a benchmark's latent scale.
 
         A score at the chance floor says little about where its lm is on the logit scale. Centring
@@ -149,12 +151,7 @@ def build_outcomes(dataset: Dataset, *, train: NDArray[np.bool_] | None = None) 
     )
 
 
-def _known_error(
-    y: NDArray[np.float64],
-    se: NDArray[np.float64],
-    n_items: NDArray[np.float64],
-    accuracy: NDArray[np.bool_],
-) -> NDArray[np.float64]:
+def _known_error(y: Array, se: Array, n_items: Array, accuracy: NDArray[np.bool_]) -> Array:
     """Fill a missing standard error of an accuracy from its number of items (Agresti-Coull)."""
     p = np.clip((y * n_items + 2) / (n_items + 4), 0.0, 1.0)
     binomial = np.sqrt(p * (1 - p) / (n_items + 4))

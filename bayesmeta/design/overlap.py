@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bayesmeta.design.composition import Array
 from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.facts import Design
 from bayesmeta.errors import listing
@@ -148,14 +148,14 @@ def _columns(design: Design, name: str) -> list[int]:
     return [k for k in design.columns_of("mix") if design.terms[k].level == name]
 
 
-def _free_columns(design: Design, decision: str) -> NDArray[np.float64]:
+def _free_columns(design: Design, decision: str) -> Array:
     """Combine the columns that the free coefficients of a decision multiply, shape (lm, free)."""
     rows = design.columns_of(decision)
     own = design.free_decision == design.decisions.index(decision)
     return design.X[:, rows] @ design.loading[np.ix_(rows, own)]
 
 
-def _determine(others: dict[str, NDArray[np.float64]], target: NDArray[np.float64]) -> bool:
+def _determine(others: dict[str, Array], target: Array) -> bool:
     """Say whether a target lies in the span of the intercept and the others' columns."""
     columns = np.column_stack([np.ones(len(target)), *others.values()])
     weights, _, rank, _ = np.linalg.lstsq(columns, target, rcond=1e-10)

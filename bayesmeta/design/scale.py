@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta.design.composition import Array
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -25,9 +27,7 @@ LMS_PER_COLUMN = 5
 their family effects."""
 
 
-def scale_covariates(
-    lms: pd.DataFrame, *, among: NDArray[np.bool_] | slice = slice(None)
-) -> NDArray[np.float64]:
+def scale_covariates(lms: pd.DataFrame, *, among: NDArray[np.bool_] | slice = slice(None)) -> Array:
     """Build logs of size and data about the reference lm, their product, and the date in years.
 
     An lm without a date stands at the mean date of the lms `among` them, so that it says nothing
@@ -45,9 +45,7 @@ def scale_covariates(
     return np.column_stack(columns).astype(np.float64)
 
 
-def scale_bends(
-    columns: NDArray[np.float64], names: Sequence[str], *, rows: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def scale_bends(columns: Array, names: Sequence[str], *, rows: NDArray[np.bool_]) -> Array:
     """Build squares of size, data and date, and products of the date with the other two.
 
     Parameters
@@ -72,11 +70,8 @@ def scale_bends(
 
 
 def family_means(
-    columns: NDArray[np.float64],
-    *,
-    families: pd.Series,
-    among: NDArray[np.bool_] | slice = slice(None),
-) -> NDArray[np.float64]:
+    columns: Array, *, families: pd.Series, among: NDArray[np.bool_] | slice = slice(None)
+) -> Array:
     """Give every lm the means of its family, less their mean over families; (lm, column).
 
     Both are taken over the lms `among` them; a family without any of these has the mean of its own.
@@ -89,9 +84,7 @@ def family_means(
     return (means - known.to_numpy().mean(axis=0)).astype(np.float64)
 
 
-def orthonormal_basis(
-    scale: NDArray[np.float64], *, rows: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def orthonormal_basis(scale: Array, *, rows: NDArray[np.bool_]) -> Array:
     """Span the intercept and the scale covariates; the first column is the intercept's.
 
     Parameters
@@ -114,7 +107,7 @@ def orthonormal_basis(
     return out
 
 
-def _independent(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+def _independent(columns: Array) -> Array:
     """Drop columns that depend linearly on earlier ones."""
     keep: list[int] = []
     for k in range(columns.shape[1]):

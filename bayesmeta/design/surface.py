@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta.design.composition import Array
+
 _KEPT_VARIANCE = 0.97
 """Share of the process's variance at the lms that the functions keep."""
 
@@ -33,33 +35,28 @@ class Surface:
     ----------
     scale_columns, scale_lengths
         Which scale covariates it knows, and their length scales, both of shape (covariate,).
-    mix_length, english_length
-        Length scales, in fractions of the mix and in standard deviations.
     anchors
         Facts at which the functions are pinned down, in units of their length scales, shape
         (anchor, fact).
     mixing
         Weights of the anchors in every function, shape (anchor, function).
+    mix_length, english_length
+        Length scales, in fractions of the mix and in standard deviations.
     """
 
     scale_columns: NDArray[np.int64]
-    scale_lengths: NDArray[np.float64]
+    scale_lengths: Array
+    anchors: Array
+    mixing: Array
     mix_length: float
     english_length: float
-    anchors: NDArray[np.float64]
-    mixing: NDArray[np.float64]
 
     @property
     def n_functions(self) -> int:
         """Number of functions."""
         return self.mixing.shape[1]
 
-    def evaluate(
-        self,
-        covariates: NDArray[np.float64],
-        mix: NDArray[np.float64],
-        english: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
+    def evaluate(self, covariates: Array, mix: Array, english: Array) -> Array:
         """Evaluate the functions at facts of lms.
 
         Parameters
@@ -78,26 +75,21 @@ class Surface:
         """
         return _kernel(self.place(covariates, mix, english), self.anchors) @ self.mixing
 
-    def place(
-        self,
-        covariates: NDArray[np.float64],
-        mix: NDArray[np.float64],
-        english: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
+    def place(self, covariates: Array, mix: Array, english: Array) -> Array:
         """Put facts side by side in units of their length scales, shape (lm, fact)."""
         scale = covariates[:, self.scale_columns] / self.scale_lengths
         return np.column_stack([scale, mix / self.mix_length, english / self.english_length])
 
 
 def build_surface(
-    covariates: NDArray[np.float64],
+    covariates: Array,
     *,
     scale_lengths: Mapping[int, float],
-    mix: NDArray[np.float64],
+    mix: Array,
     mix_length: float,
-    english: NDArray[np.float64],
+    english: Array,
     english_length: float,
-    imagined: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]],
+    imagined: Sequence[tuple[NDArray[np.int64], Array]],
     among: NDArray[np.bool_] | slice = slice(None),
 ) -> Surface | None:
     """Build the principal functions.
@@ -144,9 +136,7 @@ def build_surface(
     return _pin_down(surface, anchors=anchors, lms=lms)
 
 
-def _pin_down(
-    surface: Surface, *, anchors: NDArray[np.float64], lms: NDArray[np.float64]
-) -> Surface:
+def _pin_down(surface: Surface, *, anchors: Array, lms: Array) -> Surface:
     """Keep as many principal functions as hold nearly all variance at the lms."""
     size, direction = np.linalg.eigh(_kernel(anchors, anchors))
     solid = size > _JITTER * size[-1]
@@ -164,7 +154,7 @@ def _pin_down(
     return dataclasses.replace(surface, anchors=anchors, mixing=whiten @ rotation[:, :kept] * sign)
 
 
-def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def _kernel(a: Array, b: Array) -> Array:
     """Squared exponential kernel of facts in units of their length scales, shape (a, b)."""
     distance = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
     return np.exp(-0.5 * np.maximum(distance, 0.0))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.design.composition import Mix
+from bayesmeta.design.composition import Array, Mix
 from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
 
 if TYPE_CHECKING:
@@ -57,27 +57,27 @@ class MissingNumbers:
     ----------
     row, term, slot
         Position in the matrix, and which unknown stands there, shape (cell,).
+    names
+        Column and family of every unknown, shape (slot,).
     location, spread
         Prior of every unknown: of the value, or of its logit where `is_share`, shape (slot,).
     is_share
         Whether the unknown is a percentage, shape (slot,).
     center, unit
         Standardisation of the column of every unknown, shape (slot,).
-    names
-        Column and family of every unknown, shape (slot,).
     """
 
     row: NDArray[np.int64]
     term: NDArray[np.int64]
     slot: NDArray[np.int64]
-    location: NDArray[np.float64]
-    spread: NDArray[np.float64]
-    is_share: NDArray[np.bool_]
-    center: NDArray[np.float64]
-    unit: NDArray[np.float64]
     names: tuple[str, ...]
+    location: Array
+    spread: Array
+    is_share: NDArray[np.bool_]
+    center: Array
+    unit: Array
 
-    def fill(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def fill(self, X: Array) -> Array:
         """Give every unknown cell the typical value of its column, shape (lm, term)."""
         value = np.where(self.is_share, 1 / (1 + np.exp(-self.location)), self.location)
         out = X.copy()
@@ -85,14 +85,14 @@ class MissingNumbers:
         return out
 
 
-def transform(value: NDArray[np.float64], *, kind: str) -> NDArray[np.float64]:
+def transform(value: Array, *, kind: str) -> Array:
     """Numeric decisions enter as their base-2 logarithm, shares as fractions."""
     return np.log2(value) if kind == "numeric" else value / 100
 
 
 def _encode(
     lms: pd.DataFrame, decision: Decision, *, among: NDArray[np.bool_] | slice
-) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
+) -> tuple[tuple[Term, ...], Array]:
     """Encode one decision as columns of the matrix.
 
     Parameters
@@ -110,7 +110,7 @@ def _encode(
     tuple
         Terms, and columns of shape (lm, term); none where the decision does not vary.
     """
-    nothing: tuple[tuple[Term, ...], NDArray[np.float64]] = ((), np.empty((len(lms), 0)))
+    nothing: tuple[tuple[Term, ...], Array] = ((), np.empty((len(lms), 0)))
     if decision.kind == "categorical":
         level = decision.read_levels(lms)
         levels = sorted(set(level[among]), key=lambda name: (name == UNDISCLOSED, name))
@@ -138,7 +138,7 @@ def encode_decisions(
     mix: Mix | None,
     *,
     among: NDArray[np.bool_] | slice = slice(None),
-) -> tuple[tuple[Term, ...], NDArray[np.float64]]:
+) -> tuple[tuple[Term, ...], Array]:
     """Put the columns of all decisions side by side, the parts of the mix last; (lm, term)."""
     blocks = [_encode(lms, decision, among=among) for decision in decisions if not decision.in_mix]
     if mix is not None:
@@ -152,7 +152,7 @@ def encode_decisions(
 def list_missing_numbers(
     lms: pd.DataFrame,
     terms: tuple[Term, ...],
-    X: NDArray[np.float64],
+    X: Array,
     *,
     among: NDArray[np.bool_] | slice = slice(None),
 ) -> MissingNumbers:
@@ -192,9 +192,7 @@ def _unknown_prior(lms: pd.DataFrame, term: Term) -> tuple[float, float]:
     return float(by_family.mean()), max(spread, 0.1)
 
 
-def build_loading(
-    terms: tuple[Term, ...],
-) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[str, ...]]:
+def build_loading(terms: tuple[Term, ...]) -> tuple[Array, NDArray[np.int64], tuple[str, ...]]:
     """Give the levels of each decision effects that sum to zero, with no level singled out.
 
     Parameters
@@ -223,7 +221,7 @@ def build_loading(
     return loading, np.array(owner, dtype=np.int64), names
 
 
-def _zero_sum_basis(n: int) -> NDArray[np.float64]:
+def _zero_sum_basis(n: int) -> Array:
     """Orthonormal contrasts of n levels, shape (n, n - 1); any rotation gives the same prior."""
     steps = np.tril(np.ones((n, n - 1)), k=-1)
     return np.linalg.qr(steps - steps.mean(axis=0))[0].astype(np.float64)
@@ -257,11 +255,11 @@ class UnknownChoices:
 
     rows: NDArray[np.int64]
     record: NDArray[np.int64]
+    shift: Array
+    prior: Array
     names: tuple[str, ...]
-    shift: NDArray[np.float64]
-    prior: NDArray[np.float64]
 
-    def columns(self, choice: NDArray[np.int64]) -> NDArray[np.float64]:
+    def columns(self, choice: NDArray[np.int64]) -> Array:
         """Look up what configurations (..., record) put into the matrix, (..., open lm, term)."""
         return self.shift[self.record, choice[..., self.record]]
 
@@ -342,7 +340,7 @@ def build_unknown_choices(
 
 def _configurations(
     record: NDArray[np.object_], levels: NDArray[np.object_], families: NDArray[np.object_]
-) -> tuple[list[dict[int, str]], NDArray[np.float64]]:
+) -> tuple[list[dict[int, str]], Array]:
     """Joint choices in the open decisions of a record, by position, and families behind each."""
     is_open = record == ""
     where = np.flatnonzero(is_open)
@@ -360,7 +358,7 @@ def _configurations(
 
 def _independent(
     where: NDArray[np.int64], levels: NDArray[np.object_], families: NDArray[np.object_]
-) -> tuple[list[dict[int, str]], NDArray[np.float64]]:
+) -> tuple[list[dict[int, str]], Array]:
     """All combinations of levels, with the product of their families as weights."""
     counts = []
     for j in where:

@@ -328,7 +328,7 @@ def latent_draws(fit: Fit, change: Mapping[str, Array]) -> Array:
     """Compute a latent effect on every benchmark in every draw, shape (chain, draw, benchmark)."""
     coefficients = list_coefficients(fit.parameters, design=fit.design)
     moved = multiply({name: row[None] for name, row in change.items()}, coefficients)
-    if isinstance(moved, float):
+    if not isinstance(moved, np.ndarray):
         return np.zeros((*fit.shape, len(fit.design.benchmarks)))
     return moved[..., 0, :]
 

@@ -90,7 +90,8 @@ def check(fit: BaseFit) -> Diagnostics:
     Raises
     ------
     FitError
-        If it is no fit that a sampler made.
+        If it is no fit that a sampler made. Draws from the prior are independent: they have no
+        chains that could disagree.
 
     Examples
     --------

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError, StoreError, listing, shorten, suggest
+from bayesmeta.model.predictor import Array
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -47,19 +48,7 @@ _COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
-    """What fits of every model have in common.
-
-    Parameters
-    ----------
-    posterior
-        ArviZ tree with the groups `posterior` (dims chain, draw, ...) and `sample_stats`.
-    spec
-        The model.
-    dataset
-        The data.
-    provenance
-        Versions, seed, sampler, checksums and timings, as plain values.
-    """
+    """What fits of every model have in common; `Fit` says what their parts are."""
 
     posterior: xr.DataTree
     spec: Spec
@@ -124,15 +113,15 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         """The observations and the distributions that the draws give them."""
         raise NotImplementedError
 
-    def log_likelihood(self) -> NDArray[np.float64]:
+    def log_likelihood(self) -> Array:
         """Compute log densities of the observations, shape (chain, draw, obs)."""
         return self.law.log_density()
 
-    def probability_below(self) -> NDArray[np.float64]:
+    def probability_below(self) -> Array:
         """Compute probabilities of lower observations, shape (chain, draw, obs)."""
         return self.law.probability_below()
 
-    def simulate(self, *, seed: int) -> NDArray[np.float64]:
+    def simulate(self, *, seed: int) -> Array:
         """Draw observations from the model, in native units, shape (chain, draw, obs)."""
         return self.law.draw(seed)
 
@@ -209,7 +198,7 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
             "log_likelihood": lambda: self._label(self.log_likelihood()),
         }
 
-    def _label(self, values: NDArray[np.float64], *, name: str = "y") -> xr.Dataset:
+    def _label(self, values: Array, *, name: str = "y") -> xr.Dataset:
         """Label values of shape (obs,) or (chain, draw, obs): scores by number, others by study."""
         import xarray as xr
 
@@ -413,14 +402,8 @@ class EffectSizeFit(BaseFit["EffectSizeSpec", "EffectSizes"]):
 
     Parameters
     ----------
-    posterior
-        ArviZ tree with the groups `posterior` (dims chain, draw, ...) and `sample_stats`.
-    spec
-        The model.
-    dataset
-        The effect sizes.
-    provenance
-        Versions, seed, sampler, checksums and timings, as plain values.
+    posterior, spec, dataset, provenance
+        As those of a `Fit`, but that the model and the data are of effect sizes.
     """
 
     observation_dim = "study"

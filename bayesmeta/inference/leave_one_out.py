@@ -17,7 +17,7 @@ from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.jobs import progress_bar
-from bayesmeta.model.predictor import score_distribution
+from bayesmeta.model.predictor import Array, score_distribution
 
 _LEFT_OUT = ("score", "lm_family")
 _NUMBERS = ("log_density", "pit", "pareto_k", "refitted")
@@ -120,7 +120,8 @@ def loo(
     Parameters
     ----------
     fit
-        A fit.
+        A fit of scores or of effect sizes; of the latter, single studies are left out, and never by
+        a refit.
     leave_out
         `score`; or `lm_family`: every score is predicted without any score of its family. The log
         densities are those of single scores, so that `by` and `compare` sum them up.
@@ -177,7 +178,7 @@ def loo(
     )
 
 
-def pareto_k(fit: BaseFit) -> NDArray[np.float64]:
+def pareto_k(fit: BaseFit) -> Array:
     """Compute how influential each score is, shape (obs,)."""
     return np.asarray(_importance_sample(fit).pareto_k)
 
@@ -191,7 +192,7 @@ def _importance_sample(fit: BaseFit) -> Any:
         return az.loo(tree, var_name="y", pointwise=True)
 
 
-def _weigh(found: Any, fit: BaseFit) -> NDArray[np.float64]:
+def _weigh(found: Any, fit: BaseFit) -> Array:
     """Probabilities of a lower score with the weights that leave the score out, shape (obs,)."""
     below = fit.probability_below()
     log_weight = found.log_weights.transpose("chain", "draw", ...).values
@@ -221,7 +222,7 @@ def _refit(
             report(done, "")
 
 
-def _replace_densities(found: Any, density: NDArray[np.float64]) -> Any:
+def _replace_densities(found: Any, density: Array) -> Any:
     """Sum up again, the effective number of parameters included."""
     n, in_sample = len(density), found.p + found.elpd
     return dataclasses.replace(

@@ -17,7 +17,7 @@ from bayesmeta.design.facts import Design
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.graph import list_kept
 from bayesmeta.inference.saved_fits import wrap_draws
-from bayesmeta.model.predictor import Parameters
+from bayesmeta.model.predictor import Array, Parameters
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 
@@ -98,7 +98,7 @@ class Refitter:
         draws = np.asarray(tree["sample_stats"]["unconstrained_draw"], float)
         draws = draws.reshape(-1, draws.shape[-1])
 
-        def choose_start(seed: Any) -> NDArray[np.float64]:
+        def choose_start(seed: Any) -> Array:
             return draws[np.random.default_rng(seed).integers(len(draws))].copy()
 
         self._compiled = dataclasses.replace(self._compiled, initial_point_func=choose_start)
@@ -108,7 +108,7 @@ class Refitter:
         train: NDArray[np.bool_],
         *,
         seed: int,
-        scores: NDArray[np.float64] | None = None,
+        scores: Array | None = None,
         chains: int = defaults.REFIT_CHAINS,
         tune: int = defaults.REFIT_TUNE,
         draws: int = defaults.REFIT_DRAWS,
@@ -153,25 +153,21 @@ class Refitter:
         self,
         *,
         seed: int,
-        train: NDArray[np.bool_] | None = None,
-        scores: NDArray[np.float64] | None = None,
         chains: int = defaults.RECOVERY_CHAINS,
         tune: int = defaults.RECOVERY_TUNE,
         draws: int = defaults.RECOVERY_DRAWS,
+        train: NDArray[np.bool_] | None = None,
+        scores: Array | None = None,
     ) -> Fit:
         """Sample given the scores, the recorded ones or others, and make a fit of it.
 
         Parameters
         ----------
-        seed
-            Seed of the sampler.
+        seed, chains, tune, draws, scores
+            As in `refit`.
         train
             Which scores there are, shape (obs,); all if left out. The fit is that of tables
             without the others.
-        scores
-            Scores to learn from instead of the recorded ones, in native units, shape (obs,).
-        chains, tune, draws
-            Chains, and warm-up and kept draws of each.
 
         Returns
         -------

@@ -275,7 +275,8 @@ def sample_prior(
     Raises
     ------
     FitError
-        If data or spec are of another kind, or the number of draws makes no sense.
+        If data or spec are of another kind (effect sizes have no prior fit), or the number of draws
+        makes no sense.
 
     Examples
     --------

@@ -14,17 +14,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bayesmeta.design.composition import Array
 from bayesmeta.design.scale import LOG_D_UNIT, LOG_N_UNIT, SCALE_TERMS
 from bayesmeta.design.terms import MIX_UNIT
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design, Facts
     from bayesmeta.model.spec import ModelSpec, Priors
-
-Array = NDArray[np.float64]
-"""Real numbers; docstrings say of which shape."""
 
 Parameters = Mapping[str, Array]
 """Values by the names of the model's variables, each with leading axes for draws (or none)."""
@@ -111,19 +108,10 @@ def _law_column(covariates: Array, parameters: Parameters) -> Array:
 
 
 def list_centers(columns: Blocks, *, design: Design) -> dict[str, Array]:
-    """Give the values of the columns at which every benchmark is centred.
+    """Give the values of the columns at which every benchmark is centred, (..., benchmark, column).
 
-    Parameters
-    ----------
-    columns
-        Those of the lms as they are.
-    design
-        Arrays and coordinates.
-
-    Returns
-    -------
-    dict of ndarray
-        Each of shape (..., benchmark, column); only that of a scaling law moves with its exponents.
+    The columns are those of the LMs as they are. Only the centre of a scaling law moves, with its
+    exponents.
     """
     centers = {
         "beta": design.X_center, "surface": design.surface_center, "kappa": design.scale_center
@@ -410,16 +398,16 @@ class StudentScores:
     array([0.5])
     """
 
-    y: NDArray[np.float64]
-    mu: NDArray[np.float64]
-    sd: NDArray[np.float64]
-    nu: NDArray[np.float64] | None
+    y: Array
+    mu: Array
+    sd: Array
+    nu: Array | None
 
     @property
-    def _z(self) -> NDArray[np.float64]:
+    def _z(self) -> Array:
         return (self.y - self.mu) / self.sd
 
-    def log_density(self) -> NDArray[np.float64]:
+    def log_density(self) -> Array:
         """Compute the log density of the scores, shape (..., score)."""
         from scipy.special import gammaln
 
@@ -429,13 +417,13 @@ class StudentScores:
         constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(nu * np.pi)
         return constant - (nu + 1) / 2 * np.log1p(z**2 / nu) - np.log(self.sd)
 
-    def probability_below(self) -> NDArray[np.float64]:
+    def probability_below(self) -> Array:
         """Compute the probability of lower scores, shape (..., score)."""
         from scipy import special
 
         return special.ndtr(self._z) if self.nu is None else special.stdtr(self.nu, self._z)
 
-    def draw(self, seed: int | np.random.Generator) -> NDArray[np.float64]:
+    def draw(self, seed: int | np.random.Generator) -> Array:
         """Draw scores in native units, not clipped to the possible range, shape (..., score)."""
         rng, shape = np.random.default_rng(seed), self.mu.shape
         if self.nu is None:
@@ -444,11 +432,7 @@ class StudentScores:
 
 
 def score_distribution(
-    parameters: Parameters,
-    *,
-    design: Design,
-    spec: ModelSpec,
-    latent: NDArray[np.float64] | None = None,
+    parameters: Parameters, *, design: Design, spec: ModelSpec, latent: Array | None = None
 ) -> StudentScores:
     """Give every score its distribution: residuals on both scales, and the known error.
 

@@ -243,7 +243,8 @@ class ModelSpec:
     Raises
     ------
     SpecError
-        If an option or a decision is not known, or two options contradict each other.
+        If an option or a decision is not known, a prior is no number of its kind, or two options
+        contradict each other.
 
     Examples
     --------
@@ -450,15 +451,10 @@ def build_design_for(
 
     Parameters
     ----------
-    dataset
-        Validated tables.
-    spec
-        The model.
-    train
-        Which scores the model learns from, shape (obs,); all if left out.
-    among
-        Which lms the coding rests on, shape (lm,); all if left out. The others are new, and coded
-        as these are.
+    dataset, spec
+        Validated tables, and the model.
+    train, among
+        Which scores the model learns from, and which LMs the coding rests on, see `build_design`.
 
     Returns
     -------

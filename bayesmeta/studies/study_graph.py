@@ -9,9 +9,9 @@ import logging
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import NDArray
 
 from bayesmeta.model.blocks import Tensor, _scale, degrees_of_freedom, score_law
+from bayesmeta.model.predictor import Array
 from bayesmeta.studies.study_model import EffectDesign, EffectSizeSpec
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def _coefficients(design: EffectDesign, spec: EffectSizeSpec) -> Tensor:
     return mu + pt.dot(design.X, gamma)
 
 
-def rotation(design: EffectDesign, *, sd: NDArray[np.float64]) -> NDArray[np.float64]:
+def rotation(design: EffectDesign, *, sd: Array) -> Array:
     """Orthogonal matrix of the principal axes of what the data say of scaled coefficients."""
     columns = design.columns * sd
     weight = 1 / (design.se**2 + design.y.var())

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.errors import DataError, SpecError, listing
-from bayesmeta.model.predictor import Parameters, StudentScores
+from bayesmeta.model.predictor import Array, Parameters, StudentScores
 from bayesmeta.model.spec import hash_values, refuse_unknown
 from bayesmeta.studies.study_table import EffectSizes
 
@@ -34,10 +34,8 @@ class GroupLevel:
 
     Parameters
     ----------
-    name
-        Name of the column.
-    labels
-        Labels of the groups, each with those of the groups around it: `outer/inner`.
+    name, labels
+        Name of the column, and labels of the groups, each with those around it: `outer/inner`.
     index
         Group of every study, shape (study,).
     """
@@ -58,10 +56,8 @@ class EffectDesign:
 
     Parameters
     ----------
-    studies
-        Names of the studies.
-    y, se
-        Effects and their standard errors, shape (study,).
+    studies, y, se
+        Names of the studies, their effects and the standard errors of these, shape (study,).
     X
         Moderators as they are, text as one column for every level but the first, shape (study,
         moderator).
@@ -72,9 +68,9 @@ class EffectDesign:
     """
 
     studies: tuple[str, ...]
-    y: NDArray[np.float64]
-    se: NDArray[np.float64]
-    X: NDArray[np.float64]
+    y: Array
+    se: Array
+    X: Array
     moderators: tuple[str, ...]
     groups: tuple[GroupLevel, ...]
 
@@ -89,7 +85,7 @@ class EffectDesign:
         return found | {level.dim: level.labels for level in self.groups}
 
     @property
-    def columns(self) -> NDArray[np.float64]:
+    def columns(self) -> Array:
         """The intercept and the moderators, shape (study, 1 + moderator)."""
         return np.column_stack([np.ones(len(self.y)), self.X])
 
@@ -151,7 +147,7 @@ def build_effect_design(table: EffectSizes) -> EffectDesign:
     )
 
 
-def _check_independent(X: NDArray[np.float64], labels: list[str]) -> None:
+def _check_independent(X: Array, labels: list[str]) -> None:
     """Every column says something that those before it, and the mean, do not."""
     before = np.ones((len(X), 1))
     for k, label in enumerate(labels):
@@ -214,7 +210,8 @@ class EffectSizeSpec:
     Raises
     ------
     SpecError
-        If an option is not known or a number is not positive.
+        If an option is not known, or a number is not positive and finite: scales of priors have to
+        be both.
 
     Examples
     --------
@@ -306,7 +303,7 @@ def effect_distribution(
     return StudentScores(y=design.y, mu=_mean_effect(parameters, design), sd=sd, nu=None)
 
 
-def _mean_effect(parameters: Parameters, design: EffectDesign) -> NDArray[np.float64]:
+def _mean_effect(parameters: Parameters, design: EffectDesign) -> Array:
     """Mean effect of studies like each one, its groups included, shape (..., study)."""
     mean = np.asarray(parameters["mu"])[..., None]
     if design.moderators:

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from bayesmeta.data.csv_tables import (
     BLANK,
@@ -22,6 +20,7 @@ from bayesmeta.data.csv_tables import (
     write_rows,
 )
 from bayesmeta.errors import DataError, listing, suggest
+from bayesmeta.model.predictor import Array
 
 _FEWEST = 2
 """Studies: one alone says nothing of how studies differ."""
@@ -61,12 +60,12 @@ class EffectSizes:
     source: str = "memory"
 
     @property
-    def y(self) -> NDArray[np.float64]:
+    def y(self) -> Array:
         """Effects, shape (study,)."""
         return self.frame[self.effect].to_numpy(float)
 
     @property
-    def errors(self) -> NDArray[np.float64]:
+    def errors(self) -> Array:
         """Standard errors of the effects, shape (study,)."""
         return self.frame[self.se].to_numpy(float)
 
