@@ -29,8 +29,6 @@ from bayesmeta.plots.figure import (
     write_below,
 )
 
-__all__ = ["curve", "draw_mass", "place_mass", "tradeoff"]
-
 _COLUMNS = 4
 _NARROWEST = 1.6
 """Inches that a panel needs for its title."""
@@ -92,7 +90,7 @@ def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAG
     name = printable(draws.decision.replace("_", " "))
     write_below(
         figure,
-        f"{name} ({draws.units}); ticks: recorded lms; line and band: median and "
+        f"{name} ({draws.units}); ticks: recorded LMs; line and band: median and "
         f"{interval_words(ci_prob)};",
         "bars: posterior probability that the maximum lies there",
     )
@@ -207,7 +205,7 @@ def tradeoff(
     name = found.decision.replace("_", " ")
     write_below(
         figure,
-        f"{name} ({found.units}); ticks: recorded lms; change: from the left edge; lines: medians; "
+        f"{name} ({found.units}); ticks: recorded LMs; change: from the left edge; lines: medians; "
         f"bands, brackets: {interval_words(ci_prob, noun='intervals')}; bars: posterior "
         "probability",
     )

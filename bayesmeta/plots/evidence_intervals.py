@@ -34,8 +34,6 @@ from bayesmeta.plots.figure import (
 )
 from bayesmeta.tables.wording import percent
 
-__all__ = ["evidence"]
-
 _NORMAL = NormalDist()
 _CHARACTERS = 19
 """Characters of text in an inch."""
@@ -47,8 +45,8 @@ _BINS = 45
 _ROWS = {
     "all data": ("o", "#0072B2"),
     "all, linearised": ("P", "#56B4E9"),
-    "siblings alone": ("^", "#009E73"),
-    "families alone": ("s", "#CC79A7"),
+    "within families": ("^", "#009E73"),
+    "between families": ("s", "#CC79A7"),
     "without": ("D", "#D55E00"),
 }
 """Marker and colour of every interval."""
@@ -98,7 +96,7 @@ def evidence(
     >>> import bayesmeta as bm
     >>> drawn = evidence(bm.load_reference_fit(), "code_share: 20 > 5")
     >>> drawn.table["part"].unique().tolist()[:4]
-    ['all data', 'all, linearised', 'siblings alone', 'families alone']
+    ['all data', 'all, linearised', 'within families', 'between families']
     """
     answer = query(fit, statement, benchmark=benchmark, task_family=task_family, ci_prob=ci_prob)
     intervals = _tabulate(answer, ci_prob=ci_prob)
@@ -144,8 +142,8 @@ def _tabulate(answer: Answer, *, ci_prob: float) -> pd.DataFrame:
     rows = [{"part": "all data", **whole}]
     parts: dict[str, Mapping[str, float] | None] = {
         "all, linearised": card.all_families,
-        "siblings alone": card.within_families,
-        "families alone": card.between_families,
+        "within families": card.within_families,
+        "between families": card.between_families,
         f"without {card.most_influential_family}": card.without_it,
     }
     scale = _NORMAL.inv_cdf((1 + ci_prob) / 2) / _NORMAL.inv_cdf((1 + defaults.CI_PROB) / 2)
@@ -223,7 +221,7 @@ def _words(answer: Answer, *, width: float) -> tuple[str, str]:
     ]
     notes = [
         f"Evidence: {answer.support}.",
-        *["It lies outside what lms record."] * card.extrapolates,
+        *["It lies outside what LMs record."] * card.extrapolates,
         f"The data removed {percent(card.contraction)} of the prior variance.",
         f"Without {card.most_influential_family} the estimate moves furthest.",
         "An association adjusted for the modelled covariates.",

@@ -40,13 +40,6 @@ from bayesmeta.estimates.summary import check_ci_prob
 from bayesmeta.jobs import atomic
 from bayesmeta.tables.wording import percent
 
-__all__ = ["COLUMN_WIDTH", "FAINT", "FORMATS", "INK", "PAGE_WIDTH", "PALE", "STYLES", "THEMES",
-           "VENUES", "Drawn", "as_svg", "build_figure", "check_given", "choose_families",
-           "count_columns", "darken", "diverging", "draw_recorded", "drawn_from", "fit_width",
-           "interval_words", "is_dark", "name_letters", "printable", "pt", "resolution",
-           "save_figure", "set_families", "settings", "short", "use", "write_below",
-           "written_in"]  # fmt: skip
-
 COLUMN_WIDTH = 3.35
 """Inches: one column of a two-column paper."""
 

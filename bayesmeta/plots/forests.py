@@ -38,9 +38,6 @@ from bayesmeta.plots.figure import (
 from bayesmeta.robustness.within_family import OTHERS, Ladders
 from bayesmeta.tables.wording import name_few
 
-__all__ = ["EFFECTS_BY", "_VERDICT_STYLE", "forest", "head_groups", "ladders", "name_contrast",
-           "prior_posterior"]  # fmt: skip
-
 _VERDICT_STYLE: dict[str, dict[str, Any]] = {
     "identified": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
     "weakly identified": {"color": "#E69F00", "marker": "s", "markerfacecolor": "#E69F00"},
@@ -55,7 +52,7 @@ _NAMES = {
 
 
 EFFECTS_BY = "bm.effects or bm.substitutions"
-_COLUMNS = {"P(helps)": 14.0, "lms": 36.0, "fam.": 51.0}
+_COLUMNS = {"P(helps)": 14.0, "LMs": 36.0, "fam.": 51.0}
 """Middles of the columns beside the intervals, in points from their right edge."""
 
 
@@ -80,7 +77,7 @@ def forest(
     -------
     Drawn
         The figure and the table drawn, top to bottom: that of the effects, with the numbers of
-        `lms` and `lm_families` at the level, or that record a number or can make a swap.
+        `lms` and `lm_families` at the level, or that record a number or can make a substitution.
 
     Raises
     ------
@@ -236,15 +233,15 @@ def _describe(effects: Effects, *, ci_prob: float) -> str:
 
 
 def _describe_counts(effects: Effects, many_targets: bool) -> str:
-    """Say which lms and families are counted, or how many there are."""
+    """Say which LMs and families are counted, or how many there are."""
     contrast = effects.contrasts[0]
     is_swap = isinstance(contrast, Substitution)
     if not many_targets:
         which = "that can give as much" if is_swap else "at the level, or that record the number"
-        return f"lms, fam.: {which}"
+        return f"LMs, fam.: {which}"
     assert effects.counts is not None
     lms, families = effects.counts[0]
-    counted = f"{lms} lms of {families} families"
+    counted = f"{lms} LMs of {families} families"
     if is_swap:
         return f"{counted} can give as much"
     is_level = FACTS[contrast.decision].kind == "categorical"
@@ -302,7 +299,7 @@ def _draw_intervals(
 def _draw_columns(axes: Axes, table: pd.DataFrame, *, columns: Sequence[str]) -> None:
     """Write numbers beside the intervals, below their headings."""
     cells = {"P(helps)": [short(p) for p in table["prob_helps"]]}
-    for name, column in (("lms", "lms"), ("fam.", "lm_families")):
+    for name, column in (("LMs", "lms"), ("fam.", "lm_families")):
         if name in columns:
             cells[name] = [str(n) for n in table[column]]
     rows = np.arange(len(table))[::-1]

@@ -32,8 +32,6 @@ from bayesmeta.plots.figure import (
 from bayesmeta.plots.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
 from bayesmeta.tables.wording import name_few, signed
 
-__all__ = ["atlas"]
-
 _ROW, _GAP = 0.15, 0.35
 """Height of a row in inches, and the gap between two groups in rows or columns."""
 

@@ -34,8 +34,6 @@ from bayesmeta.plots.figure import (
 )
 from bayesmeta.plots.forests import head_groups
 
-__all__ = ["gains", "scoreboard"]
-
 _SCHEME_STYLE: dict[str, dict[str, Any]] = {
     "random": {"color": "#56B4E9", "marker": "o", "markerfacecolor": "white"},
     "leave-family-out": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
@@ -43,9 +41,9 @@ _SCHEME_STYLE: dict[str, dict[str, Any]] = {
     "leave-benchmark-out": {"color": "#009E73", "marker": "D", "markerfacecolor": "#009E73"},
 }
 _SCHEME_NAMES = {
-    "random": "random thirds of the lms",
-    "leave-family-out": "unseen lm families",
-    "largest": "largest lms",
+    "random": "random thirds of the LMs",
+    "leave-family-out": "unseen LM families",
+    "largest": "largest LMs",
     "leave-benchmark-out": "unseen benchmarks",
 }
 _PAIRS: dict[tuple[str, str], str] = {
@@ -130,7 +128,7 @@ def scoreboard(
     write_below(
         figure,
         "mean absolute error (percentage points), mean over benchmarks; "
-        f"{interval_words(defaults.CI_PROB, noun='intervals')}: lm families drawn with replacement",
+        f"{interval_words(defaults.CI_PROB, noun='intervals')}: LM families drawn with replacement",
     )
     return Drawn(figure, table)
 
@@ -317,5 +315,5 @@ def _finish_gains(figure: Figure, first: Axes, table: pd.DataFrame, *, left: flo
     write_below(
         figure,
         f"reduction of the held-out mean absolute error (% of {other}; positive: better);",
-        f"{interval_words(defaults.CI_PROB, noun='intervals')}: lm families drawn with replacement",
+        f"{interval_words(defaults.CI_PROB, noun='intervals')}: LM families drawn with replacement",
     )

@@ -29,8 +29,6 @@ from bayesmeta.plots.figure import (
 from bayesmeta.tables.wording import percent, readable
 from bayesmeta.validation.records import ENVELOPE
 
-__all__ = ["calibration", "ppc", "ranks"]
-
 _COLUMNS, _PANEL = 5, 1.2
 """At most so many panels in a row, each about so many inches wide: titles then fit above them."""
 
@@ -222,7 +220,7 @@ def ppc(
     """Draw the scores of every benchmark against scores that the fitted model simulates.
 
     The line is the empirical distribution of the recorded scores; the band holds those of
-    simulated data sets of the same lms, at every point with probability `ci_prob`.
+    simulated data sets of the same LMs, at every point with probability `ci_prob`.
 
     Parameters
     ----------
@@ -241,7 +239,7 @@ def ppc(
     -------
     Drawn
         The figure and the points drawn: `benchmark`, `score` in percentage points (a Brier score
-        times 100), `recorded` (share of lms at or below it), `lower` and `upper`.
+        times 100), `recorded` (share of LMs at or below it), `lower` and `upper`.
 
     Examples
     --------
@@ -282,7 +280,7 @@ def ppc(
         f"line: recorded scores; band: {len(chosen)} simulated data sets, {certain} "
         "equal-tailed at every point",
     )
-    figure.supylabel("share of lms at or below", fontsize=pt(7))
+    figure.supylabel("share of LMs at or below", fontsize=pt(7))
     return Drawn(figure, table)
 
 

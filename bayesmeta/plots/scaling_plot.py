@@ -1,4 +1,4 @@
-"""The figure of scale: scores of the lms, and the expected score, along compute, size or data."""
+"""The figure of scale: scores of the LMs, and the expected score, along compute, size or data."""
 
 from __future__ import annotations
 
@@ -30,8 +30,6 @@ from bayesmeta.plots.figure import (
     pt,
     write_below,
 )
-
-__all__ = ["ALONG", "scaling"]
 
 _FLOP = 6.0
 """Operations per parameter and token in training."""
@@ -67,9 +65,9 @@ def scaling(
 ) -> Drawn:
     """Draw scores against scale, with the score that the model expects, by benchmark.
 
-    The line is the posterior median of the mean expected score over the lms of the data, were all
+    The line is the posterior median of the mean expected score over the LMs of the data, were all
     of them trained at that scale, all their other recorded facts and their families held as they
-    are. Along compute, tokens per parameter are the median of the lms.
+    are. Along compute, tokens per parameter are the median of the LMs.
 
     Parameters
     ----------
@@ -78,7 +76,7 @@ def scaling(
     along
         `compute`, `n_params` or `n_tokens`.
     families
-        Up to six lm families that get colours; those with most lms if left out.
+        Up to six LM families that get colours; those with most LMs if left out.
     ci_prob
         Probability of the equal-tailed band of that mean.
     width
@@ -254,7 +252,7 @@ def _finish(panels: Sequence[Axes], *, fit: Fit, along: str, ci_prob: float) -> 
     write_below(
         figure,
         ALONG[along],
-        f"line: expected score, mean over the lms as they are but for scale{path}; band: "
+        f"line: expected score, mean over the LMs as they are but for scale{path}; band: "
         f"{interval_words(ci_prob)}; {chance}",
     )
     figure.supylabel("score (percentage points)", fontsize=pt(7))

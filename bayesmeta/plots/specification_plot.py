@@ -29,8 +29,6 @@ from bayesmeta.plots.figure import (
 )
 from bayesmeta.specification_curves.results import Multiverse
 
-__all__ = ["specification_curve"]
-
 _VERSION_STYLE: dict[str, dict[str, Any]] = {
     "corrected": {"color": "#0072B2", "marker": "o"},
     "as-published": {"color": "#D55E00", "marker": "s"},

@@ -21,8 +21,6 @@ from bayesmeta.inference.fits import Fit
 from bayesmeta.jobs import write_text
 from bayesmeta.tables.latex import escape_latex
 
-__all__ = ["Claim", "check_claim", "claim"]
-
 _QUESTION = ("statement", "benchmark", "task_family", "lms", "lm_family", "scale", "equivalence",
              "more_than", "ci_prob")  # fmt: skip
 _ORIGIN = ("data_version", "data_checksum", "spec_checksum", "seed", "sampler", "chains", "draws",

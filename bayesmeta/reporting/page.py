@@ -13,9 +13,6 @@ from markupsafe import Markup
 
 from bayesmeta.tables.wording import escape_markdown
 
-__all__ = ["Cell", "Details", "Figure", "Listing", "Section", "Table", "Text", "render",
-           "write_markdown"]  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Text:

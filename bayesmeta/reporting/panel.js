@@ -139,8 +139,8 @@
     if (on.between) found.push(["From means of families alone", range(orient(on.between))]);
     found.push(["Most influential family", `${data.families[on.family]}; without it ` +
       range(orient(on.without))]);
-    found.push(["Posterior contraction (prior variance removed)", percent(on.contraction)]);
-    found.push(["Language models that would say as much if all had the same weight", fixed(on.effective, 1)]);
+    found.push(["Posterior contraction", percent(on.contraction)]);
+    found.push(["Effective number of LMs", fixed(on.effective, 1)]);
     if (card.confounded.length) {
       found.push(["Confounded with", card.confounded.map(([name, share]) =>
         `${words(name)} ${percent(share)}`).join(", ")]);

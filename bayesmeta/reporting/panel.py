@@ -32,8 +32,6 @@ from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.shipped import load_reference_fit
 from bayesmeta.jobs import progress_bar
 
-__all__ = ["Finding", "Offer", "Panel", "Target", "build_panel", "list_offers"]
-
 MARGINS = (defaults.EQUIVALENCE, 1.0, 2.0)
 """Margins of no difference, in points, that are answered with a Monte Carlo standard error."""
 
@@ -44,7 +42,7 @@ _VALUES = 5
 _ROUND_SHARES = (0.0, 50.0, 25.0, 100.0, 75.0)
 _STEPS = (2.0, -1.0, -2.0, 3.0)
 """How many values of a number are offered: those of the default contrast, then round shares, or
-steps away from the lower one, as far as lms record them."""
+steps away from the lower one, as far as LMs record them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +216,7 @@ def _offer_size(fit: Fit, name: str) -> Offer:
 def _grid(
     low: float, high: float, *, more: Sequence[float], bounds: tuple[float, float]
 ) -> list[float]:
-    """Values of the default contrast and a few more that lms record, rising."""
+    """Values of the default contrast and a few more that LMs record, rising."""
     inside = [x for x in more if bounds[0] <= x <= bounds[1] and x not in (low, high)]
     return sorted({low, high, *inside[: _VALUES - 2]})
 

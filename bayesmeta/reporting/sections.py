@@ -49,10 +49,6 @@ from bayesmeta.tables.wording import (
     with_mcse,
 )
 
-__all__ = ["CURVED", "FILES", "report", "report_atlas", "report_cards", "report_checks",
-           "report_curves", "report_effects", "report_origin", "report_scoreboard",
-           "summarise_fit", "title_of"]  # fmt: skip
-
 CURVED = "code_share"
 """The decision whose curve is drawn."""
 
@@ -87,7 +83,8 @@ def summarise_fit(
     data = "the bundled data" if fit.dataset.source == "bundled" else "data of your own"
     fitted = (
         f"A Bayesian model of {len(design.outcomes.y)} scores was fitted: "
-        f"{len(design.lms)} lms of {count(len(design.lm_families), 'family', 'families')} on "
+        f"{len(design.lms)} language models of "
+        f"{count(len(design.lm_families), 'family', 'families')} on "
         f"{count(len(design.benchmarks), 'benchmark', 'benchmarks')} of "
         f"{count(len(design.task_families), 'task family', 'task families')}, from {data} "
         f"({fit.dataset.version}). {_verdict_on_checks(diagnostics)}"
@@ -302,7 +299,7 @@ def report_scoreboard(fit: Fit) -> Iterator[Section]:
             Text(
                 "The recorded evaluation of this model on these data, against regressions that a "
                 "Bayesian model has to beat: errors on scores that were held out at random, and of "
-                "whole lm families."
+                "whole LM families."
             ),
             Figure("scoreboard", as_svg(drawn), "Mean absolute error of every model on held-out "
                    "scores"),
@@ -331,15 +328,15 @@ def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
     yield "P(helps)", str(found.probability)
     for name, n in card.lms.items():
         families = count(card.lm_families[name], "family", "families")
-        yield readable(name), f"{count(n, 'lm', 'lms')} of {families}"
-    yield "families that vary in it", str(card.families_with_both)
-    yield "share of its variance inside families", percent(card.within_family_share)
-    yield "lms that do not record it", percent(card.missing_share)
+        yield readable(name), f"{count(n, 'LM', 'LMs')} of {families}"
+    yield "families in which it varies", str(card.families_with_both)
+    yield "share of its variance within families", percent(card.within_family_share)
+    yield "LMs for which it is missing", percent(card.missing_share)
     others = (f"{readable(name)} {percent(share)}" for name, share in card.confounded_with.items())
     yield "confounded with", ", ".join(others) or "nothing"
-    yield "prior variance removed by the data", percent(card.contraction)
+    yield "posterior contraction", percent(card.contraction)
     for name, part in (
-        ("from siblings alone", card.within_families),
+        ("within families alone", card.within_families),
         ("from means of families alone", card.between_families),
     ):
         yield name, "no family varies" if part is None else with_interval(part)
@@ -376,7 +373,7 @@ def report_origin(fit: Fit, *, whole: int) -> Section:
 def _describe_data(fit: Fit) -> str:
     data, design = fit.dataset, fit.design
     return (
-        f"{Path(data.source).name}: {len(design.lms)} lms, {len(design.benchmarks)} benchmarks, "
+        f"{Path(data.source).name}: {len(design.lms)} LMs, {len(design.benchmarks)} benchmarks, "
         f"{len(design.outcomes.y)} scores"
     )
 

@@ -14,9 +14,6 @@ import pandas as pd
 
 from bayesmeta.tables.wording import readable
 
-__all__ = ["COLUMNS", "OF_TABLE", "PROBABILITY", "Column", "describe_columns", "head",
-           "short_unit"]  # fmt: skip
-
 OF_TABLE = "that of the table"
 """The unit of a column that is measured in the unit of its table's effects."""
 
@@ -38,7 +35,7 @@ class Column(NamedTuple):
     is_probability
         Whether a value that would read as 0 or 1 is written as a bound.
     holds_facts
-        Whether its values name facts of lms, which papers write without underscores.
+        Whether its values name facts of LMs, which papers write without underscores.
 
     Examples
     --------
@@ -104,7 +101,7 @@ COLUMNS: Mapping[str, Column] = {
     # the rest
     **dict.fromkeys(("narrowed", "expected_rank"), _TWO),
     "training_flop": Column("training compute", unit="FLOP"),
-    "lm_family": Column("lm family"),
+    "lm_family": Column("LM family"),
     "among": Column("averaged over"),
     **dict.fromkeys(("decision", "reference", "place"), _FACT),
 }  # fmt: skip
@@ -127,7 +124,7 @@ def head(
     units
         Unit of its effects, where it has no column `units`.
     among
-        Names of the lms or families that it is about, where it is not about all.
+        Names of the LMs or families that it is about, where it is not about all.
     **columns
         Its own columns, by name; those in `COLUMNS` need not be named.
 

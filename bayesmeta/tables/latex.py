@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from textwrap import wrap
 
-__all__ = ["Grid", "escape_latex", "write_table"]
-
 _SPECIAL = str.maketrans(
     {
         **{c: f"\\{c}" for c in "_%&#${}"},

@@ -20,8 +20,6 @@ from bayesmeta.tables.headed_columns import describe_columns, short_unit
 from bayesmeta.tables.latex import Grid, write_table
 from bayesmeta.tables.wording import BOUNDS, escape_markdown, name_few, readable, write_fact
 
-__all__ = ["FORMATS", "describe_intervals", "format_table", "set_for_paper"]
-
 
 def _for_reading(frame: pd.DataFrame) -> pd.DataFrame:
     """Round for the eye; a probability that would read as 0 or 1 reads as a bound."""

@@ -8,21 +8,6 @@ from typing import Any
 
 from bayesmeta import defaults
 
-__all__ = [
-    "BOUNDS",
-    "MARKS",
-    "count",
-    "escape_markdown",
-    "marked",
-    "name_few",
-    "percent",
-    "readable",
-    "signed",
-    "with_interval",
-    "with_mcse",
-    "write_fact",
-]
-
 MARKS: dict[str, str] = dict(zip(defaults.VERDICTS, "●◐○", strict=True))
 BOUNDS = {"0.000": "< 0.001", "1.000": "> 0.999"}
 """What stands for a probability that would read as 0 or 1."""

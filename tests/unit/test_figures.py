@@ -492,8 +492,8 @@ def test_evidence_card_shows_what_the_answer_says(fake_bundled_fit, ci_prob):
     z, z90 = (NormalDist().inv_cdf((1 + p) / 2) for p in (ci_prob, 0.9))
     for part, found in (
         ("all, linearised", card.all_families),
-        ("siblings alone", card.within_families),
-        ("families alone", card.between_families),
+        ("within families", card.within_families),
+        ("between families", card.between_families),
         (f"without {card.most_influential_family}", card.without_it),
     ):
         sd = (found["upper"] - found["estimate"]) / z90
@@ -512,7 +512,7 @@ def test_evidence_card_shows_what_the_answer_says(fake_bundled_fit, ci_prob):
 
 def test_a_card_without_siblings_has_no_such_rows(fake_bundled_fit):
     drawn = plots.evidence(fake_bundled_fit, "position_embedding: rotary > learned")
-    assert not {"siblings alone", "families alone"} & set(drawn.table["part"])
+    assert not {"within families", "between families"} & set(drawn.table["part"])
 
 
 def test_a_card_of_a_statement_that_cannot_be_read_is_refused(fake_bundled_fit):

@@ -263,12 +263,12 @@ def test_paper_headings_have_units_and_leave_out_what_the_caption_says():
     one = pd.DataFrame([row])
     assert set_for_paper(one).to_dict("records") == [
         {"decision": "weight tying", "benchmark": "arc_challenge", "SD (logits)": 0.5,
-         "P(helps)": 1.0, "lm family": "a_b"}
+         "P(helps)": 1.0, "LM family": "a_b"}
     ]  # fmt: skip
     assert describe_intervals(one) == "Medians with 80 % equal-tailed intervals, in logits."
     two = pd.concat([one, one.assign(units="percentage points", ci_prob=0.9)])
     assert list(set_for_paper(two).columns) == [
-        "decision", "benchmark", "SD", "P(helps)", "ci prob", "units", "lm family"
+        "decision", "benchmark", "SD", "P(helps)", "ci prob", "units", "LM family"
     ]  # fmt: skip
     assert describe_intervals(two) is None
 
