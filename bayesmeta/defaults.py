@@ -69,22 +69,22 @@ IDENTIFIED, WEAKLY_IDENTIFIED, PRIOR_DOMINATED = VERDICTS
 """How far data speak to an effect."""
 
 WITHIN_SHARE_IDENTIFIED: Final = 0.05
-"""Least share of a decision's variation within lm families: lms of a family share the rest of the
+"""Least share of a decision's variation within LM families: LMs of a family share the rest of the
 recipe, so only within-family variation separates one decision from all it is confounded with."""
 
 PROB_IDENTIFIED: Final = 0.95
 """Least probability of a direction that the data tell."""
 
 PROB_STABLE: Final = 0.9
-"""Least probability of the same direction without any one lm family, and within families alone. Of
+"""Least probability of the same direction without any one LM family, and within families alone. Of
 randomly permuted decisions, which do nothing, one contrast in ten that vary within families would
 pass by chance within families alone; together with the other conditions hardly any does."""
 
 FAMILIES_WEAK: Final = 2
-"""Least number of lm families on each side of a contrast that is more than one family's story."""
+"""Least number of LM families on each side of a contrast that is more than one family's story."""
 
 FAMILIES_IDENTIFIED: Final = 3
-"""Least number of lm families on each side of an identified contrast, and of those that vary in the
+"""Least number of LM families on each side of an identified contrast, and of those that vary in the
 decision; two cannot show heterogeneity."""
 
 REFERENCE_DRAWS: Final = 1000
@@ -125,7 +125,7 @@ SCORED_PROBS: Final = (0.5, 0.9)
 """Predictive intervals whose coverage is reported: a narrow one and a wide one."""
 
 BOOTSTRAP_DRAWS: Final = 2000
-"""Resamples of lm families: an interval's ends then move by a hundredth of its width or two."""
+"""Resamples of LM families: an interval's ends then move by a hundredth of its width or two."""
 
 BOOTSTRAP_FAMILIES: Final = 10
 """Fewer held-out families than this are not resampled: they do not stand for others."""
@@ -137,7 +137,7 @@ RANDOM_FOLDS: Final = 3
 """Folds of the paper's protocol."""
 
 LARGEST_HELD_OUT: Final = 5
-"""Largest lms held out together to ask for extrapolation in scale."""
+"""Largest LMs held out together to ask for extrapolation in scale."""
 
 EVALUATION_SEEDS: Final = 10
 """Re-splits of the random scheme; the paper's protocol has 50."""

@@ -62,7 +62,7 @@ def validate_tables(
 
 
 def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
-    """Check a table of lms by itself.
+    """Check a table of LMs by itself.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def _check_score_range(scores: pd.DataFrame, benchmarks: pd.DataFrame, *, file: 
 
 
 def _check_scored(frame: pd.DataFrame, column: str, scored: Iterable[str], *, file: str) -> None:
-    """Raise if an lm or a benchmark has no row in the scores."""
+    """Raise if an LM or a benchmark has no row in the scores."""
     for position in _positions(~frame[column].isin(list(scored))):
         value = frame[column].iloc[position]
         raise build_cell_error(

@@ -13,7 +13,7 @@ from bayesmeta.errors import DataError, listing, suggest
 
 SCORE_PREFIX = "score:"
 KEPT = ("lm", "lm_family", "developer", "derived_from")
-"""Columns that name an lm and are never corrected by the overlay."""
+"""Columns that name an LM and are never corrected by the overlay."""
 
 
 def apply_corrections(
@@ -30,7 +30,7 @@ def apply_corrections(
     lms, scores
         The tables as published.
     corrections
-        Rows of lm, field, published_value, corrected_value. The field is a column of lms or
+        Rows of lm, field, published_value, corrected_value. The field is a column of lms.csv or
         `score:<benchmark>`; a blank corrected value drops the fact or the score.
     where
         The name of the corrections file, for error messages.

@@ -28,7 +28,7 @@ class Dataset:
     Parameters
     ----------
     lms
-        One row per lm: identity, scale, design decisions, training mix in percent.
+        One row per LM: identity, scale, design decisions, training mix in percent.
     scores
         One row per available score: lm, benchmark, score and se in the metric's native unit.
     benchmarks
@@ -38,7 +38,7 @@ class Dataset:
     source
         `bundled`, or the folder that the tables were read from.
     generations
-        One row per lm whose free generations were looked at: their domain shares in percent.
+        One row per LM whose free generations were looked at: their domain shares in percent.
         None where nobody looked.
 
     Examples
@@ -111,7 +111,7 @@ class Dataset:
         Returns
         -------
         Dataset
-            Standard errors, lms and benchmarks are the same.
+            Standard errors, LMs and benchmarks are the same.
 
         Examples
         --------
@@ -123,12 +123,12 @@ class Dataset:
         return replace(self, scores=self.scores.assign(score=scores))
 
     def keep_lms(self, kept: NDArray[np.bool_]) -> Dataset:
-        """Return the tables of some lms, with the benchmarks that they have scores on.
+        """Return the tables of some LMs, with the benchmarks that they have scores on.
 
         Parameters
         ----------
         kept
-            Which lms to keep, in the order of the table, shape (lm,).
+            Which LMs to keep, in the order of the table, shape (lm,).
 
         Returns
         -------
@@ -137,7 +137,7 @@ class Dataset:
 
         Examples
         --------
-        >>> from bayesmeta.data import load_dataset
+        >>> from bayesmeta.data.load import load_dataset
         >>> data = load_dataset()
         >>> len(data.keep_lms(data.lms["lm_family"].eq("pythia").to_numpy()).lms)
         17
@@ -159,7 +159,7 @@ class Dataset:
     def add(self, own: Dataset) -> Dataset:
         r"""Put the tables of another dataset below these, such as your own below the bundled ones.
 
-        An lm or a benchmark may be in both, so that known lms can have scores on new benchmarks.
+        An LM or a benchmark may be in both, so that known LMs can have scores on new benchmarks.
         What both say of it has to agree, but for a benchmark's label; a cell that is blank here is
         filled.
 
@@ -176,7 +176,7 @@ class Dataset:
         Raises
         ------
         DataError
-            If both have a score of one lm on one benchmark, or differ in a fact.
+            If both have a score of one LM on one benchmark, or differ in a fact.
 
         Examples
         --------
@@ -216,8 +216,8 @@ class Dataset:
     def save(self, folder: str | PathLike[str]) -> None:
         """Write the tables into a folder that `read_dataset` reads back.
 
-        Corrections are laid over the tables already, and not written. An lm without a score gets a
-        row with a blank one, since a folder has to name every lm among its scores.
+        Corrections are laid over the tables already, and not written. An LM without a score gets a
+        row with a blank one, since a folder has to name every LM among its scores.
 
         Parameters
         ----------
@@ -304,7 +304,7 @@ def _plain(value: object) -> str:
 def _refuse_second_scores(
     first: pd.DataFrame, second: pd.DataFrame, *, where: tuple[str, str]
 ) -> None:
-    """Raise where both tables score one lm on one benchmark."""
+    """Raise where both tables score one LM on one benchmark."""
     known = set(zip(first["lm"], first["benchmark"], strict=True))
     for pair in zip(second["lm"], second["benchmark"], strict=True):
         if pair in known:
@@ -316,7 +316,7 @@ def _refuse_second_scores(
 
 
 def _blank_scores(data: Dataset) -> pd.DataFrame:
-    """Rows without a score, of lms and benchmarks that have none."""
+    """Rows without a score, of LMs and benchmarks that have none."""
     scores = data.scores
     lms, benchmarks = data.lms["lm"], data.benchmarks["benchmark"]
     rows = [(lm, benchmarks.iloc[0]) for lm in lms[~lms.isin(scores["lm"])]]

@@ -91,7 +91,7 @@ def import_upstream(
         The folder to write: lms.csv, scores.csv, generation.csv as published, and the bundled
         benchmarks.csv and corrections.csv. Nothing is written unless everything was read.
     lms
-        Import only these lms of the bundled ones; all of them by default.
+        Import only these LMs of the bundled ones; all of them by default.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def import_upstream(
     Raises
     ------
     DataError
-        If a file, a column or an lm is missing, or if a word is not known.
+        If a file, a column or an LM is missing, or if a word is not known.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def _read_upstream(path: Path, *, columns: Sequence[str], ids: Sequence[str]) ->
 
 
 def _by_id(path: Path, *, columns: Sequence[str], ids: Sequence[str]) -> pd.DataFrame:
-    """Read one upstream row per lm, in the order of the lms."""
+    """Read one upstream row per LM, in the order of the LMs."""
     frame = _read_upstream(path, columns=("id", *columns), ids=ids)
     missing = [lm for lm in ids if lm not in set(frame["id"])]
     if missing:
@@ -215,7 +215,7 @@ def _plain(cell: str) -> str:
 
 
 def _build_scores(lms: pd.Series, *, evaluations: Path, n_items: dict[str, float]) -> pd.DataFrame:
-    """Aggregate upstream rows to one score per lm and benchmark."""
+    """Aggregate upstream rows to one score per LM and benchmark."""
     frame = _read_upstream(evaluations, columns=EVALUATION_COLUMNS, ids=lms.tolist())
     for name in ("metric_value", "metric_stderr"):
         frame[name] = [float(cell) if cell else math.nan for cell in frame[name]]
@@ -238,7 +238,7 @@ def _build_scores(lms: pd.Series, *, evaluations: Path, n_items: dict[str, float
 def _score(
     own: pd.DataFrame, benchmark: str, recipe: Recipe, *, n_items: float
 ) -> tuple[float, float, str]:
-    """Give score, standard error and source of one lm on one benchmark."""
+    """Give score, standard error and source of one LM on one benchmark."""
     parts, lost = recipe.find(own), False
     if benchmark == "truthfulqa" and parts.empty:
         # The paper's query asks for the metric "accuracy", so it drops leaderboard runs, whose

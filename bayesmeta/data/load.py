@@ -47,7 +47,7 @@ def bundled_folder() -> Path:
 
 
 def load_dataset(*, version: str = "corrected") -> Dataset:
-    """Load the bundled scores and facts of 92 base lms on 13 benchmark settings.
+    """Load the bundled scores and facts of 92 base LMs on 13 benchmark settings.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def load_dataset(*, version: str = "corrected") -> Dataset:
     Returns
     -------
     Dataset
-        The tables. In the corrected version one lm, CrystalCoder, has no usable score.
+        The tables. In the corrected version one LM, CrystalCoder, has no usable score.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def load_dataset(*, version: str = "corrected") -> Dataset:
 
 
 def load_generation() -> pd.DataFrame:
-    """Load what the lms write when nothing is asked of them.
+    """Load what the LMs write when nothing is asked of them.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
     folder
         Holds lms.csv and scores.csv; benchmarks.csv with those that are not bundled ones;
         corrections.csv where there are two versions of the facts; and generation.csv where
-        somebody looked at what the lms write.
+        somebody looked at what the LMs write.
     version
         `corrected` applies corrections.csv where there is one; `as-published` leaves it out.
 
@@ -161,7 +161,7 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
 
 
 def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
-    r"""Read and check one table of lms, such as new ones to predict for.
+    r"""Read and check one table of LMs, such as new ones to predict for.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        All columns of the table of lms; missing facts are blank.
+        All columns of the table of LMs; missing facts are blank.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def _check_version(version: str) -> None:
 
 
 def _tables(folder: Path, *, version: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read lms and scores of a folder in one version, indexed by line number."""
+    """Read LMs and scores of a folder in one version, indexed by line number."""
     lms = read_table(folder / "lms.csv", table="lms")
     scores = read_table(folder / "scores.csv", table="scores")
     path = folder / "corrections.csv"

@@ -27,7 +27,7 @@ MIX_COLUMNS = ("web_share", "code_share", "books_share", "reference_share", "aca
 """The domains of the training mix, in percent of the training tokens."""
 
 GENERATED_COLUMNS = (*[f"generated_{name}" for name in MIX_COLUMNS], "generated_specific_share")
-"""The domains of what an lm writes, in percent of its free generations."""
+"""The domains of what an LM writes, in percent of its free generations."""
 
 MIX_LIMIT = 100.5
 """Largest allowed sum of the five domain shares: 100 percent and room for rounding."""

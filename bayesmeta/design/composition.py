@@ -37,11 +37,11 @@ class Mix:
     known
         What the model takes as known: the same, or with typical values where undisclosed.
     rows
-        Rows of the lms with an undisclosed part, shape (undisclosed lm,).
+        Rows of the LMs with an undisclosed part, shape (undisclosed lm,).
     group
         Which undisclosed mix each of them has; siblings with the same record share one.
     group_names
-        The lm family behind each undisclosed mix, shape (mix_group,).
+        The LM family behind each undisclosed mix, shape (mix_group,).
     log_mean
         Mean log fraction of the disclosed mixes, each family counted once, shape (domain,).
     occurs
@@ -58,7 +58,7 @@ class Mix:
     occurs: NDArray[np.bool_]
 
     def complete(self, unknown: Array) -> Array:
-        """Fill the undisclosed parts of every lm.
+        """Fill the undisclosed parts of every LM.
 
         Parameters
         ----------
@@ -106,19 +106,19 @@ class Mix:
 
 
 def build_mix(lms: pd.DataFrame, *, among: NDArray[np.bool_] | slice = slice(None)) -> Mix | None:
-    """Read the composition of the training data off the table of lms.
+    """Read the composition of the training data off the table of LMs.
 
     Parameters
     ----------
     lms
         The table, with the five domain shares in percent.
     among
-        The lms that parts and typical values are taken from, shape (lm,); all if left out.
+        The LMs that parts and typical values are taken from, shape (lm,); all if left out.
 
     Returns
     -------
     Mix or None
-        None where no lm discloses all the parts that any lm records.
+        None where no LM discloses all the parts that any LM records.
     """
     import pandas as pd
 

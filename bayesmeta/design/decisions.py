@@ -16,17 +16,17 @@ DISCLOSURE = "disclosure"
 """Whether anything is said of the training mix. It follows from the shares and has no column."""
 
 UNDISCLOSED = "undisclosed"
-"""The level of an lm whose choice is not recorded; its effect is reported, never absorbed."""
+"""The level of an LM whose choice is not recorded; its effect is reported, never absorbed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One design decision of an lm.
+    """One design decision of an LM.
 
     Parameters
     ----------
     name
-        Column of the table of lms, or `disclosure`, which follows from the shares.
+        Column of the table of LMs, or `disclosure`, which follows from the shares.
     kind
         `categorical`; `numeric`, which enters as its base-2 logarithm; or `share`, in percent of
         the training tokens.
@@ -52,7 +52,7 @@ class Decision:
         return self.name in MIX_COLUMNS
 
     def read(self, lms: pd.DataFrame) -> pd.Series:
-        """Read what is recorded of every lm: words, or numbers in the units of the table.
+        """Read what is recorded of every LM: words, or numbers in the units of the table.
 
         Returns
         -------
@@ -75,7 +75,7 @@ class Decision:
         return dict(self.merge).get(word, word)
 
     def read_levels(self, lms: pd.DataFrame) -> pd.Series:
-        """Read the level of every lm, `undisclosed` where nothing is recorded, as `read` does.
+        """Read the level of every LM, `undisclosed` where nothing is recorded, as `read` does.
 
         Examples
         --------
@@ -90,7 +90,7 @@ class Decision:
         return words.map(lambda word: UNDISCLOSED if pd.isna(word) else self.level_of(word))
 
     def record(self, lms: pd.DataFrame) -> NDArray[Any]:
-        """List what every lm records: levels, or numbers with NaN where there is none; (lm,)."""
+        """List what every LM records: levels, or numbers with NaN where there is none; (lm,)."""
         if self.kind == "categorical":
             return self.read_levels(lms).to_numpy(object)
         return self.read(lms).to_numpy(float)

@@ -1,4 +1,4 @@
-"""The data as a model sees them: `Design`, and `Facts` of lms, as they are or changed."""
+"""The data as a model sees them: `Design`, and `Facts` of LMs, as they are or changed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Design:
     lms, lm_families, benchmarks, benchmark_labels, task_families
         Coordinates.
     lm_family_index
-        Family of every lm, shape (lm,).
+        Family of every LM, shape (lm,).
     task_family_index
         Task family of every benchmark, shape (benchmark,).
     outcomes
@@ -66,16 +66,16 @@ class Design:
         Covariates, shape (lm, scale_term), and their centre, shape (benchmark, scale_term).
     scale_basis
         Orthonormal basis of the intercept, the scale covariates and, with a surface, their squares
-        and products over the lms with a score to learn from, zero for the others, shape (lm,
-        column). Family and lm effects are made orthogonal to it, so that those of held-out lms stay
+        and products over the LMs with a score to learn from, zero for the others, shape (lm,
+        column). Family and LM effects are made orthogonal to it, so that those of held-out LMs stay
         free.
     between, between_terms
-        Scale covariates averaged over the lms of every family, shape (lm, between_term), and
+        Scale covariates averaged over the LMs of every family, shape (lm, between_term), and
         their names.
     covariates
         All scale covariates, whether or not they enter with slopes, shape (lm, covariate).
     log_scale
-        Natural logs of size and data over those of the reference lm, shape (lm, 2), for a scaling
+        Natural logs of size and data over those of the reference LM, shape (lm, 2), for a scaling
         law with parameters; None without one. The basis then spans the logs and their product
         beside the covariates with slopes.
     terms, decisions
@@ -91,11 +91,11 @@ class Design:
     mix
         The composition of the training data, or None.
     generations
-        What the lms write, where that measures an undisclosed share, or None.
+        What the LMs write, where that measures an undisclosed share, or None.
     unknown
-        Choices that new lms leave open, where that is no level of the data; else None.
+        Choices that new LMs leave open, where that is no level of the data; else None.
     recorded
-        What every lm records of every decision and size: levels (`undisclosed` where nothing is),
+        What every LM records of every decision and size: levels (`undisclosed` where nothing is),
         or numbers in the units of the table (NaN), each of shape (lm,).
     surface, surface_center
         Functions of scale, date and mix together (None without); centre, shape (benchmark,
@@ -166,7 +166,7 @@ class Design:
 
     @property
     def english_column(self) -> int | None:
-        """Where the share of English stands in the matrix, if what the lms write measures it."""
+        """Where the share of English stands in the matrix, if what the LMs write measures it."""
         if self.generations is None or ENGLISH not in self.generations.names:
             return None
         return self.columns_of(ENGLISH)[0]
@@ -178,7 +178,7 @@ class Design:
 
     @property
     def facts(self) -> Facts:
-        """The facts of the lms, with undisclosed ones at their typical values."""
+        """The facts of the LMs, with undisclosed ones at their typical values."""
         english = self.columns_of(ENGLISH)
         mix = None
         if self.mix is not None:
@@ -202,7 +202,7 @@ class Design:
 
     @property
     def typical_parts(self) -> Array:
-        """What the parts of a mix hold in proportion, where an lm says nothing, (domain,)."""
+        """What the parts of a mix hold in proportion, where an LM says nothing, (domain,)."""
         assert self.mix is not None
         return np.exp(self.mix.log_mean)
 
@@ -231,7 +231,7 @@ def _numbered(names: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Facts:
-    """Everything that the model takes as known of lms, in the coding of a design.
+    """Everything that the model takes as known of LMs, in the coding of a design.
 
     Whatever is asked of a model is asked of facts: as they are, with a level or value put in its
     place, or with points of the training mix moved.
@@ -262,7 +262,7 @@ class Facts:
     english: Array
 
     def of(self, rows: NDArray[np.bool_] | slice) -> Facts:
-        """Keep the facts of some lms; arrays that nothing changes stay the same objects."""
+        """Keep the facts of some LMs; arrays that nothing changes stay the same objects."""
         if isinstance(rows, slice) or rows.all():
             return self
         return replace(
@@ -275,7 +275,7 @@ class Facts:
         )
 
     def put(self, settings: Settings) -> Facts:
-        """Give every lm other levels or values, all its other facts held as they are.
+        """Give every LM other levels or values, all its other facts held as they are.
 
         Parameters
         ----------
@@ -362,7 +362,7 @@ def set_parts(
         New fractions by part, each broadcastable to the shape of `mix` without its last axis; at
         least one part is left for the rest.
     typical
-        Proportions used where an lm has nothing but these parts, shape (domain,).
+        Proportions used where an LM has nothing but these parts, shape (domain,).
     domains
         Names of the parts.
 
@@ -424,7 +424,7 @@ def swap_parts(
 
 
 def _set_sizes(covariates: Array, sizes: Mapping[str, str | float]) -> Array:
-    """Give every lm another size or number of tokens, where one is named; (lm, covariate)."""
+    """Give every LM another size or number of tokens, where one is named; (lm, covariate)."""
     units = (("n_params", N_REFERENCE, LOG_N_UNIT), ("n_tokens", D_REFERENCE, LOG_D_UNIT))
     out = covariates.copy()
     for column, (name, reference, unit) in enumerate(units):
@@ -440,8 +440,8 @@ def standardise(value: float, term: Term) -> float:
 
 
 _CODE_LADDER = (0.0, 0.5, 1.0)
-"""Code shares at which one lm of every family is imagined, so that the surface also
-reaches where questions about the code share go and no lm stands."""
+"""Code shares at which one LM of every family is imagined, so that the surface also
+reaches where questions about the code share go and no LM stands."""
 
 
 def build_design(
@@ -463,7 +463,7 @@ def build_design(
     dataset
         Validated tables.
     decisions
-        Names of the decisions to enter. One that does not vary over the lms is left out.
+        Names of the decisions to enter. One that does not vary over the LMs is left out.
     scale_terms
         Scale covariates to enter, a subset of `SCALE_TERMS`.
     law
@@ -474,16 +474,16 @@ def build_design(
     estimate_unknown
         Whether undisclosed numbers and mixes are unknowns, or stand at their typical values.
     generations
-        Whether what the lms write measures undisclosed shares.
+        Whether what the LMs write measures undisclosed shares.
     surface_lengths
         Length scales of a smooth function of scale, date and mix together, by the names
         `n_params`, `n_tokens`, `released`, `mix` and `english_share`; left out, there is none.
     train
         Which scores the model learns from, shape (obs,); all if left out. The facts of held-out
-        lms count as known.
+        LMs count as known.
     among
-        Which lms the coding rests on, shape (lm,); all if left out. Levels, units, typical values
-        and functions are theirs, and the other lms are coded in them: new lms, which have no
+        Which LMs the coding rests on, shape (lm,); all if left out. Levels, units, typical values
+        and functions are theirs, and the other LMs are coded in them: new LMs, which have no
         scores, stand below those of the data. A choice that they leave open, and that is no level
         of its own, is one of the choices that others made.
 
@@ -646,7 +646,7 @@ def _build_surface(
 def _imagine_mixes(
     lms: pd.DataFrame, mix: Mix | None, parts: Array, *, among: NDArray[np.bool_]
 ) -> list[tuple[NDArray[np.int64], Array]]:
-    """Give one lm of every family other shares of code."""
+    """Give one LM of every family other shares of code."""
     if mix is None or "code_share" not in mix.domains:
         return []
     one = np.flatnonzero(~lms["lm_family"].duplicated().to_numpy() & among)
@@ -658,7 +658,7 @@ def _imagine_mixes(
 
 
 def _weighted_mean(columns: Array, weight: Array) -> Array:
-    """Average the known cells of every column over the lms, shape (benchmark, column)."""
+    """Average the known cells of every column over the LMs, shape (benchmark, column)."""
     known = ~np.isnan(columns)
     total = weight.T @ np.nan_to_num(columns)
     return (total / np.maximum(weight.T @ known, np.finfo(float).tiny)).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What an lm writes as a measurement of what it read: shares of free generations as log-ratios."""
+"""What an LM writes as a measurement of what it read: shares of free generations as log-ratios."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SMALLEST = 0.01
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Generations:
-    """Log-ratios of what lms write, rotated within families so that their errors are independent.
+    """Log-ratios of what LMs write, rotated within families so that their errors are independent.
 
-    An error that siblings share and one of each lm make a compound symmetric covariance. An
-    orthonormal rotation of the lms of a family turns it into a diagonal one: one row for the
+    An error that siblings share and one of each LM make a compound symmetric covariance. An
+    orthonormal rotation of the LMs of a family turns it into a diagonal one: one row for the
     family's mean, which holds the shared error once, and rows for the differences of siblings.
     So siblings that write alike count as one measurement.
 
@@ -36,11 +36,11 @@ class Generations:
         What is measured: the parts of the mix but the last, which follows from the others, and
         the share of English, shape (written,).
     rows
-        Row of every measured lm in the table of lms, shape (measured lm,).
+        Row of every measured LM in the table of LMs, shape (measured lm,).
     rotation
         Orthonormal, block-diagonal by family, shape (measured lm, measured lm).
     n_siblings
-        Measured lms of the family for a family's mean, zero for a difference of siblings, shape
+        Measured LMs of the family for a family's mean, zero for a difference of siblings, shape
         (measured lm,).
     values
         Rotated log-ratios, shape (measured lm, written).
@@ -55,7 +55,7 @@ class Generations:
     def read_parts(
         self, mix: Any, english: Any, *, log: Callable[[Any], Any] = np.log
     ) -> list[Any]:
-        """Turn what the measured lms read into log-ratios that compare with what they write.
+        """Turn what the measured LMs read into log-ratios that compare with what they write.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ def build_generations(
     table
         Shares of free generations in percent, or None.
     lms
-        The table of lms.
+        The table of LMs.
     mix
         The composition of the training data, or None.
     with_english
@@ -126,7 +126,7 @@ def build_generations(
     Returns
     -------
     Generations or None
-        The lms whose generated shares are all known; None where there is nothing to measure.
+        The LMs whose generated shares are all known; None where there is nothing to measure.
     """
     domains = mix.domains[:-1] if mix is not None else ()
     names = (*domains, *((ENGLISH,) if with_english else ()))
@@ -152,7 +152,7 @@ def build_generations(
 
 
 def _rotate(families: NDArray[np.object_]) -> tuple[Array, NDArray[np.int64]]:
-    """Helmert contrasts of the lms of every family, the scaled mean first."""
+    """Helmert contrasts of the LMs of every family, the scaled mean first."""
     rotation = np.zeros((len(families), len(families)))
     n_siblings = np.zeros(len(families), dtype=np.int64)
     for family in dict.fromkeys(families):

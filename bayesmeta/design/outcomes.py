@@ -17,7 +17,7 @@ _FLOOR_MARGIN = 2.0
 """Standard errors between the lowest score and a floor that it pushes down.
 
 A score of 0 pushes the floor of a benchmark without chance below 0, by a point or two. With a floor
-at 0 the logit of a score near 0 has no bottom: failed runs and small lms then make families look
+at 0 the logit of a score near 0 has no bottom: failed runs and small LMs then make families look
 utterly unlike each other where they differ by two points.
 """
 
@@ -38,11 +38,11 @@ class Outcomes:
         Whether the model learns from the score, shape (obs,). The others are held out: nothing
         below, nor anything else in a design, depends on them.
     lm_index, benchmark_index
-        Row of the lm and of the benchmark of every observation, shape (obs,).
+        Row of the LM and of the benchmark of every observation, shape (obs,).
     is_logistic
         Whether the benchmark is an accuracy with a logistic link, shape (benchmark,).
     floor
-        Lowest expected accuracy: chance, or lower where lms score below it, shape (benchmark,).
+        Lowest expected accuracy: chance, or lower where LMs score below it, shape (benchmark,).
     location, spread
         Mean and signed standard deviation of the scores of an identity-link benchmark; the sign
         makes higher latent values better, shape (benchmark,).
@@ -59,10 +59,10 @@ class Outcomes:
     spread: Array
 
     def information(self, *, n_lms: int) -> Array:
-        """Weigh the lms by what their scores say about a benchmark's latent scale.
+        """Weigh the LMs by what their scores say about a benchmark's latent scale.
 
         A score at the chance floor says little about where its lm is on the logit scale. Centring
-        every benchmark at the weighted mean of its lms puts the intercept where the data are and
+        every benchmark at the weighted mean of its LMs puts the intercept where the data are and
         removes most of its posterior correlation with the slopes.
 
         Returns
@@ -83,7 +83,7 @@ class Outcomes:
         Returns
         -------
         Outcomes
-            Scores of 0 of one lm, to be drawn anew. The standard error is the median over the
+            Scores of 0 of one LM, to be drawn anew. The standard error is the median over the
             benchmark's scores.
         """
         import pandas as pd

@@ -31,7 +31,7 @@ class Overlap:
     Examples
     --------
     >>> Overlap("norm", others=("block",)).said
-    "Decision 'norm' is an exact linear combination of block over the lms of these data."
+    "Decision 'norm' is an exact linear combination of block over the LMs of these data."
     """
 
     decision: str
@@ -43,12 +43,12 @@ class Overlap:
         if not self.others:
             undisclosed = ", or none discloses its training mix in full"
             return (
-                f"Decision '{self.decision}' does not vary over the lms of these data that record "
+                f"Decision '{self.decision}' does not vary over the LMs of these data that record "
                 f"it{undisclosed if DECISIONS[self.decision].in_mix else ''}."
             )
         return (
             f"Decision '{self.decision}' is an exact linear combination of "
-            f"{listing(self.others)} over the lms of these data."
+            f"{listing(self.others)} over the LMs of these data."
         )
 
     @property
@@ -64,8 +64,8 @@ class Overlap:
 def find_overlaps(design: Design, *, decisions: Sequence[str]) -> tuple[Overlap, ...]:
     """Find the decisions whose effects the data cannot tell, whatever the scores.
 
-    A decision is compared over the lms that record it with the other decisions that all of these
-    lms record. Where those tell every lm from every other, they fit anything, and nothing is said.
+    A decision is compared over the LMs that record it with the other decisions that all of these
+    LMs record. Where those tell every LM from every other, they fit anything, and nothing is said.
 
     Parameters
     ----------

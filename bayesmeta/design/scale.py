@@ -17,20 +17,20 @@ SCALE_TERMS: tuple[str, ...] = ("n_params", "n_tokens", "n_params_x_n_tokens", "
 """Logarithms of size and data, their product, and the release date, in this order."""
 
 N_REFERENCE, D_REFERENCE = 7e9, 1e12
-"""The reference lm of the scaling law: 7 billion parameters, one trillion tokens."""
+"""The reference LM of the scaling law: 7 billion parameters, one trillion tokens."""
 
 LOG_N_UNIT, LOG_D_UNIT = 1.6, 1.3
-"""Units of the log scale covariates: about their standard deviations over public lms."""
+"""Units of the log scale covariates: about their standard deviations over public LMs."""
 
 LMS_PER_COLUMN = 5
-"""Fewest lms for each column of a basis with bends: one that spans nearly all lms leaves nothing of
+"""Fewest LMs for each column of a basis with bends: one that spans nearly all LMs leaves nothing of
 their family effects."""
 
 
 def scale_covariates(lms: pd.DataFrame, *, among: NDArray[np.bool_] | slice = slice(None)) -> Array:
-    """Build logs of size and data about the reference lm, their product, and the date in years.
+    """Build logs of size and data about the reference LM, their product, and the date in years.
 
-    An lm without a date stands at the mean date of the lms `among` them, so that it says nothing
+    An LM without a date stands at the mean date of the LMs `among` them, so that it says nothing
     about its slope.
     """
     import pandas as pd
@@ -72,9 +72,9 @@ def scale_bends(columns: Array, names: Sequence[str], *, rows: NDArray[np.bool_]
 def family_means(
     columns: Array, *, families: pd.Series, among: NDArray[np.bool_] | slice = slice(None)
 ) -> Array:
-    """Give every lm the means of its family, less their mean over families; (lm, column).
+    """Give every LM the means of its family, less their mean over families; (lm, column).
 
-    Both are taken over the lms `among` them; a family without any of these has the mean of its own.
+    Both are taken over the LMs `among` them; a family without any of these has the mean of its own.
     """
     import pandas as pd
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from bayesmeta.design.composition import Array
 
 _KEPT_VARIANCE = 0.97
-"""Share of the process's variance at the lms that the functions keep."""
+"""Share of the process's variance at the LMs that the functions keep."""
 
 _IMAGINED_WEIGHT = 0.2
-"""How much variance at the anchors counts, beside that at the lms, when functions are ranked."""
+"""How much variance at the anchors counts, beside that at the LMs, when functions are ranked."""
 
 _JITTER = 1e-8
 """Relative size below which a direction of the kernel is rounding error."""
@@ -26,10 +26,10 @@ class Surface:
     """Principal functions of a Gaussian process over scale, release date and training mix.
 
     The kernel is squared exponential with a length scale for each group of facts. Its principal
-    functions at the lms, and at the same lms with other code shares, carry nearly
+    functions at the LMs, and at the same LMs with other code shares, carry nearly
     all its variance (the Nystroem form; Rasmussen & Williams 2006, section 8.1,
     https://doi.org/10.7551/mitpress/3206.001.0001). Weights are standard normal a priori, so that
-    where no lm stands the prior comes back.
+    where no LM stands the prior comes back.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Surface:
         return self.mixing.shape[1]
 
     def evaluate(self, covariates: Array, mix: Array, english: Array) -> Array:
-        """Evaluate the functions at facts of lms.
+        """Evaluate the functions at facts of LMs.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ def build_surface(
     Parameters
     ----------
     covariates
-        All scale covariates of the lms, shape (lm, covariate).
+        All scale covariates of the LMs, shape (lm, covariate).
     scale_lengths
         Length scales of those that enter, in the same units, by their column.
     mix
@@ -110,10 +110,10 @@ def build_surface(
     english_length
         Its length scale, in standard deviations.
     imagined
-        Further mixes that the functions also have to reach: rows of lms, and what fractions these
+        Further mixes that the functions also have to reach: rows of LMs, and what fractions these
         would have.
     among
-        The lms that the functions are made for, shape (lm,); all if left out.
+        The LMs that the functions are made for, shape (lm,); all if left out.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def build_surface(
 
 
 def _pin_down(surface: Surface, *, anchors: Array, lms: Array) -> Surface:
-    """Keep as many principal functions as hold nearly all variance at the lms."""
+    """Keep as many principal functions as hold nearly all variance at the LMs."""
     size, direction = np.linalg.eigh(_kernel(anchors, anchors))
     solid = size > _JITTER * size[-1]
     whiten = direction[:, solid] / np.sqrt(size[solid])
@@ -149,7 +149,7 @@ def _pin_down(surface: Surface, *, anchors: Array, lms: Array) -> Surface:
     held = np.einsum("kf,kl,lf->f", rotation, spread, rotation).cumsum() / np.trace(spread)
     kept = min(int((held < _KEPT_VARIANCE).sum()) + 1, rotation.shape[1])
     # Eigenvectors have no sign of their own, and saved weights must mean the same everywhere: each
-    # function is skewed upwards over the lms.
+    # function is skewed upwards over the LMs.
     sign = np.where(np.power(at_lms @ rotation[:, :kept], 3).sum(axis=0) < 0, -1.0, 1.0)
     return dataclasses.replace(surface, anchors=anchors, mixing=whiten @ rotation[:, :kept] * sign)
 

@@ -51,7 +51,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MissingNumbers:
-    """Unknown cells of numeric columns; the lms of a family share the unknown value.
+    """Unknown cells of numeric columns; the LMs of a family share the unknown value.
 
     Parameters
     ----------
@@ -98,11 +98,11 @@ def _encode(
     Parameters
     ----------
     lms
-        The table of lms.
+        The table of LMs.
     decision
         What to encode; no part of the mix.
     among
-        The lms that levels, centre and unit are taken from, shape (lm,). Another choice than
+        The LMs that levels, centre and unit are taken from, shape (lm,). Another choice than
         theirs is NaN in all columns.
 
     Returns
@@ -235,16 +235,16 @@ _SMOOTHING = 0.5
 class UnknownChoices:
     """The configurations that every undisclosed record may stand for, with probabilities.
 
-    A record is what one lm family leaves open in the same way for some of its lms; these share
+    A record is what one LM family leaves open in the same way for some of its LMs; these share
     the unknown choice. A configuration is a joint choice in all decisions that a record leaves
     open.
 
     Parameters
     ----------
     rows, record
-        Row of every lm with an undisclosed choice, and its record, shape (undisclosed lm,).
+        Row of every LM with an undisclosed choice, and its record, shape (undisclosed lm,).
     names
-        The lm family behind each record, shape (record,).
+        The LM family behind each record, shape (record,).
     shift
         What a configuration puts into the columns that are unknown, zero in the others, shape
         (record, configuration, term).
@@ -278,7 +278,7 @@ def build_unknown_choices(
 ) -> UnknownChoices | None:
     """List what every undisclosed record may stand for.
 
-    The configurations of a record are the joint choices of lms that disclose all that it leaves
+    The configurations of a record are the joint choices of LMs that disclose all that it leaves
     open, out of those that agree with most of its disclosed choices (with all of them, where any
     such lm exists). Each is weighted by the number of families that made it. Where nobody
     discloses the open decisions together they are independent.
@@ -286,12 +286,12 @@ def build_unknown_choices(
     Parameters
     ----------
     lms
-        The table of lms.
+        The table of LMs.
     columns
         Decision and level of every column of the matrix, shape (term,); the level is empty for a
         numeric one. A decision with a column for undisclosed choices has no unknown ones.
     among
-        The lms whose choices count, shape (lm,); all if left out.
+        The LMs whose choices count, shape (lm,); all if left out.
 
     Returns
     -------

@@ -145,7 +145,7 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         ----------
         groups
             Which ones, or `all`. Of every fit: `posterior_predictive`, `observed_data`,
-            `constant_data` (standard errors, and the size and data of the lm or the moderators)
+            `constant_data` (standard errors, and the size and data of the LM or the moderators)
             and `log_likelihood`. Of fits of scores also `log_prior` (see `Fit.log_prior`), `prior`
             and `prior_predictive`, which build the model's graph and take seconds.
         seed

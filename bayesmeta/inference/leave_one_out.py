@@ -54,7 +54,7 @@ class LeaveOneOut:
         return int(bad.sum())
 
     def by(self, group: str) -> pd.DataFrame:
-        """Sum log densities over the scores of a benchmark, a family or an lm.
+        """Sum log densities over the scores of a benchmark, a family or an LM.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ def loo(
     """Predict every score from others: from all of them, or from those of other families.
 
     Single scores are left out by importance sampling with smoothed weights (Vehtari et al. 2017,
-    https://doi.org/10.1007/s11222-016-9696-4). The siblings of an lm, and its other scores, then
+    https://doi.org/10.1007/s11222-016-9696-4). The siblings of an LM, and its other scores, then
     stay in. Importance sampling fails for a whole family, whose effect only its own scores tell, so
     that every family is left out of a refit.
 

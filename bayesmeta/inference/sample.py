@@ -64,7 +64,7 @@ def fit(
     Parameters
     ----------
     data
-        Validated tables of lms and scores, or of effect sizes.
+        Validated tables of LMs and scores, or of effect sizes.
     spec
         The model; the default one for such data if left out: `ModelSpec()`, or `EffectSizeSpec()`.
     seed

@@ -100,7 +100,7 @@ def law_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
     """Add slopes on the scaling law, pooled over task families about a positive mean.
 
     One law serves all benchmarks; they differ in their slope on it. It is centred, at every value
-    of its parameters, at the information-weighted mean of each benchmark's lms. Slopes are centred
+    of its parameters, at the information-weighted mean of each benchmark's LMs. Slopes are centred
     about their pooled means, since scores pin them down. A benchmark's own slope may be negative:
     some hardly rise with scale.
 
@@ -129,7 +129,7 @@ def law_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
 
 
 def _law(design: Design, priors: Priors) -> Tensor:
-    """Minus log of the reducible loss of every lm, relative to the reference lm; dims (lm,)."""
+    """Minus log of the reducible loss of every LM, relative to the reference LM; dims (lm,)."""
     assert design.log_scale is not None
     a, b = (
         pm.TruncatedNormal(name, getattr(priors, name), priors.law_exponent_sd, lower=0.0)
@@ -174,7 +174,7 @@ def missing_block(design: Design, priors: Priors) -> tuple[Tensor, Tensor | None
 def generation_block(design: Design, spec: ModelSpec, X: Tensor, mix: Tensor | None) -> None:
     """Add log-ratios of generated shares as noisy measurements of those that were read.
 
-    Intercepts, slopes and errors are learned from all lms whose mix is known. The error of a
+    Intercepts, slopes and errors are learned from all LMs whose mix is known. The error of a
     family counts once, however many siblings write (see `Generations`). It has heavy tails, since
     a family or two write what they hardly read: LLaMA and BLOOM mostly code.
     """
@@ -304,7 +304,7 @@ def _between_slopes(design: Design, priors: Priors) -> Tensor:
 
 
 def family_block(design: Design, spec: ModelSpec, data: Data) -> tuple[Tensor, Tensor]:
-    """Add family and lm effects, dims (lm, benchmark), and the residual scale, dims (benchmark,).
+    """Add family and LM effects, dims (lm, benchmark), and the residual scale, dims (benchmark,).
 
     The effects are made orthogonal to the intercept and, by default, to the scale covariates:
     restricted regression (Hodges & Reich 2010, https://doi.org/10.1198/tast.2010.10052). Families
@@ -383,7 +383,7 @@ def _moments(design: Design, data: Data, latent: Tensor, residual: Tensor) -> tu
 
 
 def _take(design: Design, data: Data, moments: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Take the moments of all lms on all benchmarks, dims (lm, benchmark), where scores stand.
+    """Take the moments of all LMs on all benchmarks, dims (lm, benchmark), where scores stand.
 
     To compute them for every cell and take them from flat tables is faster than to take latent
     values by lm and benchmark first: few cells have no score.
@@ -451,7 +451,7 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     -------
     pymc.Model
         Observed variable `y` with dim obs, which numbers the scores of the dataset, and `generated`
-        where what lms write is measured; named variables as in `model.predictor`.
+        where what LMs write is measured; named variables as in `model.predictor`.
 
     Examples
     --------
@@ -490,12 +490,12 @@ def build_fact_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     design
         Arrays and coordinates.
     spec
-        Under which priors, and whether what lms write measures the facts.
+        Under which priors, and whether what LMs write measures the facts.
 
     Returns
     -------
     pymc.Model
-        The prior of the facts, or their posterior given what the lms write.
+        The prior of the facts, or their posterior given what the LMs write.
 
     Examples
     --------

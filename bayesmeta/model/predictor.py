@@ -1,8 +1,8 @@
 """The model in plain numpy: facts to columns, draws to coefficients, both to laws of scores.
 
-The latent value of an lm on a benchmark is its columns times the benchmark's coefficients, plus
-effects of its family and of the lm itself. Whatever is asked of a fit is this one line at some
-facts: predictions, effects, curves, substitutions, changed and new lms, and the regression that
+The latent value of an LM on a benchmark is its columns times the benchmark's coefficients, plus
+effects of its family and of the LM itself. Whatever is asked of a fit is this one line at some
+facts: predictions, effects, curves, substitutions, changed and new LMs, and the regression that
 stands for the model near its posterior means. It is written apart from the PyMC graph, and the
 tests hold the two against each other.
 """
@@ -34,12 +34,12 @@ Blocks = Mapping[str, Array]
 
 
 def complete_facts(parameters: Parameters, *, design: Design) -> Facts:
-    """Put undisclosed facts that are parameters into the facts of the lms.
+    """Put undisclosed facts that are parameters into the facts of the LMs.
 
     Parameters
     ----------
     parameters
-        Holds `x_unknown` (..., unknown), `mix_unknown` (..., mix_group, domain) and, of new lms
+        Holds `x_unknown` (..., unknown), `mix_unknown` (..., mix_group, domain) and, of new LMs
         with an open choice, `choice` (..., record) where needed.
     design
         Arrays and coordinates.
@@ -71,7 +71,7 @@ def complete_facts(parameters: Parameters, *, design: Design) -> Facts:
 def build_columns(
     facts: Facts, *, parameters: Parameters, only: Collection[str] = BLOCKS
 ) -> dict[str, Array]:
-    """Compute the columns of lms with given facts, by the coefficients that they go with.
+    """Compute the columns of LMs with given facts, by the coefficients that they go with.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def _decision_variances(parameters: Parameters, *, design: Design, spec: ModelSp
 def multiply(columns: Blocks, coefficients: Blocks) -> Array | float:
     """Multiply columns, or changes of columns, by their coefficients, (..., lm, benchmark).
 
-    Columns that are zero for all lms cost nothing.
+    Columns that are zero for all LMs cost nothing.
     """
     total: Array | float = 0.0
     for name, values in columns.items():
@@ -207,7 +207,7 @@ def multiply(columns: Blocks, coefficients: Blocks) -> Array | float:
 
 
 def linear_predictor(parameters: Parameters, *, design: Design, spec: ModelSpec) -> Array:
-    """Compute the latent value of every lm on every benchmark.
+    """Compute the latent value of every LM on every benchmark.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def combine(
     design: Design,
     spec: ModelSpec,
 ) -> Array:
-    """Add intercepts, centred columns times coefficients, and effects of families and lms."""
+    """Add intercepts, centred columns times coefficients, and effects of families and LMs."""
     centers = list_centers(columns, design=design)
     eta = np.asarray(parameters["alpha"], float)[..., None, :] + multiply(columns, coefficients)
     for name, center in centers.items():
@@ -246,7 +246,7 @@ def combine(
 
 
 def family_effects(parameters: Parameters, *, design: Design, spec: ModelSpec) -> Array:
-    """Compute family and lm effects on the latent scale, shape (..., lm, benchmark)."""
+    """Compute family and LM effects on the latent scale, shape (..., lm, benchmark)."""
     family, task = design.lm_family_index, design.task_family_index
     sigma = np.asarray(parameters["sigma"], float)[..., None, :]
     rho_lm = np.asarray(parameters["rho_lm"], float)[..., None, None]
@@ -309,7 +309,7 @@ def score_moments(parameters: Parameters, latent: Array, *, design: Design) -> t
 
 
 def law_slopes(priors: Priors) -> Array:
-    """Linearise -log of the reducible loss of a scaling law at the reference lm.
+    """Linearise -log of the reducible loss of a scaling law at the reference LM.
 
     With fraction f of the reducible loss due to size and exponents a, b, the first derivatives
     are f a and (1 - f) b, and the mixed second derivative is a b f (1 - f) (Hoffmann et al. 2022,
@@ -348,23 +348,23 @@ def law_skill(
     data_exponent: Array | float,
     size_fraction: Array | float,
 ) -> Array:
-    """Compute minus the log of the reducible loss, relative to that of the reference lm.
+    """Compute minus the log of the reducible loss, relative to that of the reference LM.
 
     The parametric law of Hoffmann et al. 2022 (https://doi.org/10.48550/arXiv.2203.15556), written
-    through the share of the reducible loss that is due to size at the reference lm instead of two
+    through the share of the reducible loss that is due to size at the reference LM instead of two
     coefficients, which are hard to tell from the exponents.
 
     Parameters
     ----------
     log_scale
-        Natural logs of size and data over those of the reference lm, shape (lm, 2).
+        Natural logs of size and data over those of the reference LM, shape (lm, 2).
     size_exponent, data_exponent, size_fraction
         Parameters of the law, each of shape (...).
 
     Returns
     -------
     ndarray
-        Latent skill, zero for the reference lm, shape (..., lm).
+        Latent skill, zero for the reference LM, shape (..., lm).
 
     Examples
     --------
@@ -444,7 +444,7 @@ def score_distribution(
         Arrays and coordinates, and the model.
     latent
         Latent value behind every score of the design's outcomes, shape (..., obs); what the model
-        says of the lms if left out.
+        says of the LMs if left out.
 
     Returns
     -------

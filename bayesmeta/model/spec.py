@@ -70,7 +70,7 @@ class Priors:
     alpha_sd
         Intercepts: a benchmark's centre lies within the middle of its range.
     law_size_exponent, law_data_exponent, law_size_fraction
-        Published scaling laws, linearised at the reference lm: exponents of size and data, and
+        Published scaling laws, linearised at the reference LM: exponents of size and data, and
         the share of the reducible loss that is due to size there (Hoffmann et al. 2022,
         https://doi.org/10.48550/arXiv.2203.15556; refit by Besiroglu et al. 2024,
         https://doi.org/10.48550/arXiv.2404.10102). Under log-linear scaling they fix the ratio of
@@ -112,10 +112,10 @@ class Priors:
         Share of the family (and of the lm) variance that is common to all tasks: symmetric about
         one half, with neither part negligible.
     sigma, sigma_log_sd
-        Residual heterogeneity of lms on the latent scale.
+        Residual heterogeneity of LMs on the latent scale.
     sigma_score, sigma_score_log_sd
         Residual on the score scale of an accuracy: rerunning a harness moves a score by 0.8
-        points; without it lms at the chance floor, whose latent position means little, dominate.
+        points; without it LMs at the chance floor, whose latent position means little, dominate.
     nu_shape, nu_rate
         Degrees of freedom of the Student-t beyond one (Juarez & Steel 2010,
         https://doi.org/10.1198/jbes.2009.07145).
@@ -124,11 +124,11 @@ class Priors:
         which themselves spread by 1.0 to 1.3 between families. A tighter prior would pass off a
         guess as a fact and narrow every effect.
     generation_intercept, generation_slope
-        What lms write, as log-ratios: domains are written more or less than read by an unknown
-        factor; an lm that reads more of a domain does not write less of it, and at most about as
+        What LMs write, as log-ratios: domains are written more or less than read by an unknown
+        factor; an LM that reads more of a domain does not write less of it, and at most about as
         much more.
     generation_tau, generation_sigma, generation_log_sd
-        Errors of families and of lms in what they write, in the same unit: medians and their
+        Errors of families and of LMs in what they write, in the same unit: medians and their
         log standard deviation. Families differ by a factor of two to three.
     generation_nu
         Degrees of freedom of those errors.
@@ -187,7 +187,7 @@ class Priors:
 
     @property
     def unexplained_variance(self) -> float:
-        """Typical latent variance between lms of the same scale, that of families included."""
+        """Typical latent variance between LMs of the same scale, that of families included."""
         return math.exp(2 * self.tau_family_log) + self.sigma**2
 
 
@@ -236,7 +236,7 @@ class ModelSpec:
         https://doi.org/10.1080/01621459.1950.10483349). `estimated`: they are parameters, shared
         by siblings, with a prior about the disclosed ones.
     generations
-        `ignored`; `measured`: what an lm writes is a noisy measurement of undisclosed shares.
+        `ignored`; `measured`: what an LM writes is a noisy measurement of undisclosed shares.
     priors
         Every prior's numbers.
 
