@@ -124,7 +124,7 @@ def _name_parts(board: "bm.Scoreboard") -> Parts:
 
     first = str(board.cells["model"].iloc[0])
     models = set(board.cells["model"])
-    ci = f"{100 * defaults.CI_PROB:g} % intervals over lm families"
+    ci = f"{100 * defaults.CI_PROB:g} % intervals over LM families"
     gains = [
         board.gains(model, over=over) for model, over in _PAIRS.items() if {model, over} <= models
     ]

@@ -58,7 +58,7 @@ def whatif_command(
     """
     found = bm.whatif(fit, lm, by=by, **_read_changes(changes))
     if found.extrapolates:
-        say(f"warning: outside what the lms of the data record: {listing(found.extrapolates)}")
+        say(f"warning: outside what the LMs of the data record: {listing(found.extrapolates)}")
     caption = f"{found.lm} with {found.label}; {_HIGHER}."
     intervals = f"{100 * ci_prob:g} % intervals of the difference"
     return _head(found.table(ci_prob=ci_prob), caption, intervals, said=("lm", "change", "by"))

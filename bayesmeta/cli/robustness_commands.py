@@ -26,7 +26,7 @@ def influence_command(
     table = bm.leave_family_out(fit, statement, families=families, refit=refit, **on)
     where = on["benchmark"] or on["task_family"] or "all benchmarks"
     caption = (
-        f"Effect of {statement} on {where} without each lm family, in percentage points; move: by "
+        f"Effect of {statement} on {where} without each LM family, in percentage points; move: by "
         "how many standard deviations it changes."
     )
     return Shown(table, caption)
@@ -46,7 +46,7 @@ def ladders_command(
     table = found.table(ci_prob=ci_prob)
     return Shown(
         table,
-        f"Effect of {statement} by lm families that vary it.",
+        f"Effect of {statement} by LM families that vary it.",
         heading=f"{found}; {POINTS}, {100 * ci_prob:g} % intervals:",
         instead={"table": table.drop(columns=["ci_prob", "units"])},
     )

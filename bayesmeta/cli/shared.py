@@ -483,7 +483,7 @@ def load_fit(path: Path | None) -> "bm.Fit":
     fit = bm.load_reference_fit() if path is None else bm.load_fit(path)
     if not isinstance(fit, bm.Fit):
         raise QueryError(
-            f"--fit {path} is a fit of effect sizes, not of lms and their scores. Allowed: what "
+            f"--fit {path} is a fit of effect sizes, not of LMs and their scores. Allowed: what "
             "`bayesmeta fit` wrote. Ask this one in Python: bm.load_fit, bm.check, fit.draws."
         )
     if fit.failures:

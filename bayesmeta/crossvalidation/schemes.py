@@ -141,8 +141,8 @@ def build_folds(dataset: Dataset, *, scheme: str, seeds: Iterable[int]) -> list[
                 raise EvaluationError(
                     f"scheme '{scheme}' leaves no scores to learn from in fold {index} of seed "
                     f"{seed}: the data hold {dataset!r}. Allowed: data in which each fold leaves "
-                    f"some lms out and keeps others. Choose another scheme ({listing(SCHEMES)}) or "
-                    "add lms."
+                    f"some LMs out and keeps others. Choose another scheme ({listing(SCHEMES)}) or "
+                    "add LMs."
                 )
             test = held_out & np.isin(benchmark, benchmark[train])
             if test.any():

@@ -431,7 +431,7 @@ def evaluate(
     if not any(folds.values()):
         raise EvaluationError(
             f"no score is held out: the schemes are [{listing(names)}], the data are {data!r}. "
-            f"Allowed: one or more of {listing(SCHEMES)}, and data with scores of several lms."
+            f"Allowed: one or more of {listing(SCHEMES)}, and data with scores of several LMs."
         )
     keep = keep_folds(Path(out), dataset=data, candidates=candidates) if out is not None else None
     tasks = {  # one model after the other, so that few compiled models are needed

@@ -188,8 +188,8 @@ def effect_on_benchmarks(
     kept = applies if rows is None else rows & applies
     if not kept.any():
         raise QueryError(
-            f"'{statement.label}' cannot be averaged: of the lms that are asked about none records "
-            f"{statement.needs}. Move fewer points, or ask about other lms."
+            f"'{statement.label}' cannot be averaged: of the LMs that are asked about none records "
+            f"{statement.needs}. Move fewer points, or ask about other LMs."
         )
     if scale == "latent":
         first, second = (_latent_change(fit, side_change(fit, s), kept) for s in statement.sides)

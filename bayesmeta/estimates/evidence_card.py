@@ -433,10 +433,8 @@ def judge(
 
     Parameters
     ----------
-    fit
-        The fit.
-    contrast
-        What is compared.
+    fit, contrast
+        The fit, and what is compared.
     weights
         Weight of every benchmark, shape (target, benchmark); rows sum to one.
     probabilities

@@ -378,7 +378,7 @@ def build_substitution(
     if not found.applies(design).any():
         most = 100 * float(np.nanmax(recorded_part(design, donor)))
         raise QueryError(
-            f"'{found.label}' cannot be averaged: no lm records {found.points:g} percent of "
+            f"'{found.label}' cannot be averaged: no LM records {found.points:g} percent of "
             f"{donor}; the most is {most:.3g}. Move fewer points, or take them from another part."
         )
     return found
@@ -395,7 +395,7 @@ def list_substitutions(
     possible = [s for s in pairs if s.decision != s.donor and s.applies(design).any()]
     if not possible:
         raise QueryError(
-            f"no lm records {moved:g} percent of a part that could be given. Move fewer points."
+            f"no LM records {moved:g} percent of a part that could be given. Move fewer points."
         )
     return possible
 
@@ -420,7 +420,7 @@ def _check_mix(design: Design) -> None:
     if design.mix is None:
         raise QueryError(
             "this fit has no training mix to move parts of. Fit a spec with decisions such as "
-            "'code_share', on data in which at least one lm records all parts."
+            "'code_share', on data in which at least one LM records all parts."
         )
 
 
@@ -697,8 +697,8 @@ def select_lms(design: Design, *, lms: Names = None, lm_family: Names = None) ->
     if not chosen.any():
         theirs = sorted({design.lm_families[k] for k in design.lm_family_index[kept]})
         raise QueryError(
-            f"no lm is left: {listing(_as_list(lms, 'lms'))} is of family {listing(theirs)}, and "
-            f"lm_family is {listing(_as_list(lm_family, 'lm_family'))}. Name lms of the family, or "
+            f"no LM is left: {listing(_as_list(lms, 'lms'))} is of family {listing(theirs)}, and "
+            f"lm_family is {listing(_as_list(lm_family, 'lm_family'))}. Name LMs of the family, or "
             "leave one of the two out."
         )
     return chosen
@@ -756,7 +756,7 @@ def find_lm(design: Design, name: str) -> int:
         some = [*known[:_SHOWN], f"and {more} more"] if more > 0 else known
         raise QueryError(
             f"lm '{shorten(name)}' is not in this fit's data.{_suggest_lm(name, known)} Allowed: a "
-            f"name in the column lm of the data, written in full: {listing(some)}. For an lm that "
+            f"name in the column lm of the data, written in full: {listing(some)}. For an LM that "
             "is not in the data use bm.predict."
         )
     return known.index(name)

@@ -150,7 +150,7 @@ def _undisclosed(fit: Fit, mix: Mix, name: str) -> dict[str, NDArray[np.bool_]]:
     hidden &= np.isin(np.arange(len(hidden)), design.outcomes.lm_index)
     if not hidden.any():
         raise QueryError(
-            f"every lm with a score discloses its {name}: nothing is hidden that could turn a "
+            f"every LM with a score discloses its {name}: nothing is hidden that could turn a "
             "sign. Name another part."
         )
     families = sorted({design.lm_families[k] for k in design.lm_family_index[hidden]})

@@ -78,7 +78,7 @@ class Ladders:
         Raises
         ------
         QueryError
-            If the probability is not between 0 and 1.
+            If `ci_prob` is no probability.
         """
         check_ci_prob(ci_prob)
         rows = []

@@ -104,7 +104,7 @@ NONSENSE = [
     (("query", "swap web_share -> code_share by 1e9"), "points '1e9' are not allowed"),
     (("query", "n_tokens: -1 > 1e12"), "n_tokens is '-1'"),
     (("query", STATEMENT, "--lm", "bea-1"), "Did you mean 'bee-1'"),
-    (("query", STATEMENT, "--lm", "ant-1", "--lm-family", "bee"), "no lm is left"),
+    (("query", STATEMENT, "--lm", "ant-1", "--lm-family", "bee"), "no LM is left"),
     (("query", STATEMENT, "--scale", "log"), "scale 'log' is not known"),
     (("query", STATEMENT, "--more-than", "nan"), "more_than is nan"),
     (("query", "x" * 10_000), "(10000 characters)' cannot be read"),

@@ -139,7 +139,7 @@ def test_whatif_json_has_the_agreed_keys():
 def test_whatif_warns_beyond_the_data():
     result = run("whatif", "EleutherAI/pythia-6.9b", "n_params=1e15", "--by", "overall")
     assert result.exit_code == 0
-    assert "warning: outside what the lms of the data record: n_params" in result.stderr
+    assert "warning: outside what the LMs of the data record: n_params" in result.stderr
     assert "EleutherAI/pythia-6.9b with n_params" in result.stdout
 
 
@@ -201,7 +201,7 @@ FOR_PAPERS = {
     "ladders": (["ladders"], "90 % equal-tailed"),
     "influence": (["influence", "code_share: 20 > 5"], "in percentage points"),
     "whatif": (["whatif", "EleutherAI/pythia-6.9b", "attention=gqa"], "90 % equal-tailed"),
-    "scoreboard": (["scoreboard", "--show", "gains"], "90 % intervals over lm families"),
+    "scoreboard": (["scoreboard", "--show", "gains"], "90 % intervals over LM families"),
     "multiverse": (
         ["multiverse", "position_embedding: rotary > learned", "--recorded"],
         "90 % equal-tailed",

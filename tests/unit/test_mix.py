@@ -188,7 +188,7 @@ def test_blanks_and_plus_do_not_matter(fake_fit, statement):
         ("code_share: +101 from web_share", r"points '101' .* a number above 0 and up to 100"),
         ("code_share: +nan from web_share", r"points 'nan' .* a number above 0 and up to 100"),
         ("code_share: +ten from web_share", r"points 'ten' .* a number above 0 and up to 100"),
-        ("code_share: +20 from books_share", r"no lm records 20 percent .* the most is 10\. Move"),
+        ("code_share: +20 from books_share", r"no LM records 20 percent .* the most is 10\. Move"),
         ("code_share: +10", r"cannot be read\. .* 'swap PART -> PART by POINTS', such as"),
     ],
 )

@@ -128,7 +128,7 @@ def test_swaps_are_averaged_over_the_lms_asked_about(fake_fit):
     assert answer.n_lms == 3  # cat discloses nothing
     same = query(fake_fit, "code_share: +10 from web_share", lm_family="ant")
     assert answer.effect == same.effect
-    with pytest.raises(QueryError, match="of the lms that are asked about none records 10 percent"):
+    with pytest.raises(QueryError, match="of the LMs that are asked about none records 10 percent"):
         query(fake_fit, "swap web_share -> code_share by 10", lm_family="cat")
 
 
@@ -188,7 +188,7 @@ NONSENSE = [
     ("attention: gqa > mha", {"lms": []}, r"lms is \[\]. Allowed: a name, or a list"),
     ("attention: gqa > mha", {"lms": 3}, "lms is 3. Allowed: a name"),
     ("attention: gqa > mha", {"lm_family": "be"}, "Did you mean 'bee'"),
-    ("attention: gqa > mha", {"lms": "ant-1", "lm_family": "bee"}, "no lm is left.*family ant"),
+    ("attention: gqa > mha", {"lms": "ant-1", "lm_family": "bee"}, "no LM is left.*family ant"),
     ("attention: gqa > mha", {"scale": "points"}, "scale 'points' is not known"),
     ("attention: gqa > mha", {"more_than": float("nan")}, "more_than is nan"),
     ("attention: gqa > mha", {"more_than": "1"}, "more_than is 1. Allowed: a number"),
