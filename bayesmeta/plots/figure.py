@@ -502,7 +502,8 @@ def lay_out(
     width: float,
     heights: tuple[float, float],
     most: int = 32,
-    **shared: bool,
+    sharex: bool = False,
+    sharey: bool = False,
 ) -> tuple[Figure, list[Axes]]:
     """Lay out one panel per title, row by row.
 
@@ -518,13 +519,13 @@ def lay_out(
         Inches of all but the panels, and of a panel with its title.
     most
         Letters of a title.
-    **shared
-        `sharex` and `sharey`, as matplotlib takes them.
+    sharex, sharey
+        As matplotlib takes them.
     """
     columns = min(columns, len(titles))
     rows = -(-len(titles) // columns)
     figure = build_figure(width=width, height=heights[0] + heights[1] * rows)
-    grid = figure.subplots(rows, columns, squeeze=False, **shared)
+    grid = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False)
     for axes in grid.flat[len(titles) :]:
         axes.set_visible(False)
     panels = list(grid.flat[: len(titles)])

@@ -369,7 +369,7 @@ def ladders(
         if name == OTHERS:
             continue
         for height, conflict in zip(y, part["prob_conflict"], strict=True):
-            beside.append((height, short(float(conflict))))
+            beside.append((float(height), short(float(conflict))))
     for height, text in [*beside, (-1.3, "P(conflict)")]:
         axes.annotate(text, (1.02, height), xycoords=axes.get_yaxis_transform(), va="center",
                       fontsize=pt(6), color=INK, annotation_clip=False)  # fmt: skip
