@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -263,6 +263,11 @@ class ModelSpec:
     unknown_numbers: str = "typical"
     generations: str = "ignored"
     priors: Priors = field(default_factory=Priors)
+
+    def __new__(cls, *_: Any, **options: Any) -> Self:
+        """Say what replaces an option that is gone, which has no field any more."""
+        _drop_retired(options, RETIRED)
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         """Reject what is not known, at the border."""

@@ -313,3 +313,8 @@ def test_error_in_a_file_names_the_file(write, refusal):
 def test_misplaced_or_misspelt_key_in_a_file(write, refusal, text, named):
     with refusal(SpecError, "spec.toml", *named):
         read_spec(write(text))
+
+
+def test_option_that_is_gone_is_refused_with_what_replaces_it(refusal):
+    with refusal(SpecError, "code_curve is 'smooth'", "gone", "Set interactions to 'smooth'"):
+        ModelSpec(code_curve="smooth")  # type: ignore[call-arg]
