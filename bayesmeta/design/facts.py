@@ -490,7 +490,8 @@ def build_design(
     Returns
     -------
     Design
-        Arrays and coordinates.
+        Arrays and coordinates: every array of LMs has the order of the table of LMs, every array of
+        scores that of the scores.
 
     Raises
     ------
