@@ -20,7 +20,8 @@ class Fold:
     Parameters
     ----------
     scheme
-        Name of the scheme.
+        Name of the scheme, as the command line takes it and the
+        scoreboard shows it.
     seed
         Seed of the split; 0 where a scheme knows no chance.
     index

@@ -354,7 +354,8 @@ def load_scoreboard(version: str = "corrected") -> Scoreboard:
     Raises
     ------
     EvaluationError
-        If there is no record of that version.
+        If there is no record of that version of the facts: the installation is
+        incomplete.
 
     Examples
     --------

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
+from bayesmeta.estimates import summary
 from bayesmeta.estimates.counterfactual import contrast_draws, effect_on_benchmarks
 from bayesmeta.estimates.evidence_card import judge, support_of
 from bayesmeta.estimates.question import (
@@ -33,13 +34,6 @@ from bayesmeta.estimates.question import (
     select_lms,
     weigh_benchmarks,
     weigh_target,
-)
-from bayesmeta.estimates.summary import (
-    Probability,
-    check_ci_prob,
-    estimate_probability,
-    outline,
-    summarise_effect,
 )
 from bayesmeta.tables.headed_columns import head
 
@@ -97,7 +91,7 @@ class Effects:
         QueryError
             If the probability is not between 0 and 1.
         """
-        check_ci_prob(ci_prob)
+        summary.check_ci_prob(ci_prob)
         rows, units = [], self.draws.attrs["units"]
         for k, contrast in enumerate(self.contrasts):
             for t, target in enumerate(self.draws["target"].values):
@@ -111,7 +105,7 @@ class Effects:
                         "reference": format_level(contrast.reference),
                         "by": self.by,
                         "target": str(target),
-                        **summarise_effect(values, ci_prob=ci_prob, units=units),
+                        **summary.summarise_effect(values, ci_prob=ci_prob, units=units),
                         "verdict": str(self.verdicts[k, t]),
                         **({} if self.n_lms is None else {"n_lms": self.n_lms[k]}),
                     }
@@ -141,7 +135,7 @@ class Effects:
 
     def __repr__(self) -> str:
         n, targets = self.draws.sizes["contrast"], self.draws.sizes["target"]
-        return outline(self, f"{n} contrasts on {targets} targets by {self.by}", self.draws)
+        return summary.outline(self, f"{n} contrasts on {targets} targets by {self.by}", self.draws)
 
 
 def effects(
@@ -271,10 +265,11 @@ def substitutions(
 ) -> Effects:
     """Compute what it does to substitute points of one part of the training mix for another.
 
-    The mix is a whole: more code is less of something else, and the effect depends on what. Every
-    substitution is averaged over the LMs that record at least that many points of the part that
-    shrinks; all other parts, and all other recorded facts, are held as they are. Substitutions that
-    no LM can make are left out.
+    The mix is a whole: more code is less of something else, and the effect depends on what.
+    Every substitution is averaged over the LMs that record at least that many points of the part
+    that shrinks; all other parts, and all other recorded facts, are held as they are.
+
+    Substitutions that no LM can make are left out.
 
     Parameters
     ----------
@@ -320,7 +315,7 @@ def prob_helps(
     over: str | float,
     benchmark: str | None = None,
     task_family: str | None = None,
-) -> Probability:
+) -> summary.Probability:
     """Compute the posterior probability that one level scores higher than another.
 
     Parameters
@@ -353,4 +348,4 @@ def prob_helps(
     check_fit(fit)
     contrast = build_contrast(fit.design, decision=decision, level=level, reference=over)
     _, _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
-    return estimate_probability(effect_on_benchmarks(fit, contrast) @ weights > 0)
+    return summary.estimate_probability(effect_on_benchmarks(fit, contrast) @ weights > 0)

@@ -332,7 +332,8 @@ def build_contrast(
     Raises
     ------
     QueryError
-        If the decision or a level is not known, or the two are the same.
+        If the decision or one of the levels is not known to the fit, or both sides are
+        the same.
 
     Examples
     --------

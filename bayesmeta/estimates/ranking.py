@@ -52,7 +52,8 @@ class Ranking:
     Parameters
     ----------
     decision
-        Name of the decision.
+        Name of the decision, one with levels: a number
+        has a curve instead.
     by
         What a target is: a benchmark, a task family, or all benchmarks.
     ranks

@@ -188,7 +188,7 @@ def _judge(table: pd.DataFrame, values: Mapping[str, float]) -> Diagnostics:
         )
     whole = {f"ess_{part}": Column(f"{part} ESS", digits=0) for part in ("bulk", "tail")}
     return Diagnostics(
-        table=head(table.assign(passed=passed), **whole),
+        table=head(table.assign(passed=passed), whole),
         values=values,
         failures=tuple(wording[name] for name in failed if failed[name]),
         advice=tuple(advice),

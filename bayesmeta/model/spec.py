@@ -461,11 +461,6 @@ def build_design_for(
     train, among
         Which scores the model learns from, and which LMs the coding rests on, see `build_design`.
 
-    Returns
-    -------
-    Design
-        Arrays and coordinates.
-
     Raises
     ------
     SpecError

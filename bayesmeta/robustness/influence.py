@@ -100,7 +100,7 @@ def leave_family_out(
     columns = ["scores", "estimate", "sd", "prob_helps", "move", "pareto_k", "method"]
     order = table.sort_values("move", ascending=False)[columns]
     table = order.rename_axis("lm_family").reset_index()
-    return head(table, units=UNITS, move=Column(digits=2))
+    return head(table, {"move": Column(digits=2)}, units=UNITS)
 
 
 def _check_families(fit: Fit, families: Names) -> list[str]:

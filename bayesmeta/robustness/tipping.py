@@ -140,7 +140,7 @@ def tipping_point(
                 }
             )
             report(done, family)
-    return head(pd.DataFrame(rows), units=UNITS, tips_at=Column(digits=0), **_HEADINGS)
+    return head(pd.DataFrame(rows), {"tips_at": Column(digits=0), **_HEADINGS}, units=UNITS)
 
 
 def _undisclosed(fit: Fit, mix: Mix, name: str) -> dict[str, NDArray[np.bool_]]:

@@ -84,7 +84,8 @@ def list_choices(
     Raises
     ------
     EvaluationError
-        If a choice or level is not known, or is named twice.
+        If a choice or level is not known to the data and the model that are given, or is
+        named twice.
 
     Examples
     --------

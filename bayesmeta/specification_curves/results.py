@@ -126,7 +126,7 @@ class Multiverse:
             ]  # fmt: skip
             rows += sorted(found, key=lambda row: -np.nan_to_num(row["effect_spread"], nan=-1.0))
         spreads = {"effect_spread": Column(digits=2), "probability_spread": Column(digits=3)}
-        return head(pd.DataFrame(rows), **spreads)
+        return head(pd.DataFrame(rows), spreads)
 
     def summary(self, *, by: str | None = None) -> pd.DataFrame:
         """Sum up what the specifications say.
@@ -181,8 +181,10 @@ class Multiverse:
                     "highest": float(estimate.max()),
                 }
             )
-        two = dict.fromkeys(("share_above", "share_below", "median"), Column(digits=2))
-        return head(pd.DataFrame(rows), **two)
+        two: dict[str, Column] = dict.fromkeys(
+            ("share_above", "share_below", "median"), Column(digits=2)
+        )
+        return head(pd.DataFrame(rows), two)
 
     def select(self, statement: str | None = None, target: str | None = None) -> pd.DataFrame:
         """Select the rows of one statement.

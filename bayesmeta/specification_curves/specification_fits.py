@@ -273,7 +273,8 @@ def read_inquiries(
     Raises
     ------
     QueryError
-        If a statement or target cannot be read.
+        If a statement cannot be read, or the target that it comes with is neither a benchmark
+        nor a task family.
 
     Examples
     --------

@@ -110,10 +110,10 @@ COLUMNS: Mapping[str, Column] = {
 
 def head(
     frame: pd.DataFrame,
+    columns: Mapping[str, Column] | None = None,
     *,
     units: str | None = None,
     among: Sequence[str] = (),
-    **columns: Column,
 ) -> pd.DataFrame:
     """Say with a table how its columns are written; names and values stay as they are.
 
@@ -121,12 +121,12 @@ def head(
     ----------
     frame
         The table, which is given `attrs`.
+    columns
+        Its own columns, by name; those in `COLUMNS` need not be named.
     units
         Unit of its effects, where it has no column `units`.
     among
         Names of the LMs or families that it is about, where it is not about all.
-    **columns
-        Its own columns, by name; those in `COLUMNS` need not be named.
 
     Returns
     -------
@@ -136,14 +136,14 @@ def head(
     Examples
     --------
     >>> from bayesmeta.tables.text import format_table
-    >>> frame = head(pd.DataFrame({"prob_odd": [1.0], "sd": [0.5]}), units="logits",
-    ...              prob_odd=PROBABILITY)
+    >>> frame = head(pd.DataFrame({"prob_odd": [1.0], "sd": [0.5]}),
+    ...              {"prob_odd": PROBABILITY}, units="logits")
     >>> print(format_table(frame.assign(n=3), fmt="md"))
     | prob odd | SD (logits) | n |
     | ---: | ---: | ---: |
     | > 0.999 | 0.50 | 3 |
     """
-    said = {"units": units, "among": tuple(among), _KEY: columns}
+    said = {"units": units, "among": tuple(among), _KEY: dict(columns or {})}
     frame.attrs |= {key: value for key, value in said.items() if value}
     return frame
 
