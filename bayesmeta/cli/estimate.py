@@ -86,15 +86,15 @@ def fit_command(
     report = {"passed": diagnostics.passed, "out": str(out),
               "seconds": fitted.provenance["seconds"],
               "diagnostics": diagnostics.to_dict()}  # fmt: skip
-    verdict = f"{diagnostics}\nwrote {out}"
+    said = {"opening": str(diagnostics), "verdict": f"wrote {out}"}
     if not known:
-        return Shown("", verdict=verdict, instead={"json": report}, passed=diagnostics.passed)
+        return Shown("", **said, instead={"json": report}, passed=diagnostics.passed)
     table = bm.effects(fitted, by="overall").table()
     return Shown(
         table,
-        heading="Effects on the score over all benchmarks, in percentage points "
+        heading="\nEffects on the score over all benchmarks, in percentage points "
         f"({100 * defaults.CI_PROB:g} % equal-tailed intervals):",
-        verdict=f"\n{verdict}",
+        **said,
         instead={"table": table.drop(columns=["by", "target", "ci_prob", "units"]), "json": report},
         passed=diagnostics.passed,
     )

@@ -334,8 +334,8 @@ class Shown:
         Of a table for papers.
     heading
         Stands above a table for reading.
-    verdict
-        Stands below a table for reading; on standard error where the table is for a program.
+    opening, verdict
+        Stand above and below a table for reading; on standard error where it is for a program.
     instead
         By format what is printed in place of `table`: a text, a table, for JSON plain values, or a
         function that makes it.
@@ -346,6 +346,7 @@ class Shown:
     table: Any
     caption: str | None = None
     heading: str = ""
+    opening: str = ""
     verdict: str = ""
     instead: Mapping[str, Any] = field(default_factory=dict)
     passed: bool = True
@@ -354,6 +355,9 @@ class Shown:
         """Print in one of the formats."""
         result = self.instead.get(fmt, self.table)
         result = result() if callable(result) else result
+        tell = show if fmt == "table" else say
+        if fmt != "json":
+            tell(self.opening)
         if fmt == "table":
             show(self.heading)
         if fmt == "json" and "json" in self.instead:
@@ -363,7 +367,7 @@ class Shown:
             result = bm.format_table(result, fmt=fmt, caption=caption)
         show(result)
         if fmt != "json":
-            (show if fmt == "table" else say)(self.verdict)
+            tell(self.verdict)
 
 
 class Command(click.Command):
