@@ -21,6 +21,7 @@ from bayesmeta.plots.figure import (
     draw_recorded,
     draw_zero,
     drawn_from,
+    equals,
     interval_words,
     legend_above,
     printable,
@@ -76,14 +77,12 @@ def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAG
         2 * rows, columns, sharex=True, squeeze=False, height_ratios=[_PANEL - 0.3, _STRIP] * rows
     )
     upper, lower = grid[::2].ravel(), grid[1::2].ravel()
-    for k, (axes, strip) in enumerate(zip(upper, lower, strict=True)):
-        if k >= len(targets):
-            axes.set_visible(False)
-            strip.set_visible(False)
-            continue
-        points = table[table["target"] == targets[k]]
+    for axes in (*upper[len(targets) :], *lower[len(targets) :]):
+        axes.set_visible(False)
+    for k, (target, axes, strip) in enumerate(zip(targets, upper, lower, strict=False)):
+        points = table[table["target"] == target]
         _draw_panel(axes, points, draws)
-        axes.set_title(_title(targets[k], points, band), loc="left")
+        axes.set_title(_title(target, points, band), loc="left")
         draw_mass(strip, points["grid"], points["prob_optimum"], bar=1.4)
         is_lowest = k + columns >= len(targets)  # some have no panel below them
         strip.tick_params(axis="x", labelbottom=is_lowest)
@@ -93,8 +92,8 @@ def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAG
         f"{name} ({draws.units}); ticks: recorded LMs; line and band: median and "
         f"{interval_words(ci_prob)};",
         "bars: posterior probability that the maximum lies there",
+        beside="change in score from the left\nedge (percentage points)",
     )
-    figure.supylabel("change in score from the left\nedge (percentage points)", fontsize=pt(7))
     return Drawn(figure, table)
 
 
@@ -150,9 +149,7 @@ def _title(target: str, points: pd.DataFrame, band: str | None) -> str:
     if band is None:
         return name
     low, high = band.split("_")[2:]
-    probability = short(float(points[band].iloc[0]))
-    joint = "" if probability[0] in "<>" else "= "
-    return f"{name}\nP(best at {low}-{high}) {joint}{probability}"
+    return f"{name}\nP(best at {low}-{high}) {equals(float(points[band].iloc[0]))}"
 
 
 _SIDES: dict[str, dict[str, Any]] = {
@@ -239,11 +236,9 @@ def _title_of_place(name: str, place: pd.Series, found: Tradeoff) -> str:
     what = "loss starts" if name == "loss_starts" else f"best sum ({_weights(found)})"
     edges = {low: place["prob_at_lower_edge"], high: place["prob_at_upper_edge"]}
     likely = max(edges, key=lambda edge: edges[edge])
-    probability = short(float(edges[likely]))
-    joint = "" if probability[0] in "<>" else "= "
     return (
         f"{what}: {place['estimate']:.3g} [{place['lower']:.3g}, {place['upper']:.3g}], "
-        f"P({likely:g}) {joint}{probability}"
+        f"P({likely:g}) {equals(float(edges[likely]))}"
     )
 
 

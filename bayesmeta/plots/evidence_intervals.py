@@ -23,14 +23,15 @@ from bayesmeta.plots.figure import (
     PALE,
     Drawn,
     build_figure,
+    draw_dots,
     draw_intervals,
     draw_zero,
     drawn_from,
+    equals,
     interval_words,
     label_rows,
     printable,
     pt,
-    short,
 )
 from bayesmeta.tables.wording import percent
 
@@ -89,7 +90,8 @@ def evidence(
     Raises
     ------
     QueryError
-        If the statement cannot be read or names what the fit does not know.
+        If the statement cannot be read,
+        or names what the fit does not know.
 
     Examples
     --------
@@ -110,12 +112,10 @@ def evidence(
     axes = figure.subplots()
     _draw_prior(axes, prior)
     _draw_intervals(axes, intervals)
-    _draw_strip(
-        axes, each, place=len(intervals) + 0.55, worst=answer.evidence.most_influential_family
-    )
+    card, below = answer.evidence, len(intervals) + 0.55
+    _draw_strip(axes, each, place=below, worst=card.most_influential_family)
     names = [printable(part, most=24) for part in intervals["part"]]
-    places = [*range(len(intervals)), len(intervals) + 0.55]
-    label_rows(axes, places, [*names, "without each\nfamily in turn"])
+    label_rows(axes, [*range(len(intervals)), below], [*names, "without each\nfamily in turn"])
     axes.set_ylim(len(intervals) + 1.6, -0.7)
     axes.set_xlabel(
         f"effect ({answer.effect['units']}),\n{interval_words(ci_prob, noun='intervals')};\n"
@@ -124,7 +124,6 @@ def evidence(
     figure.suptitle(title, x=0.02, ha="left", fontsize=pt(7), fontweight="bold")
     figure.supxlabel(notes, x=0.02, ha="left", fontsize=pt(6.5))
     table = pd.concat([intervals, pd.DataFrame([prior]), each], ignore_index=True)
-    card = answer.evidence
     table = table.assign(
         ci_prob=ci_prob,
         probability=answer.probability.estimate,
@@ -147,9 +146,7 @@ def _tabulate(answer: Answer, *, ci_prob: float) -> pd.DataFrame:
         f"without {card.most_influential_family}": card.without_it,
     }
     scale = _NORMAL.inv_cdf((1 + ci_prob) / 2) / _NORMAL.inv_cdf((1 + defaults.CI_PROB) / 2)
-    for name, found in parts.items():
-        if found is None:
-            continue
+    for name, found in ((name, found) for name, found in parts.items() if found is not None):
         middle = found["estimate"]
         ends = {key: middle + scale * (found[key] - middle) for key in ("lower", "upper")}
         rows.append({"part": name, "estimate": middle, **ends})
@@ -192,10 +189,9 @@ def _draw_strip(axes: Axes, each: pd.DataFrame, *, place: float, worst: str) -> 
     values = each["estimate"].to_numpy(float)
     height = place + _spread(values, width=float(np.ptp(axes.get_xlim())))
     is_worst = (each["lm_family"] == worst).to_numpy()
-    axes.plot(values[~is_worst], height[~is_worst], "o", color=INK, alpha=0.6, markersize=pt(2.4),
-              markeredgewidth=0, zorder=3)  # fmt: skip
-    axes.plot(values[is_worst], height[is_worst], marker, color=colour, markersize=pt(3.2),
-              markeredgewidth=0, zorder=4)  # fmt: skip
+    rest, one = (values[~is_worst], height[~is_worst]), (values[is_worst], height[is_worst])
+    draw_dots(axes, *rest, "o", size=2.4, color=INK, alpha=0.6, zorder=3)
+    draw_dots(axes, *one, marker, size=3.2, color=colour, zorder=4)
 
 
 def _spread(values: NDArray[np.float64], *, width: float) -> NDArray[np.float64]:
@@ -213,11 +209,9 @@ def _words(answer: Answer, *, width: float) -> tuple[str, str]:
     """Title and notes, broken into lines that fit."""
     card, most = answer.evidence, int(_CHARACTERS * width)
     where = "over all benchmarks" if answer.target == "overall" else f"on {answer.target}"
-    probability = short(answer.probability.estimate)
-    joint = "" if probability[0] in "<>" else "= "
     title = [
         f"{answer.statement}, {where}".replace("_", " "),
-        f"P {joint}{probability}; {card.verdict}",
+        f"P {equals(answer.probability.estimate)}; {card.verdict}",
     ]
     notes = [
         f"Evidence: {answer.support}.",

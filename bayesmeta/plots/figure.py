@@ -175,8 +175,12 @@ def diverging() -> Colormap:
     return LinearSegmentedColormap.from_list("diverging", colours)
 
 
-_TICKS = {"major.width": 0.6, "minor.width": 0.4, "major.size": 3.5, "minor.size": 2.0,
-          "major.pad": 3.5}  # fmt: skip
+_POINTS = {
+    "font.size": 7, "axes.labelsize": 7, "axes.titlesize": 7, "axes.titlepad": 6,
+    "axes.labelpad": 4, "legend.fontsize": 6.5, "axes.linewidth": 0.6, "hatch.linewidth": 0.5,
+}  # fmt: skip
+_TICKS = {"labelsize": 6.5, "major.width": 0.6, "minor.width": 0.4, "major.size": 3.5,
+          "minor.size": 2.0, "major.pad": 3.5}  # fmt: skip
 
 
 def settings() -> Any:
@@ -184,24 +188,13 @@ def settings() -> Any:
     dark = is_dark()
     ground, ink = (_BLACK, _DARK[INK]) if dark else ("white", "black")
     return {
-        "font.size": pt(7),
-        "axes.labelsize": pt(7),
-        "axes.titlesize": pt(7),
-        "axes.titlepad": pt(6),
-        "axes.labelpad": pt(4),
-        "xtick.labelsize": pt(6.5),
-        "ytick.labelsize": pt(6.5),
-        "legend.fontsize": pt(6.5),
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.linewidth": pt(0.6),
-        "hatch.linewidth": pt(0.5),
+        **{name: pt(size) for name, size in _POINTS.items()},
+        **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
         **{f"{axis}tick.{name}": pt(size) for axis in "xy" for name, size in _TICKS.items()},
         **{f"{axis}tick.color": ink for axis in "xy"},
         **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), ink),
         **dict.fromkeys(("figure.facecolor", "axes.facecolor"), ground),
         "savefig.facecolor": "auto",
-        "legend.frameon": False,
         "pdf.fonttype": 42,
         "svg.hashsalt": "bayesmeta",
         "figure.dpi": 100,
@@ -218,14 +211,16 @@ def darken(figure: Figure) -> None:
                 setter(new)
 
 
+_COLOURED: dict[type, tuple[str, ...]] = {
+    Line2D: ("color", "markerfacecolor", "markeredgecolor"),
+    Text: ("color",),
+    **dict.fromkeys((Collection, Patch), ("facecolor", "edgecolor")),
+}
+"""What has a colour in every kind of thing that is drawn."""
+
+
 def _colours_of(artist: Artist) -> list[tuple[Callable[[], Any], Callable[[Any], None]]]:
-    names: tuple[str, ...] = ()
-    if isinstance(artist, Line2D):
-        names = ("color", "markerfacecolor", "markeredgecolor")
-    elif isinstance(artist, Text):
-        names = ("color",)
-    elif isinstance(artist, Collection | Patch):
-        names = ("facecolor", "edgecolor")
+    names = next((names for kind, names in _COLOURED.items() if isinstance(artist, kind)), ())
     return [(getattr(artist, f"get_{name}"), getattr(artist, f"set_{name}")) for name in names]
 
 
@@ -473,16 +468,31 @@ def short(probability: float) -> str:
     return "< .01" if probability < 0.005 else f"{probability:.2f}".lstrip("0")
 
 
+def equals(probability: float) -> str:
+    """Write what a probability is: `= .53`, or a bound."""
+    text = short(probability)
+    return text if text[0] in "<>" else f"= {text}"
+
+
+def check_known(what: str, names: Iterable[str], known: Sequence[str], *, said: str) -> None:
+    """Refuse a name that is not among those known."""
+    for name in names:
+        if name not in known:
+            raise unknown(QueryError, what, name, known, said=said, mend="")
+
+
 def interval_words(ci_prob: float, *, noun: str = "interval") -> str:
     """Name the kind and probability of what is drawn, such as `90 % equal-tailed intervals`."""
     return f"{percent(ci_prob, whole=False)} equal-tailed {noun}"
 
 
-def write_below(figure: Figure, *lines: str) -> None:
-    """Write what the axis and its marks are below a figure, in lines that fit it."""
+def write_below(figure: Figure, *lines: str, beside: str = "") -> None:
+    """Write what axis and marks are below a figure, in lines that fit, and beside it."""
     most = _count_letters(figure)
     fitting = [textwrap.fill(line, most, break_on_hyphens=False) for line in lines]
     figure.supxlabel("\n".join(fitting), fontsize=pt(7))
+    if beside:
+        figure.supylabel(beside, fontsize=pt(7))
 
 
 def count_columns(figure: Figure, labels: Sequence[str]) -> int:
@@ -571,16 +581,31 @@ def draw_band(
                       linewidth=0, **style)  # fmt: skip
 
 
+def draw_dots(axes: Axes, x: Any, y: Any, marker: str, *, size: float, **style: Any) -> None:
+    """Draw marks without edges and without lines between them."""
+    axes.plot(
+        x, y, marker=marker, markersize=pt(size), linestyle="none", markeredgewidth=0, **style
+    )
+
+
+def write_number(axes: Axes, text: str, at: tuple[float, float], **style: Any) -> None:
+    """Write a small text at a height of an axis, beside it."""
+    axes.annotate(text, at, xycoords=axes.get_yaxis_transform(), fontsize=pt(6), color=INK,
+                  annotation_clip=False, **style)  # fmt: skip
+
+
 def label_rows(axes: Axes, places: Any, labels: Sequence[str], **style: Any) -> None:
     """Name rows beside an axis without ticks."""
     axes.set_yticks(places, labels, **style)
     axes.tick_params(axis="y", length=0)
 
 
-def legend_above(figure: Any, *given: Any, ncols: int, pad: float = 0.3, gap: float = 1.2) -> None:
+def legend_above(
+    figure: Any, *given: Any, ncols: int, pad: float = 0.3, gap: float = 1.2, **style: Any
+) -> None:
     """Write the legend above a figure, marks and columns some letters apart."""
     figure.legend(*given, loc="outside upper center", ncols=ncols, handletextpad=pad,
-                  columnspacing=gap)  # fmt: skip
+                  columnspacing=gap, **style)  # fmt: skip
 
 
 def draw_recorded(axes: Axes, recorded: NDArray[np.float64]) -> None:

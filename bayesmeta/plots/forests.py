@@ -15,26 +15,8 @@ from bayesmeta.design.decisions import FACTS, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.contrasts import Effects
 from bayesmeta.estimates.question import LM_FAMILY, UNITS, Statement, Substitution, format_level
-from bayesmeta.plots.figure import (
-    COLUMN_WIDTH,
-    FAINT,
-    INK,
-    PALE,
-    Drawn,
-    build_figure,
-    check_given,
-    count_columns,
-    draw_intervals,
-    draw_zero,
-    drawn_from,
-    interval_words,
-    label_rows,
-    legend_above,
-    printable,
-    pt,
-    short,
-    write_below,
-)
+from bayesmeta.plots import figure as parts
+from bayesmeta.plots.figure import COLUMN_WIDTH, FAINT, INK, PALE, Drawn, drawn_from, pt
 from bayesmeta.robustness.within_family import OTHERS, Ladders
 from bayesmeta.tables.wording import name_few
 
@@ -43,12 +25,7 @@ _VERDICT_STYLE: dict[str, dict[str, Any]] = {
     "weakly identified": {"color": "#E69F00", "marker": "s", "markerfacecolor": "#E69F00"},
     defaults.PRIOR_DOMINATED: {"color": FAINT, "marker": "D", "markerfacecolor": "white"},
 }
-_NAMES = {
-    "position_embedding": "position embedding",
-    "weight_tying": "weight tying",
-    "mlp_ratio": "MLP ratio",
-    "context_length": "context length",
-}
+_NAMES = {"mlp_ratio": "MLP ratio"}
 
 
 EFFECTS_BY = "bm.effects or bm.substitutions"
@@ -68,10 +45,8 @@ def forest(
     ----------
     effects
         Effects on one target, or one contrast on many targets.
-    ci_prob
-        Probability of the equal-tailed interval.
-    width
-        Width in inches.
+    ci_prob, width
+        Probability of the equal-tailed interval; inches.
 
     Returns
     -------
@@ -82,13 +57,13 @@ def forest(
     Raises
     ------
     QueryError
-        If there are several contrasts on several targets.
+        If there are several contrasts on several targets: no row could name them, and an atlas
+        shows them.
 
     Examples
     --------
     >>> import bayesmeta as bm
-    >>> from bayesmeta.estimates.contrasts import effects
-    >>> drawn = forest(effects(bm.load_reference_fit(), "norm"))
+    >>> drawn = forest(bm.effects(bm.load_reference_fit(), "norm"))
     >>> len(drawn.table)
     2
     """
@@ -111,10 +86,8 @@ def prior_posterior(
         Effects of a fit on one target, or one contrast on many targets.
     prior
         The same effects of draws from the prior (`sample_prior`).
-    ci_prob
-        Probability of the equal-tailed intervals.
-    width
-        Width in inches.
+    ci_prob, width
+        Probability of the intervals, which are equal-tailed; inches.
 
     Returns
     -------
@@ -136,7 +109,9 @@ def prior_posterior(
     >>> len(drawn.table)
     2
     """
-    check_given("plot.prior_posterior", prior, Effects, made_by="bm.effects of bm.sample_prior")
+    parts.check_given(
+        "plot.prior_posterior", prior, Effects, made_by="bm.effects of bm.sample_prior"
+    )
     if effects.draws.indexes["contrast"].tolist() != prior.draws.indexes["contrast"].tolist() or (
         effects.by != prior.by
     ):
@@ -158,7 +133,7 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
             f"'{effects.contrasts[0].label}', or by overall; an atlas shows many on many."
         )
     table, rows = _tabulate(effects, prior=prior, ci_prob=ci_prob, many_targets=many_targets)
-    figure = build_figure(width=width, height=1.0 + 0.165 * len(table))
+    figure = parts.build_figure(width=width, height=1.0 + 0.165 * len(table))
     axes = figure.subplots()
     if prior is not None:
         _draw_prior(axes, table)
@@ -170,7 +145,7 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
     also += "" if prior is None else "; prior: before the data"
     labels = effects.draws["contrast"].values
     asked = [str(labels[0]).replace(" >", " against")] if many_targets else []
-    write_below(figure, *asked, f"{_describe(effects, ci_prob=ci_prob)}{also}")
+    parts.write_below(figure, *asked, f"{_describe(effects, ci_prob=ci_prob)}{also}")
     return Drawn(figure, table)
 
 
@@ -216,11 +191,11 @@ def group_targets(effects: Effects) -> tuple[list[tuple[str, str]], list[int]]:
     names = [str(name) for name in effects.draws["target"].values]
     if "task_family" not in effects.draws.coords:
         shown = names if effects.by == LM_FAMILY else [name.replace("_", " ") for name in names]
-        return [("", printable(name)) for name in shown], list(range(len(names)))
+        return [("", parts.printable(name)) for name in shown], list(range(len(names)))
     tasks = [str(name).replace("_", " ") for name in effects.draws["task_family"].values]
     labels = [str(name) for name in effects.draws["label"].values]
     order = sorted(range(len(tasks)), key=lambda k: (tasks.index(tasks[k]), k))
-    return [(printable(tasks[k]), printable(labels[k])) for k in order], order
+    return [(parts.printable(tasks[k]), parts.printable(labels[k])) for k in order], order
 
 
 def _describe(effects: Effects, *, ci_prob: float) -> str:
@@ -229,7 +204,7 @@ def _describe(effects: Effects, *, ci_prob: float) -> str:
     measured = f"effect on the score ({units})" if units == UNITS else f"latent effect ({units})"
     where = " over all benchmarks" if effects.by in ("overall", LM_FAMILY) else ""
     among = f", averaged over {name_few(effects.among)}" if effects.among else ""
-    return f"{measured}{where}{among}; median and {interval_words(ci_prob)}"
+    return f"{measured}{where}{among}; median and {parts.interval_words(ci_prob)}"
 
 
 def _describe_counts(effects: Effects, many_targets: bool) -> str:
@@ -252,19 +227,19 @@ def name_contrast(contrast: Statement) -> tuple[str, str]:
     """Name a decision and what is compared in it."""
     name = _NAMES.get(contrast.decision, contrast.decision.replace("_", " "))
     if isinstance(contrast, Substitution):
-        parts = [part.removesuffix("_share") for part in (contrast.decision, contrast.donor)]
-        return parts[0], f"{contrast.level} points from {parts[1]}"
+        sides = [part.removesuffix("_share") for part in (contrast.decision, contrast.donor)]
+        return sides[0], f"{contrast.level} points from {sides[1]}"
     unit = " %" if FACTS[contrast.decision].kind == "share" else ""
     level, reference = (format_level(side) for side in (contrast.level, contrast.reference))
-    return name, printable(f"{level} vs {reference}{unit}", most=40)
+    return name, parts.printable(f"{level} vs {reference}{unit}", most=40)
 
 
-def head_groups(pairs: Sequence[tuple[str, str]]) -> list[str]:
+def head_groups(pairs: Sequence[tuple[str, str]], *, joint: str = ": ") -> list[str]:
     """Name the group of every row, or column, where it begins; a group without a name nowhere."""
     labels = []
     for k, (group, item) in enumerate(pairs):
         begins = group and (k == 0 or pairs[k - 1][0] != group)
-        labels.append(f"{group}: {item}" if begins else item)
+        labels.append(f"{group}{joint}{item}" if begins else item)
     return labels
 
 
@@ -282,33 +257,30 @@ def _draw_intervals(
     """Draw medians and intervals; beside wide priors they are short, and markers are smaller."""
     marker, line = (2.1, 1.1) if is_crowded else (3.2, 1.0)
     y = np.arange(len(table))[::-1]
-    draw_zero(axes, zorder=0)
+    parts.draw_zero(axes, zorder=0)
     for verdict, style in _VERDICT_STYLE.items():
         rows = (table["verdict"] == verdict).to_numpy()
-        if not rows.any():
-            continue
-        draw_intervals(axes, table[rows], y[rows], size=marker, line=line, edge=0.22 * marker,
-                       label=verdict, **style)  # fmt: skip
-    label_rows(axes, y, labels)
+        if rows.any():
+            parts.draw_intervals(axes, table[rows], y[rows], size=marker, line=line,
+                                 edge=0.22 * marker, label=verdict, **style)  # fmt: skip
+    parts.label_rows(axes, y, labels)
     axes.set_ylim(-0.7, len(table) - 0.3)
     axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
-    axes.figure.legend(loc="outside upper center", ncols=4, handletextpad=0.2,
-                       columnspacing=0.7, handlelength=1.4)  # fmt: skip
+    parts.legend_above(axes.figure, ncols=4, pad=0.2, gap=0.7, handlelength=1.4)
 
 
 def _draw_columns(axes: Axes, table: pd.DataFrame, *, columns: Sequence[str]) -> None:
     """Write numbers beside the intervals, below their headings."""
-    cells = {"P(helps)": [short(p) for p in table["prob_helps"]]}
+    cells = {"P(helps)": [parts.short(p) for p in table["prob_helps"]]}
     for name, column in (("LMs", "lms"), ("fam.", "lm_families")):
         if name in columns:
             cells[name] = [str(n) for n in table[column]]
     rows = np.arange(len(table))[::-1]
     for name in columns:
         for height, text in zip([len(table) - 0.1, *rows], [name, *cells[name]], strict=True):
-            axes.annotate(text, (1, height), xytext=(pt(_COLUMNS[name]), 0), ha="center",
-                          va="center_baseline", xycoords=("axes fraction", "data"), fontsize=pt(6),
-                          textcoords="offset points", color=INK,
-                          annotation_clip=False)  # fmt: skip
+            parts.write_number(axes, text, (1, height), xytext=(pt(_COLUMNS[name]), 0),
+                               textcoords="offset points", ha="center",
+                               va="center_baseline")  # fmt: skip
 
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
@@ -328,20 +300,13 @@ def ladders(
     ----------
     found
         What `bm.ladders` returned.
-    ci_prob
-        Probability of the equal-tailed intervals.
-    width
-        Width in inches.
+    ci_prob, width
+        Probability of the intervals, between 0 and 1; inches.
 
     Returns
     -------
     Drawn
         The figure and the table drawn.
-
-    Raises
-    ------
-    QueryError
-        If the probability is not between 0 and 1.
 
     Examples
     --------
@@ -358,30 +323,29 @@ def ladders(
         colour, marker = _COLOURS[k], _MARKERS[(k + turn) % len(_MARKERS)]
         styles[name] = {"color": colour, "marker": marker}
     step, n = len(names) + 1, len(found.targets)
-    figure = build_figure(width=width, height=_ROW * step * n + 1.0)
+    figure = parts.build_figure(width=width, height=_ROW * step * n + 1.0)
     axes = figure.subplots()
-    draw_zero(axes, zorder=0)
+    parts.draw_zero(axes, zorder=0)
     beside: list[tuple[float, str]] = []
     for place, name in enumerate(names):
         part = table[table["lm_family"] == name]
         y = step * np.arange(n) + place
-        draw_intervals(axes, part, y, size=3.2, line=0.9, label=printable(name), **styles[name])
-        if name == OTHERS:
-            continue
-        for height, conflict in zip(y, part["prob_conflict"], strict=True):
-            beside.append((float(height), short(float(conflict))))
+        parts.draw_intervals(
+            axes, part, y, size=3.2, line=0.9, label=parts.printable(name), **styles[name]
+        )
+        if name != OTHERS:
+            beside += zip(y.astype(float), map(parts.short, part["prob_conflict"]), strict=True)
     for height, text in [*beside, (-1.3, "P(conflict)")]:
-        axes.annotate(text, (1.02, height), xycoords=axes.get_yaxis_transform(), va="center",
-                      fontsize=pt(6), color=INK, annotation_clip=False)  # fmt: skip
+        parts.write_number(axes, text, (1.02, height), va="center")
     for k in range(1, n):
         axes.axhline(step * k - 1, color=PALE, linewidth=pt(0.5))
     middle = step * np.arange(n) + (len(names) - 1) / 2
-    targets = [printable(name.replace("_", " "), most=24) for name in found.targets]
-    label_rows(axes, middle, targets)
+    targets = [parts.printable(name.replace("_", " "), most=24) for name in found.targets]
+    parts.label_rows(axes, middle, targets)
     axes.set_ylim(step * n - 1, -2)
     axes.set_xlabel(
-        f"{printable(found.contrast.label.replace('_', ' '), most=60)} (percentage points),\n"
-        f"{interval_words(ci_prob, noun='intervals')}"
+        f"{parts.printable(found.contrast.label.replace('_', ' '), most=60)} (percentage points),\n"
+        f"{parts.interval_words(ci_prob, noun='intervals')}"
     )
-    legend_above(figure, ncols=count_columns(figure, names))
+    parts.legend_above(figure, ncols=parts.count_columns(figure, names))
     return Drawn(figure, table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 _MIDDLE = 0.18
 """Luminance at which black and white stand out alike."""
 
-_MARKS = {
+_MARKS: dict[str, dict[str, Any]] = {
     "identified": {"linestyle": "-", "linewidth": 1.1, "edgecolor": INK},
     defaults.PRIOR_DOMINATED: {"linestyle": ":", "linewidth": 0.7, "edgecolor": FAINT},
 }
@@ -83,7 +84,8 @@ def atlas(
     Raises
     ------
     QueryError
-        If the effects are those on lm families, or of no contrast.
+        If the effects are those on lm families, of which there are too many for columns,
+        or of no contrast.
 
     Examples
     --------
@@ -144,12 +146,14 @@ def _draw_row(
 
 
 def _cell(middle: tuple[float, float], *, colour: NDArray[np.float64], verdict: str) -> Rectangle:
-    mark = _MARKS.get(verdict)
     corner = (middle[0] - 0.46, middle[1] - 0.45)
-    if mark is None:
-        return Rectangle(corner, 0.92, 0.9, facecolor=colour, linewidth=0)
-    frame = {**mark, "linewidth": pt(float(mark["linewidth"]))}
-    return Rectangle(corner, 0.92, 0.9, facecolor=colour, zorder=2, **frame)
+    style = {"zorder": 2, **_frame(verdict)} if verdict in _MARKS else {"linewidth": 0}
+    return Rectangle(corner, 0.92, 0.9, facecolor=colour, **style)
+
+
+def _frame(verdict: str) -> dict[str, Any]:
+    mark = _MARKS.get(verdict, {})
+    return {**mark, "linewidth": pt(mark["linewidth"])} if mark else {}
 
 
 def _readable(colour: NDArray[np.float64]) -> str:
@@ -167,16 +171,12 @@ def _label_cells(
     y: NDArray[np.float64],
 ) -> None:
     axes.set_yticks(y, head_groups(rows))
-    names = []
-    for k, (group, item) in enumerate(columns):
-        begins = group and (k == 0 or columns[k - 1][0] != group)
-        names.append(f"{group}:\n{item}" if begins else item)
+    names = head_groups(columns, joint=":\n")
     axes.set_xticks(x, names, rotation=90, ha="center", multialignment="left")
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.set_xlim(-0.6, x[-1] + 0.6)
     axes.set_ylim(y[-1] + 0.6, -0.6)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 def _draw_legend(axes: Axes, *, words: str, pad: float) -> None:
@@ -197,11 +197,4 @@ def _examples(colours: Colormap) -> list[Patch]:
         "weakly identified: no frame": "",
         "prior-dominated: dotted frame, (number)": defaults.PRIOR_DOMINATED,
     }
-    return [
-        Patch(
-            facecolor=ground,
-            label=words,
-            **({**_MARKS[name], "linewidth": pt(float(_MARKS[name]["linewidth"]))} if name else {}),
-        )
-        for words, name in frames.items()
-    ]
+    return [Patch(facecolor=ground, label=words, **_frame(name)) for words, name in frames.items()]

@@ -14,7 +14,7 @@ from bayesmeta import defaults
 from bayesmeta.crossvalidation.scoreboard import Scoreboard
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.data.load import load_dataset
-from bayesmeta.errors import QueryError, listing, shorten, unknown
+from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.plots.figure import (
     COLUMN_WIDTH,
     FAINT,
@@ -22,6 +22,8 @@ from bayesmeta.plots.figure import (
     Drawn,
     build_figure,
     check_given,
+    check_known,
+    draw_dots,
     draw_intervals,
     draw_zero,
     drawn_from,
@@ -222,9 +224,7 @@ def _choose_pairs(
             f"pairs is {shorten(pairs)}. Allowed: one to {len(_PAIR_STYLES)} pairs of models, such "
             "as [('full', 'scale')]."
         )
-    for name in (name for pair in chosen for name in pair):
-        if name not in known:
-            raise unknown(QueryError, "model", name, known, said="was not scored", mend="")
+    check_known("model", (name for pair in chosen for name in pair), known, said="was not scored")
     return chosen
 
 
@@ -233,9 +233,7 @@ def _choose_schemes(board: Scoreboard, schemes: Sequence[str] | None) -> list[st
     if schemes is None:
         return [name for name in _GAIN_SCHEMES if name in run] or run[:2]
     chosen = list(dict.fromkeys([schemes] if isinstance(schemes, str) else schemes))
-    for name in chosen:
-        if name not in run:
-            raise unknown(QueryError, "scheme", name, run, said="was not run", mend="")
+    check_known("scheme", chosen, run, said="was not run")
     if not chosen:
         raise QueryError(f"no scheme was named. Allowed: one or more of {listing(run)}.")
     return chosen
@@ -294,8 +292,8 @@ def _draw_gains(
     beyond = (ends[:, 0] < left) | ~inside
     if not beyond.any():  # an empty line that is not clipped would take room
         return
-    axes.plot(np.full(beyond.sum(), left), height[beyond], "<", color=style["color"],
-              markersize=pt(4), markeredgewidth=0, clip_on=False, zorder=5)  # fmt: skip
+    draw_dots(axes, np.full(beyond.sum(), left), height[beyond], "<", size=4,
+              color=style["color"], clip_on=False, zorder=5)  # fmt: skip
 
 
 def _finish_gains(figure: Figure, first: Axes, table: pd.DataFrame, *, left: float) -> None:

@@ -63,14 +63,10 @@ def calibration(
 
     Parameters
     ----------
-    fit
-        A fit.
-    found
-        What `bm.loo` made of it; computed by importance sampling if left out.
-    ci_prob
-        Probability of the simultaneous band.
-    width
-        Width in inches.
+    fit, found
+        A fit, and what `bm.loo` made of it; computed by importance sampling if left out.
+    ci_prob, width
+        Probability of the simultaneous band; inches.
 
     Returns
     -------
@@ -87,17 +83,13 @@ def calibration(
     >>> drawn.table["benchmark"].nunique()
     13
     """
-    from arviz_stats.ecdf_utils import ecdf_pit
-
     found = found if found is not None else loo(fit)
     said = _describe(found)
     parts = []
     for benchmark in fit.design.benchmarks:
         pit = found.table.loc[found.table["benchmark"] == benchmark, "pit"].to_numpy(float)
-        rng = np.random.default_rng(defaults.SEED)
-        points, ecdf, lower, upper = ecdf_pit(pit, ci_prob, _BAND_SIMULATIONS, rng=rng)
+        points, ecdf, band = _simulate_band(pit, ci_prob=ci_prob)
         columns = {"benchmark": benchmark, "pit": points, "difference": ecdf - points}
-        band = {"lower": lower - points, "upper": upper - points}
         parts.append(pd.DataFrame({**columns, **band, **said.loc[benchmark]}))
     table = pd.concat(parts, ignore_index=True)
     figure, panels = _lay_out(fit.design.benchmark_labels, width=width, sharex=True)
@@ -110,18 +102,28 @@ def calibration(
         inside = ", ".join(f"{said.at[benchmark, name]:.0f} %" for name in _INSIDE)
         axes.set_title(f"{axes.get_title('left')}\n{inside}", loc="left")
     intervals = " and ".join(percent(prob, whole=False) for prob in defaults.SCORED_PROBS)
-    certain = percent(ci_prob, whole=False)
     write_below(
         figure,
         "leave-one-out probability of a lower score (PIT)",
-        f"band: holds the whole line of a calibrated model with probability {certain}, "
-        "were its scores independent",
+        "band: holds the whole line of a calibrated model with probability "
+        f"{percent(ci_prob, whole=False)}, were its scores independent",
         f"titles: share of scores in equal-tailed {intervals} intervals; "
         f"{said['pareto_k_bad'].sum():.0f} of {said['n'].sum():.0f} scores have a Pareto k above "
         f"{defaults.PARETO_K_MAX}",
+        beside="distribution less\nthe uniform one",
     )
-    figure.supylabel("distribution less\nthe uniform one", fontsize=pt(7))
     return Drawn(figure, table)
+
+
+def _simulate_band(
+    values: NDArray[np.float64], *, ci_prob: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Give points, the distribution of values there, and the band, less the uniform one."""
+    from arviz_stats.ecdf_utils import ecdf_pit
+
+    rng = np.random.default_rng(defaults.SEED)
+    points, ecdf, lower, upper = ecdf_pit(values, ci_prob, _BAND_SIMULATIONS, rng=rng)
+    return points, ecdf, {"lower": lower - points, "upper": upper - points}
 
 
 _INSIDE = tuple(f"inside_{100 * prob:.0f}" for prob in defaults.SCORED_PROBS)
@@ -175,18 +177,14 @@ def ranks(
     >>> bool(drawn.table["difference"].between(drawn.table["lower"], drawn.table["upper"]).all())
     True
     """
-    from arviz_stats.ecdf_utils import ecdf_pit
-
     n = len(next(iter(ranks.values())))
-    rng = np.random.default_rng(defaults.SEED)
-    points, _, lower, upper = ecdf_pit(np.arange(n) / n, ci_prob, _BAND_SIMULATIONS, rng=rng)
+    points, _, band = _simulate_band(np.arange(n) / n, ci_prob=ci_prob)
     parts = []
     for name, values in ranks.items():
         place = (values.reshape(n, -1) + 0.5) / (n_draws + 1)
         for element, column in enumerate(place.T):
             ecdf = np.searchsorted(np.sort(column), points, side="right") / n
             columns = {"parameter": readable(name), "element": element, "rank": points}
-            band = {"lower": lower - points, "upper": upper - points}
             parts.append(pd.DataFrame({**columns, "difference": ecdf - points, **band}))
     table = pd.concat(parts, ignore_index=True)
     figure, panels = _lay_out(list(table["parameter"].unique()), width=width, sharex=True)
@@ -197,14 +195,13 @@ def ranks(
                       rasterized=True)  # fmt: skip
         count = lines["element"].nunique()
         axes.set_title(f"{name} ({count})" if count > 1 else str(name), loc="left")
-    certain = percent(ci_prob, whole=False)
     write_below(
         figure,
         f"rank of the truth among {n_draws} draws, as a fraction",
-        f"{n} truths; band: holds the whole of one line with probability {certain} "
-        "where posteriors are right; in brackets: number of lines",
+        f"{n} truths; band: holds the whole of one line with probability "
+        f"{percent(ci_prob, whole=False)} where posteriors are right; in brackets: number of lines",
+        beside="distribution less the uniform one",
     )
-    figure.supylabel("distribution less the uniform one", fontsize=pt(7))
     return Drawn(figure, table)
 
 
@@ -273,14 +270,13 @@ def ppc(
         draw_band(axes, points, "score", color=_BAND, alpha=0.45)
         axes.plot(points["score"], points["recorded"], color=INK, linewidth=pt(0.9))
         axes.locator_params(axis="x", nbins=4)
-    certain = percent(ci_prob, whole=False)
     write_below(
         figure,
         "score, percentage points (a Brier score times 100)",
-        f"line: recorded scores; band: {len(chosen)} simulated data sets, {certain} "
-        "equal-tailed at every point",
+        f"line: recorded scores; band: {len(chosen)} simulated data sets, "
+        f"{percent(ci_prob, whole=False)} equal-tailed at every point",
+        beside="share of LMs at or below",
     )
-    figure.supylabel("share of LMs at or below", fontsize=pt(7))
     return Drawn(figure, table)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,9 @@ from bayesmeta.plots.figure import (
     INK,
     PAGE_WIDTH,
     Drawn,
+    check_known,
     draw_band,
+    draw_dots,
     drawn_from,
     interval_words,
     lay_out,
@@ -51,7 +52,6 @@ _SHOWN = 6
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "D", "^", "v", "s", "P")
-_DOT = {"linestyle": "none", "markeredgewidth": 0}
 
 
 @drawn_from(Fit, made_by="bm.fit or bm.load_fit")
@@ -136,10 +136,7 @@ def _choose_families(fit: Fit, families: Sequence[str] | None) -> list[str]:
         counts = np.bincount(fit.design.lm_family_index, minlength=len(known))
         return [known[k] for k in np.argsort(-counts, kind="stable")[:_SHOWN]]
     names = [families] if isinstance(families, str) else list(dict.fromkeys(families))
-    for name in names:
-        if name not in known:
-            said = "is not in this fit's data"
-            raise unknown(QueryError, "lm family", name, known, said=said, mend="")
+    check_known("lm family", names, known, said="is not in this fit's data")
     if len(names) > _SHOWN:
         raise QueryError(
             f"{len(names)} families were named, more than can be told apart. Allowed: up to "
@@ -207,34 +204,21 @@ def _tabulate_expected(fit: Fit, *, along: str, ci_prob: float) -> pd.DataFrame:
 
 
 def _draw_panel(
-    axes: Axes,
-    *,
-    scores: pd.DataFrame,
-    line: pd.DataFrame,
-    shown: Sequence[str],
-    chance: float,
+    axes: Axes, *, scores: pd.DataFrame, line: pd.DataFrame, shown: Sequence[str], chance: float
 ) -> None:
     axes.axhline(chance, color=FAINT, linewidth=pt(0.6), linestyle=":", zorder=0)
     rest = scores[~scores["lm_family"].isin(list(shown))]
-    axes.plot(rest["scale"], rest["estimate"], ".", color=FAINT, markersize=pt(3.2), alpha=0.7,
-              label="other families", zorder=1, **_DOT)  # fmt: skip
-    for family, style in _styles(shown).items():
+    draw_dots(axes, rest["scale"], rest["estimate"], ".", size=3.2, color=FAINT, alpha=0.7,
+              label="other families", zorder=1)  # fmt: skip
+    for family, colour, marker in zip(shown, _COLOURS, _MARKERS, strict=False):
         part = scores[scores["lm_family"] == family]
-        axes.plot(part["scale"], part["estimate"], markersize=pt(2.9), zorder=3,
-                  label=printable(family, most=20), **style)  # fmt: skip
+        draw_dots(axes, part["scale"], part["estimate"], marker, size=2.9, color=colour, zorder=3,
+                  label=printable(family, most=20))  # fmt: skip
     draw_band(axes, line, "scale", color=INK, alpha=0.2, zorder=2)
     axes.plot(line["scale"], line["estimate"], color=INK, linewidth=pt(1), zorder=2,
               label="expected score")  # fmt: skip
     axes.set_xscale("log")
     axes.locator_params(axis="y", nbins=4)
-
-
-def _styles(shown: Sequence[str]) -> dict[str, dict[str, Any]]:
-    marks = zip(_COLOURS, _MARKERS, strict=True)
-    return {
-        name: {"color": colour, "marker": marker, **_DOT}
-        for name, (colour, marker) in zip(shown, marks, strict=False)
-    }
 
 
 def _finish(panels: Sequence[Axes], *, fit: Fit, along: str, ci_prob: float) -> None:
@@ -254,5 +238,5 @@ def _finish(panels: Sequence[Axes], *, fit: Fit, along: str, ci_prob: float) -> 
         ALONG[along],
         f"line: expected score, mean over the LMs as they are but for scale{path}; band: "
         f"{interval_words(ci_prob)}; {chance}",
+        beside="score (percentage points)",
     )
-    figure.supylabel("score (percentage points)", fontsize=pt(7))

@@ -11,22 +11,8 @@ from matplotlib.axes import Axes
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
-from bayesmeta.plots.figure import (
-    FAINT,
-    INK,
-    PAGE_WIDTH,
-    PALE,
-    Drawn,
-    build_figure,
-    draw_intervals,
-    draw_zero,
-    drawn_from,
-    interval_words,
-    label_rows,
-    legend_above,
-    pt,
-    write_below,
-)
+from bayesmeta.plots import figure as parts
+from bayesmeta.plots.figure import FAINT, INK, PAGE_WIDTH, PALE, Drawn, drawn_from, pt
 from bayesmeta.specification_curves.results import Multiverse
 
 _VERSION_STYLE: dict[str, dict[str, Any]] = {
@@ -73,9 +59,9 @@ def specification_curve(
     statement, target
         What was asked; may be left out where that leaves one.
     ci_prob
-        Probability of the equal-tailed intervals.
+        Of the equal-tailed intervals.
     width
-        Width in inches.
+        Inches.
 
     Returns
     -------
@@ -98,8 +84,8 @@ def specification_curve(
     """
     asked = multiverse.select(statement, target).iloc[[0]]
     whole = multiverse.table(ci_prob=ci_prob).merge(asked[["statement", "target"]])
-    table = whole[whole["estimate"].notna()].sort_values("estimate", kind="stable")
-    table = table.reset_index(drop=True)
+    table = whole[whole["estimate"].notna()]
+    table = table.sort_values("estimate", kind="stable", ignore_index=True)
     if table.empty:
         raise QueryError(
             f"'{asked['statement'].iloc[0]}' can be asked in no specification. Allowed: a statement"
@@ -108,7 +94,7 @@ def specification_curve(
     choices = {name: found for name, found in multiverse.choices.items() if len(found) > 1}
     n_rows = sum(map(len, choices.values())) + _GAP * max(len(choices) - 1, 0)
     heights = [_EFFECTS, _PROBABILITIES, *([_ROW * n_rows + 0.1] if choices else [])]
-    figure = build_figure(width=width, height=sum(heights) + _REST)
+    figure = parts.build_figure(width=width, height=sum(heights) + _REST)
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     _draw_effects(panels[0], table)
     _draw_probabilities(panels[1], table)
@@ -120,8 +106,8 @@ def specification_curve(
         axes.spines["bottom"].set_visible(False)
         axes.set_xlim(-0.8, len(table) - 0.2)
     handles, labels = panels[0].get_legend_handles_labels()
-    legend_above(figure, handles[::-1], labels[::-1], ncols=4)
-    write_below(figure, *_caption(whole, table, ci_prob=ci_prob).split("\n"))
+    parts.legend_above(figure, handles[::-1], labels[::-1], ncols=4)
+    parts.write_below(figure, *_caption(whole, table, ci_prob=ci_prob).split("\n"))
     return Drawn(figure, table)
 
 
@@ -130,13 +116,13 @@ def _versions(table: pd.DataFrame) -> pd.Series:
 
 
 def _draw_effects(axes: Axes, table: pd.DataFrame) -> None:
-    draw_zero(axes, upright=False, zorder=0)
+    parts.draw_zero(axes, upright=False, zorder=0)
     versions = _versions(table)
     for version in dict.fromkeys(versions.sort_values(ascending=False)):
         part = table[versions == version]
         style = _VERSION_STYLE[str(version)]
         label = f"facts {str(version).replace('-', ' ')}" if "data" in table else None
-        draw_intervals(axes, part, part.index, size=3, line=0.9, upright=True, label=label,
+        parts.draw_intervals(axes, part, part.index, size=3, line=0.9, upright=True, label=label,
                        **style)  # fmt: skip
     axes.set_ylabel("effect\n(percentage points)")
 
@@ -147,8 +133,7 @@ def _draw_probabilities(axes: Axes, table: pd.DataFrame) -> None:
     versions = _versions(table)
     for version in dict.fromkeys(versions):
         part, style = table[versions == version], _VERSION_STYLE[str(version)]
-        axes.plot(part.index, part["probability"], linestyle="none", markersize=pt(2.6),
-                  markeredgewidth=0, clip_on=False, **style)  # fmt: skip
+        parts.draw_dots(axes, part.index, part["probability"], size=2.6, clip_on=False, **style)
     axes.set_ylim(0, 1)
     axes.set_yticks([0.05, 0.5, 0.95], [".05", ".5", ".95"])
     axes.set_ylabel("P(statement)")
@@ -161,16 +146,17 @@ def _draw_choices(axes: Axes, table: pd.DataFrame, choices: Mapping[str, Sequenc
     for name, levels in choices.items():
         for level in levels:
             has = (table[name] == level).to_numpy()
-            axes.plot(everywhere[~has], np.full((~has).sum(), height), ".", color=PALE,
-                      markersize=pt(2), markeredgewidth=0)  # fmt: skip
-            axes.plot(everywhere[has], np.full(has.sum(), height), "s", color=INK, markersize=pt(3),
-                      markeredgewidth=0)  # fmt: skip
+            for which, marker, size, colour in ((~has, ".", 2, PALE), (has, "s", 3, INK)):
+                places = everywhere[which]
+                parts.draw_dots(
+                    axes, places, np.full(len(places), height), marker, size=size, color=colour
+                )
             ticks.append(height)
             words = f"{name.replace('_', ' ')}: {level}"
             labels.append(_LEVEL_NAMES.get(name, {}).get(level, words))
             height += 1
         height += _GAP
-    label_rows(axes, ticks, labels, fontsize=pt(6))
+    parts.label_rows(axes, ticks, labels, fontsize=pt(6))
     axes.set_ylim(height - _GAP - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
 
@@ -188,6 +174,6 @@ def _caption(whole: pd.DataFrame, table: pd.DataFrame, *, ci_prob: float) -> str
     left = f"; it cannot be asked in {lost} others" if lost else ""
     return (
         f"{first['statement']}, {where.replace('_', ' ')}: {len(table)} specifications, sorted by "
-        f"their effect{left};\nmedian and {interval_words(ci_prob)}; filled squares: "
+        f"their effect{left};\nmedian and {parts.interval_words(ci_prob)}; filled squares: "
         "the choices made"
     )

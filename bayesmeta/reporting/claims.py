@@ -26,6 +26,7 @@ _QUESTION = ("statement", "benchmark", "task_family", "lms", "lm_family", "scale
 _ORIGIN = ("data_version", "data_checksum", "spec_checksum", "seed", "sampler", "chains", "draws",
            "tune", "thinned_from", "versions")  # fmt: skip
 
+_CHECKSUMS = ("data_checksum", "spec_checksum")
 _MCSE_LIMIT = 4.0
 """Monte Carlo standard errors by which two fits of the same model and data may differ."""
 
@@ -40,14 +41,10 @@ class Claim:
 
     Parameters
     ----------
-    answer
-        What the posterior says.
-    question
-        The statement and its settings, as `query` takes them.
-    origin
-        Checksums of data and spec, seed, sampler, draws and versions.
-    spec
-        The model, as plain values.
+    answer, question
+        What the posterior says, and the statement and its settings, as `query` takes them.
+    origin, spec
+        Checksums of data and spec, seed, sampler, draws and versions; the model, as plain values.
     """
 
     answer: Answer
@@ -204,29 +201,26 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
     found = claim(fit, **values["question"])
     then, now = values["answer"], json.loads(json.dumps(found.answer.to_dict()))
     origin = values["origin"]
-    rows = [
-        _compare_exactly(key, origin.get(key), found.origin.get(key))
-        for key in ("data_checksum", "spec_checksum")
-    ]
-    spec = json.loads(json.dumps(found.spec))
-    rows.append(_compare_exactly("spec", values.get("spec") == spec, True))
-    said = word_claim(then), word_claim(then, latex=True)
-    rows.append(
-        _compare_exactly("sentence", (values.get("claim"), values.get("latex")) == said, True)
+    spec, said = (
+        json.loads(json.dumps(found.spec)),
+        (word_claim(then), word_claim(then, latex=True)),
     )
+    sides = {
+        **{key: (origin.get(key), found.origin.get(key)) for key in _CHECKSUMS},
+        "spec": (values.get("spec") == spec, True),
+        "sentence": ((values.get("claim"), values.get("latex")) == said, True),
+    }
+    rows = [_compare_exactly(what, *both) for what, both in sides.items()]
     then = _renew(then)
     same = origin.get("posterior_checksum") == found.origin["posterior_checksum"]
     slack = _slack_of(found, fit) if not same else {}
     for what in ("probability", *_EFFECT):
         old, new = (side["effect"][what] if what in _EFFECT else side[what] for side in (then, now))
         rows.append(_compare(what, old, new, slack=slack.get(what, _ROUNDING)))
-    rows.append(
-        _compare_exactly("verdict", then["evidence"]["verdict"], found.answer.evidence.verdict)
-    )
+    rows.append(_compare_exactly("verdict", *(side["evidence"]["verdict"] for side in (then, now))))
     if same:
-        others = [
-            name for name in sorted({*then, *now}) if not _is_same(then.get(name), now.get(name))
-        ]
+        names = sorted({*then, *now})
+        others = [name for name in names if not _is_same(then.get(name), now.get(name))]
         rows.append(_compare_exactly("everything else", listing(others) or "as found", "as found"))
     return pd.DataFrame(rows)
 

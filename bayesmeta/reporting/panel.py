@@ -276,14 +276,10 @@ def build_panel(
 def _describe_targets(targets: tuple[Target, ...]) -> list[dict[str, Any]]:
     """Write targets as plain values; `answer` says whose answers they share."""
     rows = list(dict.fromkeys(target.weights for target in targets))
+    names = ("by", "name", "label")
     return [
-        {
-            "by": target.by,
-            "name": target.name,
-            "label": target.label,
-            "answer": rows.index(target.weights),
-        }
-        for target in targets
+        {**{name: getattr(one, name) for name in names}, "answer": rows.index(one.weights)}
+        for one in targets
     ]
 
 
@@ -348,6 +344,8 @@ def _describe_answer(fit: Fit, found: Finding) -> dict[str, Any]:
     values, card = found.values, found.card
     ways = [three_ways(values, equivalence=margin).values() for margin in MARGINS]
     places = (np.arange(_DOTS) + 0.5) / _DOTS
+    parts = {"within": card.within_families, "between": card.between_families,
+             "without": card.without_it}  # fmt: skip
     return {
         "positive": _describe_probability(found.probability),
         "negative": _describe_probability(estimate_probability(values < 0)),
@@ -360,9 +358,7 @@ def _describe_answer(fit: Fit, found: Finding) -> dict[str, Any]:
         "prior_sd": card.prior_sd,
         "family": fit.design.lm_families.index(card.most_influential_family),
         "influence": card.influence,
-        "within": _describe_estimate(card.within_families),
-        "between": _describe_estimate(card.between_families),
-        "without": _describe_estimate(card.without_it),
+        **{name: _describe_estimate(part) for name, part in parts.items()},
     }
 
 

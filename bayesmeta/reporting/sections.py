@@ -172,10 +172,8 @@ def report_checks(diagnostics: Diagnostics | None) -> Section:
     return Section("checks", "Does it pass its checks?", blocks)
 
 
-def report_effects(found: Effects | None) -> Iterator[Section]:
-    """List effects over all benchmarks, where there are any."""
-    if found is None:
-        return
+def report_effects(found: Effects) -> Section:
+    """List effects over all benchmarks."""
     table = found.table()
     rows = [
         (
@@ -188,21 +186,19 @@ def report_effects(found: Effects | None) -> Iterator[Section]:
     ]
     header = ("contrast", "effect, points", "P(helps), MCSE", "verdict")
     caption = f"What every decision changes. {describe_intervals(table)}"
-    yield Section(
-        "effects",
-        "Effects over all benchmarks",
-        [
-            Figure("forest", as_svg(plots.forest(found)), "Effects over all benchmarks: medians "
-                   "and equal-tailed intervals; shapes mark the verdicts"),
-            Table(caption, header, rows, style="numbers"),
-        ],
-    )  # fmt: skip
+    words = ("Effects over all benchmarks: medians and equal-tailed intervals; shapes mark the "
+             "verdicts")  # fmt: skip
+    blocks = _show("forest", plots.forest(found), words, Table(caption, header, rows, "numbers"))
+    return Section("effects", "Effects over all benchmarks", blocks)
 
 
-def report_atlas(panel: Panel | None) -> Iterator[Section]:
+def _show(name: str, drawn: plots.Drawn, words: str, table: Table) -> list[Any]:
+    """Give a figure with its caption, and the table that says the same."""
+    return [Figure(name, as_svg(drawn), words), table]
+
+
+def report_atlas(panel: Panel) -> Section:
     """Lay out every contrast on every target."""
-    if panel is None:
-        return
     width = len(panel.targets)
     rows = [
         [readable(part[0].contrast.label.replace(" > ", " against ")), *map(_atlas_cell, part)]
@@ -220,11 +216,8 @@ def report_atlas(panel: Panel | None) -> Iterator[Section]:
         "sure."
     )
     caption = "Effects over all benchmarks, task families and benchmarks, percentage points"
-    yield Section(
-        "atlas",
-        "Atlas: every decision on every benchmark",
-        [Text(explained), Table(caption, header, rows, style="atlas")],
-    )
+    blocks = [Text(explained), Table(caption, header, rows, style="atlas")]
+    return Section("atlas", "Atlas: every decision on every benchmark", blocks)
 
 
 def _atlas_cell(finding: Finding) -> Cell:
@@ -258,15 +251,9 @@ def report_curves(fit: Fit) -> Iterator[Section]:
     ]
     header = ("task family", "best share of code", f"P(best at {low:g} to {high:g} %), MCSE",
               "P(best at either edge)")  # fmt: skip
-    yield Section(
-        "curves",
-        "How much code",
-        [
-            Figure("curve", as_svg(plots.curve(found)), "Change in score along the share of code "
-                   "in the training data, by task family"),
-            Table("Where the curve of each task family is highest", header, rows, style="numbers"),
-        ],
-    )  # fmt: skip
+    table = Table("Where the curve of each task family is highest", header, rows, style="numbers")
+    words = "Change in score along the share of code in the training data, by task family"
+    yield Section("curves", "How much code", _show("curve", plots.curve(found), words, table))
 
 
 def report_scoreboard(fit: Fit) -> Iterator[Section]:
@@ -292,26 +279,19 @@ def report_scoreboard(fit: Fit) -> Iterator[Section]:
         for row in drawn.table.sort_values(["scheme", "mae"]).to_dict(orient="records")
     ]
     header = ("model", "held out", "mean absolute error, points", "scores in 90 % intervals")
-    yield Section(
-        "scoreboard",
-        "How well it predicts",
-        [
-            Text(
-                "The recorded evaluation of this model on these data, against regressions that a "
-                "Bayesian model has to beat: errors on scores that were held out at random, and of "
-                "whole LM families."
-            ),
-            Figure("scoreboard", as_svg(drawn), "Mean absolute error of every model on held-out "
-                   "scores"),
-            Table("Errors over benchmarks", header, rows, style="numbers"),
-        ],
-    )  # fmt: skip
+    explained = (
+        "The recorded evaluation of this model on these data, against regressions that a "
+        "Bayesian model has to beat: errors on scores that were held out at random, and of "
+        "whole LM families."
+    )
+    table = Table("Errors over benchmarks", header, rows, style="numbers")
+    words = "Mean absolute error of every model on held-out scores"
+    blocks = [Text(explained), *_show("scoreboard", drawn, words, table)]
+    yield Section("scoreboard", "How well it predicts", blocks)
 
 
-def report_cards(panel: Panel | None) -> Iterator[Section]:
+def report_cards(panel: Panel) -> Section:
     """List what stands behind every contrast over all benchmarks."""
-    if panel is None:
-        return
     cards = [
         Details(
             f"{MARKS[found.card.verdict]} {found.contrast.label}: {with_interval(found.effect)}",
@@ -319,7 +299,7 @@ def report_cards(panel: Panel | None) -> Iterator[Section]:
         )
         for found in panel.on("overall")
     ]
-    yield Section("evidence", "What stands behind each effect", cards)
+    return Section("evidence", "What stands behind each effect", cards)
 
 
 def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
@@ -452,11 +432,11 @@ def report(
     found = effects(fit, names) if known else None
     sections = [
         report_checks(diagnostics),
-        *report_effects(found),
-        *report_atlas(panel),
+        *([] if found is None else [report_effects(found)]),
+        *([] if panel is None else [report_atlas(panel)]),
         *(report_curves(fit) if names is None or CURVED in names else ()),
         *report_scoreboard(fit),
-        *report_cards(panel),
+        *([] if panel is None else [report_cards(panel)]),
         report_origin(fit, whole=whole),
     ]
     summary = summarise_fit(fit, diagnostics, panel, found)
