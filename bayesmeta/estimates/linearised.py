@@ -205,12 +205,6 @@ class Linearised:
         variance = self.prior_variance(change, weights=weights) - gain @ covariance
         return Estimate(np.array(gain @ self.response), sd=np.sqrt(max(float(variance), 0.0)))
 
-    def estimate_once(self, change: Array, *, weights: Array) -> Estimate:
-        """Estimate one effect without whitening, which takes longer than to solve once."""
-        covariance = self._with_responses(change, weights=weights)
-        gain = np.linalg.solve(self.covariance, covariance)
-        return self._estimate(covariance, gain, change, weights)
-
     def without_each_family(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect without each LM family in turn, shape (lm_family,)."""
         covariance = self._with_responses(change, weights=weights)

@@ -147,7 +147,9 @@ def _draw_row(
 
 def _cell(middle: tuple[float, float], *, colour: NDArray[np.float64], verdict: str) -> Rectangle:
     corner = (middle[0] - 0.46, middle[1] - 0.45)
-    style = {"zorder": 2, **_frame(verdict)} if verdict in _MARKS else {"linewidth": 0}
+    style: dict[str, Any] = {"linewidth": 0}
+    if verdict in _MARKS:
+        style = {"zorder": 2, **_frame(verdict)}
     return Rectangle(corner, 0.92, 0.9, facecolor=colour, **style)
 
 

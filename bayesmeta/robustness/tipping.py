@@ -124,7 +124,7 @@ def tipping_point(
                     domains=mix.domains,
                 )
                 model = linearise_at(fit, replace(facts, typical_mix=given).with_mix(given))
-                found.append(model.estimate_once(moved, weights=weights))
+                found.append(model.estimate(moved, weights=weights))
             mean = slope * np.array([float(one.mean) for one in found])
             helps = [prob_above_zero(float(one.mean), float(one.sd)) for one in found]
             rows.append(

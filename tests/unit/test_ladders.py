@@ -105,12 +105,9 @@ def test_typical_shares_change_nothing(bundled, build_fake_fit):
     moved = to_free(fit.design, mean_change(fit, contrast))
     given = linearise_at(fit, fit.design.facts)
     wanted = linearise(fit).estimate(moved, weights=weights)
-    for found in (
-        given.estimate(moved, weights=weights),
-        given.estimate_once(moved, weights=weights),
-    ):
-        assert float(found.mean) == pytest.approx(float(wanted.mean), rel=1e-6)
-        assert float(found.sd) == pytest.approx(float(wanted.sd), rel=1e-6)
+    found = given.estimate(moved, weights=weights)
+    assert float(found.mean) == pytest.approx(float(wanted.mean), rel=1e-6)
+    assert float(found.sd) == pytest.approx(float(wanted.sd), rel=1e-6)
 
 
 def test_hidden_code_of_a_good_family_turns_the_sign(build_gains):
