@@ -67,7 +67,7 @@ def test_rotary_against_learned_is_no_confident_claim_and_names_its_families(ref
     assert answer.evidence.verdict != "identified"
     assert answer.evidence.families_with_both == 0
     assert "learned: 12 LMs of 4 families" in str(answer)
-    assert "no family has both" in str(answer)
+    assert "no family with both" in str(answer)
 
 
 def test_no_benchmark_makes_rotary_against_learned_identified(reference):
