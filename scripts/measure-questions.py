@@ -61,7 +61,10 @@ def time_process(*words, root):
     """Seconds of an interpreter with these arguments, from start to end."""
     start = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    subprocess.run([sys.executable, *words], env=environment, stdout=subprocess.DEVNULL, check=True)
+    # Python looks for modules in the present folder first.
+    subprocess.run(
+        [sys.executable, *words], env=environment, cwd=root, stdout=subprocess.DEVNULL, check=True
+    )
     return time.perf_counter() - start
 
 
@@ -69,7 +72,8 @@ def ask_loaded(*, root, runs):
     """Seconds of every question, and of the table, of a posterior that is loaded."""
     run = subprocess.run(
         [sys.executable, "-c", LOADED, json.dumps([STATEMENTS, runs])],
-        env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(root)}, cwd=root, stdout=subprocess.PIPE, text=True,
+        check=True,
     )  # fmt: skip
     return json.loads(run.stdout.splitlines()[-1])
 
