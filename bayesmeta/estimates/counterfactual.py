@@ -112,7 +112,8 @@ def _mean_score(fit: Fit, change: Mapping[str, Array], rows: Any) -> Array:
     base, moved = read_baseline(fit), _latent_change(fit, change, rows)
     if np.ndim(moved) == 0:
         return base.points[..., rows, :].mean(axis=-2)
-    return _mean_points(base.eta[..., rows, :] + moved, design=fit.design)
+    moved += base.eta[..., rows, :]
+    return _mean_points(moved, design=fit.design)
 
 
 def mean_score_at(
@@ -194,16 +195,14 @@ def effect_on_benchmarks(
     if scale == "latent":
         first, second = (_latent_change(fit, side_change(fit, s), kept) for s in statement.sides)
         return np.asarray(first - second).mean(axis=-2)
-    if kept.all():
-        high, low = (_mean_score_of_all(fit, side) for side in statement.sides)
-    else:
-        high, low = (_mean_score(fit, side_change(fit, side), kept) for side in statement.sides)
+    high, low = (_mean_score_of(fit, side, kept.tobytes()) for side in statement.sides)
     return high - low
 
 
 @lru_cache(maxsize=2)  # the contrasts of a decision share their reference
-def _mean_score_of_all(fit: Fit, side: Side) -> Array:
-    return _mean_score(fit, side_change(fit, side), slice(None))
+def _mean_score_of(fit: Fit, side: Side, kept: bytes) -> Array:
+    rows = np.frombuffer(kept, dtype=bool)
+    return _mean_score(fit, side_change(fit, side), slice(None) if rows.all() else rows)
 
 
 def contrast_draws(

@@ -202,7 +202,7 @@ def multiply(columns: Blocks, coefficients: Blocks) -> Array | float:
     for name, values in columns.items():
         used = np.flatnonzero(values.any(axis=tuple(range(values.ndim - 1))))
         if len(used):
-            total = total + values[..., used] @ coefficients[name][..., used, :]
+            total += values[..., used] @ coefficients[name][..., used, :]
     return total
 
 
