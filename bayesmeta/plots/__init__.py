@@ -6,10 +6,11 @@ the Okabe-Ito set, told apart by colour-blind readers; shape or position says th
 
 from bayesmeta.plots.dose_response import curve, tradeoff
 from bayesmeta.plots.evidence_intervals import evidence
-from bayesmeta.plots.figure import COLUMN_WIDTH, PAGE_WIDTH, VENUES, Drawn, save_figure, use
+from bayesmeta.plots.figure import Drawn, save_figure
 from bayesmeta.plots.forests import forest, ladders, prior_posterior
 from bayesmeta.plots.heatmap import atlas
 from bayesmeta.plots.heldout import gains, scoreboard
+from bayesmeta.plots.look import COLUMN_WIDTH, PAGE_WIDTH, VENUES, use
 from bayesmeta.plots.predictive_checks import calibration, ppc, ranks
 from bayesmeta.plots.scaling_plot import scaling
 from bayesmeta.plots.specification_plot import specification_curve

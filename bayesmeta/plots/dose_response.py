@@ -11,21 +11,16 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.estimates.curves import Curve, Tradeoff
-from bayesmeta.plots.figure import (
-    COLUMN_WIDTH,
-    INK,
-    PAGE_WIDTH,
-    Drawn,
-    build_figure,
+from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
+from bayesmeta.plots.look import COLUMN_WIDTH, INK, PAGE_WIDTH, pt
+from bayesmeta.plots.marks import (
     draw_band,
     draw_recorded,
     draw_zero,
-    drawn_from,
     equals,
     interval_words,
     legend_above,
     printable,
-    pt,
     short,
     write_below,
 )

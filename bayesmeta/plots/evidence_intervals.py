@@ -17,21 +17,16 @@ from bayesmeta.estimates.counterfactual import mean_slope
 from bayesmeta.estimates.linearised import linearise, mean_change, to_free
 from bayesmeta.estimates.question import pick_target, weigh_benchmarks
 from bayesmeta.inference.fits import Fit
-from bayesmeta.plots.figure import (
-    COLUMN_WIDTH,
-    INK,
-    PALE,
-    Drawn,
-    build_figure,
+from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
+from bayesmeta.plots.look import COLUMN_WIDTH, INK, PALE, pt
+from bayesmeta.plots.marks import (
     draw_dots,
     draw_intervals,
     draw_zero,
-    drawn_from,
     equals,
     interval_words,
     label_rows,
     printable,
-    pt,
 )
 from bayesmeta.tables.wording import percent
 
@@ -222,8 +217,5 @@ def _words(answer: Answer, *, width: float) -> tuple[str, str]:
     ]
     lines = [line for part in title for line in textwrap.wrap(part, int(0.85 * most))]
     below = textwrap.wrap(" ".join(notes), most)
-    return "\n".join(map(_plain, lines)), "\n".join(map(_plain, below))
-
-
-def _plain(line: str) -> str:
-    return printable(line, most=len(line))
+    first, second = ("\n".join(printable(x, most=len(x)) for x in part) for part in (lines, below))
+    return first, second

@@ -15,14 +15,26 @@ from bayesmeta.design.decisions import FACTS, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.contrasts import Effects
 from bayesmeta.estimates.question import LM_FAMILY, UNITS, Statement, Substitution, format_level
-from bayesmeta.plots import figure as parts
-from bayesmeta.plots.figure import COLUMN_WIDTH, FAINT, INK, PALE, Drawn, drawn_from, pt
+from bayesmeta.plots.figure import Drawn, build_figure, check_given, drawn_from
+from bayesmeta.plots.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
+from bayesmeta.plots.marks import (
+    count_columns,
+    draw_intervals,
+    draw_zero,
+    interval_words,
+    label_rows,
+    legend_above,
+    printable,
+    short,
+    write_below,
+    write_number,
+)
 from bayesmeta.robustness.within_family import OTHERS, Ladders
 from bayesmeta.tables.wording import name_few
 
 _VERDICT_STYLE: dict[str, dict[str, Any]] = {
-    "identified": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
-    "weakly identified": {"color": "#E69F00", "marker": "s", "markerfacecolor": "#E69F00"},
+    "identified": {"color": "#0072B2", "marker": "o"},
+    "weakly identified": {"color": "#E69F00", "marker": "s"},
     defaults.PRIOR_DOMINATED: {"color": FAINT, "marker": "D", "markerfacecolor": "white"},
 }
 _NAMES = {"mlp_ratio": "MLP ratio"}
@@ -109,9 +121,7 @@ def prior_posterior(
     >>> len(drawn.table)
     2
     """
-    parts.check_given(
-        "plot.prior_posterior", prior, Effects, made_by="bm.effects of bm.sample_prior"
-    )
+    check_given("plot.prior_posterior", prior, Effects, made_by="bm.effects of bm.sample_prior")
     if effects.draws.indexes["contrast"].tolist() != prior.draws.indexes["contrast"].tolist() or (
         effects.by != prior.by
     ):
@@ -133,7 +143,7 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
             f"'{effects.contrasts[0].label}', or by overall; an atlas shows many on many."
         )
     table, rows = _tabulate(effects, prior=prior, ci_prob=ci_prob, many_targets=many_targets)
-    figure = parts.build_figure(width=width, height=1.0 + 0.165 * len(table))
+    figure = build_figure(width=width, height=1.0 + 0.165 * len(table))
     axes = figure.subplots()
     if prior is not None:
         _draw_prior(axes, table)
@@ -145,7 +155,7 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
     also += "" if prior is None else "; prior: before the data"
     labels = effects.draws["contrast"].values
     asked = [str(labels[0]).replace(" >", " against")] if many_targets else []
-    parts.write_below(figure, *asked, f"{_describe(effects, ci_prob=ci_prob)}{also}")
+    write_below(figure, *asked, f"{_describe(effects, ci_prob=ci_prob)}{also}")
     return Drawn(figure, table)
 
 
@@ -191,11 +201,11 @@ def group_targets(effects: Effects) -> tuple[list[tuple[str, str]], list[int]]:
     names = [str(name) for name in effects.draws["target"].values]
     if "task_family" not in effects.draws.coords:
         shown = names if effects.by == LM_FAMILY else [name.replace("_", " ") for name in names]
-        return [("", parts.printable(name)) for name in shown], list(range(len(names)))
+        return [("", printable(name)) for name in shown], list(range(len(names)))
     tasks = [str(name).replace("_", " ") for name in effects.draws["task_family"].values]
     labels = [str(name) for name in effects.draws["label"].values]
     order = sorted(range(len(tasks)), key=lambda k: (tasks.index(tasks[k]), k))
-    return [(parts.printable(tasks[k]), parts.printable(labels[k])) for k in order], order
+    return [(printable(tasks[k]), printable(labels[k])) for k in order], order
 
 
 def _describe(effects: Effects, *, ci_prob: float) -> str:
@@ -204,7 +214,7 @@ def _describe(effects: Effects, *, ci_prob: float) -> str:
     measured = f"effect on the score ({units})" if units == UNITS else f"latent effect ({units})"
     where = " over all benchmarks" if effects.by in ("overall", LM_FAMILY) else ""
     among = f", averaged over {name_few(effects.among)}" if effects.among else ""
-    return f"{measured}{where}{among}; median and {parts.interval_words(ci_prob)}"
+    return f"{measured}{where}{among}; median and {interval_words(ci_prob)}"
 
 
 def _describe_counts(effects: Effects, many_targets: bool) -> str:
@@ -231,7 +241,7 @@ def name_contrast(contrast: Statement) -> tuple[str, str]:
         return sides[0], f"{contrast.level} points from {sides[1]}"
     unit = " %" if FACTS[contrast.decision].kind == "share" else ""
     level, reference = (format_level(side) for side in (contrast.level, contrast.reference))
-    return name, parts.printable(f"{level} vs {reference}{unit}", most=40)
+    return name, printable(f"{level} vs {reference}{unit}", most=40)
 
 
 def head_groups(pairs: Sequence[tuple[str, str]], *, joint: str = ": ") -> list[str]:
@@ -257,28 +267,28 @@ def _draw_intervals(
     """Draw medians and intervals; beside wide priors they are short, and markers are smaller."""
     marker, line = (2.1, 1.1) if is_crowded else (3.2, 1.0)
     y = np.arange(len(table))[::-1]
-    parts.draw_zero(axes, zorder=0)
+    draw_zero(axes, zorder=0)
     for verdict, style in _VERDICT_STYLE.items():
         rows = (table["verdict"] == verdict).to_numpy()
         if rows.any():
-            parts.draw_intervals(axes, table[rows], y[rows], size=marker, line=line,
+            draw_intervals(axes, table[rows], y[rows], size=marker, line=line,
                                  edge=0.22 * marker, label=verdict, **style)  # fmt: skip
-    parts.label_rows(axes, y, labels)
+    label_rows(axes, y, labels)
     axes.set_ylim(-0.7, len(table) - 0.3)
     axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
-    parts.legend_above(axes.figure, ncols=4, pad=0.2, gap=0.7, handlelength=1.4)
+    legend_above(axes.figure, ncols=4, pad=0.2, gap=0.7, handlelength=1.4)
 
 
 def _draw_columns(axes: Axes, table: pd.DataFrame, *, columns: Sequence[str]) -> None:
     """Write numbers beside the intervals, below their headings."""
-    cells = {"P(helps)": [parts.short(p) for p in table["prob_helps"]]}
+    cells = {"P(helps)": [short(p) for p in table["prob_helps"]]}
     for name, column in (("LMs", "lms"), ("fam.", "lm_families")):
         if name in columns:
             cells[name] = [str(n) for n in table[column]]
     rows = np.arange(len(table))[::-1]
     for name in columns:
         for height, text in zip([len(table) - 0.1, *rows], [name, *cells[name]], strict=True):
-            parts.write_number(axes, text, (1, height), xytext=(pt(_COLUMNS[name]), 0),
+            write_number(axes, text, (1, height), xytext=(pt(_COLUMNS[name]), 0),
                                textcoords="offset points", ha="center",
                                va="center_baseline")  # fmt: skip
 
@@ -323,29 +333,27 @@ def ladders(
         colour, marker = _COLOURS[k], _MARKERS[(k + turn) % len(_MARKERS)]
         styles[name] = {"color": colour, "marker": marker}
     step, n = len(names) + 1, len(found.targets)
-    figure = parts.build_figure(width=width, height=_ROW * step * n + 1.0)
+    figure = build_figure(width=width, height=_ROW * step * n + 1.0)
     axes = figure.subplots()
-    parts.draw_zero(axes, zorder=0)
+    draw_zero(axes, zorder=0)
     beside: list[tuple[float, str]] = []
     for place, name in enumerate(names):
         part = table[table["lm_family"] == name]
         y = step * np.arange(n) + place
-        parts.draw_intervals(
-            axes, part, y, size=3.2, line=0.9, label=parts.printable(name), **styles[name]
-        )
+        draw_intervals(axes, part, y, size=3.2, line=0.9, label=printable(name), **styles[name])
         if name != OTHERS:
-            beside += zip(y.astype(float), map(parts.short, part["prob_conflict"]), strict=True)
+            beside += zip(y.astype(float), map(short, part["prob_conflict"]), strict=True)
     for height, text in [*beside, (-1.3, "P(conflict)")]:
-        parts.write_number(axes, text, (1.02, height), va="center")
+        write_number(axes, text, (1.02, height), va="center")
     for k in range(1, n):
         axes.axhline(step * k - 1, color=PALE, linewidth=pt(0.5))
     middle = step * np.arange(n) + (len(names) - 1) / 2
-    targets = [parts.printable(name.replace("_", " "), most=24) for name in found.targets]
-    parts.label_rows(axes, middle, targets)
+    targets = [printable(name.replace("_", " "), most=24) for name in found.targets]
+    label_rows(axes, middle, targets)
     axes.set_ylim(step * n - 1, -2)
     axes.set_xlabel(
-        f"{parts.printable(found.contrast.label.replace('_', ' '), most=60)} (percentage points),\n"
-        f"{parts.interval_words(ci_prob, noun='intervals')}"
+        f"{printable(found.contrast.label.replace('_', ' '), most=60)} (percentage points),\n"
+        f"{interval_words(ci_prob, noun='intervals')}"
     )
-    parts.legend_above(figure, ncols=parts.count_columns(figure, names))
+    legend_above(figure, ncols=count_columns(figure, names))
     return Drawn(figure, table)

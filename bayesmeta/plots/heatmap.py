@@ -19,18 +19,9 @@ from bayesmeta.design.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.contrasts import Effects
 from bayesmeta.estimates.question import BY, UNITS
-from bayesmeta.plots.figure import (
-    FAINT,
-    INK,
-    PAGE_WIDTH,
-    Drawn,
-    build_figure,
-    diverging,
-    drawn_from,
-    is_dark,
-    pt,
-)
+from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
 from bayesmeta.plots.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
+from bayesmeta.plots.look import FAINT, INK, PAGE_WIDTH, diverging, is_dark, pt
 from bayesmeta.tables.wording import name_few, signed
 
 _ROW, _GAP = 0.15, 0.35
@@ -51,9 +42,10 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 _MIDDLE = 0.18
 """Luminance at which black and white stand out alike."""
 
-_MARKS: dict[str, dict[str, Any]] = {
-    "identified": {"linestyle": "-", "linewidth": 1.1, "edgecolor": INK},
-    defaults.PRIOR_DOMINATED: {"linestyle": ":", "linewidth": 0.7, "edgecolor": FAINT},
+_FRAMES: dict[str, dict[str, Any]] = {
+    "identified": {"linestyle": "-", "linewidth": 1.1, "edgecolor": INK, "zorder": 2},
+    "weakly identified": {"linewidth": 0},
+    defaults.PRIOR_DOMINATED: {"linestyle": ":", "linewidth": 0.7, "edgecolor": FAINT, "zorder": 2},
 }
 
 
@@ -135,7 +127,8 @@ def _draw_row(
     for place, row in zip(x, part.to_dict("records"), strict=True):
         colour = np.array(colours(float(row["prob_helps"])))
         verdict = str(row["verdict"])
-        axes.add_patch(_cell((float(place), y), colour=colour, verdict=verdict))
+        corner = (float(place) - 0.46, y - 0.45)
+        axes.add_patch(Rectangle(corner, 0.92, 0.9, facecolor=colour, **_frame(verdict)))
         number = signed(float(row["estimate"]), digits=1 if row["units"] == UNITS else 2)
         axes.annotate(
             f"({number})" if verdict == defaults.PRIOR_DOMINATED else number,
@@ -145,17 +138,8 @@ def _draw_row(
         )  # fmt: skip
 
 
-def _cell(middle: tuple[float, float], *, colour: NDArray[np.float64], verdict: str) -> Rectangle:
-    corner = (middle[0] - 0.46, middle[1] - 0.45)
-    style: dict[str, Any] = {"linewidth": 0}
-    if verdict in _MARKS:
-        style = {"zorder": 2, **_frame(verdict)}
-    return Rectangle(corner, 0.92, 0.9, facecolor=colour, **style)
-
-
 def _frame(verdict: str) -> dict[str, Any]:
-    mark = _MARKS.get(verdict, {})
-    return {**mark, "linewidth": pt(mark["linewidth"])} if mark else {}
+    return {**_FRAMES[verdict], "linewidth": pt(_FRAMES[verdict]["linewidth"])}
 
 
 def _readable(colour: NDArray[np.float64]) -> str:
@@ -194,9 +178,8 @@ def _draw_legend(axes: Axes, *, words: str, pad: float) -> None:
 
 def _examples(colours: Colormap) -> list[Patch]:
     ground = colours(0.7 if is_dark() else 0.62)
-    frames = {
-        "identified: solid frame": "identified",
-        "weakly identified: no frame": "",
-        "prior-dominated: dotted frame, (number)": defaults.PRIOR_DOMINATED,
-    }
-    return [Patch(facecolor=ground, label=words, **_frame(name)) for words, name in frames.items()]
+    looks = ("solid frame", "no frame", "dotted frame, (number)")
+    return [
+        Patch(facecolor=ground, label=f"{verdict}: {look}", **_frame(verdict))
+        for verdict, look in zip(_FRAMES, looks, strict=True)
+    ]

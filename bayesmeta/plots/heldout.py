@@ -15,32 +15,26 @@ from bayesmeta.crossvalidation.scoreboard import Scoreboard
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.data.load import load_dataset
 from bayesmeta.errors import QueryError, listing, shorten
-from bayesmeta.plots.figure import (
-    COLUMN_WIDTH,
-    FAINT,
-    PAGE_WIDTH,
-    Drawn,
-    build_figure,
-    check_given,
+from bayesmeta.plots.figure import Drawn, build_figure, check_given, drawn_from
+from bayesmeta.plots.forests import head_groups
+from bayesmeta.plots.look import COLUMN_WIDTH, FAINT, PAGE_WIDTH, pt
+from bayesmeta.plots.marks import (
     check_known,
     draw_dots,
     draw_intervals,
     draw_zero,
-    drawn_from,
     interval_words,
     label_rows,
     legend_above,
     printable,
-    pt,
     write_below,
 )
-from bayesmeta.plots.forests import head_groups
 
 _SCHEME_STYLE: dict[str, dict[str, Any]] = {
     "random": {"color": "#56B4E9", "marker": "o", "markerfacecolor": "white"},
-    "leave-family-out": {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
-    "largest": {"color": "#D55E00", "marker": "s", "markerfacecolor": "#D55E00"},
-    "leave-benchmark-out": {"color": "#009E73", "marker": "D", "markerfacecolor": "#009E73"},
+    "leave-family-out": {"color": "#0072B2", "marker": "o"},
+    "largest": {"color": "#D55E00", "marker": "s"},
+    "leave-benchmark-out": {"color": "#009E73", "marker": "D"},
 }
 _SCHEME_NAMES = {
     "random": "random thirds of the LMs",
@@ -53,9 +47,9 @@ _PAIRS: dict[tuple[str, str], str] = {
     ("xgboost-all", "xgboost-scale"): "trees (xgboost-all over xgboost-scale)",
 }
 _PAIR_STYLES: tuple[dict[str, Any], ...] = (
-    {"color": "#0072B2", "marker": "o", "markerfacecolor": "#0072B2"},
+    {"color": "#0072B2", "marker": "o"},
     {"color": "#D55E00", "marker": "s", "markerfacecolor": "white"},
-    {"color": "#009E73", "marker": "D", "markerfacecolor": "#009E73"},
+    {"color": "#009E73", "marker": "D"},
     {"color": "#CC79A7", "marker": "^", "markerfacecolor": "white"},
 )
 _GAIN_SCHEMES = ("random", "leave-family-out")
@@ -262,21 +256,15 @@ def _tabulate_gains(
         task_family=tasks,
         ci_prob=defaults.CI_PROB,
     )
-    order = {name: k for k, name in enumerate(dict.fromkeys(tasks))}
-    rank = tasks.map(order).mask(names == "mean", len(order))
-    place = found["scheme"].map({name: k for k, name in enumerate(schemes)})
-    return found.assign(_rank=rank, _place=place).sort_values(
-        ["_place", "_rank"], kind="stable"
-    ).drop(columns=["_rank", "_place"]).reset_index(drop=True)  # fmt: skip
+    rank = np.where(names == "mean", len(tasks), pd.factorize(tasks)[0])
+    order = np.lexsort([rank, found["scheme"].map([*schemes].index)])
+    return found.iloc[order].reset_index(drop=True)
 
 
 def _left_end(table: pd.DataFrame) -> float:
     """Where the axis begins, so that no interval far out presses the others together."""
-    ends = table[["gain", "lower"]].to_numpy(float)
-    estimates = table["gain"].to_numpy(float)
-    finite, shown = ends[np.isfinite(ends)], estimates[np.isfinite(estimates)]
-    usual = max(_FAR, finite.min(initial=0.0) - 3)
-    return max(_FARTHEST, min(usual, shown.min(initial=0.0) - 3))
+    gain, lower = table[["gain", "lower"]].where(np.isfinite).min()  # NaN where none is finite
+    return max(_FARTHEST, min(max(_FAR, min(0.0, gain, lower) - 3), min(0.0, gain) - 3))
 
 
 def _draw_gains(

@@ -15,17 +15,9 @@ from bayesmeta import defaults
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.leave_one_out import LeaveOneOut, loo
 from bayesmeta.model.predictor import score_distribution
-from bayesmeta.plots.figure import (
-    INK,
-    PAGE_WIDTH,
-    Drawn,
-    draw_band,
-    draw_zero,
-    drawn_from,
-    lay_out,
-    pt,
-    write_below,
-)
+from bayesmeta.plots.figure import Drawn, drawn_from
+from bayesmeta.plots.look import INK, PAGE_WIDTH, pt
+from bayesmeta.plots.marks import draw_band, draw_zero, lay_out, write_below
 from bayesmeta.tables.wording import percent, readable
 from bayesmeta.validation.records import ENVELOPE
 

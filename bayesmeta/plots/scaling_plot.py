@@ -15,20 +15,16 @@ from bayesmeta.estimates.counterfactual import POINTS, mean_score_at, to_points
 from bayesmeta.estimates.summary import quantiles
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.inference.fits import Fit
-from bayesmeta.plots.figure import (
-    FAINT,
-    INK,
-    PAGE_WIDTH,
-    Drawn,
+from bayesmeta.plots.figure import Drawn, drawn_from
+from bayesmeta.plots.look import FAINT, INK, PAGE_WIDTH, pt
+from bayesmeta.plots.marks import (
     check_known,
     draw_band,
     draw_dots,
-    drawn_from,
     interval_words,
     lay_out,
     legend_above,
     printable,
-    pt,
     write_below,
 )
 

@@ -11,8 +11,17 @@ from matplotlib.axes import Axes
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
-from bayesmeta.plots import figure as parts
-from bayesmeta.plots.figure import FAINT, INK, PAGE_WIDTH, PALE, Drawn, drawn_from, pt
+from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
+from bayesmeta.plots.look import FAINT, INK, PAGE_WIDTH, PALE, pt
+from bayesmeta.plots.marks import (
+    draw_dots,
+    draw_intervals,
+    draw_zero,
+    interval_words,
+    label_rows,
+    legend_above,
+    write_below,
+)
 from bayesmeta.specification_curves.results import Multiverse
 
 _VERSION_STYLE: dict[str, dict[str, Any]] = {
@@ -94,7 +103,7 @@ def specification_curve(
     choices = {name: found for name, found in multiverse.choices.items() if len(found) > 1}
     n_rows = sum(map(len, choices.values())) + _GAP * max(len(choices) - 1, 0)
     heights = [_EFFECTS, _PROBABILITIES, *([_ROW * n_rows + 0.1] if choices else [])]
-    figure = parts.build_figure(width=width, height=sum(heights) + _REST)
+    figure = build_figure(width=width, height=sum(heights) + _REST)
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     _draw_effects(panels[0], table)
     _draw_probabilities(panels[1], table)
@@ -106,8 +115,8 @@ def specification_curve(
         axes.spines["bottom"].set_visible(False)
         axes.set_xlim(-0.8, len(table) - 0.2)
     handles, labels = panels[0].get_legend_handles_labels()
-    parts.legend_above(figure, handles[::-1], labels[::-1], ncols=4)
-    parts.write_below(figure, *_caption(whole, table, ci_prob=ci_prob).split("\n"))
+    legend_above(figure, handles[::-1], labels[::-1], ncols=4)
+    write_below(figure, *_caption(whole, table, ci_prob=ci_prob))
     return Drawn(figure, table)
 
 
@@ -116,13 +125,13 @@ def _versions(table: pd.DataFrame) -> pd.Series:
 
 
 def _draw_effects(axes: Axes, table: pd.DataFrame) -> None:
-    parts.draw_zero(axes, upright=False, zorder=0)
+    draw_zero(axes, upright=False, zorder=0)
     versions = _versions(table)
     for version in dict.fromkeys(versions.sort_values(ascending=False)):
         part = table[versions == version]
         style = _VERSION_STYLE[str(version)]
         label = f"facts {str(version).replace('-', ' ')}" if "data" in table else None
-        parts.draw_intervals(axes, part, part.index, size=3, line=0.9, upright=True, label=label,
+        draw_intervals(axes, part, part.index, size=3, line=0.9, upright=True, label=label,
                        **style)  # fmt: skip
     axes.set_ylabel("effect\n(percentage points)")
 
@@ -133,7 +142,7 @@ def _draw_probabilities(axes: Axes, table: pd.DataFrame) -> None:
     versions = _versions(table)
     for version in dict.fromkeys(versions):
         part, style = table[versions == version], _VERSION_STYLE[str(version)]
-        parts.draw_dots(axes, part.index, part["probability"], size=2.6, clip_on=False, **style)
+        draw_dots(axes, part.index, part["probability"], size=2.6, clip_on=False, **style)
     axes.set_ylim(0, 1)
     axes.set_yticks([0.05, 0.5, 0.95], [".05", ".5", ".95"])
     axes.set_ylabel("P(statement)")
@@ -148,7 +157,7 @@ def _draw_choices(axes: Axes, table: pd.DataFrame, choices: Mapping[str, Sequenc
             has = (table[name] == level).to_numpy()
             for which, marker, size, colour in ((~has, ".", 2, PALE), (has, "s", 3, INK)):
                 places = everywhere[which]
-                parts.draw_dots(
+                draw_dots(
                     axes, places, np.full(len(places), height), marker, size=size, color=colour
                 )
             ticks.append(height)
@@ -156,7 +165,7 @@ def _draw_choices(axes: Axes, table: pd.DataFrame, choices: Mapping[str, Sequenc
             labels.append(_LEVEL_NAMES.get(name, {}).get(level, words))
             height += 1
         height += _GAP
-    parts.label_rows(axes, ticks, labels, fontsize=pt(6))
+    label_rows(axes, ticks, labels, fontsize=pt(6))
     axes.set_ylim(height - _GAP - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
 
@@ -167,13 +176,13 @@ def _mark_default(axes: Axes, table: pd.DataFrame) -> None:
                      label="default specification")  # fmt: skip
 
 
-def _caption(whole: pd.DataFrame, table: pd.DataFrame, *, ci_prob: float) -> str:
+def _caption(whole: pd.DataFrame, table: pd.DataFrame, *, ci_prob: float) -> tuple[str, str]:
     first = whole.iloc[0]
     where = "mean over benchmarks" if first["target"] == "overall" else f"on {first['target']}"
     lost = len(whole) - len(table)
     left = f"; it cannot be asked in {lost} others" if lost else ""
     return (
         f"{first['statement']}, {where.replace('_', ' ')}: {len(table)} specifications, sorted by "
-        f"their effect{left};\nmedian and {parts.interval_words(ci_prob)}; filled squares: "
-        "the choices made"
+        f"their effect{left};",
+        f"median and {interval_words(ci_prob)}; filled squares: the choices made",
     )

@@ -12,7 +12,7 @@ from bayesmeta import plots
 from bayesmeta.cli import plot_command
 from bayesmeta.cli.plot_command import APPLIES, KINDS, POSTERIOR, RECORDED
 from bayesmeta.cli.shared import app
-from bayesmeta.plots.figure import is_dark
+from bayesmeta.plots.look import is_dark
 
 
 def run(*words):

@@ -10,7 +10,7 @@ from matplotlib.font_manager import fontManager
 
 from bayesmeta import plots
 from bayesmeta.estimates.contrasts import effects
-from bayesmeta.plots.figure import choose_families
+from bayesmeta.plots.look import choose_families
 
 LETTER = "\U000f1234"  # for private use: no font has it by chance
 NAME = "Bayesmeta Test"
