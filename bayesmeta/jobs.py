@@ -25,7 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bayesmeta.errors import EvaluationError, StoreError
+from bayesmeta.errors import EvaluationError, QueryError, StoreError
 
 _WAITING = 64
 """Tasks handed to an executor at once: enough to keep a cluster busy, few enough to stop soon."""
@@ -93,6 +93,18 @@ def write_text(path: str | os.PathLike[str], *, text: str) -> None:
     """
     with atomic(path) as part:
         part.write_bytes(text.encode("utf-8"))
+
+
+def make_folder(path: Path, *, option: str) -> Path:
+    """Make a folder, unless it is there; the one that it stands in must be."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise QueryError(
+            f"{option} {path} cannot be made: {error.strerror}. Allowed: a folder inside one that "
+            "exists. Name another."
+        ) from error
+    return path
 
 
 class Form(NamedTuple):

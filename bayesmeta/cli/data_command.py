@@ -148,7 +148,7 @@ def describe_environment() -> "pd.DataFrame":
         _find_cache(),
         _try_posterior(),
     ]
-    return pd.DataFrame([{**row, "mend": row.get("mend", "")} for row in rows])
+    return pd.DataFrame(rows).fillna({"mend": ""})
 
 
 def _row(what: str, found: str | None, use: str, *, extra: bool = False) -> dict[str, str]:

@@ -286,11 +286,11 @@ def _draw_all(kind: str, asked: FigureOptions) -> dict[str, "Drawn"]:
 
 def _save(drawn: Mapping[str, "Drawn"], *, kind: str, out: Path, data: Path | None) -> list[str]:
     """Write figures and their numbers; return the paths of the figures."""
-    from bayesmeta.jobs import write_text
+    from bayesmeta.jobs import make_folder, write_text
 
     figures, tables = {out: kind}, {} if data is None else {data: kind}
     if kind == ALL:
-        _make_folder(out)
+        make_folder(out, option="--out")
         figures = {out / f"{name}{end}": name for name in drawn for end in _ENDINGS}
         tables = {out / f"{name}.csv": name for name in drawn if name not in _LONG}
     with warnings.catch_warnings(record=True) as caught, under_way("saving"):
@@ -303,16 +303,6 @@ def _save(drawn: Mapping[str, "Drawn"], *, kind: str, out: Path, data: Path | No
         if kind != ALL:
             say(f"wrote {path}")
     return saved
-
-
-def _make_folder(path: Path) -> None:
-    """Make a folder for figures; its parent must exist."""
-    try:
-        path.mkdir(exist_ok=True)
-    except OSError as error:
-        raise QueryError(
-            f"--out {path} cannot be made: {error.strerror}. Name a folder inside one that exists."
-        ) from error
 
 
 def _show_numbers(

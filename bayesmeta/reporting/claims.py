@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmeta import defaults
-from bayesmeta.errors import QueryError, listing, shorten
+from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.question import UNITS
 from bayesmeta.inference.fits import Fit
@@ -29,7 +29,6 @@ _ORIGIN = ("data_version", "data_checksum", "spec_checksum", "seed", "sampler", 
 _CHECKSUMS = ("data_checksum", "spec_checksum")
 _MCSE_LIMIT = 4.0
 """Monte Carlo standard errors by which two fits of the same model and data may differ."""
-
 
 _THINNED = 2.0
 """Autocorrelation that draws are granted: half of them count as independent."""
@@ -151,9 +150,7 @@ def claim(fit: Fit, statement: str, **settings: Any) -> Claim:
     """
     for key in settings:
         if key not in _QUESTION[1:]:
-            raise QueryError(
-                f"setting '{shorten(key)}' is not known. Allowed: {listing(_QUESTION[1:])}."
-            )
+            raise unknown(QueryError, "setting", key, _QUESTION[1:], mend="")
     given = {key: _plain(value) for key, value in settings.items() if value is not None}
     answer = query(fit, statement, **given)
     return Claim(
@@ -199,15 +196,12 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
     """
     values = _read_claim(made)
     found = claim(fit, **values["question"])
-    then, now = values["answer"], json.loads(json.dumps(found.answer.to_dict()))
-    origin = values["origin"]
-    spec, said = (
-        json.loads(json.dumps(found.spec)),
-        (word_claim(then), word_claim(then, latex=True)),
-    )
+    fresh = json.loads(json.dumps(found.to_dict()))
+    then, now, origin = values["answer"], fresh["answer"], values["origin"]
+    said = word_claim(then), word_claim(then, latex=True)
     sides = {
         **{key: (origin.get(key), found.origin.get(key)) for key in _CHECKSUMS},
-        "spec": (values.get("spec") == spec, True),
+        "spec": (values.get("spec") == fresh["spec"], True),
         "sentence": ((values.get("claim"), values.get("latex")) == said, True),
     }
     rows = [_compare_exactly(what, *both) for what, both in sides.items()]

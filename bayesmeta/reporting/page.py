@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
@@ -21,6 +21,10 @@ class Text:
     kind: ClassVar[str] = "text"
     words: str
 
+    def to_markdown(self) -> str:
+        """Write the words."""
+        return _escape(self.words)
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -28,6 +32,10 @@ class Listing:
 
     kind: ClassVar[str] = "listing"
     points: Sequence[str]
+
+    def to_markdown(self) -> str:
+        """Write a line per point."""
+        return "\n".join(f"- {_escape(point)}" for point in self.points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,13 @@ class Table:
     rows: Sequence[Sequence[str | Cell]]
     style: str = ""
 
+    def to_markdown(self) -> str:
+        """Write a pipe table below its caption."""
+        texts = [[c.text if isinstance(c, Cell) else c for c in row] for row in self.rows]
+        lines = [f"| {' | '.join(map(_escape, row))} |" for row in (self.header, *texts)]
+        lines.insert(1, "|" + " --- |" * len(self.header))
+        return f"*{_escape(self.caption)}*\n\n" + "\n".join(lines)
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -99,6 +114,10 @@ class Figure:
         svg = re.sub(r'\bid="', f'id="{self.name}-', svg)
         return Markup(re.sub(r'(url\(#|href="#)', rf"\1{self.name}-", svg))
 
+    def to_markdown(self) -> str:
+        """Write nothing."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class Details:
@@ -115,6 +134,10 @@ class Details:
     kind: ClassVar[str] = "details"
     title: str
     blocks: Sequence[Any]
+
+    def to_markdown(self) -> str:
+        """Write what unfolds below a heading."""
+        return _below(f"### {_escape(self.title)}", self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +156,7 @@ class Section:
 
     name: str
     title: str
-    blocks: Sequence[Any] = field(default_factory=tuple)
+    blocks: Sequence[Any] = ()
 
 
 def render(template: str, **values: Any) -> str:
@@ -199,31 +222,8 @@ def write_markdown(section: Section) -> str:
     - a\_b
     - c
     """
-    blocks = [f"## {_escape(section.title)}", *map(_block_markdown, section.blocks)]
-    return "\n\n".join(block for block in blocks if block)
+    return _below(f"## {_escape(section.title)}", section.blocks)
 
 
-def _block_markdown(block: Any) -> str:
-    return _MARKDOWN_BLOCKS[type(block)](block)
-
-
-def _table_markdown(block: Table) -> str:
-    texts = [[c.text if isinstance(c, Cell) else c for c in row] for row in block.rows]
-    rows = [list(block.header), *texts]
-    lines = ["| " + " | ".join(map(_escape, row)) + " |" for row in rows]
-    lines.insert(1, "|" + " --- |" * len(block.header))
-    return f"*{_escape(block.caption)}*\n\n" + "\n".join(lines)
-
-
-def _details_markdown(block: Details) -> str:
-    inner = "\n\n".join(text for text in map(_block_markdown, block.blocks) if text)
-    return f"### {_escape(block.title)}\n\n{inner}"
-
-
-_MARKDOWN_BLOCKS: Mapping[type, Callable[[Any], str]] = {
-    Text: lambda block: _escape(block.words),
-    Listing: lambda block: "\n".join(f"- {_escape(point)}" for point in block.points),
-    Table: _table_markdown,
-    Figure: lambda block: "",
-    Details: _details_markdown,
-}
+def _below(heading: str, blocks: Sequence[Any]) -> str:
+    return "\n\n".join(filter(None, [heading, *(block.to_markdown() for block in blocks)]))

@@ -55,8 +55,10 @@
     return (value < 0 || Object.is(value, -0) ? "-" : "") + text;
   }
   const readable = (text) => text.replace("-", "\u2212");
-  const signed = (value, digits = 1) =>
-    readable((value < 0 || Object.is(value, -0) ? "" : "+") + fixed(value, digits));
+  const signed = (value) => {
+    const text = fixed(value, 1);
+    return readable(text.startsWith("-") ? text : "+" + text);
+  };
   const percent = (share) => fixed(100 * share, 0) + " %";
 
   function wordProbability({ p, mcse }) {
@@ -155,7 +157,7 @@
     return made;
   }
 
-  function show(answer, took) {
+  function show(answer, start) {
     const where = answer.target.by === "overall" ? "over all benchmarks"
       : "on " + (answer.target.by === "benchmark" ? answer.target.label : words(answer.target.name));
     by("asked").textContent = `P(${answer.statement}) ${where}`;
@@ -192,7 +194,7 @@
       mcse: answer.helps.mcse, estimate: answer.estimate, lower: answer.lower, upper: answer.upper,
       three_way: answer.ways, practically: practical, verdict,
       within: answer.turned ? reverse(answer.on.within) : answer.on.within,
-      family: data.families[answer.on.family], milliseconds: took });
+      family: data.families[answer.on.family], milliseconds: performance.now() - start });
   }
 
   // ---- the drawing -------------------------------------------------------------------------
@@ -302,7 +304,7 @@
     const where = data.targets.findIndex((one) => one.by === kind && one.name === rest.join(":"));
     form.elements.where.value = String(Math.max(0, where));
     const margin = Number.parseFloat(asked.get("equivalence"));
-    if (margin >= 0 && Number.isFinite(margin)) form.elements.equivalence.value = String(margin);
+    if (validMargin(margin)) form.elements.equivalence.value = String(margin);
   }
 
   function writeAddress(question) {
@@ -322,6 +324,8 @@
     }
   }
 
+  const validMargin = (margin) => margin >= 0 && Number.isFinite(margin);
+
   function readForm() {
     const number = (name) => Number(form.elements[name].value);
     return { decision: number("decision"), level: number("level"), over: number("over"),
@@ -332,8 +336,7 @@
     const start = performance.now();
     const question = readForm();
     const margin = form.elements.equivalence;
-    const wrong = margin.value === "" || !(question.equivalence >= 0) ||
-      !Number.isFinite(question.equivalence);
+    const wrong = margin.value === "" || !validMargin(question.equivalence);
     margin.setAttribute("aria-invalid", String(wrong));
     const trouble = wrong ? "The margin has to be a number from 0 up."
       : question.level === question.over ? "Choose two different values." : "";
@@ -343,11 +346,7 @@
       delete by("answer").dataset.answer;
       return undefined;
     }
-    show(ask(question), 0);
-    const shown = by("answer");
-    const took = performance.now() - start;
-    shown.dataset.answer = JSON.stringify(
-      { ...JSON.parse(shown.dataset.answer), milliseconds: took });
+    show(ask(question), start);
     return question;
   }
 

@@ -16,13 +16,13 @@ from markupsafe import Markup
 from bayesmeta import defaults, plots
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard
 from bayesmeta.data.load import load_dataset
-from bayesmeta.errors import EvaluationError, FitError, QueryError, listing
+from bayesmeta.errors import EvaluationError, FitError, listing
 from bayesmeta.estimates.contrasts import Effects, effects
 from bayesmeta.estimates.curves import curve
 from bayesmeta.estimates.question import check_fit, find_decision, list_decisions
 from bayesmeta.inference.diagnostics import Diagnostics, check, thin_fit
 from bayesmeta.inference.fits import Fit
-from bayesmeta.jobs import write_text
+from bayesmeta.jobs import make_folder, write_text
 from bayesmeta.model.spec import ModelSpec
 from bayesmeta.plots.figure import as_svg
 from bayesmeta.reporting.page import (
@@ -324,30 +324,33 @@ def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
     yield "the effect without it", with_interval(card.without_it)
 
 
+_REPORTED = ("diagnostics", "checked")
+"""Parts of the provenance that stand in a section of their own."""
+
+
 def report_origin(fit: Fit, *, whole: int) -> Section:
     """Say where data and draws come from, and what the model is."""
     chains, draws = fit.shape
-    given = {**fit.provenance}
-    for key in ("diagnostics", "checked"):
-        given.pop(key, None)
     rows = [
         ("data", _describe_data(fit)),
         ("draws in this report", f"{chains * draws} ({chains} chains of {draws})"),
-        *((readable(str(key)), _plain(value)) for key, value in given.items()),
+        *_list_values({k: v for k, v in fit.provenance.items() if k not in _REPORTED}),
     ]
-    blocks: list[Any] = [Table("Data, sampler, versions and checksums", ("what", "value"), rows)]
-    if whole != chains * draws:
-        blocks.insert(
-            0,
-            Text(
-                f"The fit has {whole} draws. This report keeps {chains * draws} of them, evenly "
-                "spaced, so that its numbers differ from those of the whole fit by Monte Carlo "
-                "error."
-            ),
-        )
-    spec = [(readable(str(key)), _plain(value)) for key, value in fit.spec.to_dict().items()]
-    blocks.append(Details("The model", [Table("Options of the model", ("option", "value"), spec)]))
+    thinned = Text(
+        f"The fit has {whole} draws. This report keeps {chains * draws} of them, evenly spaced, so "
+        "that its numbers differ from those of the whole fit by Monte Carlo error."
+    )
+    spec = Table("Options of the model", ("option", "value"), _list_values(fit.spec.to_dict()))
+    blocks = [
+        *[thinned] * (whole != chains * draws),
+        Table("Data, sampler, versions and checksums", ("what", "value"), rows),
+        Details("The model", [spec]),
+    ]
     return Section("origin", "Data and provenance", blocks)
+
+
+def _list_values(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(readable(str(key)), _plain(value)) for key, value in given.items()]
 
 
 def _describe_data(fit: Fit) -> str:
@@ -423,7 +426,7 @@ def report(
     names = [decisions] if isinstance(decisions, str) else decisions
     for name in names or ():
         find_decision(fit.design, name)
-    folder = _make_folder(out)
+    folder = make_folder(Path(out), option="out")
     diagnostics = _diagnose(fit)
     whole = int(np.prod(fit.shape))
     if whole > defaults.REFERENCE_DRAWS:
@@ -448,18 +451,6 @@ def report(
     for path, text in zip(paths, texts, strict=True):
         write_text(path, text=text)
     return paths
-
-
-def _make_folder(out: str | PathLike[str]) -> Path:
-    folder = Path(out)
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise QueryError(
-            f"out {folder} cannot be made: {error.strerror}. Allowed: a folder inside one that "
-            "exists. Name another."
-        ) from error
-    return folder
 
 
 def _diagnose(fit: Fit) -> Diagnostics | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.errors import QueryError, shorten, unknown
 from bayesmeta.tables.headed_columns import describe_columns, short_unit
 from bayesmeta.tables.latex import Grid, write_table
 from bayesmeta.tables.wording import BOUNDS, escape_markdown, name_few, readable, write_fact
@@ -225,10 +225,7 @@ def format_table(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None
     | a_b | 0.12 |
     """
     if fmt not in FORMATS:
-        raise QueryError(
-            f"format '{shorten(fmt)}' is not known.{suggest(fmt, FORMATS)} Allowed: "
-            f"{listing(FORMATS)}."
-        )
+        raise unknown(QueryError, "format", fmt, FORMATS, mend="")
     frame = _check_table(frame)
     if fmt in _FOR_PAPERS:
         parts = [None if caption is None else _end(caption), describe_intervals(frame)]

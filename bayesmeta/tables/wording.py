@@ -76,11 +76,8 @@ def count(n: int, one: str, many: str) -> str:
 
 def name_few(names: Sequence[str], *, most: int = 3) -> str:
     """List a few names; of more say how many there are."""
-    return (
-        ", ".join(names)
-        if len(names) <= most
-        else f"{', '.join(names[:most])} and " + (f"{len(names) - most} more")
-    )
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def marked(name: str) -> str:
