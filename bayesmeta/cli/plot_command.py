@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import bayesmeta as bm
-from bayesmeta import defaults
 from bayesmeta.cli.shared import Shown, check_out, command, load_fit, say, under_way
 from bayesmeta.errors import QueryError, listing, shorten, unknown
 
@@ -41,7 +40,7 @@ class FigureOptions(TypedDict):
 
 
 type Draw = Callable[..., "Drawn"]
-"""What draws; a figure of a fit is told the probability of its intervals."""
+"""What draws; told the probability of its intervals, where one was given."""
 
 
 def _take_one(option: str, given: list[str] | None) -> str | None:
@@ -134,12 +133,7 @@ def _specification_curve(asked: FigureOptions) -> Draw:
     statement, target = _take_one("--statement", asked["statement"]), asked["target"]
     if statement is None and target is None:
         statement, target = found.asked[0]
-    ask = partial(bm.plot.specification_curve, found, statement=statement, target=target)
-    return partial(ask, ci_prob=_read_ci(asked))
-
-
-def _read_ci(asked: FigureOptions) -> float:
-    return defaults.CI_PROB if asked["ci_prob"] is None else asked["ci_prob"]
+    return partial(bm.plot.specification_curve, found, statement=statement, target=target)
 
 
 def _read_board(asked: FigureOptions) -> Any:
@@ -267,7 +261,8 @@ def _check_paths(kind: str, *, out: Path, data: Path | None) -> None:
 
 def _draw_all(kind: str, asked: FigureOptions) -> dict[str, "Drawn"]:
     """Draw one figure, or all that the fit allows, by name."""
-    drawn = {}
+    drawn: dict[str, Drawn] = {}
+    ci = {} if asked["ci_prob"] is None else {"ci_prob": asked["ci_prob"]}
     if kind not in RECORDED:
         fit = load_fit(asked["fit"])
         left_out = list_hindrances(fit) if kind == ALL else {}
@@ -275,12 +270,10 @@ def _draw_all(kind: str, asked: FigureOptions) -> dict[str, "Drawn"]:
             say(f"{name} is left out: {reason}")
         for name in (name for name in POSTERIOR if name not in left_out and kind in (name, ALL)):
             with under_way(f"drawing {name}"):
-                drawn[name] = POSTERIOR[name](fit, asked)(ci_prob=_read_ci(asked))
-    if kind == ALL:
-        asked["ci_prob"] = None  # a record has intervals of its own
+                drawn[name] = POSTERIOR[name](fit, asked)(**ci)
     for name in (name for name in RECORDED if kind in (name, ALL)):
-        with under_way(f"drawing {name}"):
-            drawn[name] = RECORDED[name](asked)()
+        with under_way(f"drawing {name}"):  # among all, a record has intervals of its own
+            drawn[name] = RECORDED[name](asked)(**(ci if kind != ALL else {}))
     return drawn
 
 

@@ -16,6 +16,7 @@ from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.counterfactual import mean_slope
 from bayesmeta.estimates.linearised import linearise, mean_change, to_free
 from bayesmeta.estimates.question import pick_target, weigh_benchmarks
+from bayesmeta.estimates.summary import normal_interval
 from bayesmeta.inference.fits import Fit
 from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
 from bayesmeta.plots.look import COLUMN_WIDTH, INK, PALE, pt
@@ -38,6 +39,7 @@ _LINE = 0.115
 """Height of a line of text in inches."""
 
 _BINS = 45
+_INTERVAL = ("estimate", "lower", "upper")
 _ROWS = {
     "all data": ("o", "#0072B2"),
     "all, linearised": ("P", "#56B4E9"),
@@ -98,8 +100,8 @@ def evidence(
     answer = query(fit, statement, benchmark=benchmark, task_family=task_family, ci_prob=ci_prob)
     intervals = _tabulate(answer, ci_prob=ci_prob)
     each = _leave_out(fit, answer, benchmark=benchmark, task_family=task_family)
-    half = _NORMAL.inv_cdf((1 + ci_prob) / 2) * answer.evidence.prior_sd
-    prior = {"part": "prior", "estimate": 0.0, "lower": -half, "upper": half}
+    before = normal_interval(0.0, answer.evidence.prior_sd, ci_prob=ci_prob)
+    prior = {"part": "prior", **{key: before[key] for key in _INTERVAL}}
     title, notes = _words(answer, width=width)
     lines = len(title.splitlines()) + len(notes.splitlines())
     height = 1.0 + 0.17 * len(intervals) + 0.45 + _LINE * lines
@@ -132,8 +134,7 @@ def evidence(
 def _tabulate(answer: Answer, *, ci_prob: float) -> pd.DataFrame:
     """Effect by all data and by parts of them, from top to bottom."""
     card = answer.evidence
-    whole = {key: answer.effect[key] for key in ("estimate", "lower", "upper")}
-    rows = [{"part": "all data", **whole}]
+    rows = [{"part": "all data", **{key: answer.effect[key] for key in _INTERVAL}}]
     parts: dict[str, Mapping[str, float] | None] = {
         "all, linearised": card.all_families,
         "within families": card.within_families,
@@ -141,10 +142,11 @@ def _tabulate(answer: Answer, *, ci_prob: float) -> pd.DataFrame:
         f"without {card.most_influential_family}": card.without_it,
     }
     scale = _NORMAL.inv_cdf((1 + ci_prob) / 2) / _NORMAL.inv_cdf((1 + defaults.CI_PROB) / 2)
-    for name, found in ((name, found) for name, found in parts.items() if found is not None):
-        middle = found["estimate"]
-        ends = {key: middle + scale * (found[key] - middle) for key in ("lower", "upper")}
-        rows.append({"part": name, "estimate": middle, **ends})
+    for name, found in parts.items():
+        if found is not None:
+            middle = found["estimate"]
+            wide = {key: middle + scale * (found[key] - middle) for key in _INTERVAL}
+            rows.append({"part": name, **wide})
     return pd.DataFrame(rows)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import signature
 from os import PathLike
@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bayesmeta.errors import QueryError, listing, shorten
+from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.summary import check_ci_prob
 from bayesmeta.jobs import atomic
 from bayesmeta.plots.look import (
@@ -129,6 +129,13 @@ def check_given(name: str, given: object, *kinds: type, made_by: str) -> None:
             f"{name} was given {shown}. Allowed: {' or '.join(kind.__name__ for kind in kinds)}, "
             f"as {made_by} returns it."
         )
+
+
+def check_known(what: str, names: Iterable[str], known: Sequence[str], *, said: str) -> None:
+    """Refuse a name that is not among those known."""
+    for name in names:
+        if name not in known:
+            raise unknown(QueryError, what, name, known, said=said, mend="")
 
 
 def _check_numbers(name: str, given: Mapping[str, Any]) -> None:

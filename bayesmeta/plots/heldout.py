@@ -15,11 +15,10 @@ from bayesmeta.crossvalidation.scoreboard import Scoreboard
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.data.load import load_dataset
 from bayesmeta.errors import QueryError, listing, shorten
-from bayesmeta.plots.figure import Drawn, build_figure, check_given, drawn_from
+from bayesmeta.plots.figure import Drawn, build_figure, check_given, check_known, drawn_from
 from bayesmeta.plots.forests import head_groups
 from bayesmeta.plots.look import COLUMN_WIDTH, FAINT, PAGE_WIDTH, pt
 from bayesmeta.plots.marks import (
-    check_known,
     draw_dots,
     draw_intervals,
     draw_zero,

@@ -59,7 +59,7 @@ _DARK = {
 }  # fmt: skip
 """What stands for a colour on a dark ground."""
 
-_ON_DARK = {to_hex(colour): shown for colour, shown in _DARK.items()}
+_ON_DARK: dict[str, Any] = {to_hex(colour): shown for colour, shown in _DARK.items()}
 _RED_TO_BLUE = {
     "light": ("#B2480A", "#E8935A", "#F7F7F5", "#6BAED6", "#08589E"),
     "dark": ("#FFA366", "#B8591C", "#262626", "#2E7EB8", "#8CCBF5"),

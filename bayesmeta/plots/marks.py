@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bayesmeta.errors import QueryError, unknown
 from bayesmeta.plots.figure import build_figure
 from bayesmeta.plots.look import FAINT, INK, pt
 from bayesmeta.tables.wording import percent
@@ -39,13 +38,6 @@ def equals(probability: float) -> str:
     """Write what a probability is: `= .53`, or a bound."""
     text = short(probability)
     return text if text[0] in "<>" else f"= {text}"
-
-
-def check_known(what: str, names: Iterable[str], known: Sequence[str], *, said: str) -> None:
-    """Refuse a name that is not among those known."""
-    for name in names:
-        if name not in known:
-            raise unknown(QueryError, what, name, known, said=said, mend="")
 
 
 def interval_words(ci_prob: float, *, noun: str = "interval") -> str:

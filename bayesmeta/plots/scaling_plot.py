@@ -15,10 +15,9 @@ from bayesmeta.estimates.counterfactual import POINTS, mean_score_at, to_points
 from bayesmeta.estimates.summary import quantiles
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.inference.fits import Fit
-from bayesmeta.plots.figure import Drawn, drawn_from
+from bayesmeta.plots.figure import Drawn, check_known, drawn_from
 from bayesmeta.plots.look import FAINT, INK, PAGE_WIDTH, pt
 from bayesmeta.plots.marks import (
-    check_known,
     draw_band,
     draw_dots,
     interval_words,

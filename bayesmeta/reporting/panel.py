@@ -265,7 +265,6 @@ def build_panel(
         "prob_identified": defaults.PROB_IDENTIFIED,
         "units": UNITS,
         "shipped": fit.provenance.get("created") == load_reference_fit().provenance["created"],
-        "n_lms": len(fit.design.lms),
         "families": list(fit.design.lm_families),
         "targets": _describe_targets(targets),
         "decisions": parts,
@@ -355,9 +354,7 @@ def _describe_answer(fit: Fit, found: Finding) -> dict[str, Any]:
         "verdict": card.verdict,
         "contraction": card.contraction,
         "effective": card.effective_lms,
-        "prior_sd": card.prior_sd,
         "family": fit.design.lm_families.index(card.most_influential_family),
-        "influence": card.influence,
         **{name: _describe_estimate(part) for name, part in parts.items()},
     }
 
