@@ -14,14 +14,18 @@ from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.estimates.counterfactual import effect_on_benchmarks, mean_slope
 from bayesmeta.estimates.evidence_card import Evidence, build_evidence
 from bayesmeta.estimates.question import (
+    SCALES,
     UNITS,
     Contrast,
     Names,
     Statement,
     build_contrast,
-    parse_question,
+    check_scale,
+    name_selection,
+    parse_statement,
     refuse_prior,
-    weigh_benchmarks,
+    select_lms,
+    weigh_target,
 )
 from bayesmeta.estimates.summary import (
     Probability,
@@ -258,31 +262,28 @@ def query(
         _check_size("equivalence", equivalence, low=0.0)
     if more_than is not None:
         _check_size("more_than", more_than, low=-np.inf)
-    asked = parse_question(fit.design, statement, benchmark=benchmark, task_family=task_family,
-                           lms=lms, lm_family=lm_family, scale=scale)  # fmt: skip
-    contrast, weights = asked.statement, asked.weights
-    values = effect_on_benchmarks(fit, contrast, rows=asked.rows, scale=scale) @ weights
+    contrast = parse_statement(fit.design, statement)
+    target, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
+    check_scale(scale)
+    rows = select_lms(fit.design, lms=lms, lm_family=lm_family)
+    values = effect_on_benchmarks(fit, contrast, rows=rows, scale=scale) @ weights
     if equivalence is None:
         slope = mean_slope(fit, weights=weights) if scale == "latent" else 1.0
         equivalence = defaults.EQUIVALENCE / slope
     probability = estimate_probability(values > 0)
     card = build_evidence(
-        fit,
-        contrast=contrast,
-        weights=weights,
-        probability=probability.estimate,
-        scale=scale,
+        fit, contrast=contrast, weights=weights, probability=probability.estimate, scale=scale
     )
     return Answer(
         contrast=contrast,
-        target=asked.target,
+        target=target,
         probability=probability,
-        effect=summarise(values, ci_prob=ci_prob, units=asked.units),
+        effect=summarise(values, ci_prob=ci_prob, units=SCALES[scale]),
         equivalence=equivalence,
         three_way=three_ways(values, equivalence=equivalence),
         evidence=card,
-        n_lms=int((asked.rows & contrast.applies(fit.design)).sum()),
-        among=asked.among,
+        n_lms=int((rows & contrast.applies(fit.design)).sum()),
+        among=name_selection(lms=lms, lm_family=lm_family),
         more_than=more_than,
         prob_more=None if more_than is None else estimate_probability(values > more_than),
         prior_more=None if more_than is None else prob_above_zero(-more_than, card.prior_sd),
@@ -340,6 +341,6 @@ def evidence(fit: Fit, decision: str, level: str | float, *, over: str | float) 
     """
     refuse_prior(fit)
     contrast = build_contrast(fit.design, decision=decision, level=level, reference=over)
-    _, weights = weigh_benchmarks(fit.design, by="overall")
-    helps = float((effect_on_benchmarks(fit, contrast) @ weights[0] > 0).mean())
-    return build_evidence(fit, contrast=contrast, weights=weights[0], probability=helps)
+    _, weights = weigh_target(fit.design)
+    helps = float((effect_on_benchmarks(fit, contrast) @ weights > 0).mean())
+    return build_evidence(fit, contrast=contrast, weights=weights, probability=helps)

@@ -347,5 +347,5 @@ def prob_helps(
     """
     check_fit(fit)
     contrast = build_contrast(fit.design, decision=decision, level=level, reference=over)
-    _, _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
+    _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     return summary.estimate_probability(effect_on_benchmarks(fit, contrast) @ weights > 0)

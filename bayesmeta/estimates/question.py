@@ -205,78 +205,6 @@ Statement = Contrast | Substitution
 """What an effect may be asked of."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Question:
-    """A statement, the benchmarks that it is about and the LMs that it is averaged over.
-
-    Parameters
-    ----------
-    statement
-        What is compared.
-    by, target
-        Kind and name of the target: a benchmark, a task family, or `overall`.
-    weights
-        Weight of every benchmark, shape (benchmark,), summing to one.
-    rows
-        The LMs that are averaged over, shape (lm,).
-    among
-        Names of the LMs or families that were asked about; empty for all.
-    scale
-        `score` or `latent`.
-    """
-
-    statement: Statement
-    by: str
-    target: str
-    weights: Array
-    rows: NDArray[np.bool_]
-    among: tuple[str, ...]
-    scale: str
-
-    @property
-    def units(self) -> str:
-        """Units of the effect."""
-        return SCALES[self.scale]
-
-
-def parse_question(
-    design: Design,
-    statement: str,
-    *,
-    benchmark: str | None = None,
-    task_family: str | None = None,
-    lms: Names = None,
-    lm_family: Names = None,
-    scale: str = "score",
-) -> Question:
-    """Read a whole question.
-
-    Parameters
-    ----------
-    design
-        What is known: decisions, levels, benchmarks and lms.
-    statement
-        As `parse_statement` reads it.
-    benchmark, task_family, lms, lm_family, scale
-        As `query` takes them.
-
-    Returns
-    -------
-    Question
-        The question.
-
-    Raises
-    ------
-    QueryError
-        If the statement cannot be read, or anything named is not known.
-    """
-    found = parse_statement(design, statement)
-    target = weigh_target(design, benchmark=benchmark, task_family=task_family)
-    check_scale(scale)
-    rows = select_lms(design, lms=lms, lm_family=lm_family)
-    return Question(found, *target, rows, name_selection(lms=lms, lm_family=lm_family), scale)
-
-
 def parse_statement(design: Design, statement: str) -> Statement:
     """Read a statement such as `position_embedding: rotary > learned`.
 
@@ -610,19 +538,6 @@ def _known(name: Any, allowed: Sequence[str], what: str, said: str = "is not in 
     return name
 
 
-def pick_target(
-    design: Design, *, benchmark: str | None, task_family: str | None
-) -> tuple[str, str]:
-    """Turn the two optional names into a kind of target and its name."""
-    if benchmark is not None and task_family is not None:
-        raise QueryError("both a benchmark and a task family were given. Name one of them.")
-    if benchmark is not None:
-        return "benchmark", _known(benchmark, design.benchmarks, "benchmark")
-    if task_family is not None:
-        return "task_family", _known(task_family, design.task_families, "task family")
-    return "overall", "overall"
-
-
 def kind_of_target(design: Design, name: str) -> str:
     """Say whether a name is a benchmark, a task family or `overall`; refuse any other."""
     kinds = {"overall": "overall", **dict.fromkeys(design.task_families, "task_family")}
@@ -651,12 +566,18 @@ def weigh_benchmarks(design: Design, *, by: str) -> tuple[tuple[str, ...], Array
 
 
 def weigh_target(
-    design: Design, *, benchmark: str | None, task_family: str | None
-) -> tuple[str, str, Array]:
-    """Turn the two optional names into a kind of target, its name, its weights (benchmark,)."""
-    by, target = pick_target(design, benchmark=benchmark, task_family=task_family)
+    design: Design, *, benchmark: str | None = None, task_family: str | None = None
+) -> tuple[str, Array]:
+    """Turn the two optional names into the name of a target and its weights (benchmark,)."""
+    if benchmark is not None and task_family is not None:
+        raise QueryError("both a benchmark and a task family were given. Name one of them.")
+    by = target = "overall"
+    if benchmark is not None:
+        by, target = "benchmark", _known(benchmark, design.benchmarks, "benchmark")
+    if task_family is not None:
+        by, target = "task_family", _known(task_family, design.task_families, "task family")
     names, weights = weigh_benchmarks(design, by=by)
-    return by, target, weights[names.index(target)]
+    return target, weights[names.index(target)]
 
 
 def select_lms(design: Design, *, lms: Names = None, lm_family: Names = None) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from bayesmeta import defaults
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.counterfactual import mean_slope
 from bayesmeta.estimates.linearised import linearise, mean_change, to_free
-from bayesmeta.estimates.question import pick_target, weigh_benchmarks
+from bayesmeta.estimates.question import weigh_target
 from bayesmeta.estimates.summary import normal_interval
 from bayesmeta.inference.fits import Fit
 from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
@@ -154,9 +154,7 @@ def _leave_out(
     fit: Fit, answer: Answer, *, benchmark: str | None, task_family: str | None
 ) -> pd.DataFrame:
     """Estimate without every family that has scores."""
-    by, target = pick_target(fit.design, benchmark=benchmark, task_family=task_family)
-    names, weigh = weigh_benchmarks(fit.design, by=by)
-    weights = weigh[names.index(target)]
+    _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     model, design = linearise(fit), fit.design
     moved = to_free(fit.design, mean_change(fit, answer.contrast))
     mean = mean_slope(fit, weights=weights) * model.without_each_family(moved, weights=weights).mean

@@ -15,8 +15,9 @@ from bayesmeta.estimates.question import (
     UNITS,
     Names,
     as_names,
-    parse_question,
+    parse_statement,
     refuse_prior,
+    weigh_target,
 )
 from bayesmeta.estimates.summary import prob_above_zero
 from bayesmeta.inference.fits import Fit
@@ -81,8 +82,8 @@ def leave_family_out(
     'codegen'
     """
     refuse_prior(fit)
-    asked = parse_question(fit.design, statement, benchmark=benchmark, task_family=task_family)
-    contrast, weights = asked.statement, asked.weights
+    contrast = parse_statement(fit.design, statement)
+    _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     names = _check_families(fit, families)
     change, slope = mean_change(fit, contrast), mean_slope(fit, weights=weights)
     draws = slope * latent_draws(fit, change) @ weights

@@ -23,8 +23,9 @@ from bayesmeta.estimates.linearised import (
 from bayesmeta.estimates.question import (
     UNITS,
     find_part,
-    parse_question,
+    parse_statement,
     refuse_prior,
+    weigh_target,
 )
 from bayesmeta.estimates.summary import prob_above_zero
 from bayesmeta.jobs import progress_bar
@@ -97,8 +98,8 @@ def tipping_point(
     'all that do not disclose it'
     """
     refuse_prior(fit)
-    asked = parse_question(fit.design, statement, benchmark=benchmark, task_family=task_family)
-    contrast, weights, mix = asked.statement, asked.weights, fit.design.mix
+    contrast, mix = parse_statement(fit.design, statement), fit.design.mix
+    _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     if part is None and mix is not None and contrast.decision not in mix.domains:
         raise QueryError(
             f"'{contrast.decision}' is no part of the training mix, whose missing shares could "

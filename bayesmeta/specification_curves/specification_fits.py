@@ -31,8 +31,8 @@ from bayesmeta.estimates.question import (
     UNITS,
     kind_of_target,
     name_target,
-    parse_question,
     parse_statement,
+    weigh_target,
 )
 from bayesmeta.estimates.summary import estimate_probability
 from bayesmeta.inference.fits import Fit
@@ -467,7 +467,8 @@ def _read_notes(dataset: Dataset, spec: ModelSpec, job: Job) -> list[Note]:
     notes = []
     for inquiry in job.inquiries:
         try:
-            parse_question(design, inquiry.statement, **name_target(inquiry.by, inquiry.target))
+            parse_statement(design, inquiry.statement)
+            weigh_target(design, **name_target(inquiry.by, inquiry.target))
         except QueryError as error:
             notes.append(Note(str(error), False))
             continue
