@@ -15,13 +15,13 @@ from bayesmeta.design.composition import MIX_COLUMNS
 from bayesmeta.design.decisions import SIZES, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at
+from bayesmeta.estimates.evidence_card import lies_outside
 from bayesmeta.estimates.question import (
     UNITS,
     check_by,
     check_fit,
     explain_absence,
     find_lm,
-    lies_outside,
     list_decisions,
     read_value,
 )

@@ -58,11 +58,11 @@ class Effects:
     verdicts
         Verdict on every contrast and target, shape (contrast, target); blank where the contrast
         does not apply.
-    n_lms
-        Number of LMs that every contrast is averaged over, if not all LMs of the data.
     counts
         Numbers of LMs, and of their families, behind every contrast: at its level; of a number,
         that record it; of a substitution, that it is averaged over.
+    n_lms
+        Number of LMs that every contrast is averaged over, if not all LMs of the data.
     among
         Names of the LMs, or families, that were asked about; none where all were.
     """
@@ -71,8 +71,8 @@ class Effects:
     contrasts: tuple[Statement, ...]
     by: str
     verdicts: NDArray[np.str_]
+    counts: tuple[tuple[int, int], ...]
     n_lms: tuple[int, ...] | None = None
-    counts: tuple[tuple[int, int], ...] | None = None
     among: tuple[str, ...] = ()
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
@@ -216,7 +216,6 @@ def _collect(
     contrasts: Sequence[Statement],
     *,
     by: str,
-    n_lms: tuple[int, ...] | None = None,
     rows: NDArray[np.bool_] | None = None,
     scale: str = "score",
 ) -> Effects:
@@ -249,7 +248,6 @@ def _collect(
         contrasts=tuple(contrasts),
         by=by,
         verdicts=np.array(verdicts),
-        n_lms=n_lms,
         counts=tuple(counts),
     )
 
@@ -304,7 +302,7 @@ def substitutions(
     check_by(by)
     found = list_substitutions(fit.design, receiver=receiver, points=points)
     n_lms = tuple(int(one.applies(fit.design).sum()) for one in found)
-    return _collect(fit, found, by=by, n_lms=n_lms)
+    return replace(_collect(fit, found, by=by), n_lms=n_lms)
 
 
 def prob_helps(

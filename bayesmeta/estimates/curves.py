@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,7 @@ from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at
 from bayesmeta.estimates.question import as_names, check_by, check_fit, find_decision
-from bayesmeta.estimates.summary import (
-    check_ci_prob,
-    estimate_probability,
-    outline,
-    quantiles,
-)
+from bayesmeta.estimates.summary import check_ci_prob, estimate_probability, outline, quantiles
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.model.predictor import Array
 from bayesmeta.tables.headed_columns import head
@@ -93,22 +88,14 @@ class Curve:
             probability that it lies in the band, with its MCSE; and those that it lies at either
             end of the grid, where the curve may rise further, with the larger MCSE of the two.
         """
-        check_ci_prob(ci_prob)
         grid = self.draws["grid"].values
-        best = grid[self.draws.argmax("grid").transpose("chain", "draw", "target").values]
-        rows = {}
-        for k, target in enumerate(self.draws["target"].values):
-            values = best[:, :, k]
-            inside = estimate_probability((values >= band[0]) & (values <= band[1]))
-            place = _summarise_place(values, grid=grid, ci_prob=ci_prob)
-            rows[str(target)] = {
-                **{key: place[key] for key in ("estimate", "lower", "upper", "ci_prob")},
-                f"prob_between_{band[0]:g}_{band[1]:g}": inside.estimate,
-                "mcse": inside.mcse,
-                **{key: place[key] for key in ("prob_at_lower_edge", "prob_at_upper_edge")},
-                "mcse_edges": place["mcse"],
-            }
-        table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("target")
+        best = grid[self.draws.argmax("grid").transpose("target", "chain", "draw").values]
+        places = dict(zip(map(str, self.draws["target"].values), best, strict=True))
+        table = _tabulate_places(places, grid=grid, ci_prob=ci_prob).rename_axis("target")
+        table = table.rename(columns={"mcse": "mcse_edges"})
+        inside = [estimate_probability((band[0] <= at) & (at <= band[1])) for at in best]
+        table.insert(4, f"prob_between_{band[0]:g}_{band[1]:g}", [p.estimate for p in inside])
+        table.insert(5, "mcse", [p.mcse for p in inside])
         return head(table, units=self.units)
 
     def tradeoff(
@@ -286,15 +273,9 @@ class Tradeoff:
             for a loss from the start on, for none, or for a sum that is best beyond; and the
             larger MCSE of the two.
         """
-        check_ci_prob(ci_prob)
-        grid = self.gain["grid"].values
-        places = {"loss_starts": self.loss_starts, "best_sum": self.best_sum}
-        rows = {
-            name: _summarise_place(place.values, grid=grid, ci_prob=ci_prob)
-            for name, place in places.items()
-        }
-        table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("place")
-        return head(table, units=self.units)
+        places = {"loss_starts": self.loss_starts.values, "best_sum": self.best_sum.values}
+        table = _tabulate_places(places, grid=self.gain["grid"].values, ci_prob=ci_prob)
+        return head(table.rename_axis("place"), units=self.units)
 
     def path(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise gain and loss at every point of the grid, with intervals of `ci_prob`.
@@ -346,13 +327,13 @@ def _read_weights(weights: tuple[float, float]) -> tuple[float, float]:
     return float(first), float(second)
 
 
-def _summarise_place(values: Array, *, grid: Array, ci_prob: float) -> dict[str, float]:
-    """Summarise draws of a place on a grid: median, interval, probability of either edge.
+def _tabulate_places(places: Mapping[str, Array], *, grid: Array, ci_prob: float) -> pd.DataFrame:
+    """Summarise draws of places on a grid: median, interval, probability of either edge.
 
     Parameters
     ----------
-    values
-        Points of the grid, shape (chain, draw).
+    places
+        Points of the grid, each of shape (chain, draw), by name.
     grid
         The grid, rising.
     ci_prob
@@ -360,13 +341,17 @@ def _summarise_place(values: Array, *, grid: Array, ci_prob: float) -> dict[str,
 
     Returns
     -------
-    dict
-        The numbers by name; `mcse` is the larger one of the two probabilities.
+    pandas.DataFrame
+        One row per place; `mcse` is the larger one of the two probabilities.
     """
-    lower, estimate, upper = quantiles(values, ci_prob=ci_prob)
-    low, high = (estimate_probability(values == edge) for edge in (grid[0], grid[-1]))
-    return {
-        "estimate": float(estimate), "lower": float(lower), "upper": float(upper),
-        "ci_prob": ci_prob, "prob_at_lower_edge": low.estimate,
-        "prob_at_upper_edge": high.estimate, "mcse": max(low.mcse, high.mcse),
-    }  # fmt: skip
+    check_ci_prob(ci_prob)
+    rows = {}
+    for name, values in places.items():
+        lower, estimate, upper = quantiles(values, ci_prob=ci_prob)
+        low, high = (estimate_probability(values == edge) for edge in (grid[0], grid[-1]))
+        rows[name] = {
+            "estimate": estimate, "lower": lower, "upper": upper, "ci_prob": ci_prob,
+            "prob_at_lower_edge": low.estimate, "prob_at_upper_edge": high.estimate,
+            "mcse": max(low.mcse, high.mcse),
+        }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 PRIOR_PROBABILITY = 0.5
 """Every effect has a prior that is symmetric about zero, so that no direction is favoured."""
 
-_NORMAL = NormalDist()
-
 _BUNDLES = 3
 _BINS = 4
 """How many decisions are named, and into how many groups of like size numbers are cut."""
@@ -165,17 +163,13 @@ def support_of(design: Design, statement: Statement) -> Mapping[str, Any]:
         return _support_of_substitution(design, statement)
     decision, scored = FACTS[statement.decision], _scored(design)
     values, family = design.recorded[decision.name][scored], design.lm_family_index[scored]
+    x = _value_of(design, statement)[scored]
+    kept = ~np.isnan(x)
     if decision.kind == "categorical":
-        pair = statement.level, statement.reference
+        pair, missing = (statement.level, statement.reference), values == UNDISCLOSED
         sides = {format_level(side): values == side for side in pair}
-        missing = values == UNDISCLOSED
-        if decision.name == "disclosure":
-            missing = np.zeros(len(values), bool)
-        kept = np.logical_or(*(values == side for side in pair))
-        x = (values == statement.level).astype(float)
     else:
-        missing = np.isnan(values)
-        kept, x = ~missing, values
+        missing = ~kept
         sides = {"recorded": kept, "undisclosed": missing}
     return {
         **_count_sides(sides, family),
@@ -241,12 +235,14 @@ def _count_sides(
 
 def _within_share(x: Array, family: NDArray[np.int64]) -> float:
     """Share of the variance of a value that is within families."""
-    if not len(x):
-        return 0.0
-    counts = np.maximum(np.bincount(family), 1)
-    spread = x - (np.bincount(family, weights=x) / counts)[family]
-    total = float(((x - x.mean()) ** 2).sum())
-    return float((spread**2).sum() / total) if total > 0 else 0.0
+    total = float(((x - x.mean()) ** 2).sum()) if len(x) else 0.0
+    return _squares_within(x, family) / total if total > 0 else 0.0
+
+
+def _squares_within(x: Array, group: NDArray[np.int64]) -> float:
+    """Sum the squares of a value about the means of its groups."""
+    means = np.bincount(group, weights=x) / np.maximum(np.bincount(group), 1)
+    return float(((x - means[group]) ** 2).sum())
 
 
 def _choices(x: Array, decision: Decision) -> Array:
@@ -274,11 +270,16 @@ def is_extrapolation(design: Design, statement: Statement) -> bool:
         end = np.median(start) + statement.points / 100 if len(start) else np.inf
         families = design.lm_family_index[known >= end]
         return len(np.unique(families)) < defaults.FAMILIES_WEAK
-    if FACTS[statement.decision].kind == "categorical":
+    pair = statement.level, statement.reference
+    return any(lies_outside(design, name=statement.decision, value=value) for value in pair)
+
+
+def lies_outside(design: Design, *, name: str, value: str | float) -> bool:
+    """Say whether a number lies outside what the LMs of the data record."""
+    if FACTS[name].kind == "categorical":
         return False
-    known = design.recorded[statement.decision]
-    values = float(statement.level), float(statement.reference)
-    return bool(min(values) < np.nanmin(known) or max(values) > np.nanmax(known))
+    known = design.recorded[name][~np.isnan(design.recorded[name])]
+    return bool(len(known)) and not known.min() <= value <= known.max()
 
 
 @lru_cache(maxsize=2)  # the same on every target
@@ -305,8 +306,8 @@ def _value_of(design: Design, statement: Statement) -> Array:
     values = design.recorded[statement.decision]
     if FACTS[statement.decision].kind != "categorical":
         return values
-    compared = np.isin(values.astype(str), [str(statement.level), str(statement.reference)])
-    return np.where(compared, (values == statement.level).astype(float), np.nan)
+    at_level = values == statement.level
+    return np.where(at_level | (values == statement.reference), at_level.astype(float), np.nan)
 
 
 def _share_predicted(values: Array, other: NDArray[Any], decision: Decision) -> float:
@@ -320,9 +321,7 @@ def _share_predicted(values: Array, other: NDArray[Any], decision: Decision) -> 
     total = float(((values - values.mean()) ** 2).sum()) if n else 0.0
     if total <= 0 or n <= k:
         return 0.0
-    means = np.bincount(code, weights=values) / np.bincount(code)
-    rest = float(((values - means[code]) ** 2).sum())
-    return max(0.0, 1 - (rest / (n - k)) / (total / (n - 1)))
+    return max(0.0, 1 - (_squares_within(values, code) / (n - k)) / (total / (n - 1)))
 
 
 def _quarters(values: Array) -> Array:
@@ -372,14 +371,14 @@ def build_evidence(
         fit, contrast=contrast, weights=weights[None], probabilities=np.array([probability])
     )
 
-    def describe(mean: float, sd: float) -> dict[str, float]:
-        return normal_interval(slope * mean, slope * sd, ci_prob=defaults.CI_PROB)
+    def describe(mean: Array, sd: Array) -> dict[str, float]:
+        return normal_interval(slope * float(mean), slope * float(sd), ci_prob=defaults.CI_PROB)
 
     def estimate(from_part: Callable[..., Estimate]) -> dict[str, float] | None:
         if not support["families_with_both"]:
             return None
         found = from_part(moved, weights=weights)
-        return describe(float(found.mean), float(found.sd))
+        return describe(found.mean, found.sd)
 
     whole = model.estimate(moved, weights=weights)
     without = model.without_each_family(moved, weights=weights)
@@ -388,7 +387,7 @@ def build_evidence(
     pulls = model.pulls(moved, weights=weights)
     return Evidence(
         **support,
-        all_families=describe(float(whole.mean), float(whole.sd)),
+        all_families=describe(whole.mean, whole.sd),
         within_families=estimate(model.estimate_within),
         between_families=estimate(model.estimate_between),
         effective_lms=float(pulls.sum() ** 2 / np.square(pulls).sum()) if pulls.any() else 0.0,
@@ -398,7 +397,7 @@ def build_evidence(
         contraction=judgement.contraction,
         most_influential_family=fit.design.lm_families[worst],
         influence=float(abs(without.mean[worst] - whole.mean) / sd) if sd > 0 else 0.0,
-        without_it=describe(float(without.mean[worst]), float(without.sd[worst])),
+        without_it=describe(without.mean[worst], without.sd[worst]),
         extrapolates=is_extrapolation(fit.design, contrast),
         verdict=judgement.verdict,
     )
@@ -411,11 +410,7 @@ def _latent_effect(fit: Fit, statement: Statement) -> Array:
 
 
 def judge(
-    fit: Fit,
-    *,
-    contrast: Statement,
-    weights: Array,
-    probabilities: Array,
+    fit: Fit, *, contrast: Statement, weights: Array, probabilities: Array
 ) -> tuple[Judgement, ...]:
     """Say how far the data speak to a contrast, on one target or several.
 
@@ -481,5 +476,5 @@ def _is_stable(model: Linearised, moved: Array, *, weights: Array, sign: int) ->
     """Say whether every part of the data that could stand alone tells the same direction."""
     without = model.without_each_family(sign * moved, weights=weights)
     within = model.estimate_within(sign * moved, weights=weights)
-    bound = _NORMAL.inv_cdf(defaults.PROB_STABLE)
+    bound = NormalDist().inv_cdf(defaults.PROB_STABLE)
     return bool((without.mean >= bound * without.sd).all() and within.mean >= bound * within.sd)

@@ -194,13 +194,7 @@ class Linearised:
         """Estimate an effect as if nothing were known of differences within families."""
         return self._family_means.estimate(change, weights=weights)
 
-    def _estimate(
-        self,
-        covariance: Array,
-        gain: Array,
-        change: Array,
-        weights: Array,
-    ) -> Estimate:
+    def _estimate(self, covariance: Array, gain: Array, change: Array, weights: Array) -> Estimate:
         """Estimate an effect by its covariance with the responses and what it gains by each."""
         variance = self.prior_variance(change, weights=weights) - gain @ covariance
         return Estimate(np.array(gain @ self.response), sd=np.sqrt(max(float(variance), 0.0)))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.data.vocabulary import COUNT_RANGE
 from bayesmeta.design.composition import DOMAINS
-from bayesmeta.design.decisions import DECISIONS, FACTS, SIZES, UNDISCLOSED, Decision
+from bayesmeta.design.decisions import DECISIONS, SIZES, UNDISCLOSED, Decision
 from bayesmeta.errors import BayesmetaError, QueryError, listing, shorten, suggest, unknown
 from bayesmeta.model.predictor import Array
 
@@ -484,14 +484,6 @@ def default_contrasts(design: Design, decision: str) -> tuple[Contrast, ...]:
         return (Contrast(decision, level=low + found.step, reference=low),)
     low = min(median, top / found.step)
     return (Contrast(decision, level=low * found.step, reference=low),)
-
-
-def lies_outside(design: Design, *, name: str, value: str | float) -> bool:
-    """Say whether a number lies outside what the LMs of the data record."""
-    if FACTS[name].kind == "categorical":
-        return False
-    known = design.recorded[name][~np.isnan(design.recorded[name])]
-    return bool(len(known)) and not known.min() <= value <= known.max()
 
 
 def check_fit(fit: Fit) -> None:

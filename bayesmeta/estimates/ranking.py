@@ -17,11 +17,7 @@ from bayesmeta import defaults
 from bayesmeta.data.load import read_lms
 from bayesmeta.design.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
-from bayesmeta.estimates.counterfactual import (
-    average_benchmarks,
-    mean_score_at,
-    to_points,
-)
+from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at, to_points
 from bayesmeta.estimates.predictions import label_scores, name_facts, place_lms
 from bayesmeta.estimates.question import (
     UNITS,
@@ -52,8 +48,7 @@ class Ranking:
     Parameters
     ----------
     decision
-        Name of the decision, one with levels: a number
-        has a curve instead.
+        Name of the decision, one with levels: a number has a curve instead.
     by
         What a target is: a benchmark, a task family, or all benchmarks.
     ranks
@@ -75,15 +70,14 @@ class Ranking:
         """
         rows = []
         for t, target in enumerate(self.ranks["target"].values):
-            part = []
-            for k, level in enumerate(self.ranks["level"].values):
-                part.append(
-                    {
-                        "decision": self.decision, "level": str(level), "by": self.by,
-                        "target": str(target), **_summarise_ranks(self.ranks.values[:, :, k, t]),
-                        "levels": self.ranks.sizes["level"],
-                    }
-                )  # fmt: skip
+            part = [
+                {
+                    "decision": self.decision, "level": str(level), "by": self.by,
+                    "target": str(target), **_summarise_ranks(self.ranks.values[:, :, k, t]),
+                    "levels": self.ranks.sizes["level"],
+                }
+                for k, level in enumerate(self.ranks["level"].values)
+            ]  # fmt: skip
             rows += sorted(part, key=lambda row: row["expected_rank"])
         return pd.DataFrame(rows)
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.design.composition import Mix
 from bayesmeta.design.facts import set_parts
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.counterfactual import mean_slope
@@ -24,6 +23,7 @@ from bayesmeta.estimates.question import (
     UNITS,
     find_part,
     parse_statement,
+    recorded_part,
     refuse_prior,
     weigh_target,
 )
@@ -32,6 +32,7 @@ from bayesmeta.jobs import progress_bar
 from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
 
 if TYPE_CHECKING:
+    from bayesmeta.design.facts import Design
     from bayesmeta.inference.fits import Fit
 
 
@@ -107,7 +108,7 @@ def tipping_point(
         )
     name = find_part(fit.design, contrast.decision if part is None else part)
     assert mix is not None
-    groups = _undisclosed(fit, mix, name)
+    groups = _undisclosed(fit.design, name)
     moved = to_free(fit.design, mean_change(fit, contrast))
     slope = mean_slope(fit, weights=weights)
     facts, typical = facts_at_means(fit), mix.at_typical().known
@@ -144,10 +145,9 @@ def tipping_point(
     return head(pd.DataFrame(rows), {"tips_at": Column(digits=0), **_HEADINGS}, units=UNITS)
 
 
-def _undisclosed(fit: Fit, mix: Mix, name: str) -> dict[str, NDArray[np.bool_]]:
+def _undisclosed(design: Design, name: str) -> dict[str, NDArray[np.bool_]]:
     """Scored LMs that do not disclose a part, by family, and all of them, each of shape (lm,)."""
-    design = fit.design
-    hidden = np.isnan(mix.recorded[:, mix.domains.index(name)])
+    hidden = np.isnan(recorded_part(design, name))
     hidden &= np.isin(np.arange(len(hidden)), design.outcomes.lm_index)
     if not hidden.any():
         raise QueryError(

@@ -89,7 +89,7 @@ class Ladders:
                 helps = found.pop("prob_helps")
                 difference = mean - float(self.mean[-1, t])
                 apart = float(np.hypot(sd, self.sd[-1, t]))
-                is_ladder = name != OTHERS
+                conflict = prob_above_zero(abs(difference), apart)
                 rows.append(
                     {
                         "target": target,
@@ -98,10 +98,8 @@ class Ladders:
                         "ci_prob": ci_prob,
                         "units": UNITS,
                         "prob_helps": helps,
-                        "difference": difference if is_ladder else np.nan,
-                        "prob_conflict": prob_above_zero(abs(difference), apart)
-                        if is_ladder
-                        else np.nan,
+                        "difference": np.nan if name == OTHERS else difference,
+                        "prob_conflict": np.nan if name == OTHERS else conflict,
                     }
                 )
         return pd.DataFrame(rows)
@@ -167,24 +165,18 @@ def ladders(
     model, (targets, weights) = linearise(fit), weigh_benchmarks(fit.design, by=by)
     moved = to_free(fit.design, mean_change(fit, contrast))
     index = [fit.design.lm_families.index(name) for name in names]
-    parts = [model.given(model.family == k) for k in index]
-    others = model.given(~np.isin(model.family, index))
-    mean = np.empty((len(names) + 1, len(targets)))
-    sd = np.empty(mean.shape)
-    for t, row in enumerate(weights):
-        slope = mean_slope(fit, weights=row)
-        for k, part in enumerate([*parts, others]):
-            estimate = part.estimate_within if k < len(parts) else part.estimate
-            found = estimate(moved, weights=row)
-            mean[k, t], sd[k, t] = slope * found.mean, slope * found.sd
+    ask = [model.given(model.family == k).estimate_within for k in index]
+    ask.append(model.given(~np.isin(model.family, index)).estimate)
+    found = [[estimate(moved, weights=row) for row in weights] for estimate in ask]
+    slope = np.array([mean_slope(fit, weights=row) for row in weights])
     return Ladders(
         contrast=contrast,
         by=by,
         families=tuple(names),
         steps=tuple(_steps(fit, contrast, model, k) for k in index),
         targets=tuple(targets),
-        mean=mean,
-        sd=sd,
+        mean=slope * np.array([[one.mean for one in row] for row in found]),
+        sd=slope * np.array([[one.sd for one in row] for row in found]),
     )
 
 
