@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.linalg import matrix_rank
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError, QueryError, listing, shorten, suggest, unknown
-from bayesmeta.estimates.summary import check_ci_prob
+from bayesmeta.estimates.summary import check_ci_prob, quantiles
 from bayesmeta.jobs import write_text
 from bayesmeta.specification_curves.grid import CHOICES
 from bayesmeta.tables.headed_columns import Column, head
@@ -84,8 +85,7 @@ class Multiverse:
                 f"ci_prob is {ci_prob}, and this record has no draws. Allowed: {kept:g}. Run "
                 "bm.multiverse for other intervals."
             )
-        tail = (1 - ci_prob) / 2
-        lower, upper = np.quantile(self.draws, [tail, 1 - tail], axis=1)
+        lower, _, upper = quantiles(self.draws, ci_prob=ci_prob, axis=1)
         return self.cells.assign(lower=lower, upper=upper, ci_prob=ci_prob)
 
     def influence(self) -> pd.DataFrame:
@@ -155,15 +155,9 @@ class Multiverse:
         ['corrected', 'as-published']
         """
         if by is not None and by not in self.choices:
-            raise unknown(
-                EvaluationError,
-                "choice",
-                by,
-                self.choices,
-                said="is not in this multiverse",
-                mend="Correct it or leave it out.",
-            )
-        groups = [*_ASKED, *([by] if by is not None else [])]
+            said, mend = "is not in this multiverse", "Correct it or leave it out."
+            raise unknown(EvaluationError, "choice", by, self.choices, said=said, mend=mend)
+        groups = _ASKED if by is None else [*_ASKED, by]
         rows = []
         for values, part in self.cells.groupby(groups, sort=False):
             known = part[part["estimate"].notna()]
@@ -181,9 +175,7 @@ class Multiverse:
                     "highest": float(estimate.max()),
                 }
             )
-        two: dict[str, Column] = dict.fromkeys(
-            ("share_above", "share_below", "median"), Column(digits=2)
-        )
+        two = dict.fromkeys(["share_above", "share_below", "median"], Column(digits=2))
         return head(pd.DataFrame(rows), two)
 
     def select(self, statement: str | None = None, target: str | None = None) -> pd.DataFrame:
@@ -269,22 +261,20 @@ def _spreads(part: pd.DataFrame, names: Sequence[str]) -> dict[str, dict[str, An
     """Spread of the main effects of every choice, on the effect and on the probability."""
     levels = {name: list(dict.fromkeys(part[name])) for name in names}
     columns = {
-        name: np.column_stack([np.empty((len(part), 0)),
-                               *((part[name] == level).to_numpy(float) for level in found[1:])])
+        name: (part[[name]].to_numpy(object) == np.array(found[1:], object)).astype(float)
         for name, found in levels.items()
-    }  # fmt: skip
+    }
     constant = np.ones((len(part), 1))
     whole = np.column_stack([constant, *columns.values()])
     outcomes = part[["estimate", "probability"]].to_numpy(float)
-    fitted = np.linalg.lstsq(whole, outcomes, rcond=None)[0] if len(part) else np.empty((0, 2))
+    fitted = np.linalg.lstsq(whole, outcomes, rcond=None)[0]
     out, at = {}, 1
     for name, found in levels.items():
         width = columns[name].shape[1]
         others = np.column_stack([constant, *(c for n, c in columns.items() if n != name)])
-        rank = np.linalg.matrix_rank(whole) - np.linalg.matrix_rank(others) if len(part) else 0
         means = np.vstack([np.zeros((1, 2)), fitted[at : at + width]])
         at += width
-        known = width > 0 and rank == width
+        known = width > 0 and matrix_rank(whole) - matrix_rank(others) == width
         spread = np.ptp(means, axis=0) if known else np.full(2, np.nan)
         out[name] = {
             "effect_spread": float(spread[0]),

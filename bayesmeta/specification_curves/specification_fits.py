@@ -34,7 +34,7 @@ from bayesmeta.estimates.question import (
     parse_statement,
     weigh_target,
 )
-from bayesmeta.estimates.summary import estimate_probability
+from bayesmeta.estimates.summary import summarise_effect
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.jobs import progress_bar
@@ -220,7 +220,7 @@ def _collect(
                     **specification,
                     "statement": inquiry.statement,
                     "target": inquiry.target,
-                    **_summarise(values, known=known),
+                    **_summarise(values),
                     "rhat": np.nan,
                     "divergences": results[key]["divergences"] if known else np.nan,
                     "note": answer["note"],
@@ -231,16 +231,14 @@ def _collect(
     return Multiverse(cells, draws=stacked.reshape(len(stacked), -1))
 
 
-def _summarise(values: NDArray[np.float64], *, known: bool) -> dict[str, Any]:
-    numbers = [np.nan] * 5
-    if known:
-        tail = (1 - defaults.CI_PROB) / 2
-        helps = estimate_probability(values > 0)
-        middle = np.quantile(values, [0.5, tail, 1 - tail])
-        numbers = [helps.estimate, helps.mcse, *map(float, middle)]
-    names = ("probability", "mcse", "estimate", "lower", "upper")
-    out = dict(zip(names, numbers, strict=True))
-    return {**out, "ci_prob": defaults.CI_PROB, "units": UNITS}
+def _summarise(values: NDArray[np.float64]) -> dict[str, Any]:
+    """Summarise draws of an effect; numbers are missing where it was not asked."""
+    found = summarise_effect(values, ci_prob=defaults.CI_PROB, units=UNITS)
+    numbers = {"probability": found["prob_helps"]}
+    numbers |= {name: found[name] for name in ("mcse", "estimate", "lower", "upper")}
+    if np.isnan(values).any():
+        numbers = dict.fromkeys(numbers, np.nan)
+    return {**numbers, "ci_prob": defaults.CI_PROB, "units": UNITS}
 
 
 def _rhat(draws: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -366,11 +364,12 @@ def plan_fits(
             parts[fit] = variants[name], model
             if inquiry not in asked.setdefault(fit, []):
                 asked[fit].append(inquiry)
-    keys = {fit: _hash_job(fit, found, seed=_seed_of(fit, seed)) for fit, found in asked.items()}
+    keys: dict[tuple[str, str], str] = {}
     tasks: dict[str, Task] = {}
     for fit, found in asked.items():
         variant, model = parts[fit]
         job = Job(variant.train, seed=_seed_of(fit, seed), inquiries=tuple(found))
+        keys[fit] = _hash_job(fit, job)
         tasks[keys[fit]] = variant.dataset, model, job
     answers = {at: (keys[fit], asked[fit].index(at[1])) for at, fit in place.items()}
     return tasks, answers
@@ -382,11 +381,11 @@ def _seed_of(fit: tuple[str, str], seed: int) -> int:
     return int(np.random.SeedSequence([seed, own]).generate_state(1)[0]) % defaults.LARGEST_SETTING
 
 
-def _hash_job(fit: tuple[str, str], inquiries: Sequence[Inquiry], *, seed: int) -> str:
+def _hash_job(fit: tuple[str, str], job: Job) -> str:
     """Take a checksum of data, model, settings and inquiries: the name of a fit's file."""
-    asked = [[inquiry.statement, inquiry.by, inquiry.target] for inquiry in inquiries]
+    asked = [[inquiry.statement, inquiry.by, inquiry.target] for inquiry in job.inquiries]
     settings = (defaults.RECOVERY_CHAINS, defaults.RECOVERY_TUNE, defaults.RECOVERY_DRAWS)
-    text = json.dumps([FORMAT, *fit, seed, *settings, asked])
+    text = json.dumps([FORMAT, *fit, job.seed, *settings, asked])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
