@@ -21,7 +21,6 @@ from bayesmeta.estimates.question import (
     Statement,
     build_contrast,
     check_scale,
-    name_selection,
     parse_statement,
     refuse_prior,
     select_lms,
@@ -265,7 +264,7 @@ def query(
     contrast = parse_statement(fit.design, statement)
     target, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     check_scale(scale)
-    rows = select_lms(fit.design, lms=lms, lm_family=lm_family)
+    rows, among = select_lms(fit.design, lms=lms, lm_family=lm_family)
     values = effect_on_benchmarks(fit, contrast, rows=rows, scale=scale) @ weights
     if equivalence is None:
         slope = mean_slope(fit, weights=weights) if scale == "latent" else 1.0
@@ -283,7 +282,7 @@ def query(
         three_way=three_ways(values, equivalence=equivalence),
         evidence=card,
         n_lms=int((rows & contrast.applies(fit.design)).sum()),
-        among=name_selection(lms=lms, lm_family=lm_family),
+        among=among,
         more_than=more_than,
         prob_more=None if more_than is None else estimate_probability(values > more_than),
         prior_more=None if more_than is None else prob_above_zero(-more_than, card.prior_sd),

@@ -25,11 +25,9 @@ from bayesmeta.estimates.question import (
     check_by,
     check_fit,
     default_contrasts,
-    find_decision,
     format_level,
     list_decisions,
     list_substitutions,
-    name_selection,
     parse_statement,
     select_lms,
     weigh_benchmarks,
@@ -189,7 +187,7 @@ def effects(
     """
     check_fit(fit)
     check_by(by, more=(LM_FAMILY,))
-    rows = select_lms(fit.design, lms=lms, lm_family=lm_family)
+    rows, among = select_lms(fit.design, lms=lms, lm_family=lm_family)
     names = as_names(decision, allowed=list_decisions(fit.design))
     if not names and decision is not None:
         raise QueryError(
@@ -199,15 +197,13 @@ def effects(
     contrasts = [contrast for name in names for contrast in _list_contrasts(fit, name)]
     if not contrasts:
         raise QueryError("this fit has no decisions (a scale-only model). Fit one with decisions.")
-    found = _collect(fit, contrasts, by=by, rows=rows, scale=scale)
-    return replace(found, among=name_selection(lms=lms, lm_family=lm_family))
+    return replace(_collect(fit, contrasts, by=by, rows=rows, scale=scale), among=among)
 
 
 def _list_contrasts(fit: Fit, name: str) -> Sequence[Statement]:
     """List the contrasts of a decision, or the one of a statement."""
     if ":" in name or "->" in name:
         return [parse_statement(fit.design, name)]
-    find_decision(fit.design, name)
     return default_contrasts(fit.design, name)
 
 

@@ -572,8 +572,10 @@ def weigh_target(
     return target, weights[names.index(target)]
 
 
-def select_lms(design: Design, *, lms: Names = None, lm_family: Names = None) -> NDArray[np.bool_]:
-    """Say which LMs of the data are asked about.
+def select_lms(
+    design: Design, *, lms: Names = None, lm_family: Names = None
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Say which LMs of the data are asked about, and by what names.
 
     Parameters
     ----------
@@ -588,6 +590,8 @@ def select_lms(design: Design, *, lms: Names = None, lm_family: Names = None) ->
     -------
     ndarray
         Shape (lm,).
+    tuple of str
+        The names, of LMs where both kinds were given; none for all.
 
     Raises
     ------
@@ -597,34 +601,31 @@ def select_lms(design: Design, *, lms: Names = None, lm_family: Names = None) ->
     Examples
     --------
     >>> import bayesmeta as bm
-    >>> int(select_lms(bm.load_reference_fit().design, lm_family="pythia").sum())
-    17
+    >>> rows, among = select_lms(bm.load_reference_fit().design, lm_family="pythia")
+    >>> int(rows.sum()), among
+    (17, ('pythia',))
     """
+    names, families = _as_list(lms, "lms"), _as_list(lm_family, "lm_family")
     kept = np.ones(len(design.lms), bool)
-    if lms is not None:
-        asked = [find_lm(design, name) for name in _as_list(lms, "lms")]
-        kept = np.isin(np.arange(len(kept)), asked)
-    if lm_family is None:
-        return kept
-    families = [_find_family(design, name) for name in _as_list(lm_family, "lm_family")]
-    chosen = kept & np.isin(design.lm_family_index, families)
-    if not chosen.any():
-        theirs = sorted({design.lm_families[k] for k in design.lm_family_index[kept]})
+    if names:
+        kept = np.isin(np.arange(len(kept)), [find_lm(design, name) for name in names])
+    if not families:
+        return kept, tuple(names)
+    known, said = design.lm_families, "is not in this fit's data"
+    chosen = [known.index(_known(name, known, "LM family", said)) for name in families]
+    rows = kept & np.isin(design.lm_family_index, chosen)
+    if not rows.any():
+        theirs = sorted({known[k] for k in design.lm_family_index[kept]})
         raise QueryError(
-            f"no LM is left: {listing(_as_list(lms, 'lms'))} is of family {listing(theirs)}, and "
-            f"lm_family is {listing(_as_list(lm_family, 'lm_family'))}. Name LMs of the family, or "
-            "leave one of the two out."
+            f"no LM is left: {listing(names)} is of family {listing(theirs)}, and lm_family is "
+            f"{listing(families)}. Name LMs of the family, or leave one of the two out."
         )
-    return chosen
-
-
-def name_selection(*, lms: Names, lm_family: Names) -> tuple[str, ...]:
-    """List the names that were asked about, of LMs where both kinds were given; none for all."""
-    given = lm_family if lms is None else lms
-    return () if given is None else tuple(str(name) for name in _listed(given))
+    return rows, tuple(names or families)
 
 
 def _as_list(names: object, what: str) -> list[str]:
+    if names is None:
+        return []
     found = _listed(names)
     if not found or not all(isinstance(name, str) for name in found):
         raise QueryError(f"{what} is {shorten(names)}. Allowed: a name, or a list of at least one.")
@@ -655,11 +656,6 @@ def as_names(
         if what and name not in allowed:
             raise unknown(error, what, name, allowed, said=said)
     return found
-
-
-def _find_family(design: Design, name: str) -> int:
-    known = design.lm_families
-    return known.index(_known(name, known, "LM family", "is not in this fit's data"))
 
 
 def find_lm(design: Design, name: str) -> int:

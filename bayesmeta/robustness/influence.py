@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -86,16 +86,18 @@ def leave_family_out(
     _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     names = _check_families(fit, families)
     change, slope = mean_change(fit, contrast), mean_slope(fit, weights=weights)
-    draws = slope * latent_draws(fit, change) @ weights
-    table = _linearise_each(fit, change, weights=weights, slope=slope).loc[names]
+    moved = to_free(fit.design, change)
+
+    def draw(fit: Fit) -> Array:
+        return slope * latent_draws(fit, change) @ weights
+
+    draws = draw(fit)
+    table = _linearise_each(fit, moved, weights=weights, slope=slope).loc[names]
     _weigh_each(table, fit, draws)
     if refit:
-        bad = [name for name in names if table.loc[name, "method"] != "importance"]
-        _refit_each(table, fit, change, names=bad, weights=weights, slope=slope, shown=progress)
+        _refit_each(table, fit, draw, shown=progress)
     # A linear approximation is held against one of the whole, so that its error cancels.
-    whole = slope * float(
-        linearise(fit).estimate(to_free(fit.design, change), weights=weights).mean
-    )
+    whole = slope * float(linearise(fit).estimate(moved, weights=weights).mean)
     whole = np.where(table["method"] == "linearised", whole, draws.mean())
     table["move"] = (table["estimate"] - whole).abs() / draws.std()
     columns = ["scores", "estimate", "sd", "prob_helps", "move", "pareto_k", "method"]
@@ -112,16 +114,10 @@ def _check_families(fit: Fit, families: Names) -> list[str]:
     return as_names(families, allowed=allowed, what="LM family", said=said, error=EvaluationError)
 
 
-def _linearise_each(
-    fit: Fit,
-    change: Mapping[str, Array],
-    *,
-    weights: Array,
-    slope: float,
-) -> pd.DataFrame:
+def _linearise_each(fit: Fit, moved: Array, *, weights: Array, slope: float) -> pd.DataFrame:
     """Effects without each family by the linearised model, by the name of the family."""
     design, model = fit.design, linearise(fit)
-    found = model.without_each_family(to_free(fit.design, change), weights=weights)
+    found = model.without_each_family(moved, weights=weights)
     mean, sd = slope * found.mean, slope * found.sd
     counts = np.bincount(model.family, minlength=len(design.lm_families))
     return pd.DataFrame(
@@ -162,18 +158,12 @@ def _weigh_each(table: pd.DataFrame, fit: Fit, draws: Array) -> None:
 
 
 def _refit_each(
-    table: pd.DataFrame,
-    fit: Fit,
-    change: Mapping[str, Array],
-    *,
-    names: list[str],
-    weights: Array,
-    slope: float,
-    shown: bool,
+    table: pd.DataFrame, fit: Fit, draw: Callable[[Fit], Array], *, shown: bool
 ) -> None:
-    """Replace effects by those of refits without each of some families."""
+    """Replace effects whose weights cannot be trusted by those of refits, drawn from each."""
     from bayesmeta.inference.refit import Refitter
 
+    names = list(table.index[table["method"] != "importance"])
     if not names:
         return
     design = fit.design
@@ -185,7 +175,7 @@ def _refit_each(
             left = refitter.refit(family != k, seed=defaults.SEED + k)
             drawn = {key: values[None] for key, values in left.parameters.items()}
             without = wrap_draws(drawn, spec=fit.spec, dataset=fit.dataset, source="refit")
-            draws = slope * latent_draws(without, change) @ weights
+            draws = draw(without)
             numbers = float(draws.mean()), float(draws.std()), float((draws > 0).mean())
             table.loc[name, ["estimate", "sd", "prob_helps"]] = numbers
             table.loc[name, "method"] = "refit"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from bayesmeta.design.facts import set_parts
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.counterfactual import mean_slope
 from bayesmeta.estimates.linearised import (
+    Linearised,
     facts_at_means,
     linearise,
     linearise_at,
@@ -29,6 +31,7 @@ from bayesmeta.estimates.question import (
 )
 from bayesmeta.estimates.summary import prob_above_zero
 from bayesmeta.jobs import progress_bar
+from bayesmeta.model.predictor import Array
 from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
 
 if TYPE_CHECKING:
@@ -111,22 +114,12 @@ def tipping_point(
     groups = _undisclosed(fit.design, name)
     moved = to_free(fit.design, mean_change(fit, contrast))
     slope = mean_slope(fit, weights=weights)
-    facts, typical = facts_at_means(fit), mix.at_typical().known
-    whole = linearise(fit).estimate(moved, weights=weights)
+    typical, whole = mix.at_typical().known, linearise(fit).estimate(moved, weights=weights)
     rows = []
     with progress_bar("tipping", total=len(groups), unit="families", shown=progress) as report:
         for done, (family, lms) in enumerate(groups.items(), start=1):
-            found = []
-            for share in GRID:
-                given = typical.copy()
-                given[lms] = set_parts(
-                    typical[lms],
-                    shares={name: share / 100},
-                    typical=fit.design.typical_parts,
-                    domains=mix.domains,
-                )
-                model = linearise_at(fit, replace(facts, typical_mix=given).with_mix(given))
-                found.append(model.estimate(moved, weights=weights))
+            models = (_linearise_given(fit, typical, lms, {name: x / 100}) for x in GRID)
+            found = [model.estimate(moved, weights=weights) for model in models]
             mean = slope * np.array([float(one.mean) for one in found])
             helps = [prob_above_zero(float(one.mean), float(one.sd)) for one in found]
             rows.append(
@@ -158,6 +151,17 @@ def _undisclosed(design: Design, name: str) -> dict[str, NDArray[np.bool_]]:
     members = np.array(design.lm_families)[design.lm_family_index]
     groups = {family: hidden & (members == family) for family in families}
     return {**groups, EVERYONE: hidden}
+
+
+def _linearise_given(
+    fit: Fit, typical: Array, lms: NDArray[np.bool_], shares: Mapping[str, float]
+) -> Linearised:
+    """Linearise with some LMs at other shares than the typical ones, shape (lm, part)."""
+    given, design = typical.copy(), fit.design
+    given[lms] = set_parts(
+        typical[lms], shares=shares, typical=design.typical_parts, domains=design.domains
+    )
+    return linearise_at(fit, replace(facts_at_means(fit), typical_mix=given).with_mix(given))
 
 
 def _first_turn(mean: NDArray[np.float64], *, sign: float) -> float:

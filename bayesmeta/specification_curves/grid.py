@@ -18,7 +18,6 @@ from bayesmeta.data.dataset import VERSIONS, Dataset
 from bayesmeta.data.load import load_corrections, load_dataset
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.design.composition import DOMAINS
-from bayesmeta.design.decisions import FACTS
 from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.model.spec import OPTIONS, ModelSpec
 
@@ -326,10 +325,9 @@ def build_variant(
     >>> len(whole.train), int(whole.train.sum()) == len(data.scores)
     (1151, True)
     """
-    version = specification.get("data")
-    dataset, flagged = (data, np.zeros(len(data.scores), bool)) if version is None else (
-        _with_flagged(version)
-    )  # fmt: skip
+    dataset, flagged = data, np.zeros(len(data.scores), bool)
+    if "data" in specification:
+        dataset, flagged = _with_flagged(specification["data"])
     if specification.get("missing") == "dropped":
         kept = ~_is_missing(dataset.lms, decisions)
         scored = dataset.scores["lm"].isin(dataset.lms["lm"][kept]).to_numpy()
@@ -367,10 +365,7 @@ def _with_flagged(version: str) -> tuple[Dataset, NDArray[np.bool_]]:
 
 def _is_missing(lms: pd.DataFrame, decisions: Sequence[str]) -> pd.Series:
     """Say which LMs do not record a decision that is asked for, with the index of the table."""
-    columns: list[str] = []
-    for name in decisions:
-        if name in DOMAINS:
-            columns += [part for part in MIX_COLUMNS if lms[part].notna().any()]
-        elif FACTS[name].name in lms:
-            columns.append(name)
-    return lms[list(dict.fromkeys(columns))].isna().any(axis=1)
+    columns = [name for name in decisions if name in lms and name not in DOMAINS]
+    if set(decisions) & set(DOMAINS):
+        columns += [part for part in MIX_COLUMNS if lms[part].notna().any()]
+    return lms[columns].isna().any(axis=1)
