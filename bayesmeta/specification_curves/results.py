@@ -229,32 +229,36 @@ class Multiverse:
 
     def __repr__(self) -> str:
         n = self.cells["specification"].nunique()
-        parts = [self._word(row) for row in self.summary().to_dict("records")]
-        return f"{n} specifications of one model and its data. {' '.join(parts)}"
+        spreads = self.influence().to_dict("records")
+        first = {(spread["statement"], spread["target"]): spread for spread in reversed(spreads)}
+        said = [
+            _word(row, first.get((row["statement"], row["target"])))
+            for row in self.summary().to_dict("records")
+        ]
+        return f"{n} specifications of one model and its data. {' '.join(said)}"
 
-    def _word(self, row: Mapping[Any, Any]) -> str:
-        where = "over all benchmarks" if row["target"] == "overall" else f"on {row['target']}"
-        if not row["answered"]:
-            return f"'{row['statement']}' {where} cannot be asked in any of them."
-        some, whole = row["answered"], row["specifications"]
-        above, below = (round(row[name] * some) for name in ("share_above", "share_below"))
-        first = self.influence()
-        asked = (first["statement"] == row["statement"]) & (first["target"] == row["target"])
-        moves = ""
-        if len(first) and first["effect_spread"][asked].notna().any():
-            top = first[asked].iloc[0]
-            moves = (
-                f"; the choice of {top['choice']} moves it most, by {top['effect_spread']:.1f} "
-                f"points from {top['lowest_at']} to {top['highest_at']}"
-            )
-        unasked = f", and cannot be asked in {whole - some}" if some < whole else ""
-        certain = defaults.CERTAIN
-        return (
-            f"P({row['statement']}) {where} is above {certain:g} in {above} of {some} and below "
-            f"{1 - certain:.2g} in {below}{unasked}. Median effects: {row['median']:+z.1f} "
-            f"percentage points in the middle, {row['lowest']:+z.1f} to {row['highest']:+z.1f} in "
-            f"all{moves}."
+
+def _word(row: Mapping[Any, Any], top: Mapping[Any, Any] | None) -> str:
+    """Say what is summed up of a statement, and which choice moves it most, if one is known."""
+    where = "over all benchmarks" if row["target"] == "overall" else f"on {row['target']}"
+    if not row["answered"]:
+        return f"'{row['statement']}' {where} cannot be asked in any of them."
+    some, whole = row["answered"], row["specifications"]
+    above, below = (round(row[name] * some) for name in ("share_above", "share_below"))
+    moves = ""
+    if top is not None and not np.isnan(top["effect_spread"]):
+        moves = (
+            f"; the choice of {top['choice']} moves it most, by {top['effect_spread']:.1f} "
+            f"points from {top['lowest_at']} to {top['highest_at']}"
         )
+    unasked = f", and cannot be asked in {whole - some}" if some < whole else ""
+    certain = defaults.CERTAIN
+    return (
+        f"P({row['statement']}) {where} is above {certain:g} in {above} of {some} and below "
+        f"{1 - certain:.2g} in {below}{unasked}. Median effects: {row['median']:+z.1f} "
+        f"percentage points in the middle, {row['lowest']:+z.1f} to {row['highest']:+z.1f} in "
+        f"all{moves}."
+    )
 
 
 def _spreads(part: pd.DataFrame, names: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -415,6 +415,14 @@ def test_choices_that_cannot_be_told_apart_have_no_influence():
     assert table["effect_spread"][["scaling", "likelihood"]].isna().all()
 
 
+def test_words_name_the_choice_that_moves_most_where_there_is_one():
+    rows = [{"likelihood": "student"}, {"likelihood": "normal"}]
+    both = make_table(rows, estimate=[0.0, 1.0], probability=[0.5, 0.6])
+    assert "the choice of likelihood moves it most, by 1.0 points" in repr(both)
+    one = make_table(rows[:1], estimate=[0.5], probability=[0.6])
+    assert "moves it most" not in repr(one)
+
+
 def test_summary_counts_what_is_certain():
     rows = [{"data": "corrected"}] * 3 + [{"data": "as-published"}] * 3
     estimate = [0.0, -2.0, np.nan, 1.0, 2.0, 3.0]
