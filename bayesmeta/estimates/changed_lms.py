@@ -43,7 +43,7 @@ class WhatIf:
     Parameters
     ----------
     lm
-        Name of the lm.
+        Name of the LM.
     changes
         What it is given, by decision or size.
     recorded
@@ -169,9 +169,7 @@ def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) 
         by=by,
         draws=xr.Dataset({"as_is": as_is, "changed": changed, "difference": changed - as_is}),
         extrapolates=tuple(
-            name
-            for name, value in settings.items()
-            if lies_outside(fit.design, name=name, value=value)
+            n for n, value in settings.items() if lies_outside(fit.design, name=n, value=value)
         ),
     )
 

@@ -163,7 +163,7 @@ def effects(
         LMs of each family alone.
     lms, lm_family
         Names of the LMs, or of the families, that effects are averaged over; all if left out. One
-        name makes it a reference lm. Verdicts are on the effect over all lms.
+        name makes it a reference LM. Verdicts are on the effect over all LMs.
     scale
         `score`: percentage points; `latent`: logits, where effects add up.
 

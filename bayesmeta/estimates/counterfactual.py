@@ -183,7 +183,7 @@ def effect_on_benchmarks(
     Raises
     ------
     QueryError
-        If the statement applies to none of the lms.
+        If the statement applies to none of the LMs.
     """
     applies = statement.applies(fit.design)
     kept = applies if rows is None else rows & applies
@@ -239,7 +239,7 @@ def contrast_draws(
     Raises
     ------
     QueryError
-        If `by` or `scale` is not known, or the statement applies to none of the lms.
+        If `by` or `scale` is not known, or the statement applies to none of the LMs.
     """
     check_by(by, more=(LM_FAMILY,))
     check_scale(scale)

@@ -66,7 +66,7 @@ class Predictions:
         pandas.DataFrame
             One row per LM and benchmark: median, standard deviation and interval of the expected
             score; `lower_observed` and `upper_observed`, the interval of a new observation, within
-            the possible range; the direction of better scores; whether the lm's family is `known`
+            the possible range; the direction of better scores; whether the LM's family is `known`
             or `new`; the facts in which it extrapolates, and the missing ones.
 
         Raises
@@ -98,7 +98,7 @@ class Predictions:
 
     def __repr__(self) -> str:
         n, benchmarks = self.expected.sizes["lm"], self.expected.sizes["benchmark"]
-        return outline(self, f"{n} lms on {benchmarks} benchmarks", self.expected)
+        return outline(self, f"{n} LMs on {benchmarks} benchmarks", self.expected)
 
 
 def predict(
@@ -125,7 +125,7 @@ def predict(
     ci_prob
         Probability of the intervals.
     seed
-        Seed of the draws of what is new. The same lm has the same prediction in every table.
+        Seed of the draws of what is new. The same LM has the same prediction in every table.
 
     Returns
     -------
@@ -187,7 +187,7 @@ class Newcomers:
     Parameters
     ----------
     lms
-        Table of the new lms.
+        Table of the new LMs.
     design
         The fit's design with the new LMs below its own: coded in the same levels, units, centres
         and functions, and without scores.
@@ -230,7 +230,7 @@ def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
     Returns
     -------
     Newcomers
-        The new lms.
+        The new LMs.
 
     Raises
     ------
@@ -267,7 +267,7 @@ class _Draws:
     seed: int
 
     def all(self) -> dict[str, Array]:
-        """Every parameter that grows with the new lms."""
+        """Every parameter that grows with the new LMs."""
         fit, design = self.fit, self.design
         out = {"v": self._append("v", [("lm", name) for name in self.names], ())}
         if fit.spec.family_effects != "none":
@@ -364,14 +364,13 @@ def name_facts(fit: Fit, lms: pd.DataFrame) -> pd.DataFrame:
               *(("released",) if spec.release_date == "linear" else ()),
               *(name for name in DECISIONS if name in spec.decisions and name in lms)]  # fmt: skip
     rows = []
-    for _, lm in lms.iterrows():
+    for lm in lms.to_dict("records"):
         given = [name for name in wanted if not pd.isna(lm[name])]
+        beyond = [name for name in given if _lies_outside(fit, name, lm[name])]
         rows.append(
             {
                 "family": "known" if lm["lm_family"] in fit.design.lm_families else "new",
-                "extrapolates": listing(
-                    name for name in given if _lies_outside(fit, name, lm[name])
-                ),
+                "extrapolates": listing(beyond),
                 "undisclosed": listing(_shorten_mix([n for n in wanted if n not in given])),
             }
         )

@@ -237,7 +237,7 @@ def training_flop(lms: pd.DataFrame) -> dict[str, float]:
     Parameters
     ----------
     lms
-        Table of lms.
+        Table of LMs.
 
     Returns
     -------

@@ -148,7 +148,7 @@ def _draw_forest(effects: Effects, *, prior: Effects | None, ci_prob: float, wid
     if prior is not None:
         _draw_prior(axes, table)
     _draw_intervals(axes, table, labels=rows, is_crowded=prior is not None)
-    is_bare = effects.counts is None or prior is not None  # beside priors there is no room
+    is_bare = prior is not None  # no room beside priors
     columns = ["P(helps)"] if many_targets or is_bare else list(_COLUMNS)
     _draw_columns(axes, table, columns=columns)
     also = "" if is_bare else f"; {_describe_counts(effects, many_targets)}"
@@ -170,9 +170,8 @@ def _tabulate(
         table = table.assign(
             prior_lower=before["lower"], prior_upper=before["upper"], narrowed=1 - narrowed
         )
-    if effects.counts is not None:
-        counts = np.repeat(np.array(effects.counts), effects.draws.sizes["target"], axis=0)
-        table = table.assign(lms=counts[:, 0], lm_families=counts[:, 1])
+    counts = np.repeat(np.array(effects.counts), effects.draws.sizes["target"], axis=0)
+    table = table.assign(lms=counts[:, 0], lm_families=counts[:, 1])
     if many_targets:
         pairs, order = group_targets(effects)
         if any(group for group, _ in pairs):
@@ -224,7 +223,6 @@ def _describe_counts(effects: Effects, many_targets: bool) -> str:
     if not many_targets:
         which = "that can give as much" if is_swap else "at the level, or that record the number"
         return f"LMs, fam.: {which}"
-    assert effects.counts is not None
     lms, families = effects.counts[0]
     counted = f"{lms} LMs of {families} families"
     if is_swap:

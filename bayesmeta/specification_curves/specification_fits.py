@@ -458,7 +458,7 @@ def _read_notes(dataset: Dataset, spec: ModelSpec, job: Job) -> list[Note]:
     data = replace(dataset, scores=dataset.scores[job.train].reset_index(drop=True))
     n_lms = data.scores["lm"].nunique()
     if n_lms < _FEWEST_LMS:
-        return [Note(f"Only {n_lms} lms with a score are left.", False)] * len(job.inquiries)
+        return [Note(f"Only {n_lms} LMs with a score are left.", False)] * len(job.inquiries)
     try:
         design = build_design_for(data, spec=spec)
     except SpecError as error:

@@ -356,7 +356,7 @@ def test_table_has_a_row_for_every_lm_and_benchmark(fake_fit):
     assert [row["lower"], row["upper"]] == pytest.approx(values.quantile([0.05, 0.95]).tolist())
     assert row["units"] == "percentage points"
     assert found.expected.dims == ("chain", "draw", "lm", "benchmark")
-    assert "2 lms on 4 benchmarks" in repr(found)
+    assert "2 LMs on 4 benchmarks" in repr(found)
     narrow = found.table(ci_prob=0.5)
     assert (narrow["upper"] - narrow["lower"] < table["upper"] - table["lower"]).all()
 
