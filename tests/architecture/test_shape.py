@@ -45,6 +45,12 @@ def test_public_names_are_listed_and_only_those():
         assert getattr(bm, name) is not None
 
 
+def test_an_old_name_works_and_says_its_new_one():
+    with pytest.warns(FutureWarning, match=r"bm\.swaps is called bm\.substitutions now"):
+        assert bm.swaps is bm.substitutions
+    assert "swaps" not in bm.__all__
+
+
 def test_type_checkers_are_told_of_the_same_names():
     tree = ast.parse((PACKAGE / "__init__.pyi").read_text())
     told = {}

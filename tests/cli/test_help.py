@@ -50,6 +50,7 @@ def test_every_argument_and_option_is_explained(name, found):
     assert "fmt" in {option.name for option in found.params}
     for one in found.params:
         said = "".join(found.explained[one.name].split())
+        assert said, one.name
         assert said in "".join(text.split()), one.name
 
 

@@ -22,7 +22,7 @@ MOST_CALLS, MOST_CALLS_OF_A_ROW = 500, 50
 """Functions of the package that a question calls, and a table for each of its rows: twice what was
 counted. Whatever is done for every draw or lm one by one is a hundred times as much."""
 
-SHARED = {"linearise", "posterior_means", "build_covariance", "precision"}
+SHARED = {"linearise", "posterior_means", "build_covariance", "whitening"}
 """What is computed for the first question, and kept."""
 
 
@@ -66,6 +66,11 @@ def loaded():
     fit = bm.load_reference_fit()
     bm.query(fit, "attention: gqa > mha")
     return fit
+
+
+def test_first_question_computes_what_all_questions_share():
+    calls = count_calls(lambda: bm.query(bm.load_reference_fit(), "attention: gqa > mha"))
+    assert set(calls) >= SHARED
 
 
 @pytest.mark.parametrize(

@@ -542,7 +542,7 @@ def test_named_sum_of_two_decisions_is_refused(small, refusal):
     context = ratio * 512 * np.where(attention == "gqa", 4, 1)
     data = changed(small, mlp_ratio=ratio, attention=attention, context_length=context)
     spec = ModelSpec(decisions=("position_embedding", "attention", "context_length", "mlp_ratio"))
-    with refusal(SpecError, "'attention'", "context_length", "mlp_ratio"):
+    with refusal(SpecError, "'attention'", "linear combination of context_length, mlp_ratio"):
         build_design_for(data, spec=spec)
 
 

@@ -201,15 +201,15 @@ def test_part_that_no_lm_records(small, build_fake_fit, refusal):
     from dataclasses import replace
 
     fit = build_fake_fit(replace(small, lms=small.lms.assign(books_share=np.nan)))
-    with refusal(QueryError, "'books_share'", "records"):
+    with refusal(QueryError, "'books_share'", "No LM of this fit's data records it"):
         query(fit, "code_share: +10 from books_share")
 
 
 def test_fit_without_a_mix_has_no_swaps(small, build_fake_fit, refusal):
     fit = build_fake_fit(small, spec=ModelSpec(decisions=("attention",)))
-    with refusal(QueryError, "training mix", "Fit"):
+    with refusal(QueryError, "no training mix", "Fit a spec"):
         substitutions(fit)
-    with refusal(QueryError, "training mix", "Fit"):
+    with refusal(QueryError, "no training mix", "Fit a spec"):
         query(fit, "code_share: +10 from web_share")
 
 

@@ -116,6 +116,15 @@ def test_by_family_a_table_leaves_out_what_a_statement_does_not_apply_to(fake_fi
     assert np.isnan(both.draws.values).any()
 
 
+def test_by_family_a_table_knows_the_lms_that_were_asked_for(fake_fit):
+    asked = effects(fake_fit, "attention", by="lm_family", lms=["ant-1", "bee-2", "bee-3"]).table()
+    assert asked["target"].tolist() == ["ant", "bee"]
+    for name, lms in (("ant", "ant-1"), ("bee", ["bee-2", "bee-3"])):
+        alone = query(fake_fit, "attention: gqa > mha", lms=lms).effect["estimate"]
+        found = asked.loc[asked["target"] == name, "estimate"].item()
+        assert found == pytest.approx(alone, abs=EXACT)
+
+
 def test_families_and_lms_select_together(fake_fit):
     both = query(fake_fit, "attention: gqa > mha", lms=["bee-1", "bee-2"], lm_family="bee")
     alone = query(fake_fit, "attention: gqa > mha", lms=["bee-1", "bee-2"])

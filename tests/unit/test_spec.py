@@ -292,7 +292,7 @@ def test_broken_file(write, name, content, refusal):
 
 
 def test_json_file_without_keys(write, refusal):
-    with refusal(SpecError, "spec.json", "keys"):
+    with refusal(SpecError, "spec.json", "no keys"):
         read_spec(write("[1, 2]", "spec.json"))
 
 
