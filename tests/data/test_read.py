@@ -1,6 +1,7 @@
 """Your own folder: what may be left out, what is filled in, what comes back."""
 
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -128,11 +129,21 @@ def test_scores_survive_writing_and_reading(tmp_path_factory, values):
     pd.testing.assert_series_equal(back, frame["score"], check_exact=True)
 
 
-def test_writing_leaves_no_half_file(tmp_path):
-    with pytest.raises(StoreError, match="cannot be written"):
+def test_writing_leaves_no_half_file(tmp_path, monkeypatch, refusal):
+    def fail_half_way(path, data):
+        with path.open("wb") as file:
+            file.write(data[:1])
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "lms.csv"
+    with refusal(StoreError, "missing/lms.csv", "cannot be written"):
         write_text(tmp_path / "missing" / "lms.csv", text="x")
-    write_text(tmp_path / "lms.csv", text="x")
-    assert [path.name for path in tmp_path.iterdir()] == ["lms.csv"]
+    write_text(path, text="whole")
+    monkeypatch.setattr(Path, "write_bytes", fail_half_way)
+    with refusal(StoreError, "lms.csv", "No space left on device"):
+        write_text(path, text="other")
+    assert path.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_every_score_blank_is_refused(tmp_path):

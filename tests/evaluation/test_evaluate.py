@@ -6,6 +6,7 @@ import os
 import time
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas.testing as pdt
@@ -301,6 +302,18 @@ def test_unfinished_files_of_a_killed_run_are_passed_over(small, board, stored):
     (stored / ".manifest.json.4711.tmp").write_text("{")
     assert_same(run_baselines(small, out=stored), board)
     assert whole.exists()
+
+
+def test_result_that_is_cut_off_is_not_there(tmp_path):
+    def write_half(path, text):
+        path.write_text(text[:2])
+        raise KeyboardInterrupt
+
+    folder = jobs.Folder(tmp_path, form=jobs.Form(".txt", Path.read_text, write_half))
+    with pytest.raises(KeyboardInterrupt):
+        folder.write("fold", "whole")
+    assert folder.read("fold") is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupted_run_goes_on(small, board, tmp_path, monkeypatch):
