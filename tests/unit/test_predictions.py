@@ -158,6 +158,22 @@ def test_open_choice_is_one_that_others_made(small, build_fake_fit):
         assert (drawn == levels[level]).mean() == pytest.approx(share, abs=error)
 
 
+def test_open_choice_scores_as_the_level_that_a_draw_chose(small, build_fake_fit):
+    fit = build_fake_fit(small, spec=ModelSpec())
+
+    def placed_with(attention):
+        placed = place(fit, new_lms(attention=attention, position_embedding="learned"))
+        return placed, fixed_part(placed.parameters, placed.design, fit.spec)[..., -1, :]
+
+    (placed, found), (_, gqa), (_, mha) = (placed_with(level) for level in (None, "gqa", "mha"))
+    (record,) = placed.design.unknown.record
+    k = [term.level for term in placed.design.terms].index("gqa")
+    choice = placed.parameters["choice"][..., record].astype(int)
+    is_gqa = placed.design.unknown.shift[record, choice][..., [k]] > 0
+    assert 0 < is_gqa.mean() < 1
+    np.testing.assert_allclose(found, np.where(is_gqa, gqa, mha), atol=EXACT)
+
+
 def test_open_choice_is_the_level_undisclosed_where_the_data_have_it(fake_fit):
     placed = place(fake_fit, new_lms(position_embedding=None))
     labels = [term.label for term in placed.design.terms]

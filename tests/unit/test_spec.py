@@ -178,14 +178,15 @@ def test_older_spec_may_hold_options_that_are_gone(write):
     "values, named",
     [
         ({"likelihood": "beta-binomial"}, ("likelihood", "'beta-binomial'", "student")),
-        ({"code_curve": "smooth"}, ("code_curve", "'smooth'", "'linear'", "interactions")),
+        ({"code_curve": "smooth"}, ("code_curve is 'smooth'", "'linear'", "Set interactions to")),
         ({"unknown_categories": "summed"}, ("unknown_categories", "'summed'", "undisclosed")),
         ({"priors": {"curve_task": 0.4}}, ("curve_task", "0.4", "0.2", "interactions")),
     ],
 )
 def test_option_that_is_gone_says_what_replaces_it(refusal, values, named):
-    with refusal(SpecError, *named):
-        ModelSpec.from_dict(values)
+    for make in (ModelSpec.from_dict, lambda values: ModelSpec(**values)):
+        with refusal(SpecError, *named):
+            make(values)
 
 
 def test_unknown_key(refusal):
@@ -313,8 +314,3 @@ def test_error_in_a_file_names_the_file(write, refusal):
 def test_misplaced_or_misspelt_key_in_a_file(write, refusal, text, named):
     with refusal(SpecError, "spec.toml", *named):
         read_spec(write(text))
-
-
-def test_option_that_is_gone_is_refused_with_what_replaces_it(refusal):
-    with refusal(SpecError, "code_curve is 'smooth'", "gone", "Set interactions to 'smooth'"):
-        ModelSpec(code_curve="smooth")  # type: ignore[call-arg]
