@@ -6,6 +6,7 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta import defaults
+from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.inference.saved_fits import load_fit
 from bayesmeta.inference.shipped import pack
 from bayesmeta.model.spec import ModelSpec
@@ -45,6 +46,12 @@ def test_reading_it_parses_no_table_and_hashes_nothing(reference, monkeypatch):
     again = bm.load_reference_fit()
     assert again.design.lms == reference.design.lms
     assert bm.query(again, "norm: rmsnorm > layernorm").n_lms == len(reference.design.lms)
+
+
+def test_it_is_thinned_like_any_other_fit(reference):
+    thinned = thin_fit(reference, draws=40)
+    assert thinned.shape == (4, 10)
+    assert thinned.dataset.checksum == reference.dataset.checksum
 
 
 def test_whole_fit_behind_the_reference_passed_its_checks(reference):

@@ -7,7 +7,13 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta import ModelSpec, Priors
-from bayesmeta.estimates.linearised import latent_draws, linearise, mean_change, to_free
+from bayesmeta.estimates.linearised import (
+    facts_at_means,
+    latent_draws,
+    linearise,
+    mean_change,
+    to_free,
+)
 from bayesmeta.estimates.question import (
     build_contrast,
     default_contrasts,
@@ -19,7 +25,7 @@ from bayesmeta.model.predictor import linear_predictor
 
 N_DRAWS = 4000
 
-NARROW = Priors(alpha_sd=0.1, law_slope_sd=0.1, released_sd=0.1, surface_tau=(0.3, 0.3, 0.3))
+NARROW = Priors(alpha_sd=0.1, law_slope_sd=0.1, released_sd=0.3, surface_tau=(0.3, 0.3, 0.3))
 """Intercepts and slopes on scale that do not drown the parts whose covariance is looked at."""
 
 SPECS = {
@@ -134,6 +140,13 @@ def some_change(fit):
     contrast = build_contrast(fit.design, decision="attention", level="gqa", reference="mha")
     moved = to_free(fit.design, mean_change(fit, contrast))
     return moved, weigh_benchmarks(fit.design, by="overall")[1][0]
+
+
+def test_missing_facts_stand_at_their_posterior_means(fake_fit):
+    missing, drawn = fake_fit.design.missing, fake_fit.parameters["x_unknown"]
+    assert drawn.std(axis=(0, 1)).min() > 0.1
+    found = facts_at_means(fake_fit).X[missing.row, missing.term]
+    np.testing.assert_array_equal(found, drawn.mean(axis=(0, 1))[missing.slot])
 
 
 def test_without_a_family_is_the_regression_of_the_other_scores(built):
