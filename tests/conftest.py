@@ -118,7 +118,7 @@ _SPECS = {
     "random families": {"family_effects": "random"}, "no families": {"family_effects": "none"},
     "within-between": {"family_effects": "within-between"}, "additive": {"interactions": "none"},
     "estimated": {"unknown_numbers": "estimated"},
-    "additive and estimated": {"interactions": "none", "unknown_numbers": "estimated"},
+    "additive and estimated": ADDITIVE,
     "normal": {"likelihood": "normal"},
     "no covariates": {"scaling": "none", "release_date": "none"},
     "law": {"scaling": "chinchilla"}, "no pooling": {"pooling": "none"},

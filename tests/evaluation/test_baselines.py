@@ -1,4 +1,4 @@
-"""The peers: published figures come back, held-out scores stay unseen, odd facts break nothing."""
+"""Baselines: published figures come back, held-out scores stay unseen, odd facts break nothing."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +12,7 @@ from bayesmeta.crossvalidation.folds import Candidate, run_fold
 from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.data.load import load_dataset
 
-ANY_BASELINE = pytest.mark.parametrize("peer", BASELINES)
+ANY_BASELINE = pytest.mark.parametrize("baseline", BASELINES)
 
 ROUNDING = 1e-9
 """Two ways of solving the same least-squares problem in double precision."""
@@ -47,17 +47,17 @@ RANDOM = [
 PUBLISHED_SEEDS = range(10)
 
 
-def mean_errors(version, peer, *, scheme, seeds=(0,)):
+def mean_errors(version, baseline, *, scheme, seeds=(0,)):
     """Mean absolute error in points by seed (rows) and benchmark (columns)."""
     data = load_dataset(version=version)
     folds = build_folds(data, scheme=scheme, seeds=seeds)
     with ThreadPoolExecutor(2) as pool:
-        rows = pd.concat(pool.map(lambda fold: run_fold(data, Candidate(peer), fold), folds))
+        rows = pd.concat(pool.map(lambda fold: run_fold(data, Candidate(baseline), fold), folds))
     return 100 * rows.groupby(["seed", "benchmark"])["abs_error"].mean().unstack()
 
 
-def predict(dataset, peer, test):
-    return predict_baseline(peer, dataset, train=~test, test=test)
+def predict(dataset, baseline, test):
+    return predict_baseline(baseline, dataset, train=~test, test=test)
 
 
 def held_out_lms(dataset, *names):
@@ -79,15 +79,15 @@ def test_published_error_on_unseen_families_by_benchmark():
     assert found.mean() == pytest.approx(6.06, abs=PRINTED)
 
 
-@pytest.mark.parametrize("version, peer, published", UNSEEN)
-def test_published_error_on_unseen_families(version, peer, published):
-    found = mean_errors(version, peer, scheme="leave-family-out").loc[0].mean()
+@pytest.mark.parametrize("version, baseline, published", UNSEEN)
+def test_published_error_on_unseen_families(version, baseline, published):
+    found = mean_errors(version, baseline, scheme="leave-family-out").loc[0].mean()
     assert found == pytest.approx(published, abs=CLOSE)
 
 
-@pytest.mark.parametrize("version, peer, published", RANDOM)
-def test_published_error_on_random_splits(version, peer, published):
-    found = mean_errors(version, peer, scheme="random", seeds=PUBLISHED_SEEDS).mean(axis=1)
+@pytest.mark.parametrize("version, baseline, published", RANDOM)
+def test_published_error_on_random_splits(version, baseline, published):
+    found = mean_errors(version, baseline, scheme="random", seeds=PUBLISHED_SEEDS).mean(axis=1)
     assert found.mean() == pytest.approx(published, abs=found.std())
 
 
@@ -116,75 +116,75 @@ def test_least_squares_are_those_of_numpy(bundled):
 
 @ANY_BASELINE
 @pytest.mark.parametrize("scheme", ["leave-family-out", "leave-benchmark-out"])
-def test_held_out_scores_change_no_prediction(small, peer, scheme):
+def test_held_out_scores_change_no_prediction(small, baseline, scheme):
     rng = np.random.default_rng(1)
     for fold in build_folds(small, scheme=scheme, seeds=[0])[:3]:
         scores = small.scores.copy()
         scores.loc[fold.test, "score"] = rng.uniform(0.1, 0.9, fold.test.sum())
         found, again = (
-            predict_baseline(peer, data, train=fold.train, test=fold.test)
+            predict_baseline(baseline, data, train=fold.train, test=fold.test)
             for data in (small, replace(small, scores=scores))
         )
         np.testing.assert_array_equal(found, again)
 
 
 @ANY_BASELINE
-def test_training_scores_do_change_predictions(small, peer):
+def test_training_scores_do_change_predictions(small, baseline):
     test = held_out_lms(small, "bee-2")
     scores = small.scores.assign(score=small.scores["score"].where(test, 0.5))
-    found = predict(replace(small, scores=scores), peer, test)
+    found = predict(replace(small, scores=scores), baseline, test)
     np.testing.assert_allclose(found, 0.5, atol=1e-6)  # trees count in single precision
-    assert (np.abs(predict(small, peer, test) - 0.5) > 1e-3).any()
+    assert (np.abs(predict(small, baseline, test) - 0.5) > 1e-3).any()
 
 
 @ANY_BASELINE
-def test_every_benchmark_is_a_regression_of_its_own(small, peer):
+def test_every_benchmark_is_a_regression_of_its_own(small, baseline):
     test = held_out_lms(small, "bee-2", "cat-1")
     other = small.scores["score"].where(small.scores["benchmark"] == "reading", 0.3)
     changed = replace(small, scores=small.scores.assign(score=other))
     reading = (small.scores.loc[test, "benchmark"] == "reading").to_numpy()
     np.testing.assert_array_equal(
-        predict(small, peer, test)[reading], predict(changed, peer, test)[reading]
+        predict(small, baseline, test)[reading], predict(changed, baseline, test)[reading]
     )
 
 
 @ANY_BASELINE
-def test_every_split_of_facts_with_gaps_is_predicted(small, peer):
+def test_every_split_of_facts_with_gaps_is_predicted(small, baseline):
     # `cat` has no mix, `elk` no position embedding, nobody a width, and all have one norm.
     for fold in build_folds(small, scheme="leave-family-out", seeds=[0]):
-        found = predict_baseline(peer, small, train=fold.train, test=fold.test)
+        found = predict_baseline(baseline, small, train=fold.train, test=fold.test)
         assert found.shape == (fold.test.sum(),)
         assert np.isfinite(found).all()
 
 
 @ANY_BASELINE
-def test_one_score_to_learn_from_is_enough(small, peer):
+def test_one_score_to_learn_from_is_enough(small, baseline):
     train = held_out_lms(small, "ant-1")
-    found = predict_baseline(peer, small, train=train, test=~train)
+    found = predict_baseline(baseline, small, train=train, test=~train)
     only = small.scores[train].set_index("benchmark")["score"]
     np.testing.assert_allclose(found, only.loc[small.scores.loc[~train, "benchmark"]], atol=1e-6)
 
 
 @ANY_BASELINE
-def test_level_that_was_not_learned_counts_as_not_recorded(small, peer):
+def test_level_that_was_not_learned_counts_as_not_recorded(small, baseline):
     test = held_out_lms(small, "bee-2")
     unseen = change_facts(small, "bee-2", attention="mqa", position_embedding="alibi")
     blank = change_facts(small, "bee-2", attention=None, position_embedding=None)
-    np.testing.assert_array_equal(predict(unseen, peer, test), predict(blank, peer, test))
+    np.testing.assert_array_equal(predict(unseen, baseline, test), predict(blank, baseline, test))
 
 
 @ANY_BASELINE
-def test_family_that_was_not_learned_counts_as_none(small, peer):
+def test_family_that_was_not_learned_counts_as_none(small, baseline):
     test = held_out_lms(small, "ant-1", "ant-2", "ant-3")
     renamed = replace(small, lms=small.lms.replace({"lm_family": {"ant": "fox"}}))
-    np.testing.assert_array_equal(predict(small, peer, test), predict(renamed, peer, test))
+    np.testing.assert_array_equal(predict(small, baseline, test), predict(renamed, baseline, test))
 
 
 KNOWS_FACTS = {"xgboost-all": "code_share", "scale+family-dummies": "lm_family"}
 
 
 @ANY_BASELINE
-def test_peers_know_what_their_names_say(bundled, peer):
+def test_baselines_know_what_their_names_say(bundled, baseline):
     (fold,) = build_folds(bundled, scheme="largest", seeds=[0])
     turned = bundled.lms.iloc[::-1].reset_index(drop=True)
     facts = bundled.lms.columns.difference(["lm", "lm_family", "n_params", "n_tokens"])
@@ -192,8 +192,8 @@ def test_peers_know_what_their_names_say(bundled, peer):
     for name, columns in (("code_share", list(facts)), ("lm_family", ["lm_family"])):
         changed = replace(bundled, lms=bundled.lms.assign(**turned[columns]))
         one, other = (
-            predict_baseline(peer, data, train=fold.train, test=fold.test)
+            predict_baseline(baseline, data, train=fold.train, test=fold.test)
             for data in (bundled, changed)
         )
         found[name] = (one != other).any()
-    assert found == {name: KNOWS_FACTS.get(peer) == name for name in found}
+    assert found == {name: KNOWS_FACTS.get(baseline) == name for name in found}

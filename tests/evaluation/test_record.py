@@ -52,7 +52,7 @@ def test_random_scheme_has_the_seeds_of_the_paper(version):
 
 
 @pytest.mark.parametrize("version, scheme", BEST)
-def test_default_model_predicts_better_than_every_peer(version, scheme):
+def test_default_model_predicts_better_than_every_baseline(version, scheme):
     means = bm.load_scoreboard(version).means().set_index(["scheme", "model"]).loc[scheme]
     assert means.loc["full", "mae"] < BEST[version, scheme]
     assert COVERAGE[0] <= means.loc["full", "coverage90"] <= COVERAGE[1]
