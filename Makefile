@@ -71,7 +71,7 @@ coverage: $(DEV_READY) ## fit scores drawn from known effects; goes on where it 
 placebo: $(DEV_READY) ## fit randomly permuted decisions; goes on where it stopped
 	@$(BIN)/python scripts/validate.py placebo $(ARGS)
 
-power: $(DEV_READY) ## fit scores drawn from effects inside families; goes on where it stopped
+power: $(DEV_READY) ## fit scores drawn from effects within families; goes on where it stopped
 	@$(BIN)/python scripts/validate.py power $(ARGS)
 
 priors: $(DEV_READY) ## fit with other scales of the prior; goes on where it stopped

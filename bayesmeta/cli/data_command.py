@@ -23,7 +23,9 @@ NEEDED = {
     "pandas": "tables",
     "xarray": "draws",
     "h5netcdf": "files of fits",
+    "h5py": "the shipped posterior",
     "matplotlib": "figures",
+    "jinja2": "reports",
     "click": "the command line",
 }
 """Packages without which something does not work, and what."""

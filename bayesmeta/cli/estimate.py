@@ -189,7 +189,13 @@ def curve_command(
     by: str = "task_family",
     ci_prob: float = defaults.CI_PROB,
 ) -> Shown:
-    """Dose-response curve of a number, and where it is highest."""
+    """Dose-response curve of a number, and where it is highest.
+
+    Parameters
+    ----------
+    decision : [DECISION]
+        A number, such as web_share; code_share if left out.
+    """
     drawn = bm.curve(fit, decision, by=by)
     optimum = drawn.optimum(ci_prob=ci_prob)
     instead = {"json": lambda: _curve_report(drawn.table(ci_prob=ci_prob), optimum)}
@@ -212,6 +218,8 @@ def tradeoff_command(
 
     Parameters
     ----------
+    decision : [DECISION]
+        A number, such as web_share; code_share if left out.
     gain : NAME
         What gains.
     loss : NAME[,NAME]

@@ -53,8 +53,8 @@ def whatif_command(
     ----------
     lm : LM
         An LM of the data.
-    changes : DECISION=LEVEL
-        Also n_params=, n_tokens=.
+    changes : DECISION=LEVEL...
+        One or more; also n_params=, n_tokens=.
     """
     found = bm.whatif(fit, lm, by=by, **_read_changes(changes))
     if found.extrapolates:

@@ -166,7 +166,7 @@ def _by_id(path: Path, *, columns: Sequence[str], ids: Sequence[str]) -> pd.Data
         raise DataError(
             f"{path}, column 'id': no row for {listing(missing[:5])}"
             f"{' and others' if len(missing) > 5 else ''}. Needed: a row for every lm that is "
-            "imported. Use the snapshot of March 2025, or import fewer lms."
+            "imported. Use the snapshot of March 2025, or import fewer LMs."
         )
     lines = frame.index.to_series().set_axis(frame["id"])
     return frame.assign(line=lines.to_numpy()).set_index("id").loc[list(ids)]

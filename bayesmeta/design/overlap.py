@@ -57,7 +57,7 @@ class Overlap:
         instead = f", or {listing(self.others)}" if self.others else ""
         return (
             f"{self.said} Its effect cannot be told. Allowed: decisions that vary, each apart from "
-            f"the others. Leave out {self.decision}{instead}, or add lms that differ."
+            f"the others. Leave out {self.decision}{instead}, or add LMs that differ."
         )
 
 

@@ -164,8 +164,10 @@ class Answer:
         e, card = self.effect, self.evidence
         where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
         claim = self.statement + " helps" * (not isinstance(self.contrast, Contrast))
-        units, short = e["units"], "points" if e["units"] == UNITS else "latent units"
-        size, lms = "", f", {_count(self.n_lms, 'LM')} of {', '.join(self.among)},"
+        within, units = card.within_families, e["units"]
+        short = "points" if e["units"] == UNITS else "latent units"
+        size, digits = "", 1 if units == UNITS else 2
+        lms = f", averaged over {', '.join(self.among)} ({_count(self.n_lms, 'LM')}),"
         if self.prob_more is not None:
             size = (
                 f" P(more than {self.more_than:g} {short}) {self.prob_more.relation}, and "
@@ -176,22 +178,26 @@ class Answer:
         )
         return (
             f"P({claim}) {where}{lms * bool(self.among)} {self.probability.relation}.{size} Effect "
-            f"{e['estimate']:+.1f} {units}, {100 * float(e['ci_prob']):g} % equal-tailed interval "
-            f"{e['lower']:+.1f} to {e['upper']:+.1f}; P(within {self.equivalence:g} {short}) "
+            f"{e['estimate']:+.{digits}f} {units}, {100 * float(e['ci_prob']):g} % equal-tailed interval "
+            f"{e['lower']:+.{digits}f} to {e['upper']:+.{digits}f}; P(within "
+            f"{self.equivalence:.3g} {short}) "
             f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({self.support}"
             + "; outside what LMs record"
             * card.extrapolates
-            + f"). By a linear approximation: {_say(card.all_families)} from all families, "
-            f"{_say(card.without_it)} without {card.most_influential_family}"
-            + (f", {_say(card.within_families)} within families" if card.within_families else "")
+            + f"). By a linear approximation: {_say(card.all_families, digits)} from all families, "
+            f"{_say(card.without_it, digits)} without {card.most_influential_family}"
+            + (f", {_say(within, digits)} within families" if within else "")
             + ". "
             + (f"Confounded with {confounded}. " if confounded else "")
             + "An association adjusted for the modelled covariates."
         )
 
 
-def _say(part: Mapping[str, float]) -> str:
-    return f"{part['estimate']:+.1f} ({part['lower']:+.1f} to {part['upper']:+.1f})"
+def _say(part: Mapping[str, float], digits: int) -> str:
+    estimate, lower, upper = (
+        f"{part[name]:+.{digits}f}" for name in ("estimate", "lower", "upper")
+    )
+    return f"{estimate} ({lower} to {upper})"
 
 
 def _count(n: int, noun: str) -> str:

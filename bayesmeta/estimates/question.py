@@ -426,7 +426,7 @@ def read_value(design: Design, name: str, value: str | float) -> str | float:
             from bayesmeta.data.schema import get_column
 
             expects = get_column("lms", name=name).expects
-            raise QueryError(f"{name} is '{shorten(value)}'. {expects} Write it as 7e9.")
+            raise QueryError(f"{name} is '{shorten(value)}'. {expects} Write 7B as 7e9.")
         return count
     decision = find_decision(design, name)
     if decision.kind == "categorical":

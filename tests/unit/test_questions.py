@@ -322,11 +322,11 @@ def test_claim_with_a_part_of_another_kind_is_refused(fake_fit, change):
 
 def test_filters_are_named_wherever_the_answer_is(fake_fit):
     answer = query(fake_fit, "attention: gqa > mha", lm_family="bee")
-    assert "over all benchmarks, 3 LMs of bee, =" in str(answer)
+    assert "over all benchmarks, averaged over bee (3 LMs), =" in str(answer)
     assert answer.to_dict()["among"] == ["bee"]
     assert answer.table()["among"].iloc[0] == "bee"
     made = bm.claim(fake_fit, "attention: gqa > mha", lms="bee-1")
-    assert "averaged over 1 lm of bee-1;" in made.sentence
+    assert "averaged over 1 LM of bee-1;" in made.sentence
 
 
 def test_half_a_point_is_worth_less_than_half_a_logit(fake_fit):
