@@ -400,6 +400,31 @@ def _end_quietly() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+class _DaskExecutor(Executor):
+    """Runs calls on a cluster.
+
+    The executor of Dask itself loses a result whose worker dies just after handing it over.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        """Call a function on a worker; on another one if that dies."""
+        asked, found = self._client.submit(function, *args, pure=False, **options), Future()
+        found.add_done_callback(lambda given: asked.cancel() if given.cancelled() else None)
+
+        def hand_over(answered: Any) -> None:
+            if found.set_running_or_notify_cancel():
+                try:
+                    found.set_result(answered.result())
+                except BaseException as error:  # noqa: BLE001 (whatever a worker raised)
+                    found.set_exception(error)
+
+        asked.add_done_callback(hand_over)
+        return found
+
+
 @contextmanager
 def connect_dask(address: str) -> Iterator[Executor]:
     """Use the workers of a Dask cluster; what a dying worker had at hand is run again on another.
@@ -446,7 +471,7 @@ def connect_dask(address: str) -> Iterator[Executor]:
                 f"{address}"
             )
         try:
-            yield client.get_executor(pure=False)
+            yield _DaskExecutor(client)
         except KilledWorker as error:
             raise EvaluationError(
                 f"Dask workers died again and again on the same task ({error}), perhaps for lack "

@@ -178,10 +178,10 @@ class Answer:
         )
         return (
             f"P({claim}) {where}{lms * bool(self.among)} {self.probability.relation}.{size} Effect "
-            f"{e['estimate']:+.{digits}f} {units}, {100 * float(e['ci_prob']):g} % equal-tailed interval "
-            f"{e['lower']:+.{digits}f} to {e['upper']:+.{digits}f}; P(within "
-            f"{self.equivalence:.3g} {short}) "
-            f"{self.prob_equivalent.relation}. Evidence: {card.verdict} ({self.support}"
+            f"{e['estimate']:+.{digits}f} {units}, {100 * float(e['ci_prob']):g} % equal-tailed "
+            f"interval {e['lower']:+.{digits}f} to {e['upper']:+.{digits}f}; P(within "
+            f"{self.equivalence:.3g} {short}) {self.prob_equivalent.relation}. "
+            f"Evidence: {card.verdict} ({self.support}"
             + "; outside what LMs record"
             * card.extrapolates
             + f"). By a linear approximation: {_say(card.all_families, digits)} from all families, "
@@ -194,9 +194,7 @@ class Answer:
 
 
 def _say(part: Mapping[str, float], digits: int) -> str:
-    estimate, lower, upper = (
-        f"{part[name]:+.{digits}f}" for name in ("estimate", "lower", "upper")
-    )
+    estimate, lower, upper = (f"{part[k]:+.{digits}f}" for k in ("estimate", "lower", "upper"))
     return f"{estimate} ({lower} to {upper})"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -200,8 +200,9 @@ def multiply(columns: Blocks, coefficients: Blocks) -> Array | float:
     """
     total: Array | float = 0.0
     for name, values in columns.items():
-        used = np.flatnonzero(values.any(axis=tuple(range(values.ndim - 1))))
-        if len(used):
+        used: Any = values.any(axis=tuple(range(values.ndim - 1)))
+        if used.any():
+            used = slice(None) if used.all() else np.flatnonzero(used)  # a slice copies nothing
             total += values[..., used] @ coefficients[name][..., used, :]
     return total
 

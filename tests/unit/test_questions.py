@@ -394,8 +394,8 @@ def test_a_series_of_lms_is_a_list_of_them(fake_fit):
     assert query(fake_fit, "attention: gqa > mha", lms=names).n_lms == 3
 
 
-def test_unknown_setting_of_a_claim_is_refused(fake_fit):
-    with pytest.raises(QueryError, match=r"setting 'bench' is not known\. Allowed: benchmark"):
+def test_unknown_setting_of_a_claim_is_refused(fake_fit, refusal):
+    with refusal(QueryError, "setting 'bench'", "Allowed: benchmark"):
         bm.claim(fake_fit, "attention: gqa > mha", bench="recall")
 
 
