@@ -15,6 +15,14 @@ LM_VOCABULARY: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The words a categorical column of `lms.csv` may hold; the first is the commonest level."""
 
+ARM_VOCABULARY: dict[str, tuple[str, ...]] = {
+    **LM_VOCABULARY,
+    "position_embedding": (*LM_VOCABULARY["position_embedding"], "rotary_partly", "none"),
+    "document_masking": ("no", "yes"),
+    "control": ("clean", "compositional", "parameter-matched", "confounded"),
+}
+"""The words of the arms of experiments: those of LMs, and what was only tried in experiments."""
+
 ALIASES: dict[str, str] = {
     "rope": "rotary", "absolute": "learned", "parametric": "layernorm", "layer_norm": "layernorm",
     "non-parametric": "nonparametric", "rms_norm": "rmsnorm", "full": "mha", "multi-head": "mha",
