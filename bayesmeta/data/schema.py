@@ -259,10 +259,11 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "studies": _STUDIES,
     "arms": _ARMS,
     "results": _RESULTS,
+    "experiment_benchmarks": _BENCHMARKS,
     "left_out": _LEFT_OUT,
     "run_noise": _RUN_NOISE,
 }
-"""The columns of every table, in file order; the last five are of experiments."""
+"""The columns of every table, in file order; from `studies` on they are of experiments."""
 
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -273,6 +274,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "studies": ("study",),
     "arms": ("study", "group", "arm"),
     "results": ("study", "group", "arm", "benchmark", "protocol"),
+    "experiment_benchmarks": ("benchmark",),
     "left_out": ("study", "what"),
     "run_noise": ("study", "benchmark", "protocol", "n_params", "corpus", "n_runs"),
 }

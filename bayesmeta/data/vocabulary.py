@@ -48,6 +48,9 @@ BENCHMARK_VOCABULARY: dict[str, tuple[str, ...]] = {
 FRACTION_LIMIT = 1.5
 """A complete mix that sums to less than this many percent was written in fractions."""
 
+ONE_TOLERANCE = 0.02
+"""Two shares or more whose sum is this close to 1 were written in fractions too."""
+
 METRIC_RANGE: dict[str, tuple[float, float]] = {"accuracy": (0.0, 1.0), "brier": (0.0, 2.0)}
 """Smallest and largest possible score of each metric, in its native unit."""
 
