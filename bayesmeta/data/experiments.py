@@ -91,7 +91,7 @@ class Experiments:
         Returns
         -------
         pandas.DataFrame
-            Columns study, n_groups, n_arms, n_results, decisions, n_benchmarks, licence; one row
+            Columns study, n_groups, n_arms, n_results, n_benchmarks, licence, decisions; one row
             per study that has arms, in the order of the table of arms.
 
         Examples
@@ -109,9 +109,9 @@ class Experiments:
                 "n_groups": arms["group"].nunique(),
                 "n_arms": len(arms),
                 "n_results": int(scored["score"].count().get(study, 0)),
-                "decisions": ", ".join(list_differences(arms)),
                 "n_benchmarks": int(scored["benchmark"].nunique().get(study, 0)),
                 "licence": licences.get(study),
+                "decisions": ", ".join(list_differences(arms)),
             }
             for study, arms in self.arms.groupby("study", sort=False)
         ]
