@@ -51,6 +51,19 @@ def test_counts(experiments):
     assert experiments.summarise()["n_results"].sum() == 2576
 
 
+def test_the_dictionary_has_the_counts_and_every_column():
+    text = (bundled_folder() / "README.md").read_text()
+    for name in ("studies", "arms", "results", "benchmarks", "left_out", "run_noise"):
+        assert f"| `experiments/{name}.csv` | {len(read(name))} |" in text
+    told = text[text.index("## `experiments/`") : text.index("## Open questions")]
+    for table in ("studies", "arms", "results", "left_out", "run_noise"):
+        assert [name for name in column_names(table) if f"`{name}`" not in told] == []
+    words = [word for column in COLUMNS["arms"][-1:] for word in column.allowed]
+    assert [word for word in words if word not in told] == []
+    assert f"{ALL_ROWS} published" in told
+    assert f"other {read('left_out')['rows'].sum()}" in told
+
+
 def test_files_are_in_canonical_form():
     for name in ("studies", "arms", "results", "benchmarks", "left_out", "run_noise"):
         path = FOLDER / f"{name}.csv"
