@@ -215,14 +215,20 @@ def check_partner(
 ) -> None:
     """Raise if a name of this table is not in its partner table."""
     known = list(known)
-    shown = known if len(known) <= 15 else [*known[:15], f"and {len(known) - 15} more"]
     for position in find_positions(~frame[column].isin(known)):
         value = frame[column].iloc[position]
         raise build_cell_error(
             file, line=find_line(frame, position), column=column,
             said=f"'{value}' has no row in {partner}.{suggest(value, known)}",
-            mend=f"Allowed: {listing(shown)}. Correct the name, or add a row to {partner}.",
+            mend=f"Allowed: {list_some(known)}. Correct the name, or add a row to {partner}.",
         )  # fmt: skip
+
+
+def list_some(names: Iterable[str], *, most: int = 15) -> str:
+    """List names, and say how many more there are than can be read."""
+    names = list(names)
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return listing([*names[:most], *more])
 
 
 def _check_score_range(scores: pd.DataFrame, benchmarks: pd.DataFrame, *, file: str) -> None:

@@ -10,6 +10,7 @@ from bayesmeta.data.checks import (
     check_rows,
     find_line,
     find_positions,
+    list_some,
     name_arm,
 )
 from bayesmeta.data.csv_tables import build_cell_error
@@ -106,28 +107,30 @@ def validate_results(
             file, line=find_line(results, position), column="benchmark",
             said=f"{name_arm(results.iloc[position])} has a score on '{name}', which is no "
             f"benchmark that is known.{suggest(name, units)}",
-            mend=f"Allowed: {listing(units)}. Correct the name, or add benchmarks.csv with the "
+            mend=f"Allowed: {list_some(units)}. Correct the name, or add benchmarks.csv with the "
             "columns benchmark, task_family and metric.",
         )  # fmt: skip
-    for position, row in enumerate(results.to_dict("records")):
-        low, high = METRIC_RANGE[unit := units[row["benchmark"]]]
-        score, owner = row["score"], name_arm(results.iloc[position])
-        if not low <= score <= high:
-            like = "a loss or a perplexity" if score > high else "no score at all"
-            if unit == "accuracy" and 1 < score <= 100:
-                like = "percent, or like a loss or a perplexity"
-            raise build_cell_error(
-                file, line=find_line(results, position), column="score",
-                said=f"{owner}: {score:g} on '{row['benchmark']}' looks like {like}.",
-                mend=f"Allowed: {unit} from {low:g} to {high:g}. Divide percent by 100; leave "
-                "losses and perplexities out: they have no link to scores.",
-            )  # fmt: skip
-        if row["se"] == 0:
-            raise build_cell_error(
-                file, line=find_line(results, position), column="se",
-                said=f"{owner}: the standard error on '{row['benchmark']}' is 0.",
-                mend="Allowed: a number above 0, or a blank cell for unknown. Leave it blank.",
-            )  # fmt: skip
+    ranges = [METRIC_RANGE[units[name]] for name in results["benchmark"]]
+    inside = [low <= x <= high for (low, high), x in zip(ranges, results["score"], strict=True)]
+    for position in find_positions(not good for good in inside):
+        row, (low, high) = results.iloc[position], ranges[position]
+        score, unit = row["score"], units[row["benchmark"]]
+        like = "a loss or a perplexity" if score > high else "no score at all"
+        if unit == "accuracy" and 1 < score <= 100:
+            like = "percent, or like a loss or a perplexity"
+        raise build_cell_error(
+            file, line=find_line(results, position), column="score",
+            said=f"{name_arm(row)}: {score:g} on '{row['benchmark']}' looks like {like}.",
+            mend=f"Allowed: {unit} from {low:g} to {high:g}. Divide percent by 100; leave losses "
+            "and perplexities out: they have no link to scores.",
+        )  # fmt: skip
+    for position in find_positions(results["se"] == 0):
+        row = results.iloc[position]
+        raise build_cell_error(
+            file, line=find_line(results, position), column="se",
+            said=f"{name_arm(row)}: the standard error on '{row['benchmark']}' is 0.",
+            mend="Allowed: a number above 0, or a blank cell for unknown. Leave it blank.",
+        )  # fmt: skip
 
 
 def _check_arms(results: pd.DataFrame, arms: pd.DataFrame, *, file: str) -> None:

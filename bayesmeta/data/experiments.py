@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 import pandas as pd
 
@@ -220,16 +219,14 @@ def fill_from_group(arms: pd.DataFrame) -> pd.DataFrame:
     >>> fill_from_group(frame)["norm"].tolist()
     ['rmsnorm', 'rmsnorm']
     """
-    single = [name for name in ("released", *FACTS) if name in arms and name not in MIX_COLUMNS]
     shares = [name for name in MIX_COLUMNS if name in arms]
-    filled = arms.copy()
-    free = arms[shares].isna().all(axis="columns")
-    for _, rows in arms.groupby(["study", "group"], sort=False):
-        for name in chain(single, shares):
-            values = rows[name].dropna().unique()
-            blank = rows.index[rows[name].isna() & (free[rows.index] | (name in single))]
-            if len(values) == 1 and len(blank):
-                filled.loc[blank, name] = values[0]
+    recorded = arms[shares].notna().any(axis="columns")
+    groups, filled = arms.groupby(["study", "group"], sort=False), arms.copy()
+    for name in ("released", *FACTS):
+        if name in arms:
+            agreed = groups[name].transform("nunique") == 1
+            kept = arms[name].notna() | ~agreed | (recorded & (name in shares))
+            filled[name] = arms[name].where(kept, groups[name].transform("first"))
     return filled
 
 
