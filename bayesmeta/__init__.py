@@ -2,7 +2,8 @@
 
 The public names, in the order in which data flow:
 
-- data: `load_dataset`, `read_dataset`, `Dataset`; `read_effect_sizes`, `EffectSizes`
+- data: `load_dataset`, `read_dataset`, `Dataset`; `load_experiments`, `read_experiments`,
+  `Experiments`; `read_effect_sizes`, `EffectSizes`
 - model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
@@ -24,7 +25,8 @@ from typing import Any
 _HOMES = {
     "crossvalidation.scoreboard": ("Scoreboard", "evaluate", "load_scoreboard"),
     "data.dataset": ("Dataset",),
-    "data.load": ("load_dataset", "read_dataset"),
+    "data.experiments": ("Experiments",),
+    "data.load": ("load_dataset", "load_experiments", "read_dataset", "read_experiments"),
     "errors": ("BayesmetaError",),
     "estimates.answer": ("evidence", "query"),
     "estimates.changed_lms": ("whatif",),

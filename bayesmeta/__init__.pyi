@@ -5,8 +5,11 @@ from bayesmeta.crossvalidation.scoreboard import Scoreboard as Scoreboard
 from bayesmeta.crossvalidation.scoreboard import evaluate as evaluate
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard as load_scoreboard
 from bayesmeta.data.dataset import Dataset as Dataset
+from bayesmeta.data.experiments import Experiments as Experiments
 from bayesmeta.data.load import load_dataset as load_dataset
+from bayesmeta.data.load import load_experiments as load_experiments
 from bayesmeta.data.load import read_dataset as read_dataset
+from bayesmeta.data.load import read_experiments as read_experiments
 from bayesmeta.errors import BayesmetaError as BayesmetaError
 from bayesmeta.estimates.answer import evidence as evidence
 from bayesmeta.estimates.answer import query as query

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.cli.shared import COMMANDS, Shown, command, load_data, say
 from bayesmeta.errors import BayesmetaError
@@ -52,8 +53,22 @@ COMMANDS["data"] = tables
 
 
 @command("show", group=tables)
-def show_command(data_dir: Path | None = None, *, version: str = "corrected") -> Shown:
-    """Print the number of scores per benchmark."""
+def show_command(
+    data_dir: Path | None = None, *, version: str = "corrected", experiments: bool = False
+) -> Shown:
+    """Print the number of scores per benchmark, or what the controlled experiments are.
+
+    Parameters
+    ----------
+    data_dir : [DATA_DIR]
+        Your tables; the bundled ones if left out.
+    experiments
+        A row per study: what it varies, and how many scores it has.
+    """
+    if experiments:
+        found = _load_experiments(data_dir)
+        say(f"{found!r}\nchecksum {found.checksum}")
+        return Shown(found.summarise())
     data = load_data(data_dir, version=version)
     say(f"{data!r}\nchecksum {data.checksum}")
     return Shown(data.counts().reset_index())
@@ -66,12 +81,11 @@ def validate_command(data_dir: Path) -> Shown:
     Parameters
     ----------
     data_dir : DIR
-        Your tables.
+        Your tables: a dataset, or controlled experiments (arms.csv, results.csv).
     """
-    data = load_data(data_dir, version="corrected")
-    counts = {"lms": len(data.lms), "scores": len(data.scores), "benchmarks": len(data.benchmarks)}
-    report = {"rows": counts, "problems": []}
-    return Shown(f"{data!r}: no problems found", instead={"json": report})
+    found = _read_tables(data_dir)
+    report = {"rows": _count_rows(found), "problems": []}
+    return Shown(f"{found!r}: no problems found", instead={"json": report})
 
 
 @command("add", group=tables)
@@ -81,14 +95,42 @@ def add_command(data_dir: Path, *, out: Path) -> Shown:
     Parameters
     ----------
     data_dir : DIR
-        Your own tables.
+        Your own tables: a dataset, or controlled experiments.
     out : BOTH
         The folder to write.
     """
-    both = load_data(None, version="corrected").add(load_data(data_dir, version="corrected"))
+    own = _read_tables(data_dir)
+    studies = isinstance(own, bm.Experiments) or own.experiments is not None
+    both = bm.load_dataset(experiments=studies).add(own)
     both.save(out)
-    report = {"out": str(out), "rows": {"lms": len(both.lms), "scores": len(both.scores)}}
+    rows = _count_rows(both)
+    report = {"out": str(out), "rows": {name: rows[name] for name in rows if name != "benchmarks"}}
     return Shown(f"{both!r}\nwrote {out}", instead={"json": report})
+
+
+def _read_tables(folder: Path) -> "bm.Dataset | bm.Experiments":
+    """Read a dataset, or a folder of experiments alone."""
+    alone = any((folder / name).is_file() for name in ("arms.csv", "results.csv"))
+    if alone and not (folder / "lms.csv").is_file():
+        return bm.read_experiments(folder)
+    return load_data(folder, version="corrected")
+
+
+def _load_experiments(folder: Path | None) -> "bm.Experiments":
+    """Read experiments alone, those of a dataset, or the bundled ones."""
+    if folder is None:
+        return bm.load_experiments()
+    inside = folder / "experiments"
+    return bm.read_experiments(inside if inside.is_dir() else folder)
+
+
+def _count_rows(found: "bm.Dataset | bm.Experiments") -> dict[str, int]:
+    """Count the rows of every table."""
+    if isinstance(found, bm.Experiments):
+        studies = int(found.arms["study"].nunique())
+        return {"studies": studies, "arms": len(found.arms), "results": len(found.results)}
+    rows = {"lms": len(found.lms), "scores": len(found.scores), "benchmarks": len(found.benchmarks)}
+    return rows if found.experiments is None else rows | _count_rows(found.experiments)
 
 
 @command("import-upstream", group=tables)

@@ -17,6 +17,7 @@ from bayesmeta.data.vocabulary import (
     METRIC_RANGE,
     MIX_COLUMNS,
     MIX_LIMIT,
+    ONE_TOLERANCE,
 )
 from bayesmeta.errors import DataError, listing, suggest
 
@@ -50,11 +51,11 @@ def validate_tables(
     bayesmeta.errors.DataError: data/benchmarks.csv, line 5, column 'benchmark': no score ...
     """
     validate_lms(lms, file=f"{where}/lms.csv")
-    _check_rows(benchmarks, table="benchmarks", file=f"{where}/benchmarks.csv")
+    check_rows(benchmarks, table="benchmarks", file=f"{where}/benchmarks.csv")
     file = f"{where}/scores.csv"
-    _check_rows(scores, table="scores", file=file)
-    _check_partner(scores, "lm", lms["lm"], file=file, partner="lms.csv")
-    _check_partner(scores, "benchmark", benchmarks["benchmark"], file=file,
+    check_rows(scores, table="scores", file=file)
+    check_partner(scores, "lm", lms["lm"], file=file, partner="lms.csv")
+    check_partner(scores, "benchmark", benchmarks["benchmark"], file=file,
                    partner="benchmarks.csv")  # fmt: skip
     _check_score_range(scores, benchmarks, file=file)
     _check_scored(lms, "lm", scores["lm"], file=f"{where}/lms.csv")
@@ -79,24 +80,31 @@ def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
     >>> from bayesmeta.data.load import load_dataset
     >>> validate_lms(load_dataset().lms)
     """
-    _check_rows(lms, table="lms", file=file)
-    present = [name for name in MIX_COLUMNS if name in lms.columns]
-    total = lms[present].sum(axis="columns").round(9)  # 33.4 + 33.4 + 33.7 is a bit over 100.5
-    for position in _positions(total > MIX_LIMIT):
-        parts = lms[present].iloc[position].dropna()
+    check_rows(lms, table="lms", file=file)
+    check_mix(lms, file=file)
+
+
+def check_mix(frame: pd.DataFrame, *, file: str) -> None:
+    """Raise if the domain shares of an LM, or of an arm, sum to too much or are fractions."""
+    present = [name for name in MIX_COLUMNS if name in frame.columns]
+    total = frame[present].sum(axis="columns").round(9)  # 33.4 + 33.4 + 33.7: a bit over 100.5
+    for position in find_positions(total > MIX_LIMIT):
+        parts = frame[present].iloc[position].dropna()
         shares = listing(f"{name} {value:g}" for name, value in parts.items())
         raise build_cell_error(
-            file, line=_line(lms, position), column=str(parts.index[0]),
-            said=f"the shares of '{lms['lm'].iloc[position]}' sum to {total.iloc[position]:g} "
+            file, line=find_line(frame, position), column=str(parts.index[0]),
+            said=f"the shares of {_owner(frame, position)} sum to {total.iloc[position]:g} "
             f"percent ({shares}).",
             mend=f"Allowed: a sum of {', '.join(present)} of at most {MIX_LIMIT:g}. Rescale them "
             "to 100, or leave unknown shares blank.",
         )  # fmt: skip
-    whole = lms[present].notna().all(axis="columns") & (len(present) == len(MIX_COLUMNS))
-    for position in _positions(whole & (total > 0) & (total <= FRACTION_LIMIT)):
+    known = frame[present].notna()
+    whole = known.all(axis="columns") & (len(present) == len(MIX_COLUMNS))
+    one = (known.sum(axis="columns") > 1) & ((total - 1).abs() < ONE_TOLERANCE)
+    for position in find_positions((whole & (total > 0) & (total <= FRACTION_LIMIT)) | one):
         raise build_cell_error(
-            file, line=_line(lms, position), column=present[0],
-            said=f"the shares of '{lms['lm'].iloc[position]}' sum to {total.iloc[position]:g} "
+            file, line=find_line(frame, position), column=present[0],
+            said=f"the shares of {_owner(frame, position)} sum to {total.iloc[position]:g} "
             "percent, as if they were fractions.",
             mend="Allowed: percent of the training tokens, such as 5 for a twentieth. Multiply "
             "the shares by 100.",
@@ -116,30 +124,41 @@ def validate_generations(
     >>> data = load_dataset()
     >>> validate_generations(data.generations, lms=data.lms)
     """
-    _check_rows(generations, table="generation", file=file)
-    _check_partner(generations, "lm", lms["lm"], file=file, partner="lms.csv")
+    check_rows(generations, table="generation", file=file)
+    check_partner(generations, "lm", lms["lm"], file=file, partner="lms.csv")
     parts = [name for name in GENERATED_COLUMNS if name in generations.columns]
     total = generations[parts].sum(axis="columns")
-    for position in _positions(total > MIX_LIMIT):
+    for position in find_positions(total > MIX_LIMIT):
         raise build_cell_error(
-            file, line=_line(generations, position), column=parts[0],
+            file, line=find_line(generations, position), column=parts[0],
             said=f"the generated shares of '{generations['lm'].iloc[position]}' sum to "
             f"{total.iloc[position]:g} percent.",
             mend=f"Allowed: a sum of {', '.join(parts)} of at most {MIX_LIMIT:g}. Rescale them.",
         )  # fmt: skip
 
 
-def _line(frame: pd.DataFrame, position: int) -> int:
+def _owner(frame: pd.DataFrame, position: int) -> str:
+    """Name whose row it is: an LM, or an arm and its study."""
+    row = frame.iloc[position]
+    return f"'{row['lm']}'" if "lm" in frame else name_arm(row)
+
+
+def name_arm(row: pd.Series) -> str:
+    """Name an arm, its group and its study."""
+    return f"arm '{row['arm']}' (study '{row['study']}', group '{row['group']}')"
+
+
+def find_line(frame: pd.DataFrame, position: int) -> int:
     """Return the line on which an editor shows a row."""
     return int(frame.index[position]) if frame.index.name == "line" else int(position) + 2
 
 
-def _positions(hits: Iterable[object]) -> list[int]:
+def find_positions(hits: Iterable[object]) -> list[int]:
     """Return the positions of the rows for which something holds."""
     return [position for position, hit in enumerate(hits) if hit]
 
 
-def _check_rows(frame: pd.DataFrame, *, table: str, file: str) -> None:
+def check_rows(frame: pd.DataFrame, *, table: str, file: str) -> None:
     """Check the columns, every cell by the rule of its column, and that no key stands twice."""
     columns = [column for column in COLUMNS[table] if column.name in frame]
     wrong = [name for name in frame if name not in column_names(table)]
@@ -151,23 +170,26 @@ def _check_rows(frame: pd.DataFrame, *, table: str, file: str) -> None:
             f"{listing(column_names(table))}. Rename, add or remove columns."
         )
     cells = enumerate(columns)
-    bad = [(row, k) for k, c in cells for row in _positions(~c.accepts(frame[c.name]))]
+    bad = [(row, k) for k, c in cells for row in find_positions(~c.accepts(frame[c.name]))]
     if bad:
         position, k = min(bad)
         said, hint = _word(frame[columns[k].name].iloc[position], columns[k])
         more = f", and {len(bad) - 1} more like it" if len(bad) > 1 else ""
+        if "arm" in frame:
+            said = f"{name_arm(frame.iloc[position])}: {said}"
         raise build_cell_error(
-            file, line=_line(frame, position), column=columns[k].name, said=said,
+            file, line=find_line(frame, position), column=columns[k].name, said=said,
             mend=f"{columns[k].expects}{hint} Correct the cell{more}.",
         )  # fmt: skip
     key = list(KEYS[table])
-    for position in _positions(frame.duplicated(key)):
-        row = frame[key].iloc[position]
-        same = _positions((frame[key] == row).all(axis="columns"))
-        names = " and ".join(f"{name} '{row[name]}'" for name in key)
+    keys = frame.reindex(columns=key).fillna("")
+    for position in find_positions(keys.duplicated()):
+        row = keys.iloc[position]
+        same = find_positions((keys == row).all(axis="columns"))
+        names = " and ".join(f"{name} '{row[name]}'" for name in key if row[name] != "")
         raise build_cell_error(
-            file, line=_line(frame, position), column=key[-1],
-            said=f"{names} already stands on line {_line(frame, same[0])}.",
+            file, line=find_line(frame, position), column=key[-1],
+            said=f"{names} already stands on line {find_line(frame, same[0])}.",
             mend=f"Allowed: one row for every {' and '.join(key)}. Remove one of the two rows, "
             "or rename one.",
         )  # fmt: skip
@@ -188,19 +210,25 @@ def _word(value: Any, column: Column) -> tuple[str, str]:
     return shown if isinstance(value, str) else f"{shown} the allowed range.", ""
 
 
-def _check_partner(
+def check_partner(
     frame: pd.DataFrame, column: str, known: Iterable[str], *, file: str, partner: str
 ) -> None:
     """Raise if a name of this table is not in its partner table."""
     known = list(known)
-    shown = known if len(known) <= 15 else [*known[:15], f"and {len(known) - 15} more"]
-    for position in _positions(~frame[column].isin(known)):
+    for position in find_positions(~frame[column].isin(known)):
         value = frame[column].iloc[position]
         raise build_cell_error(
-            file, line=_line(frame, position), column=column,
+            file, line=find_line(frame, position), column=column,
             said=f"'{value}' has no row in {partner}.{suggest(value, known)}",
-            mend=f"Allowed: {listing(shown)}. Correct the name, or add a row to {partner}.",
+            mend=f"Allowed: {list_some(known)}. Correct the name, or add a row to {partner}.",
         )  # fmt: skip
+
+
+def list_some(names: Iterable[str], *, most: int = 15) -> str:
+    """List names, and say how many more there are than can be read."""
+    names = list(names)
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return listing([*names[:most], *more])
 
 
 def _check_score_range(scores: pd.DataFrame, benchmarks: pd.DataFrame, *, file: str) -> None:
@@ -215,7 +243,7 @@ def _check_score_range(scores: pd.DataFrame, benchmarks: pd.DataFrame, *, file: 
         in_percent = unit == "accuracy" and 1 < value <= 100
         percent = f" If {value:g} is in percent, divide it by 100." if in_percent else ""
         raise build_cell_error(
-            file, line=_line(scores, position), column="score",
+            file, line=find_line(scores, position), column="score",
             said=f"{value:g} is outside the range of '{benchmark}', whose metric is {unit}.",
             mend=f"Allowed: {unit} from {low:g} to {high:g}, or a blank cell where there is no "
             f"score.{percent} Correct the score, or the metric in benchmarks.csv.",
@@ -224,10 +252,10 @@ def _check_score_range(scores: pd.DataFrame, benchmarks: pd.DataFrame, *, file: 
 
 def _check_scored(frame: pd.DataFrame, column: str, scored: Iterable[str], *, file: str) -> None:
     """Raise if an LM or a benchmark has no row in the scores."""
-    for position in _positions(~frame[column].isin(list(scored))):
+    for position in find_positions(~frame[column].isin(list(scored))):
         value = frame[column].iloc[position]
         raise build_cell_error(
-            file, line=_line(frame, position), column=column,
+            file, line=find_line(frame, position), column=column,
             said=f"no score of '{value}' is in scores.csv.",
             mend=f"Allowed: every {column} has at least one row in scores.csv. Add its scores, or "
             "remove this row.",

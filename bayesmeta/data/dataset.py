@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.data.checks import validate_tables
 from bayesmeta.data.csv_tables import format_table
+from bayesmeta.data.experiments import FILES, Experiments
 from bayesmeta.errors import DataError, shorten
 from bayesmeta.jobs import write_text
 
@@ -40,6 +41,8 @@ class Dataset:
     generations
         One row per LM whose free generations were looked at: their domain shares in percent.
         None where nobody looked.
+    experiments
+        Controlled experiments that belong to the data. None where there are none.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class Dataset:
     version: str = "corrected"
     source: str = "memory"
     generations: pd.DataFrame | None = None
+    experiments: Experiments | None = None
 
     @property
     def checksum(self) -> str:
@@ -69,7 +73,8 @@ class Dataset:
         Returns
         -------
         dict of str
-            Texts of lms, scores, benchmarks and, where there is one, generation.
+            Texts of lms, scores, benchmarks and, where there are any, generation and the tables
+            of experiments.
 
         Examples
         --------
@@ -80,7 +85,8 @@ class Dataset:
         tables = {"lms": self.lms, "scores": self.scores, "benchmarks": self.benchmarks}
         if self.generations is not None:
             tables["generation"] = self.generations
-        return {name: format_table(frame, table=name) for name, frame in tables.items()}
+        texts = {name: format_table(frame, table=name) for name, frame in tables.items()}
+        return texts | ({} if self.experiments is None else self.experiments.format_tables())
 
     def counts(self) -> pd.Series:
         """Count the available scores of every benchmark.
@@ -156,17 +162,17 @@ class Dataset:
             generations=None if written is None else pick(written, "lm", lms["lm"]),
         )
 
-    def add(self, own: Dataset) -> Dataset:
+    def add(self, own: Dataset | Experiments) -> Dataset:
         r"""Put the tables of another dataset below these, such as your own below the bundled ones.
 
-        An LM or a benchmark may be in both, so that known LMs can have scores on new benchmarks.
-        What both say of it has to agree, but for a benchmark's label; a cell that is blank here is
-        filled.
+        Or controlled experiments beside them. An LM or a benchmark may be in both, so that known
+        LMs can have scores on new benchmarks. What both say of it has to agree, but for a
+        benchmark's label; a cell that is blank here is filled.
 
         Parameters
         ----------
         own
-            The other dataset.
+            The other dataset, or experiments.
 
         Returns
         -------
@@ -176,7 +182,7 @@ class Dataset:
         Raises
         ------
         DataError
-            If both have a score of one LM on one benchmark, or differ in a fact.
+            If both have a score of one LM on one benchmark, or one study, or differ in a fact.
 
         Examples
         --------
@@ -188,10 +194,12 @@ class Dataset:
         >>> len(both.lms), len(both.scores)
         (93, 1106)
         """
+        if isinstance(own, Experiments):
+            return replace(self, experiments=_join_experiments(self.experiments, own))
         if not isinstance(own, Dataset):
             raise DataError(
                 f"own is {shorten(repr(own))}. Allowed: a Dataset, such as bm.read_dataset makes "
-                "of a folder."
+                "of a folder, or Experiments, such as bm.read_experiments makes."
             )
         where = (self.source, own.source)
         lms = _join(self.lms, own.lms, key="lm", where=where)
@@ -211,6 +219,7 @@ class Dataset:
             version=self.version,
             source=" and ".join(where),
             generations=generations,
+            experiments=_join_experiments(self.experiments, own.experiments),
         )
 
     def save(self, folder: str | PathLike[str]) -> None:
@@ -258,14 +267,30 @@ class Dataset:
                     f"{folder} holds {name}.csv, which is no part of these tables and would be "
                     "read with them. Remove it, or name another folder."
                 )
+        if self.experiments is None and (folder / "experiments").is_dir():
+            raise DataError(
+                f"{folder} holds a folder experiments, which is no part of these tables and would "
+                "be read with them. Remove it, or name another folder."
+            )
+        if self.experiments is not None:
+            (folder / "experiments").mkdir(exist_ok=True)
         for name, text in texts.items():
-            write_text(folder / f"{name}.csv", text=text)
+            inside = f"experiments/{FILES[name]}" if name in FILES else f"{name}.csv"
+            write_text(folder / inside, text=text)
 
     def __repr__(self) -> str:
+        studies = ""
+        if self.experiments is not None:
+            studies = f"{self.experiments.arms['study'].nunique()} studies, "
         return (
             f"Dataset({len(self.lms)} lms, {len(self.benchmarks)} benchmarks, "
-            f"{len(self.scores)} scores, version={self.version!r}, source={self.source!r})"
+            f"{len(self.scores)} scores, {studies}version={self.version!r}, "
+            f"source={self.source!r})"
         )
+
+
+def _join_experiments(first: Experiments | None, second: Experiments | None) -> Experiments | None:
+    return first.add(second) if first is not None and second is not None else first or second
 
 
 def _join(

@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayesmeta.data.checks import validate_generations, validate_lms, validate_tables
+from bayesmeta.data.checks import (
+    check_rows,
+    validate_generations,
+    validate_lms,
+    validate_tables,
+)
 from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.csv_tables import build_cell_error, parse_frame, read_table
 from bayesmeta.data.dataset import VERSIONS, Dataset
-from bayesmeta.data.schema import COLUMNS
+from bayesmeta.data.experiment_checks import validate_arms, validate_results
+from bayesmeta.data.experiments import Experiments, fill_from_group
+from bayesmeta.data.schema import COLUMNS, column_names
 from bayesmeta.data.vocabulary import BENCHMARK_VOCABULARY
 from bayesmeta.errors import DataError, listing, shorten, suggest, unknown
 
@@ -46,7 +53,7 @@ def bundled_folder() -> Path:
     )
 
 
-def load_dataset(*, version: str = "corrected") -> Dataset:
+def load_dataset(*, version: str = "corrected", experiments: bool = False) -> Dataset:
     """Load the bundled scores and facts of 92 base LMs on 13 benchmark settings.
 
     Parameters
@@ -54,6 +61,8 @@ def load_dataset(*, version: str = "corrected") -> Dataset:
     version
         `corrected` for the audited facts, or `as-published` for the values that the code of
         "Not-Just-Scaling Laws" (https://doi.org/10.48550/arXiv.2503.03862) analyses.
+    experiments
+        Whether the bundled controlled experiments come with them.
 
     Returns
     -------
@@ -73,9 +82,72 @@ def load_dataset(*, version: str = "corrected") -> Dataset:
     _check_version(version)
     folder = bundled_folder()
     lms, scores = _tables(folder, version=version)
-    return _finish(
+    data = _finish(
         lms, scores, _bundled_benchmarks(), load_generation(), version=version, source="bundled"
     )
+    return data.add(load_experiments()) if experiments else data
+
+
+def load_experiments() -> Experiments:
+    """Load the bundled controlled experiments: arms that differ in a stated decision, and scores.
+
+    Returns
+    -------
+    Experiments
+        2,576 results of 207 arms in 67 groups from 16 studies. `data/README.md` says where every
+        number comes from.
+
+    Examples
+    --------
+    >>> load_experiments().arms["attention"].value_counts()["mqa"]
+    np.int64(7)
+    """
+    folder = bundled_folder() / "experiments"
+    return _read_experiments(folder, source="bundled")
+
+
+def read_experiments(folder: str | PathLike[str]) -> Experiments:
+    r"""Read and check controlled experiments of your own: two training runs are enough.
+
+    Parameters
+    ----------
+    folder
+        Holds arms.csv (study, group, arm, n_params, n_tokens and any column of lms.csv; a blank
+        cell means: as the other arms of the group) and results.csv (study, group, arm, benchmark,
+        score; protocol, se, n_seeds). Where there are any, studies.csv, and benchmarks.csv with
+        benchmarks that are not known here.
+
+    Returns
+    -------
+    Experiments
+        The tables, with cells filled that are blank and the same in all other arms of a group.
+
+    Raises
+    ------
+    DataError
+        If a table is missing, unreadable or holds a value that is not allowed; the message names
+        file, line, column, study and arm.
+
+    Examples
+    --------
+    >>> folder = getfixture("tmp_path")
+    >>> arms = "study,group,arm,n_params,n_tokens,norm\nmine,one,a,1e9,2e10,rmsnorm\n"
+    >>> _ = (folder / "arms.csv").write_text(f"{arms}mine,one,b,1e9,2e10,layernorm\n")
+    >>> results = "study,group,arm,benchmark,score\nmine,one,a,hellaswag,0.51\n"
+    >>> _ = (folder / "results.csv").write_text(f"{results}mine,one,b,hellaswag,0.50\n")
+    >>> read_experiments(folder).summarise()["decisions"].tolist()
+    ['norm']
+    """
+    folder = Path(folder)
+    for name in ("arms.csv", "results.csv"):
+        if not os.path.isfile(folder / name):
+            state = "does not exist" if folder.is_dir() else "is in no folder that exists"
+            raise DataError(
+                f"{shorten(folder / name)} {state}. Experiments are a folder that holds arms.csv, "
+                "results.csv and, where the benchmarks are your own, benchmarks.csv. Correct the "
+                "path, or add the file."
+            )
+    return _read_experiments(folder, source=str(folder))
 
 
 def load_generation() -> pd.DataFrame:
@@ -120,8 +192,8 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
     ----------
     folder
         Holds lms.csv and scores.csv; benchmarks.csv with those that are not bundled ones;
-        corrections.csv where there are two versions of the facts; and generation.csv where
-        somebody looked at what the LMs write.
+        corrections.csv where there are two versions of the facts; generation.csv where somebody
+        looked at what the LMs write; and a folder `experiments` that `read_experiments` reads.
     version
         `corrected` applies corrections.csv where there is one; `as-published` leaves it out.
 
@@ -157,7 +229,9 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
     generations = _own_generations(folder, lms)
     if version == "as-published":
         lms, scores = _tables(folder, version=version)
-    return _finish(lms, scores, benchmarks, generations, version=version, source=str(folder))
+    data = _finish(lms, scores, benchmarks, generations, version=version, source=str(folder))
+    inside = folder / "experiments"
+    return data.add(read_experiments(inside)) if inside.is_dir() else data
 
 
 def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
@@ -242,12 +316,7 @@ def _own_benchmarks(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
     """Read a folder's benchmarks; bundled ones that have scores need no row of their own."""
     path, bundled = folder / "benchmarks.csv", _bundled_benchmarks()
     if path.is_file():
-        own = read_table(path, table="benchmarks")
-        better = dict(zip(*BENCHMARK_VOCABULARY.values(), strict=True))
-        usual = pd.Series([better.get(unit) for unit in own["metric"]], own.index, dtype="str")
-        own = own.assign(
-            label=own["label"].fillna(own["benchmark"]), direction=own["direction"].fillna(usual)
-        )
+        own = _complete(read_table(path, table="benchmarks"))
         used = bundled["benchmark"].isin(scores["benchmark"])
         more = bundled.loc[used & ~bundled["benchmark"].isin(own["benchmark"])]
         return pd.concat([own, more]).rename_axis("line")
@@ -261,6 +330,38 @@ def _own_benchmarks(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
                 "benchmarks.csv with the columns benchmark, task_family and metric.",
             )  # fmt: skip
     return bundled.loc[bundled["benchmark"].isin(scores["benchmark"])]
+
+
+def _complete(own: pd.DataFrame) -> pd.DataFrame:
+    """Fill in labels and directions that a table of benchmarks leaves out."""
+    better = dict(zip(*BENCHMARK_VOCABULARY.values(), strict=True))
+    usual = pd.Series([better.get(unit) for unit in own["metric"]], own.index, dtype="str")
+    return own.assign(
+        label=own["label"].fillna(own["benchmark"]), direction=own["direction"].fillna(usual)
+    )
+
+
+def _read_experiments(folder: Path, *, source: str) -> Experiments:
+    """Read the tables of a folder, check them, and keep the benchmarks that have results."""
+    arms = fill_from_group(read_table(folder / "arms.csv", table="arms"))
+    path = folder / "studies.csv"
+    studies = read_table(path, table="studies") if path.is_file() else None
+    validate_arms(arms, studies=studies, folder=str(folder))
+    if studies is None:
+        names = pd.DataFrame({"study": arms["study"].unique()})
+        studies = parse_frame(names.reindex(columns=column_names("studies")), table="studies")
+    results = read_table(folder / "results.csv", table="results")
+    known, path = [_bundled_benchmarks()], bundled_folder() / "experiments" / "benchmarks.csv"
+    known.append(read_table(path, table="experiment_benchmarks"))
+    if (folder / "benchmarks.csv").is_file() and folder != path.parent:
+        own = read_table(folder / "benchmarks.csv", table="experiment_benchmarks")
+        check_rows(own, table="experiment_benchmarks", file=str(folder / "benchmarks.csv"))
+        known.insert(0, _complete(own))
+    benchmarks = pd.concat(known).drop_duplicates("benchmark")
+    validate_results(results, arms=arms, benchmarks=benchmarks, folder=str(folder))
+    used = benchmarks["benchmark"].isin(results["benchmark"])
+    tables = (studies, arms, results, benchmarks[used])
+    return Experiments(*(table.reset_index(drop=True) for table in tables), source=source)
 
 
 def _finish(

@@ -5,10 +5,15 @@ Reading, checking and the data dictionary follow `COLUMNS`, so a rule is written
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bayesmeta.data.vocabulary import BENCHMARK_VOCABULARY, COUNT_RANGE, LM_VOCABULARY
+from bayesmeta.data.vocabulary import (
+    ARM_VOCABULARY,
+    BENCHMARK_VOCABULARY,
+    COUNT_RANGE,
+    LM_VOCABULARY,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,14 +176,94 @@ _GENERATION = (
     ),
 )
 
+_STUDIES = (
+    _text("study", "a short name of the study", required=True),
+    _text("title", "its title, or what it is"),
+    Column("year", "number", "year in which it appeared", whole=True, low=1950, high=2100),
+    _text("url", "where it can be read"),
+    _text("licence", "under which its figures can be used"),
+    _text("read_from", "data file, table of the paper, or a transcription"),
+    _text("note", "what one should know of it"),
+)
+
+_SIZES = (
+    Column("n_params", "number", "the count of parameters; 7B is 7000000000", required=True,
+           whole=True, low=COUNT_RANGE[0], high=COUNT_RANGE[1]),
+    Column("n_tokens", "number", "the count of training tokens; 300B is 300000000000",
+           required=True, whole=True, low=COUNT_RANGE[0], high=COUNT_RANGE[1]),
+)  # fmt: skip
+
+_DESIGN = tuple(
+    replace(column, allowed=ARM_VOCABULARY[column.name]) if column.kind == "category" else column
+    for column in _LM[7:]
+)
+"""The columns of `lms.csv` that say how an LM was made."""
+
+_ARMS = (
+    _text("study", "a short name of the study", required=True),
+    _text("group", "arms of one group are comparable", required=True),
+    _text("arm", "the name of the arm in its group", required=True),
+    _text("run", "the training run; blank where no other row is of the same one"),
+    Column("released", "month", "month in which the study appeared"),
+    *_SIZES,
+    *_DESIGN,
+    _text("corpus", "a named corpus, such as c4"),
+    Column("n_epochs", "number", "passes over the data", low=0.001),
+    _text("stage", "what training this was, if not from scratch in one go"),
+    _text("quality_filter", "how documents were chosen"),
+    Column("document_masking", "category", "does attention stop at the end of a document",
+           allowed=ARM_VOCABULARY["document_masking"]),
+    _text("citation", "where in the source the facts stand"),
+    _text("also_changes", "what moves along with the decision"),
+    Column("control", "category", "what else differs from the other arms of the group",
+           allowed=ARM_VOCABULARY["control"]),
+)  # fmt: skip
+
+_RESULTS = (
+    _text("study", "a study of arms.csv", required=True),
+    _text("group", "a group of arms.csv", required=True),
+    _text("arm", "an arm of arms.csv", required=True),
+    _text("benchmark", "a benchmark, bundled or of benchmarks.csv", required=True),
+    _text("protocol", "how it was scored, such as acc, 5-shot"),
+    Column("score", "number", "accuracy in [0, 1] or Brier score in [0, 2]", required=True,
+           filled=True),
+    Column("se", "number", "standard error of the score, in its unit, above 0", low=0),
+    _count("n_seeds", "training runs that the score is the mean of"),
+)  # fmt: skip
+
+_LEFT_OUT = (
+    _text("study", "a study of studies.csv", required=True),
+    _count("rows", "scores that are left out", needed=True),
+    _text("what", "which they are", required=True),
+    _text("reason", "why they are left out", required=True),
+)
+
+_RUN_NOISE = (
+    _text("study", "a study of studies.csv", required=True),
+    _text("benchmark", "a benchmark", required=True),
+    _text("protocol", "how it was scored", required=True),
+    _count("n_params", "the count of parameters", needed=True, low=COUNT_RANGE[0]),
+    _text("corpus", "a named corpus"),
+    _count("n_runs", "training runs that it rests on", needed=True),
+    Column("sd", "number", "standard deviation between runs, in accuracy", required=True,
+           filled=True, low=1e-6),
+    _text("note", "what one should know of it"),
+)  # fmt: skip
+
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "lms": _LM,
     "scores": _SCORES,
     "benchmarks": _BENCHMARKS,
     "corrections": _CORRECTIONS,
     "generation": _GENERATION,
+    "studies": _STUDIES,
+    "arms": _ARMS,
+    "results": _RESULTS,
+    "experiment_benchmarks": _BENCHMARKS,
+    "left_out": _LEFT_OUT,
+    "run_noise": _RUN_NOISE,
 }
-"""The columns of every table, in file order."""
+"""The columns of every table, in file order; from `studies` on they are of experiments."""
 
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -186,6 +271,12 @@ KEYS: dict[str, tuple[str, ...]] = {
     "scores": ("lm", "benchmark"),
     "benchmarks": ("benchmark",),
     "generation": ("lm",),
+    "studies": ("study",),
+    "arms": ("study", "group", "arm"),
+    "results": ("study", "group", "arm", "benchmark", "protocol"),
+    "experiment_benchmarks": ("benchmark",),
+    "left_out": ("study", "what"),
+    "run_noise": ("study", "benchmark", "protocol", "n_params", "corpus", "n_runs"),
 }
 """Columns of which no two rows of a table hold the same."""
 
@@ -196,7 +287,7 @@ def column_names(table: str) -> tuple[str, ...]:
     Parameters
     ----------
     table
-        One of lms, scores, benchmarks, corrections, generation.
+        One of the names in `COLUMNS`, such as lms or scores.
 
     Returns
     -------
@@ -217,7 +308,7 @@ def get_column(table: str, *, name: str) -> Column:
     Parameters
     ----------
     table
-        One of lms, scores, benchmarks, corrections, generation.
+        One of the names in `COLUMNS`, such as lms or scores.
     name
         The header of the column.
 

@@ -15,6 +15,14 @@ LM_VOCABULARY: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The words a categorical column of `lms.csv` may hold; the first is the commonest level."""
 
+ARM_VOCABULARY: dict[str, tuple[str, ...]] = {
+    **LM_VOCABULARY,
+    "position_embedding": (*LM_VOCABULARY["position_embedding"], "rotary_partly", "none"),
+    "document_masking": ("no", "yes"),
+    "control": ("clean", "compositional", "parameter-matched", "confounded"),
+}
+"""The words of the arms of experiments: those of LMs, and what was only tried in experiments."""
+
 ALIASES: dict[str, str] = {
     "rope": "rotary", "absolute": "learned", "parametric": "layernorm", "layer_norm": "layernorm",
     "non-parametric": "nonparametric", "rms_norm": "rmsnorm", "full": "mha", "multi-head": "mha",
@@ -39,6 +47,9 @@ BENCHMARK_VOCABULARY: dict[str, tuple[str, ...]] = {
 
 FRACTION_LIMIT = 1.5
 """A complete mix that sums to less than this many percent was written in fractions."""
+
+ONE_TOLERANCE = 0.02
+"""Two shares or more whose sum is this close to 1 were written in fractions too."""
 
 METRIC_RANGE: dict[str, tuple[float, float]] = {"accuracy": (0.0, 1.0), "brier": (0.0, 2.0)}
 """Smallest and largest possible score of each metric, in its native unit."""

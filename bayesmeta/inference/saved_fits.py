@@ -17,6 +17,7 @@ import xarray as xr
 
 from bayesmeta.data.csv_tables import parse_text
 from bayesmeta.data.dataset import Dataset
+from bayesmeta.data.experiments import restore_experiments
 from bayesmeta.errors import BayesmetaError, StoreError
 from bayesmeta.inference.fits import EFFECTS, ENGINE, FORMAT, EffectSizeFit, Fit
 from bayesmeta.model.predictor import Parameters
@@ -116,13 +117,16 @@ def _read_effect_sizes(text: str, attributes: Mapping[Any, Any]) -> EffectSizes:
 
 def _read_dataset(texts: Mapping[str, str], attributes: Mapping[Any, Any]) -> Dataset:
     tables = {name: parse_text(text, table=name) for name, text in texts.items()}
+    source = str(attributes["data_source"])
+    experiments = restore_experiments(texts, source=source) if "arms" in texts else None
     return Dataset(
         lms=tables["lms"],
         scores=tables["scores"],
         benchmarks=tables["benchmarks"],
         generations=tables.get("generation"),
         version=str(attributes["data_version"]),
-        source=str(attributes["data_source"]),
+        source=source,
+        experiments=experiments,
     )
 
 

@@ -252,6 +252,41 @@ def test_data_add_writes_a_folder_that_commands_take(tmp_path):
     assert run_json("data", "validate", str(both))["rows"]["scores"] == 1106
 
 
+def test_data_show_lists_the_studies():
+    rows = {row["study"]: row for row in run_json("data", "show", "--experiments")}
+    assert rows["muennighoff"]["n_results"] == 533
+    assert rows["llama2"]["decisions"] == "attention, context_length, mlp_ratio"
+    assert list(rows["tpa"]) == [
+        "study", "n_groups", "n_arms", "n_results", "n_benchmarks", "licence", "decisions",
+    ]  # fmt: skip
+    table = run("data", "show", "--experiments")
+    assert "207 arms" in table.stderr
+    assert "smol-playbook" in table.stdout
+    assert run("data", "show", "--experiments", "--format", "csv").stdout.count("\n") == 17
+
+
+def test_experiments_of_ones_own(tmp_path, refuse):
+    own, both = tmp_path / "own", tmp_path / "both"
+    own.mkdir()
+    (own / "arms.csv").write_text(
+        "study,group,arm,n_params,n_tokens,norm\n"
+        "mine,g,a,1000000000,20000000000,rmsnorm\nmine,g,b,1000000000,20000000000,layernorm\n"
+    )
+    results = "study,group,arm,benchmark,score\nmine,g,a,hellaswag,0.51\nmine,g,b,hellaswag,0.5\n"
+    (own / "results.csv").write_text(results)
+    report = run_json("data", "validate", str(own))
+    assert report == {"rows": {"studies": 1, "arms": 2, "results": 2}, "problems": []}
+    assert run_json("data", "show", str(own), "--experiments")[0]["decisions"] == "norm"
+    added = run("data", "add", str(own), "--out", str(both))
+    assert "Dataset(92 lms, 13 benchmarks, 1105 scores, 17 studies" in added.stdout
+    assert run_json("data", "validate", str(both))["rows"]["results"] == 2578
+    assert len(run_json("data", "show", str(both), "--experiments")) == 17
+    (own / "results.csv").write_text(results.replace("0.51", "3.4"))
+    assert "results.csv, line 2, column 'score': arm 'a' (study 'mine'" in refuse(
+        "data", "validate", own
+    )
+
+
 @pytest.mark.parametrize(
     "kind, ending", [("forest", ".pdf"), ("curve", ".png"), ("tradeoff", ".svg")]
 )
@@ -318,6 +353,7 @@ BAD = {
     "missing fit": (["check", "--fit", "nowhere.nc"], "bayesmeta fit --out"),
     "version": (["data", "show", "--data-version", "raw"], "as-published"),
     "folder": (["data", "validate", "no-such-folder"], "lms.csv"),
+    "experiments": (["data", "show", "no-such-folder", "--experiments"], "arms.csv"),
     "upstream": (["data", "import-upstream", "no-such-folder"], "model_annotations.csv"),
     "ending": (["plot", "forest", "--out", "figure.gif"], ".pdf"),
     "figure": (["plot", "forrest", "--out", "figure.pdf"], "forest"),

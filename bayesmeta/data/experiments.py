@@ -1,0 +1,244 @@
+"""Controlled experiments: LMs that were trained alike but for a stated decision."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bayesmeta.data.csv_tables import format_table, parse_text
+from bayesmeta.data.schema import column_names
+from bayesmeta.data.vocabulary import MIX_COLUMNS
+from bayesmeta.errors import DataError
+
+FILES = {
+    "studies": "studies.csv",
+    "arms": "arms.csv",
+    "results": "results.csv",
+    "experiment_benchmarks": "benchmarks.csv",
+}
+"""The tables of experiments by name in the schema, and the file in which each stands."""
+
+_WORDS = ("study", "group", "arm", "run", "citation", "also_changes", "control")
+FACTS = tuple(name for name in column_names("arms") if name not in (*_WORDS, "released"))
+"""Columns in which arms of a group may differ: size, tokens, design, mix, corpus, stage."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Experiments:
+    """Tables of controlled experiments, and where they came from.
+
+    Parameters
+    ----------
+    studies
+        One row per study, those that were left out included: title, year, url, licence.
+    arms
+        One row per arm of a group: size, tokens, design, mix in percent, corpus, and what moves
+        along. A run that is an arm of several groups has one `run` in all of them.
+    results
+        One row per score: study, group, arm, benchmark, protocol, score and se in the metric's
+        native unit, and the number of training runs that it is the mean of.
+    benchmarks
+        One row per benchmark that has a score, as in a `Dataset`.
+    source
+        `bundled`, or the folder that the tables were read from.
+
+    Examples
+    --------
+    >>> from bayesmeta.data.load import load_experiments
+    >>> load_experiments()
+    Experiments(16 studies, 67 groups, 207 arms, 2,576 results, source='bundled')
+    """
+
+    studies: pd.DataFrame
+    arms: pd.DataFrame
+    results: pd.DataFrame
+    benchmarks: pd.DataFrame
+    source: str = "memory"
+
+    @property
+    def checksum(self) -> str:
+        """The SHA-256 of the content of the tables, the same on every platform."""
+        digest = hashlib.sha256()
+        for text in self.format_tables().values():
+            digest.update(text.encode())
+        return digest.hexdigest()
+
+    def format_tables(self) -> dict[str, str]:
+        """Write every table as CSV text, by its name in the schema.
+
+        Returns
+        -------
+        dict of str
+            Texts of studies, arms, results and experiment_benchmarks.
+
+        Examples
+        --------
+        >>> from bayesmeta.data.load import load_experiments
+        >>> load_experiments().format_tables()["arms"][:20]
+        'study,group,arm,run,'
+        """
+        tables = (self.studies, self.arms, self.results, self.benchmarks)
+        named = zip(FILES, tables, strict=True)
+        return {name: format_table(frame, table=name) for name, frame in named}
+
+    def summarise(self) -> pd.DataFrame:
+        """Count what every study brings, and name the decisions that its arms differ in.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns study, n_groups, n_arms, n_results, n_benchmarks, licence, decisions; one row
+            per study that has arms, in the order of the table of arms.
+
+        Examples
+        --------
+        >>> from bayesmeta.data.load import load_experiments
+        >>> table = load_experiments().summarise().set_index("study")
+        >>> table.loc["llama2", "decisions"]
+        'attention, context_length, mlp_ratio'
+        """
+        scored = self.results.groupby("study")
+        licences = self.studies.set_index("study")["licence"]
+        rows = [
+            {
+                "study": study,
+                "n_groups": arms["group"].nunique(),
+                "n_arms": len(arms),
+                "n_results": int(scored["score"].count().get(study, 0)),
+                "n_benchmarks": int(scored["benchmark"].nunique().get(study, 0)),
+                "licence": licences.get(study),
+                "decisions": ", ".join(list_differences(arms)),
+            }
+            for study, arms in self.arms.groupby("study", sort=False)
+        ]
+        return pd.DataFrame(rows)
+
+    def add(self, own: Experiments) -> Experiments:
+        """Put other experiments below these.
+
+        Parameters
+        ----------
+        own
+            Experiments of other studies. A study that is only listed here, without arms, may be
+            among them.
+
+        Returns
+        -------
+        Experiments
+            The studies of both, these first.
+
+        Raises
+        ------
+        DataError
+            If a study is in both, or both define a benchmark in different ways.
+
+        Examples
+        --------
+        >>> from bayesmeta.data.load import load_experiments
+        >>> bundled = load_experiments()
+        >>> bundled.add(bundled)
+        Traceback (most recent call last):
+        bayesmeta.errors.DataError: study 'bigscience-arch' is in bundled and in bundled. ...
+        """
+        for study in own.arms["study"].unique():
+            if study in set(self.arms["study"]):
+                raise DataError(
+                    f"study '{study}' is in {self.source} and in {own.source}. Allowed: a study "
+                    "that is in once. Remove it from one of them, or give it another name if it "
+                    "is another study."
+                )
+        ours = self.studies[~self.studies["study"].isin(own.arms["study"])]
+        theirs = own.studies[~own.studies["study"].isin(ours["study"])]
+        known, others = (
+            dict(zip(table["benchmark"], table["metric"], strict=True))
+            for table in (self.benchmarks, own.benchmarks)
+        )
+        for name, metric in others.items():
+            if known.get(name, metric) != metric:
+                raise DataError(
+                    f"benchmark '{name}' has metric {known[name]} in {self.source} and {metric} "
+                    f"in {own.source}. Allowed: one metric. Give it another name, such as one "
+                    "that ends in the metric."
+                )
+        new = own.benchmarks[~own.benchmarks["benchmark"].isin(list(known))]
+        return Experiments(
+            studies=pd.concat([ours, theirs], ignore_index=True),
+            arms=pd.concat([self.arms, own.arms], ignore_index=True),
+            results=pd.concat([self.results, own.results], ignore_index=True),
+            benchmarks=pd.concat([self.benchmarks, new], ignore_index=True),
+            source=f"{self.source} and {own.source}",
+        )
+
+    def __repr__(self) -> str:
+        groups = self.arms.groupby(["study", "group"]).ngroups
+        return (
+            f"Experiments({self.arms['study'].nunique():,} studies, {groups:,} groups, "
+            f"{len(self.arms):,} arms, {len(self.results):,} results, source={self.source!r})"
+        )
+
+
+def list_differences(arms: pd.DataFrame) -> list[str]:
+    """Name the columns in which arms of one group differ, over all groups of a table.
+
+    A cell that is blank counts as different from one that is filled.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"study": "s", "group": "g", "arm": ["a", "b"], "norm": ["x", "y"]})
+    >>> list_differences(frame)
+    ['norm']
+    """
+    groups = [group for _, group in arms.groupby(["study", "group"], sort=False)]
+    present = [name for name in FACTS if name in arms]
+    return [name for name in present if any(one[name].nunique(dropna=False) > 1 for one in groups)]
+
+
+def fill_from_group(arms: pd.DataFrame) -> pd.DataFrame:
+    """Fill cells that are blank with what the other arms of the group have, where these agree.
+
+    Shares of the mix are filled together: only where an arm records none of them.
+
+    Parameters
+    ----------
+    arms
+        A table of arms, with some or all of its columns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table with fewer blank cells. What the others disagree on stays blank: it is unknown.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame(
+    ...     {"study": "s", "group": "g", "arm": ["a", "b"], "norm": ["rmsnorm", None]}
+    ... )
+    >>> fill_from_group(frame)["norm"].tolist()
+    ['rmsnorm', 'rmsnorm']
+    """
+    shares = [name for name in MIX_COLUMNS if name in arms]
+    recorded = arms[shares].notna().any(axis="columns")
+    groups, filled = arms.groupby(["study", "group"], sort=False), arms.copy()
+    for name in ("released", *FACTS):
+        if name in arms:
+            agreed = groups[name].transform("nunique") == 1
+            kept = arms[name].notna() | ~agreed | (recorded & (name in shares))
+            filled[name] = arms[name].where(kept, groups[name].transform("first"))
+    return filled
+
+
+def restore_experiments(texts: Mapping[str, str], *, source: str) -> Experiments:
+    """Make experiments of the texts of their tables, such as those in a saved fit.
+
+    Examples
+    --------
+    >>> from bayesmeta.data.load import load_experiments
+    >>> bundled = load_experiments()
+    >>> restore_experiments(bundled.format_tables(), source="a").checksum == bundled.checksum
+    True
+    """
+    studies, arms, results, benchmarks = (parse_text(texts[name], table=name) for name in FILES)
+    return Experiments(studies, arms, results, benchmarks, source=source)
