@@ -107,15 +107,15 @@ def suggest(value: object, allowed: Iterable[object]) -> str:
     --------
     >>> suggest("rotery", ["rotary", "learned"])
     " Did you mean 'rotary'?"
-    >>> suggest("mmlu", ["anli", "mmlu_0shot"])
+    >>> suggest("mmlu", ["cmmlu", "mmlu_0shot"])
     " Did you mean 'mmlu_0shot'?"
     >>> suggest("xyz", ["rotary", "learned"])
     ''
     """
     by_lower, text = {str(option).lower(): str(option) for option in allowed}, str(value).lower()
-    close = difflib.get_close_matches(text, by_lower, n=1, cutoff=0.6)
-    if len(text) >= _BEGINNING:
-        close += [option for option in by_lower if option.startswith(text)]
+    begun = [option for option in by_lower if option.startswith(text)]
+    close = begun if len(text) >= _BEGINNING else []
+    close += difflib.get_close_matches(text, by_lower, n=1, cutoff=0.6)
     return f" Did you mean '{by_lower[close[0]]}'?" if close else ""
 
 

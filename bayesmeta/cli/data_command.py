@@ -81,7 +81,8 @@ def validate_command(data_dir: Path) -> Shown:
     Parameters
     ----------
     data_dir : DIR
-        Your tables: a dataset, or controlled experiments (arms.csv, results.csv).
+        Your tables: a dataset (lms.csv, scores.csv), or controlled experiments (arms.csv,
+        results.csv). data/README.md says what they hold.
     """
     found = _read_tables(data_dir)
     report = {"rows": _count_rows(found), "problems": []}
@@ -95,7 +96,7 @@ def add_command(data_dir: Path, *, out: Path) -> Shown:
     Parameters
     ----------
     data_dir : DIR
-        Your own tables: a dataset, or controlled experiments.
+        Your own tables, as `data validate` takes them.
     out : BOTH
         The folder to write.
     """

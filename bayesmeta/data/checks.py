@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bayesmeta.data.csv_tables import build_cell_error
+from bayesmeta.data.csv_tables import build_cell_error, name_arm
 from bayesmeta.data.schema import COLUMNS, KEYS, Column, column_names
 from bayesmeta.data.vocabulary import (
     ALIASES,
@@ -19,7 +19,7 @@ from bayesmeta.data.vocabulary import (
     MIX_LIMIT,
     ONE_TOLERANCE,
 )
-from bayesmeta.errors import DataError, listing, suggest
+from bayesmeta.errors import DataError, listing, shorten, suggest
 
 
 def validate_tables(
@@ -101,7 +101,8 @@ def check_mix(frame: pd.DataFrame, *, file: str) -> None:
     known = frame[present].notna()
     whole = known.all(axis="columns") & (len(present) == len(MIX_COLUMNS))
     one = (known.sum(axis="columns") > 1) & ((total - 1).abs() < ONE_TOLERANCE)
-    for position in find_positions((whole & (total > 0) & (total <= FRACTION_LIMIT)) | one):
+    some = whole | (frame["web_share"] > 0) if "web_share" in present else whole
+    for position in find_positions((some & (total > 0) & (total <= FRACTION_LIMIT)) | one):
         raise build_cell_error(
             file, line=find_line(frame, position), column=present[0],
             said=f"the shares of {_owner(frame, position)} sum to {total.iloc[position]:g} "
@@ -143,11 +144,6 @@ def _owner(frame: pd.DataFrame, position: int) -> str:
     return f"'{row['lm']}'" if "lm" in frame else name_arm(row)
 
 
-def name_arm(row: pd.Series) -> str:
-    """Name an arm, its group and its study."""
-    return f"arm '{row['arm']}' (study '{row['study']}', group '{row['group']}')"
-
-
 def find_line(frame: pd.DataFrame, position: int) -> int:
     """Return the line on which an editor shows a row."""
     return int(frame.index[position]) if frame.index.name == "line" else int(position) + 2
@@ -186,7 +182,7 @@ def check_rows(frame: pd.DataFrame, *, table: str, file: str) -> None:
     for position in find_positions(keys.duplicated()):
         row = keys.iloc[position]
         same = find_positions((keys == row).all(axis="columns"))
-        names = " and ".join(f"{name} '{row[name]}'" for name in key if row[name] != "")
+        names = " and ".join(f"{name} '{shorten(row[name])}'" for name in key if row[name] != "")
         raise build_cell_error(
             file, line=find_line(frame, position), column=key[-1],
             said=f"{names} already stands on line {find_line(frame, same[0])}.",
@@ -201,11 +197,13 @@ def _word(value: Any, column: Column) -> tuple[str, str]:
         alias = ALIASES.get(str(value).lower())
         known = alias in column.allowed
         hint = f" Here it is called '{alias}'." if known else suggest(value, column.allowed)
-        return f"'{value}' is not one of the words used here.", hint
+        return f"'{shorten(value)}' is not one of the words used here.", hint
     if column.kind == "month":
-        return f"'{value}' is not a month.", ""
+        return f"'{shorten(value)}' is not a month.", ""
     if value is None or value != value:
         return "the cell is blank.", ""
+    if column.kind == "text":
+        return f"'{shorten(value)}' is too long, or holds what cannot be printed.", ""
     shown = f"'{value}' is not a number." if isinstance(value, str) else f"{value:g} is outside"
     return shown if isinstance(value, str) else f"{shown} the allowed range.", ""
 

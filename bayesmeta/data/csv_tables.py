@@ -10,13 +10,13 @@ import csv
 import io
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from bayesmeta.data.schema import COLUMNS, Column, column_names
-from bayesmeta.errors import DataError, listing, suggest
+from bayesmeta.errors import DataError, listing, shorten, suggest
 
 BLANK = frozenset({"", "NA", "NaN", "nan"})
 """Cell texts that mean: not known."""
@@ -49,6 +49,12 @@ def build_cell_error(file: str, *, line: int, column: str, said: str, mend: str)
     "lms.csv, line 2, column 'lm': it is blank. Fill it."
     """
     return DataError(f"{file}, line {line}, column '{column}': {said} {mend}")
+
+
+def name_arm(row: Mapping[str, str] | pd.Series) -> str:
+    """Name an arm, its study and its group."""
+    arm, study, group = (shorten(row[name]) for name in ("arm", "study", "group"))
+    return f"arm '{arm}' (study '{study}', group '{group}')"
 
 
 def read_table(path: Path, *, table: str) -> pd.DataFrame:
@@ -128,32 +134,42 @@ def _build_frame(rows: list[tuple[int, list[str]]], *, file: str, table: str) ->
     index = pd.Index([line for line, _ in body], name="line")
     given = {name: [cells[i] for _, cells in body] for i, name in enumerate(header)}
     blank = [""] * len(body)
-    return pd.DataFrame(
-        {
-            column.name: _coerce(given.get(column.name, blank), column, index, file)
-            for column in COLUMNS[table]
-        },
-        index=index,
-    )
+    columns = {}
+    for column in COLUMNS[table]:
+        cells = given.get(column.name, blank)
+        try:
+            columns[column.name] = _coerce(cells, column)
+        except _BadCell as bad:
+            row = dict(zip(header, body[bad.position][1], strict=True))
+            raise build_cell_error(
+                file, line=body[bad.position][0], column=column.name,
+                said=f"{name_arm(row)}: {bad.said}" if "arm" in row else bad.said,
+                mend=f"{column.expects} {bad.mend}",
+            ) from None  # fmt: skip
+    return pd.DataFrame(columns).set_index(index)
 
 
 def parse_rows(path: Path) -> list[tuple[int, list[str]]]:
     """Split a file into (line number, cells), leaving blank lines out."""
     if not os.path.isfile(path):  # unlike a path's own, it bears names that are too long
+        state = "is a folder" if os.path.isdir(path) else "does not exist"
         raise DataError(
-            f"{path} does not exist. A dataset folder holds lms.csv, scores.csv and, where the "
+            f"{path} {state}. A dataset folder holds lms.csv, scores.csv and, where the "
             "benchmarks are your own, benchmarks.csv; add the file or correct the path."
         )
+    rows, start = [], 1
     try:
         text = path.read_bytes().decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        rows, start = [], 1
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 rows.append((start, [cell.strip() for cell in cells]))
             start = reader.line_num + 1
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _no_csv(path, str(error)) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise _no_csv(path, f"line {line}: {error}") from error
+    except csv.Error as error:
+        raise _no_csv(path, f"the row from line {start} on: {error}") from error
     except OSError as error:
         raise DataError(
             f"{path} cannot be read ({error.strerror}). Give yourself the right to read it."
@@ -193,6 +209,11 @@ def check_lengths(rows: Sequence[tuple[int, Sequence[str]]], *, file: str) -> No
 def _check_header(header: Sequence[str], *, file: str, table: str) -> None:
     """Raise if a column of the header is there twice, unknown or missing."""
     allowed = column_names(table)
+    if "" in header:
+        raise DataError(
+            f"{file}, line 1: column {header.index('') + 1} has no name. Allowed: "
+            f"{listing(allowed)}. Name or remove the column; pandas writes none with index=False."
+        )
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         raise DataError(
             f"{file}, line 1: the columns are separated by semicolons or tabs. Allowed: commas. "
@@ -203,7 +224,7 @@ def _check_header(header: Sequence[str], *, file: str, table: str) -> None:
         if name not in allowed:
             missing = [option for option in allowed if option not in header]
             raise DataError(
-                f"{file}, line 1: column '{name}' is not known.{suggest(name, missing)} "
+                f"{file}, line 1: column '{shorten(name)}' is not known.{suggest(name, missing)} "
                 f"Allowed: {listing(allowed)}. Rename or remove the column."
             )
     for column in COLUMNS[table]:
@@ -215,24 +236,27 @@ def _check_header(header: Sequence[str], *, file: str, table: str) -> None:
             )
 
 
-def _coerce(cells: Sequence[str], column: Column, index: pd.Index, file: str) -> pd.Series:
+class _BadCell(Exception):
+    """A cell that cannot be read: its position, what is wrong with it, how to mend it."""
+
+    def __init__(self, position: int, *, said: str, mend: str) -> None:
+        super().__init__(said)
+        self.position, self.said, self.mend = position, said, mend
+
+
+def _coerce(cells: Sequence[str], column: Column) -> pd.Series:
     """Turn the texts of one column into its type, or raise at the first bad cell."""
-    if column.filled:
-        for line, cell in zip(index, cells, strict=True):
-            if cell in BLANK:
-                raise build_cell_error(
-                    file, line=line, column=column.name, said="the cell is blank.",
-                    mend=f"{column.expects} Fill the cell or remove the row.",
-                )  # fmt: skip
+    for position, cell in enumerate(cells if column.filled else ()):
+        if cell in BLANK:
+            said = f"'{cell}' means a blank cell." if cell else "the cell is blank."
+            raise _BadCell(position, said=said, mend="Fill the cell or remove the row.")
     if column.kind != "number":
-        texts = [None if cell in BLANK else cell for cell in cells]
-        return pd.Series(texts, index=index, dtype="str")
-    numbers = [_number(cell, column, line, file) for line, cell in zip(index, cells, strict=True)]
-    whole = column.whole and column.filled
-    return pd.Series(numbers, index=index, dtype="int64" if whole else "float64")
+        return pd.Series([None if cell in BLANK else cell for cell in cells], dtype="str")
+    numbers = [_number(cell, column, position) for position, cell in enumerate(cells)]
+    return pd.Series(numbers, dtype="int64" if column.whole and column.filled else "float64")
 
 
-def _number(cell: str, column: Column, line: int, file: str) -> float:
+def _number(cell: str, column: Column, position: int) -> float:
     """Read one number, exactly where it is a whole one."""
     if cell in BLANK:
         return math.nan
@@ -241,19 +265,18 @@ def _number(cell: str, column: Column, line: int, file: str) -> float:
     except ValueError:
         value = math.inf
     if not math.isfinite(value):
-        said, mend = f"'{cell}' is not a number.", (
+        said, mend = f"'{shorten(cell)}' is not a number.", (
             "Write digits with a point for decimals, without units, percent signs or thousands "
             "separators."
         )  # fmt: skip
     elif column.whole and value != int(value):
-        said, mend = f"'{cell}' is not a whole number.", "Round it."
+        said = f"'{shorten(cell)}' is not a whole number."
+        mend = "Round it." if value >= column.low else "Write the count itself."
     elif column.whole and value > column.high:  # would not fit the column's integers
         said, mend = f"{value:g} is outside the range.", "Correct the cell."
     else:
         return value
-    raise build_cell_error(
-        file, line=line, column=column.name, said=said, mend=f"{column.expects} {mend}"
-    )
+    raise _BadCell(position, said=said, mend=mend)
 
 
 def format_table(frame: pd.DataFrame, *, table: str) -> str:

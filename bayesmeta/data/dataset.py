@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.data.checks import validate_tables
 from bayesmeta.data.csv_tables import format_table
-from bayesmeta.data.experiments import FILES, Experiments
+from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, shorten
 from bayesmeta.jobs import write_text
 
@@ -195,6 +195,7 @@ class Dataset:
         (93, 1106)
         """
         if isinstance(own, Experiments):
+            refuse_second_metric(self.benchmarks, own.benchmarks, where=(self.source, own.source))
             return replace(self, experiments=_join_experiments(self.experiments, own))
         if not isinstance(own, Dataset):
             raise DataError(
@@ -256,13 +257,15 @@ class Dataset:
         texts = replace(self, scores=scores).format_tables()
         try:
             folder.mkdir(exist_ok=True)
+            if self.experiments is not None:
+                (folder / "experiments").mkdir(exist_ok=True)
         except OSError as error:
             raise DataError(
-                f"folder {folder} cannot be made ({error.strerror}). Allowed: a folder inside one "
-                "that exists. Name another."
+                f"folder {error.filename} cannot be made ({error.strerror}). Allowed: a folder "
+                "inside one that exists. Name another."
             ) from error
-        for name in ("corrections", "generation"):
-            if name not in texts and (folder / f"{name}.csv").exists():
+        for name in ("corrections", "generation", "arms"):
+            if (name == "arms" or name not in texts) and (folder / f"{name}.csv").exists():
                 raise DataError(
                     f"{folder} holds {name}.csv, which is no part of these tables and would be "
                     "read with them. Remove it, or name another folder."
@@ -272,8 +275,6 @@ class Dataset:
                 f"{folder} holds a folder experiments, which is no part of these tables and would "
                 "be read with them. Remove it, or name another folder."
             )
-        if self.experiments is not None:
-            (folder / "experiments").mkdir(exist_ok=True)
         for name, text in texts.items():
             inside = f"experiments/{FILES[name]}" if name in FILES else f"{name}.csv"
             write_text(folder / inside, text=text)

@@ -11,11 +11,10 @@ from bayesmeta.data.checks import (
     find_line,
     find_positions,
     list_some,
-    name_arm,
 )
-from bayesmeta.data.csv_tables import build_cell_error
-from bayesmeta.data.experiments import FACTS, list_differences
-from bayesmeta.data.vocabulary import METRIC_RANGE
+from bayesmeta.data.csv_tables import build_cell_error, name_arm
+from bayesmeta.data.experiments import FACTS, find_differences
+from bayesmeta.data.vocabulary import ERROR_RANGE, METRIC_RANGE, MIX_COLUMNS
 from bayesmeta.errors import listing, suggest
 
 
@@ -45,21 +44,24 @@ def validate_arms(arms: pd.DataFrame, *, studies: pd.DataFrame | None, folder: s
     file = f"{folder}/arms.csv"
     check_rows(arms, table="arms", file=file)
     check_mix(arms, file=file)
+    _check_fractions(arms, file=file)
     if studies is not None:
         check_rows(studies, table="studies", file=f"{folder}/studies.csv")
         check_partner(arms, "study", studies["study"], file=file, partner="studies.csv")
     groups = arms.reset_index(drop=True).groupby(["study", "group"], sort=False).groups
-    for positions in groups.values():
-        first, group = int(positions[0]), arms.iloc[list(positions)]
-        if len(group) == 1:
+    differ = find_differences(arms).any(axis="columns")
+    for positions, varied in zip(groups.values(), differ, strict=True):
+        first = int(positions[0])
+        if len(positions) == 1:
             raise build_cell_error(
                 file, line=find_line(arms, first), column="group",
-                said=f"{name_arm(group.iloc[0])} is alone in its group.",
+                said=f"{name_arm(arms.iloc[first])} is alone in its group.",
                 mend="Allowed: two arms or more in every group, which are compared with each "
                 "other. Add the arm that it is compared with, or correct the group.",
             )  # fmt: skip
-        if not list_differences(group):
-            named = listing(f"'{name}'" for name in group["arm"])
+        if not varied:
+            group = arms.iloc[list(positions)]
+            named = list_some(f"'{name}'" for name in group["arm"])
             raise build_cell_error(
                 file, line=find_line(arms, first), column="group",
                 said=f"the arms {named} of group '{group['group'].iloc[0]}' (study "
@@ -117,19 +119,61 @@ def validate_results(
         score, unit = row["score"], units[row["benchmark"]]
         like = "a loss or a perplexity" if score > high else "no score at all"
         if unit == "accuracy" and 1 < score <= 100:
-            like = "percent, or like a loss or a perplexity"
+            brier = ", a Brier score" if score <= METRIC_RANGE["brier"][1] else ""
+            like = f"percent{brier}, a loss or a perplexity"
         raise build_cell_error(
             file, line=find_line(results, position), column="score",
             said=f"{name_arm(row)}: {score:g} on '{row['benchmark']}' looks like {like}.",
-            mend=f"Allowed: {unit} from {low:g} to {high:g}. Divide percent by 100; leave losses "
-            "and perplexities out: they have no link to scores.",
+            mend=f"Allowed: {unit} from {low:g} to {high:g}. Divide percent by 100; a Brier score "
+            "needs a benchmark whose metric is brier; leave losses and perplexities out: they have "
+            "no link to scores.",
         )  # fmt: skip
-    for position in find_positions(results["se"] == 0):
-        row = results.iloc[position]
+    _check_errors(results, [high for _, high in ranges], file=file)
+    _check_compared(results, arms, file=f"{folder}/arms.csv")
+
+
+def _check_fractions(arms: pd.DataFrame, *, file: str) -> None:
+    """Raise if no domain share of a group is above 1, but some are above 0."""
+    mix = arms.reindex(columns=list(MIX_COLUMNS))
+    highest = mix.max(axis="columns")
+    groups = highest.groupby([arms["study"], arms["group"]])
+    for position in find_positions((highest > 0) & (groups.transform("max") <= 1)):
+        name = str(mix.iloc[position].idxmax())
+        raise build_cell_error(
+            file, line=find_line(arms, position), column=name,
+            said=f"{name_arm(arms.iloc[position])}: no share of the group is above 1 percent; "
+            f"{highest.iloc[position]:g} looks like a fraction.",
+            mend="Allowed: percent of the training tokens, such as 5 for a twentieth. Multiply the "
+            "shares by 100, or fill in what the rest of the tokens are.",
+        )  # fmt: skip
+
+
+def _check_errors(results: pd.DataFrame, highest: list[float], *, file: str) -> None:
+    """Raise if a standard error is 0 or in percent, given the highest score of each metric."""
+    low, high = (pd.Series(highest, results.index) * share for share in ERROR_RANGE)
+    for position in find_positions(~results["se"].between(low, high) & results["se"].notna()):
+        row, limit = results.iloc[position], high.iloc[position]
         raise build_cell_error(
             file, line=find_line(results, position), column="se",
-            said=f"{name_arm(row)}: the standard error on '{row['benchmark']}' is 0.",
-            mend="Allowed: a number above 0, or a blank cell for unknown. Leave it blank.",
+            said=f"{name_arm(row)}: the standard error on '{row['benchmark']}' is {row['se']:g}.",
+            mend=f"Allowed: a number above 0, at most {limit:g}, in the unit of the score, or a "
+            "blank cell for unknown. Divide percent by 100; leave 0 blank.",
+        )  # fmt: skip
+
+
+def _check_compared(results: pd.DataFrame, arms: pd.DataFrame, *, file: str) -> None:
+    """Raise if no two arms of a group have a score on one benchmark under one protocol."""
+    both = results.duplicated(["study", "group", "benchmark", "protocol"])
+    compared = set(results.loc[both, ["study", "group"]].itertuples(index=False, name=None))
+    given = arms[["study", "group"]].itertuples(index=False, name=None)
+    for position in find_positions(group not in compared for group in given):
+        study, group = arms.iloc[position][["study", "group"]]
+        raise build_cell_error(
+            file, line=find_line(arms, position), column="group",
+            said=f"no two arms of group '{group}' (study '{study}') have a score on the same "
+            "benchmark under the same protocol in results.csv.",
+            mend="Allowed: scores of two arms or more on every benchmark that they are compared "
+            "on. Add them, write benchmark and protocol alike, or remove the group.",
         )  # fmt: skip
 
 
@@ -150,7 +194,7 @@ def _check_arms(results: pd.DataFrame, arms: pd.DataFrame, *, file: str) -> None
                     file, line=find_line(results, position), column=column,
                     said=f"{name_arm(results.iloc[position])} has no row in arms.csv: there is no "
                     f"{column} '{value}'.{suggest(value, allowed)}",
-                    mend=f"Allowed: {listing(allowed)}. Correct the name, or add a row to "
+                    mend=f"Allowed: {list_some(allowed)}. Correct the name, or add a row to "
                     "arms.csv.",
                 )  # fmt: skip
             among = inside

@@ -11,7 +11,7 @@ import pandas as pd
 from bayesmeta.data.csv_tables import format_table, parse_text
 from bayesmeta.data.schema import column_names
 from bayesmeta.data.vocabulary import MIX_COLUMNS
-from bayesmeta.errors import DataError
+from bayesmeta.errors import DataError, shorten
 
 FILES = {
     "studies": "studies.csv",
@@ -143,6 +143,11 @@ class Experiments:
         Traceback (most recent call last):
         bayesmeta.errors.DataError: study 'bigscience-arch' is in bundled and in bundled. ...
         """
+        if not isinstance(own, Experiments):
+            raise DataError(
+                f"own is {shorten(repr(own))}. Allowed: Experiments, such as bm.read_experiments "
+                "makes of a folder. Read it first."
+            )
         for study in own.arms["study"].unique():
             if study in set(self.arms["study"]):
                 raise DataError(
@@ -152,18 +157,8 @@ class Experiments:
                 )
         ours = self.studies[~self.studies["study"].isin(own.arms["study"])]
         theirs = own.studies[~own.studies["study"].isin(ours["study"])]
-        known, others = (
-            dict(zip(table["benchmark"], table["metric"], strict=True))
-            for table in (self.benchmarks, own.benchmarks)
-        )
-        for name, metric in others.items():
-            if known.get(name, metric) != metric:
-                raise DataError(
-                    f"benchmark '{name}' has metric {known[name]} in {self.source} and {metric} "
-                    f"in {own.source}. Allowed: one metric. Give it another name, such as one "
-                    "that ends in the metric."
-                )
-        new = own.benchmarks[~own.benchmarks["benchmark"].isin(list(known))]
+        refuse_second_metric(self.benchmarks, own.benchmarks, where=(self.source, own.source))
+        new = own.benchmarks[~own.benchmarks["benchmark"].isin(self.benchmarks["benchmark"])]
         return Experiments(
             studies=pd.concat([ours, theirs], ignore_index=True),
             arms=pd.concat([self.arms, own.arms], ignore_index=True),
@@ -180,10 +175,45 @@ class Experiments:
         )
 
 
-def list_differences(arms: pd.DataFrame) -> list[str]:
-    """Name the columns in which arms of one group differ, over all groups of a table.
+def refuse_second_metric(
+    first: pd.DataFrame, second: pd.DataFrame, *, where: tuple[str, str]
+) -> None:
+    """Raise where two tables of benchmarks give one benchmark two metrics.
+
+    Examples
+    --------
+    >>> known = pd.DataFrame({"benchmark": ["anli"], "metric": ["brier"]})
+    >>> refuse_second_metric(known, known.assign(metric="accuracy"), where=("one", "two"))
+    Traceback (most recent call last):
+    bayesmeta.errors.DataError: benchmark 'anli' has metric brier in one and accuracy in two. ...
+    """
+    known, others = (dict(zip(t["benchmark"], t["metric"], strict=True)) for t in (first, second))
+    for name, metric in others.items():
+        if known.get(name, metric) != metric:
+            raise DataError(
+                f"benchmark '{name}' has metric {known[name]} in {where[0]} and {metric} in "
+                f"{where[1]}. Allowed: one metric. Give it another name, such as one that ends in "
+                "the metric."
+            )
+
+
+def find_differences(arms: pd.DataFrame) -> pd.DataFrame:
+    """Say for every group, in the order of the table, in which columns its arms differ.
 
     A cell that is blank counts as different from one that is filled.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"study": "s", "group": "g", "arm": ["a", "b"], "norm": ["x", "y"]})
+    >>> find_differences(frame)["norm"].tolist()
+    [True]
+    """
+    present = [name for name in FACTS if name in arms]
+    return arms.groupby(["study", "group"], sort=False)[present].nunique(dropna=False) > 1
+
+
+def list_differences(arms: pd.DataFrame) -> list[str]:
+    """Name the columns in which arms of one group differ, over all groups of a table.
 
     Examples
     --------
@@ -191,9 +221,8 @@ def list_differences(arms: pd.DataFrame) -> list[str]:
     >>> list_differences(frame)
     ['norm']
     """
-    groups = [group for _, group in arms.groupby(["study", "group"], sort=False)]
-    present = [name for name in FACTS if name in arms]
-    return [name for name in present if any(one[name].nunique(dropna=False) > 1 for one in groups)]
+    differ = find_differences(arms)
+    return [str(name) for name in differ if differ[name].any()]
 
 
 def fill_from_group(arms: pd.DataFrame) -> pd.DataFrame:

@@ -106,6 +106,25 @@ def load_experiments() -> Experiments:
     return _read_experiments(folder, source="bundled")
 
 
+def load_run_noise() -> dict[str, float]:
+    """Load by how much training runs of one recipe differ.
+
+    Returns
+    -------
+    dict of float
+        Standard deviation of one run on every benchmark with repeated runs, in native units: its
+        mean over the recorded repeats, a few of which hold an outlying run.
+
+    Examples
+    --------
+    >>> 0.003 < load_run_noise()["hellaswag"] < 0.01
+    True
+    """
+    table = read_table(bundled_folder() / "experiments" / "run_noise.csv", table="run_noise")
+    means = table["sd"].astype(float).groupby(table["benchmark"]).mean()
+    return {str(name): float(value) for name, value in means.items()}
+
+
 def read_experiments(folder: str | PathLike[str]) -> Experiments:
     r"""Read and check controlled experiments of your own: two training runs are enough.
 
@@ -114,8 +133,9 @@ def read_experiments(folder: str | PathLike[str]) -> Experiments:
     folder
         Holds arms.csv (study, group, arm, n_params, n_tokens and any column of lms.csv; a blank
         cell means: as the other arms of the group) and results.csv (study, group, arm, benchmark,
-        score; protocol, se, n_seeds). Where there are any, studies.csv, and benchmarks.csv with
-        benchmarks that are not known here.
+        score; protocol, se, n_seeds). Two arms of a group or more have a score on the same
+        benchmark under the same protocol. Where there are any, studies.csv, and benchmarks.csv
+        with benchmarks that are not known here.
 
     Returns
     -------
@@ -138,10 +158,11 @@ def read_experiments(folder: str | PathLike[str]) -> Experiments:
     >>> read_experiments(folder).summarise()["decisions"].tolist()
     ['norm']
     """
-    folder = Path(folder)
+    folder = _check_folder(folder)
     for name in ("arms.csv", "results.csv"):
         if not os.path.isfile(folder / name):
-            state = "does not exist" if folder.is_dir() else "is in no folder that exists"
+            state = "does not exist" if os.path.isdir(folder) else "is in no folder that exists"
+            state = "is a folder" if os.path.isdir(folder / name) else state
             raise DataError(
                 f"{shorten(folder / name)} {state}. Experiments are a folder that holds arms.csv, "
                 "results.csv and, where the benchmarks are your own, benchmarks.csv. Correct the "
@@ -216,12 +237,21 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
     1
     """
     _check_version(version)
-    folder = Path(folder)
-    if not folder.is_dir() or not any(folder.iterdir()):
-        state = "is empty" if folder.is_dir() else "is not a folder"
+    folder = _check_folder(folder)
+    if not os.path.isdir(folder) or not any(folder.iterdir()):
+        state = "is empty" if os.path.isdir(folder) else "is not a folder"
         raise DataError(
-            f"{folder} {state}. A dataset is a folder that holds lms.csv, scores.csv and, where "
-            "the benchmarks are your own, benchmarks.csv. Correct the path, or add the files."
+            f"{shorten(folder)} {state}. A dataset is a folder that holds lms.csv, scores.csv and, "
+            "where the benchmarks are your own, benchmarks.csv; controlled experiments are one "
+            "that holds arms.csv and results.csv. Correct the path, or add the files."
+        )
+    if (folder / "arms.csv").is_file():
+        raise DataError(
+            f"{folder} holds arms.csv, which is no table of a dataset. Allowed: experiments in "
+            f"{folder / 'experiments'}, beside lms.csv; or in a folder of their own, which "
+            "bm.read_experiments and `bayesmeta data show DIR --experiments` read and `bayesmeta "
+            "data add DIR --out BOTH` puts beside the bundled tables. Move arms.csv and "
+            "results.csv, or add them."
         )
     lms, scores = _tables(folder, version="corrected")
     benchmarks = _own_benchmarks(folder, scores)
@@ -279,6 +309,15 @@ def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
         lms = read_table(path, table="lms")
     validate_lms(lms, file=file)
     return lms.reset_index(drop=True)
+
+
+def _check_folder(folder: str | PathLike[str]) -> Path:
+    if not isinstance(folder, str | os.PathLike):
+        raise DataError(
+            f"folder is {shorten(repr(folder))}. Allowed: the path of a folder that holds tables. "
+            "Name one."
+        )
+    return Path(folder)
 
 
 def _check_version(version: str) -> None:

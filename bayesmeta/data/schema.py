@@ -13,6 +13,7 @@ from bayesmeta.data.vocabulary import (
     BENCHMARK_VOCABULARY,
     COUNT_RANGE,
     LM_VOCABULARY,
+    NAME_LENGTH,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class Column:
             low = "" if self.low == float("-inf") else f" from {self.low:g}"
             high = " up" if self.high == float("inf") else f" to {self.high:g}"
             return f"Allowed: {noun}{low}{high if low else ''} ({self.meaning}){blank}."
-        return f"Allowed: text ({self.meaning}){blank}."
+        line = f", one line of at most {NAME_LENGTH} printable characters" if self.filled else ""
+        return f"Allowed: text ({self.meaning}{line}){blank}."
 
     def accepts(self, cells: pd.Series) -> pd.Series:
         """Say which cells obey the rule of the column."""
@@ -79,6 +81,8 @@ class Column:
             good = cells.map(
                 lambda cell: not isinstance(cell, str) and self.low <= cell <= self.high
             )
+        elif self.filled:  # a name, by which rows are found and which messages show
+            good = cells.map(lambda name: str(name).isprintable() and len(str(name)) <= NAME_LENGTH)
         else:
             good = ~blank
         return good.where(~blank, not self.filled).astype(bool)
@@ -96,7 +100,9 @@ def _share(name: str) -> Column:
     return Column(name, "number", "percent of the training tokens", low=0, high=100)
 
 
-def _count(name: str, meaning: str, *, needed: bool = False, low: float = 1) -> Column:
+def _count(
+    name: str, meaning: str, *, needed: bool = False, low: float = 1, high: float = COUNT_RANGE[1]
+) -> Column:
     return Column(
         name,
         "number",
@@ -105,7 +111,7 @@ def _count(name: str, meaning: str, *, needed: bool = False, low: float = 1) -> 
         filled=needed,
         whole=True,
         low=low,
-        high=COUNT_RANGE[1],
+        high=high,
     )
 
 
@@ -228,7 +234,7 @@ _RESULTS = (
     Column("score", "number", "accuracy in [0, 1] or Brier score in [0, 2]", required=True,
            filled=True),
     Column("se", "number", "standard error of the score, in its unit, above 0", low=0),
-    _count("n_seeds", "training runs that the score is the mean of"),
+    _count("n_seeds", "training runs that the score is the mean of", high=1000),
 )  # fmt: skip
 
 _LEFT_OUT = (

@@ -46,13 +46,21 @@ BENCHMARK_VOCABULARY: dict[str, tuple[str, ...]] = {
 }
 
 FRACTION_LIMIT = 1.5
-"""A complete mix that sums to less than this many percent was written in fractions."""
+"""A mix that sums to less than this many percent, complete or with some web in it, was written in
+fractions."""
 
 ONE_TOLERANCE = 0.02
 """Two shares or more whose sum is this close to 1 were written in fractions too."""
 
 METRIC_RANGE: dict[str, tuple[float, float]] = {"accuracy": (0.0, 1.0), "brier": (0.0, 2.0)}
 """Smallest and largest possible score of each metric, in its native unit."""
+
+ERROR_RANGE = (1e-6, 0.2)
+"""Smallest and largest standard error of a score, as shares of the range of its metric; a larger
+one was written in percent, unless the benchmark has fewer than seven items."""
+
+NAME_LENGTH = 200
+"""Most characters of a name."""
 
 COUNT_RANGE = (1000.0, 1e18)
 """Fewest and most parameters or training tokens; more of anything countable than there can be is

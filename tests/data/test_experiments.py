@@ -1,5 +1,7 @@
 """Controlled experiments: the bundled tables, folders of one's own, and everything refused."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -162,6 +164,15 @@ def test_own_folder(write_folder):
     ]  # fmt: skip
 
 
+def test_the_example_of_the_dictionary_can_be_read(write_folder):
+    text = (bundled_folder() / "README.md").read_text()
+    arms, results = re.findall(r"(?:^ {4}.*\n)+", text, re.MULTILINE)
+    folder = write_folder({"arms": arms, "results": results})
+    assert bm.read_experiments(folder).summarise()["decisions"].tolist() == [
+        "code_share, web_share"
+    ]
+
+
 def test_spreadsheet_habits_are_taken(write_folder):
     clean = bm.read_experiments(write_folder(TEXTS)).checksum
     odd = {
@@ -232,6 +243,15 @@ arms, line 2, column 'code_share' | mha,10,80 -> mha,110,0 | 'many'; 'mine'; 110
 arms, line 2, column 'web_share' | mha,10,80 -> mha,0.2,0.8 | 'many'; 'mine'; 1; fractions; 100
 arms, line 2, column 'n_params' | 1000000000,20000000000,mha -> 1B,20000000000,mha \
     | '1B'; whole number
+arms, line 2, column 'n_params' | 1000000000,20000000000,mha -> 1.3,20000000000,mha \
+    | 'many'; 'mine'; '1.3'; 7000000000; Write the count itself
+arms, line 2, column 'web_share' | mha,10,80 -> mha,0.1,0.8 | 'many'; 0.9; fractions; 100
+arms, line 2, column 'code_share' | mha,10,80 -> mha,0.1, \
+    | 'many'; 'small'; 'mine'; 0.1; fraction; percent; 100; fill in
+arms, line 3, column 'attention' | gqa,, -> g\x1bqa,, | 'few'; x1bqa; 'gqa'
+arms, line 3, column 'arm' | mine,small,few -> mine,small,f\u200bew \
+    | u200bew; 'mine'; printed; 200 printable characters
+arms, line 1: column 6 | attention -> | no name; index
 arms, line 1: column 'grp' | study,group -> study,grp | 'grp'; group
 arms, line 1: column 'n_tokens' | n_tokens -> context_length | 'n_tokens'; n_params
 arms, line 1: the columns | study,group,arm,n_params,n_tokens,attention,code_share,web_share -> \
@@ -249,6 +269,14 @@ results, line 3, column 'score' | 0.42 -> | blank; number
 results, line 3, column 'se' | 0.004 -> 0 | 'few'; 'mine'; 0; 'hellaswag'; blank; unknown
 results, line 3, column 'se' | 0.004 -> -1 | 'few'; 'mine'; -1; number
 results, line 3, column 'n_seeds' | 0.004,3 -> 0.004,0 | 'few'; 'mine'; 0; whole number
+results, line 3, column 'n_seeds' | 0.004,3 -> 0.004,1234 | 'few'; 'mine'; 1234; 1000
+results, line 3, column 'n_seeds' | 0.004,3 -> 0.004,2.5 | 'few'; 'mine'; '2.5'; Round it
+results, line 3, column 'se' | 0.004 -> 0.48 | 'few'; 'mine'; 0.48; 'hellaswag'; 0.2; percent; 100
+results, line 3, column 'se' | 0.004 -> 1e-300 | 'few'; 'mine'; 1e-300; blank
+results, line 3, column 'score' | 0.42 -> 1.2 | 'few'; 'mine'; a Brier score; percent; metric
+results, line 3, column 'score' | 0.42 -> n/a | 'few'; 'small'; 'mine'; 'n/a'; a number
+results, line 3, column 'study' | mine,small,few -> ,small,few | 'few'; blank; Fill
+results, line 3, column 'arm' | mine,small,few -> mine,small,NA | 'NA'; 'small'; blank; Fill
 results, line 3, column 'protocol' | mine,small,few -> mine,small,many \
     | 'mine'; 'small'; 'many'; 'hellaswag'; line 2; Remove
 results, line 1: column 'scores' | score,se -> se,scores | 'scores'; 'score'
@@ -263,10 +291,72 @@ CASES = [
 def test_refusals(write_folder, refusal, where, change, named):
     table, (old, _, new) = where.partition(",")[0], change.partition(" ->")
     assert old in TEXTS[table]
-    folder = write_folder(TEXTS | {table: TEXTS[table].replace(old, new.strip(), 1)})
+    new = new.strip().replace("\\x1b", "\x1b").replace("\\u200b", "\u200b")
+    folder = write_folder(TEXTS | {table: TEXTS[table].replace(old, new, 1)})
     with refusal(DataError, *named.split("; ")) as caught:
         bm.read_experiments(folder)
     assert str(caught.value).startswith(f"{folder}/{where.replace(table, f'{table}.csv', 1)}")
+
+
+@pytest.mark.parametrize("table", TEXTS)
+def test_long_values_are_cut(write_folder, table):
+    for old in (TEXTS[table].split(",", 1)[0], "small", "few", "gqa", "0.42", "hellaswag"):
+        folder = write_folder(TEXTS | {table: TEXTS[table].replace(old, 5000 * "4", 1)})
+        if old in TEXTS[table]:
+            with pytest.raises(DataError) as caught:
+                bm.read_experiments(folder)
+            assert len(str(caught.value)) < 1500 + len(str(folder))
+
+
+def test_arms_of_a_group_are_compared_on_something(write_folder, refusal):
+    named = ("arms.csv, line 4, column 'group'", "'large'", "'mine'", "protocol", "Add them")
+    for old, new in (("few,hellaswag", "few,piqa"), ("0-shot", "5-shot")):
+        head, tail = RESULTS.rsplit(old, 1)
+        with refusal(DataError, *named):
+            bm.read_experiments(write_folder(TEXTS | {"results": head + new + tail}))
+
+
+def test_what_is_no_csv_text_is_placed(write_folder, refusal):
+    for text, line in ((ARMS.replace("large,few", 'large,"few'), 5),
+                       (ARMS.replace("large,few", "large,féw").encode("latin-1"), 5)):  # fmt: skip
+        with refusal(DataError, "arms.csv", f"line {line}", "CSV UTF-8"):
+            bm.read_experiments(write_folder(TEXTS | {"arms": text}))
+
+
+def test_experiments_do_not_stand_among_other_tables(write_folder, texts, refusal):
+    folder = write_folder(TEXTS)
+    with refusal(DataError, "arms.csv", "bm.read_experiments", "data add", "Move"):
+        bm.read_dataset(folder)
+    with refusal(DataError, "arms.csv", "name another folder"):
+        bm.load_dataset(experiments=True).save(folder)
+    assert {file.name for file in folder.glob("*.csv")} == {"arms.csv", "results.csv"}
+    with refusal(DataError, "experiments", "beside lms.csv"):
+        bm.read_dataset(write_folder(texts))
+
+
+def test_a_dataset_and_its_experiments_agree_on_metrics(write_folder, refusal):
+    texts = {name: text.replace("hellaswag", "anli") for name, text in TEXTS.items()}
+    texts["benchmarks"] = "benchmark,task_family,metric\nanli,nli,accuracy\n"
+    with refusal(DataError, "anli", "accuracy", "brier", "another name"):
+        bm.load_dataset().add(bm.read_experiments(write_folder(texts)))
+
+
+@pytest.mark.parametrize("folder", [None, 3, b"folder"])
+def test_folders_are_paths(folder, experiments, refusal):
+    for read_folder in (bm.read_experiments, bm.read_dataset):
+        with refusal(DataError, "folder", str(folder).strip("'"), "path"):
+            read_folder(folder)
+        with pytest.raises(DataError, match="characters"):
+            read_folder(5000 * "x")
+    with refusal(DataError, "own", "bm.read_experiments"):
+        experiments.add(folder)
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_written(tmp_path, refusal):
+    (tmp_path / "experiments").write_text("")
+    with refusal(DataError, f"{tmp_path}/experiments", "cannot be made", "Name another"):
+        bm.load_dataset(experiments=True).save(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["experiments"]
 
 
 def test_blank_protocols_are_one_protocol(write_folder, refusal):
@@ -290,6 +380,9 @@ def test_missing_files(write_folder, tmp_path, refusal):
         bm.read_experiments(tmp_path / "nowhere")
     with refusal(DataError, "results.csv", "does not exist", "add the file"):
         bm.read_experiments(write_folder({"arms": ARMS}))
+    (tmp_path / "results.csv").mkdir()
+    with refusal(DataError, "results.csv", "is a folder"):
+        bm.read_experiments(tmp_path)
 
 
 def test_facts_are_columns_of_the_schema():
