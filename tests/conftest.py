@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesmeta.data.load import load_dataset, read_dataset
+from bayesmeta.data.load import load_dataset, read_dataset, read_experiments
 from bayesmeta.inference.fits import Fit
 from bayesmeta.model.predictor import complete_facts
 from bayesmeta.model.spec import ModelSpec, build_design_for
@@ -102,10 +102,63 @@ def small_written(small_folder, tmp_path_factory):
     return read_dataset(folder)
 
 
+# Study `heads`: attention at two sizes, on two protocols, with a level that no lm has (`mqa`) and a
+# group of which one arm is left. Study `mixes`: shares of code, named corpora, repeated tokens, and
+# attention by two runs that are arms of the other group too; some facts are blank.
+ARMS = """\
+study,group,arm,run,n_params,n_tokens,attention,context_length,code_share,web_share,books_share,\
+reference_share,academic_share,corpus,n_epochs
+heads,small,mha,,1000000000,100000000000,mha,2048,10,70,10,5,5,,
+heads,small,gqa,,1000000000,100000000000,gqa,2048,10,70,10,5,5,,
+heads,small,mqa,,1000000000,100000000000,mqa,2048,10,70,10,5,5,,
+heads,large,mha,,7000000000,300000000000,mha,2048,10,70,10,5,5,,
+heads,large,gqa,,7000000000,300000000000,gqa,4096,10,70,10,5,5,,
+heads,alone,mha,,1000000000,100000000000,mha,2048,10,70,10,5,5,,
+heads,alone,mqa,,1000000000,100000000000,mqa,2048,10,70,10,5,5,,
+mixes,code,none,base,2000000000,50000000000,mha,,0,90,0,10,0,webtext,1
+mixes,code,some,,2000000000,50000000000,mha,,10,80,0,10,0,webtext,1
+mixes,code,more,,2000000000,50000000000,mha,,30,60,0,10,0,webtext,4
+mixes,code,crawl,crawl,2000000000,50000000000,mha,,0,90,0,10,0,crawl,1
+mixes,heads,mha,base,2000000000,50000000000,mha,,0,90,0,10,0,webtext,1
+mixes,heads,gqa,,2000000000,50000000000,gqa,,0,90,0,10,0,webtext,1
+mixes,heads,crawl,crawl,2000000000,50000000000,mha,,0,90,0,10,0,crawl,1
+"""
+
+
+def write_results(seed=5):
+    """Scores of all arms; the average of three runs in one study, another protocol in the other."""
+    rng = np.random.default_rng(seed)
+    lines = ["study,group,arm,benchmark,protocol,score,se,n_seeds"]
+    for line in ARMS.strip().splitlines()[1:]:
+        study, group, arm, run = line.split(",")[:4]
+        seeds = 3 if study == "mixes" and not run else 1
+        for name, middle in (("reading", 0.6), ("recall", 0.4), ("puzzles", 0.7), ("proofs", 0.9)):
+            for protocol in ("0-shot", "5-shot")[: 1 + (name == "reading" and study == "heads")]:
+                score = middle + rng.normal(0, 0.02)
+                lines.append(f"{study},{group},{arm},{name},{protocol},{score:.4f},,{seeds}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="session")
+def informed(small, tmp_path_factory):
+    """The small dataset with controlled experiments of two studies."""
+    folder = tmp_path_factory.mktemp("experiments")
+    (folder / "arms.csv").write_text(ARMS)
+    (folder / "results.csv").write_text(write_results())
+    (folder / "benchmarks.csv").write_text(BENCHMARKS)
+    return small.add(read_experiments(folder))
+
+
 @pytest.fixture(scope="session")
 def bundled():
     """The bundled data."""
     return load_dataset()
+
+
+@pytest.fixture(scope="session")
+def bundled_informed():
+    """The bundled data with the bundled experiments."""
+    return load_dataset(experiments=True)
 
 
 ADDITIVE = {"interactions": "none", "unknown_numbers": "estimated"}
@@ -194,6 +247,27 @@ def dims_of(design, spec):
         }
     if spec.likelihood != "normal":
         dims["nu_beyond_one"] = ()
+    if design.contrasts is not None:
+        dims |= dims_of_experiments(design, spec)
+    return dims
+
+
+def dims_of_experiments(design, spec):
+    """Dims of what a fit keeps of experiments."""
+    dims = {"arm_sigma": ()}
+    if spec.bias == "estimated":
+        dims |= {"effect_share_mean": (), "effect_share": ("effect_block",)}
+        dims |= {"beta_effect": ("term", "benchmark")} if design.terms else {}
+        if design.surface is not None:
+            dims["surface_effect"] = ("function", "benchmark")
+    if design.contrasts.arm_terms:
+        dims |= {"tau_arm": ("arm_decision",), "arm_effect": ("arm_term", "benchmark")}
+    if spec.study_effects == "random":
+        dims |= {"study_ratio": (), "study_effect": ("setting", "benchmark")}
+    if spec.run_effects == "random":
+        dims |= {"run_sigma": (), "run_effect": ("run",)}
+    if spec.likelihood != "normal":
+        dims["arm_nu_beyond_one"] = ()
     return dims
 
 
@@ -207,7 +281,8 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
     design = build_design_for(dataset, spec=spec)
     rng = np.random.default_rng(seed)
     coords = {name: list(labels) for name, labels in design.coords.items()}
-    positive = ("sigma", "sigma_score", "tau_", "law_", "nu_", "generation_slope")
+    positive = ("sigma", "sigma_score", "tau_", "law_", "nu_", "generation_slope", "arm_sigma",
+                "arm_nu", "run_sigma", "study_ratio")  # fmt: skip
     variables = {}
     for name, dims in dims_of(design, spec).items():
         shape = (chains, draws, *(len(coords[dim]) for dim in dims))
@@ -216,7 +291,7 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
             values = design.loading @ free
         elif name == "mix_unknown":
             values = rng.dirichlet(np.ones(shape[-1]), shape[:-1])
-        elif name.startswith("rho_") or name == "law_size_fraction":
+        elif name.startswith("rho_") or name in ("law_size_fraction", "effect_share"):
             values = rng.uniform(0.2, 0.8, shape)
         elif name.startswith(positive) and name != "tau_spread":
             values = np.exp(rng.normal(-1.5, 0.2, shape)) * (20 if name.startswith("nu_") else 1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bayesmeta.design.composition import DOMAINS, Array, Mix, build_mix
 from bayesmeta.design.decisions import DECISIONS, FACTS, SIZES
 from bayesmeta.design.generations import ENGLISH, Generations, build_generations
-from bayesmeta.design.outcomes import Outcomes, build_outcomes
+from bayesmeta.design.outcomes import ArmContrasts, Outcomes, build_outcomes
 from bayesmeta.design.scale import (
     D_REFERENCE,
     LOG_D_UNIT,
@@ -100,6 +100,8 @@ class Design:
     surface, surface_center
         Functions of scale, date and mix together (None without); centre, shape (benchmark,
         function).
+    contrasts
+        Differences between arms of controlled experiments; None where the model has none.
     """
 
     lms: tuple[str, ...]
@@ -131,6 +133,7 @@ class Design:
     recorded: Mapping[str, NDArray[Any]]
     surface: Surface | None
     surface_center: Array
+    contrasts: ArmContrasts | None = None
 
     @property
     def coords(self) -> dict[str, Sequence[str]]:
@@ -150,7 +153,17 @@ class Design:
             "level": ("shared", "task_family", "benchmark"),
             "between_term": self.between_terms,
             "function": tuple(str(k) for k in range(self.surface_center.shape[1])),
+            "effect_block": self.effect_blocks,
+            "arm_term": () if self.contrasts is None else self.contrasts.arm_labels,
+            "arm_decision": () if self.contrasts is None else self.contrasts.arm_decisions,
+            "setting": self.contrasts.setting_names if self.contrasts is not None else (),
+            "run": self.contrasts.runs if self.contrasts is not None else (),
         }
+
+    @property
+    def effect_blocks(self) -> tuple[str, ...]:
+        """Blocks of coefficients with a share of effect of their own: decisions, the surface."""
+        return self.decisions + ("surface",) * (self.surface is not None)
 
     @property
     def mix_groups(self) -> tuple[str, ...]:

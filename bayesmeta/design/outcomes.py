@@ -1,14 +1,16 @@
-"""Scores as the model sees them: link, known sampling error, floor, direction."""
+"""Scores as the model sees them: links, known errors, floors; contrasts between arms."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.design.composition import Array
+from bayesmeta.design.terms import Term
 
 if TYPE_CHECKING:
     from bayesmeta.data.dataset import Dataset
@@ -23,6 +25,10 @@ utterly unlike each other where they differ by two points.
 
 _CLIP = 0.01
 """Keeps the information weight of a score at the floor or the ceiling above zero."""
+
+
+_TYPICAL_NOISE = 0.01
+"""Noise of a training run on the score scale, for choosing coordinates alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +104,157 @@ class Outcomes:
             lm_index=np.zeros(len(every), dtype=np.int64),
             benchmark_index=every,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArmContrasts:
+    """Differences between arms of a group on a benchmark under a protocol, and what explains them.
+
+    A cell is a group on a benchmark under a protocol. Its scores enter by orthonormal contrasts,
+    which leave its level out: exactly as an intercept with a flat prior would, where the errors of
+    its arms are alike. Everything is on the score scale: columns are multiplied by the slope of
+    the benchmark's link at the mean score of the cell.
+
+    Parameters
+    ----------
+    n_benchmarks
+        Number of benchmarks of the design.
+    studies, runs
+        Names.
+    arm_terms
+        Columns of what arms record and LMs do not, such as named corpora.
+    y
+        Contrasts of scores, in native units, shape (contrast,).
+    sampling
+        Variance of their known errors, shape (contrast,).
+    repeats
+        What the variance of one run's own error on one benchmark counts for: the sum of the squared
+        weights over the numbers of seeds, shape (contrast,).
+    train
+        Whether the model learns from the contrast, shape (contrast,); others are held out.
+    study_index, benchmark_index
+        Study and benchmark of every contrast, shape (contrast,).
+    labels
+        Names of `group`, `protocol`, `arm` and, of pairs, what it is compared with, `base`, each of
+        shape (contrast,).
+    columns
+        Differences of columns by block, each of shape (contrast, column): those of
+        `model.predictor`; `arm_facts`, those of `arm_terms`; `settings`, the columns of one
+        decision within one study, rotated so that as few as possible are needed, which may have
+        another effect in that study; `runs`, indicators of training runs over the root of their
+        seeds, whose coefficients all benchmarks share.
+    setting_study
+        Study of every setting.
+    setting_block
+        Decision of every setting: its position in `Design.decisions` and then `arm_decisions`,
+        shape (setting,).
+    """
+
+    n_benchmarks: int
+    studies: tuple[str, ...]
+    arm_terms: tuple[Term, ...]
+    runs: tuple[str, ...]
+    y: Array
+    sampling: Array
+    repeats: Array
+    train: NDArray[np.bool_]
+    study_index: NDArray[np.int64]
+    benchmark_index: NDArray[np.int64]
+    labels: Mapping[str, NDArray[Any]]
+    columns: Mapping[str, Array]
+    setting_study: tuple[str, ...]
+    setting_block: NDArray[np.int64]
+
+    @property
+    def arm_decisions(self) -> tuple[str, ...]:
+        """Facts that arms record and LMs do not."""
+        return tuple(dict.fromkeys(term.decision for term in self.arm_terms))
+
+    @property
+    def arm_labels(self) -> tuple[str, ...]:
+        """Names of the columns of what arms record and LMs do not."""
+        return tuple(term.label for term in self.arm_terms)
+
+    @property
+    def setting_names(self) -> tuple[str, ...]:
+        """Study and number of every setting."""
+        return tuple(f"{name}:{k}" for k, name in enumerate(self.setting_study))
+
+    @property
+    def layout(self) -> dict[str, int]:
+        """Numbers of coefficients by block: columns times benchmarks, but for runs."""
+        sizes = {name: values.shape[1] for name, values in self.columns.items()}
+        return {n: k * (1 if n == "runs" else self.n_benchmarks) for n, k in sizes.items()}
+
+    def locate(self) -> tuple[NDArray[np.int64], Array]:
+        """Say which coefficients of the layout, end to end, every contrast weighs, and by how much.
+
+        Returns
+        -------
+        tuple of ndarray
+            Positions and weights, both of shape (contrast, weighed); what is less is filled up
+            with weights of zero.
+        """
+        positions, weights, start = [], [], 0
+        for name, values in self.columns.items():
+            k = np.arange(values.shape[1])
+            step, first = (1, 0) if name == "runs" else (self.n_benchmarks, self.benchmark_index)
+            positions.append(start + k * step + np.reshape(first, (-1, 1)) + 0 * values)
+            weights.append(values)
+            start += self.layout[name]
+        where, weight = np.hstack(positions).astype(np.int64), np.hstack(weights)
+        order = np.argsort(weight == 0, axis=1, kind="stable")
+        order = order[:, : int((weight != 0).sum(axis=1).max(initial=1))]
+        return np.take_along_axis(where, order, 1), np.take_along_axis(weight, order, 1)
+
+    def measured_settings(self) -> NDArray[np.bool_]:
+        """Say which settings are measured on which benchmark, shape (setting, benchmark)."""
+        used = self.columns["settings"] != 0
+        on = self.benchmark_index[:, None] == np.arange(self.n_benchmarks)
+        return used.T.astype(float) @ on > 0
+
+    def align(self, columns: Array, *, owner: NDArray[np.int64]) -> tuple[Array, Array]:
+        """Rotate coefficients so that contrasts tell about as few of them as possible.
+
+        Coefficients of one owner are alike a priori, so that a rotation among them changes no
+        prior. What contrasts tell precisely is then one coordinate and not a ridge across several.
+
+        Parameters
+        ----------
+        columns
+            Of the contrasts, shape (contrast, coefficient).
+        owner
+            Which coefficients are alike, shape (coefficient,).
+
+        Returns
+        -------
+        tuple of ndarray
+            The orthogonal matrix, shape (coefficient, coefficient), whose columns are the new
+            directions; and how precisely they are measured on every benchmark, as the inverse of
+            a variance, shape (coefficient, benchmark).
+        """
+        weighted = columns / np.sqrt(self.sampling + self.repeats * _TYPICAL_NOISE**2)[:, None]
+        rotation = np.zeros((len(owner), len(owner)))
+        for k in np.unique(owner):
+            own = owner == k
+            rotation[np.ix_(own, own)] = np.linalg.svd(weighted[:, own])[2].T
+        squared = np.square(weighted @ rotation)
+        told = np.array(
+            [squared[self.benchmark_index == b].sum(axis=0) for b in range(self.n_benchmarks)]
+        )
+        return rotation, told.T
+
+    def hold_out(self, study: str) -> ArmContrasts:
+        """Learn from all studies but one."""
+        return replace(self, train=self.study_index != self.studies.index(study))
+
+    def of(self, rows: NDArray[np.bool_]) -> ArmContrasts:
+        """Keep some contrasts, shape (contrast,)."""
+        names = ("y", "sampling", "repeats", "train", "study_index", "benchmark_index")
+        kept: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
+        for name in ("labels", "columns"):
+            kept[name] = {key: values[rows] for key, values in getattr(self, name).items()}
+        return replace(self, **kept)
 
 
 def build_outcomes(dataset: Dataset, *, train: NDArray[np.bool_] | None = None) -> Outcomes:

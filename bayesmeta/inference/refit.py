@@ -109,6 +109,7 @@ class Refitter:
         *,
         seed: int,
         scores: Array | None = None,
+        without: str | None = None,
         chains: int = defaults.REFIT_CHAINS,
         tune: int = defaults.REFIT_TUNE,
         draws: int = defaults.REFIT_DRAWS,
@@ -123,6 +124,8 @@ class Refitter:
             Seed of the sampler.
         scores
             Scores to learn from instead of the recorded ones, in native units, shape (obs,).
+        without
+            Name of a study that is held out.
         chains, tune, draws
             Chains, and warm-up and kept draws of each.
 
@@ -136,6 +139,9 @@ class Refitter:
         started = time.perf_counter()
         dataset = self.dataset if scores is None else self.dataset.with_scores(scores)
         design = build_design_for(dataset, spec=self.spec, train=train)
+        if without is not None:
+            assert design.contrasts is not None
+            design = dataclasses.replace(design, contrasts=design.contrasts.hold_out(without))
         data = training_data(design)
         tree = self.sample(data, seed=seed, chains=chains, tune=tune, draws=draws)
         posterior = tree["posterior"].to_dataset().transpose("chain", "draw", ...)

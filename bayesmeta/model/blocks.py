@@ -22,6 +22,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayesmeta.design.facts import Design
+from bayesmeta.design.outcomes import ArmContrasts
 from bayesmeta.design.overlap import describe_overlaps, find_overlaps
 from bayesmeta.design.scale import SCALE_TERMS
 from bayesmeta.design.terms import MIX_UNIT
@@ -37,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 _HALF_NORMAL_MEDIAN = 0.6745
 """Median of a standard half-normal distribution."""
+
+_PINNED = 1e3
+"""Precision of what contrasts tell about a coefficient, latent, from which on it is centred."""
 
 N_CENTERED = 2
 """Slopes of size and data are centred; the product and the date, weakly informed, are not."""
@@ -55,7 +59,17 @@ def training_data(design: Design) -> dict[str, np.ndarray]:
     arrays = {**rows, **links, **{name: getattr(design, name) for name in names}}
     if design.log_scale is not None:
         arrays["information"] = outcomes.information(n_lms=len(design.lms))
+    if design.contrasts is not None:
+        arrays |= _contrast_data(design.contrasts.of(design.contrasts.train))
     return {f"data_{name}": values for name, values in arrays.items()}
+
+
+def _contrast_data(contrasts: ArmContrasts) -> dict[str, np.ndarray]:
+    """List the arrays of contrasts, which studies may be held out of."""
+    index, weights = contrasts.locate()
+    names = ("y", "sampling", "repeats")
+    arrays = {name: getattr(contrasts, name) for name in names}
+    return {f"contrast_{k}": v for k, v in {**arrays, "index": index, "weights": weights}.items()}
 
 
 def scale_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
@@ -227,15 +241,21 @@ def _deviations(name: str, design: Design, *, n: int, of_task: Tensor, own: Tens
     The only benchmark of a task family has one deviation with the variance of both: nothing tells
     two of them apart, and the posterior would be a ridge.
     """
+    is_alone = np.bincount(design.task_family_index, minlength=len(design.task_families)) == 1
+    scale = pt.switch(is_alone[design.task_family_index], pt.sqrt(of_task**2 + own**2), own)
+    deviations = scale * pm.Normal(f"z_{name}", shape=(n, len(design.benchmarks)))
+    return deviations + _task_deviations(name, design, n=n, of_task=of_task)
+
+
+def _task_deviations(name: str, design: Design, *, n: int, of_task: Tensor) -> Tensor | float:
+    """Add deviations of the task families with more than one benchmark; (n, benchmark)."""
     task = design.task_family_index
     is_alone = np.bincount(task, minlength=len(design.task_families)) == 1
-    scale = pt.switch(is_alone[task], pt.sqrt(of_task**2 + own**2), own)
-    deviations = scale * pm.Normal(f"z_{name}", shape=(n, len(design.benchmarks)))
     if is_alone.all():
-        return deviations
+        return 0.0
     shared = np.eye(len(is_alone))[~is_alone][:, task]
     z_task = pm.Normal(f"z_{name}_task", shape=(n, len(shared)))
-    return deviations + of_task * pt.dot(z_task, shared)
+    return of_task * pt.dot(z_task, shared)
 
 
 def _decision_scales(spec: ModelSpec, *, n_decisions: int) -> Tensor:
@@ -437,6 +457,193 @@ def _student_log_density(y: Tensor, mu: Tensor, variance: Tensor, nu: Tensor) ->
     return constant + 0.5 * nu * pt.log(variance) - heavy
 
 
+def effect_block(design: Design, spec: ModelSpec) -> dict[str, Tensor]:
+    """Add effects: coefficients that LMs are predicted by, without the bias of associations.
+
+    With effects of variance r t^2 and biases of variance (1 - r) t^2, an association is their sum,
+    of variance t^2 as without experiments, and given it an effect is r times the association with
+    variance r (1 - r) t^2. In this form neither the prior of the associations nor their blocks
+    change. The share r differs between decisions about a common mean, so that decisions with
+    experiments tell how biased the others are.
+
+    Parameters
+    ----------
+    design, spec
+        Arrays and coordinates, and the model; the blocks of the associations are there.
+
+    Returns
+    -------
+    dict of TensorVariable
+        Effects by block of columns, dims (column, benchmark).
+    """
+    model: Any = pm.modelcontext(None)
+    priors, contrasts = spec.priors, design.contrasts
+    assert contrasts is not None
+    found = {"kappa": model["kappa"].T} if design.scale_terms else {}
+    if spec.bias == "none":
+        return found | {name: model[name] for name in ("beta", "surface") if name in model}
+    n = len(design.effect_blocks)
+    mean = pm.Normal("effect_share_mean", 0.0, priors.effect_share_sd)
+    logit = mean + priors.effect_share_spread * pm.Normal("z_effect_share", shape=n)
+    share = pm.Deterministic("effect_share", pm.math.sigmoid(logit), dims="effect_block")
+    inside = (share * (1 - share)) ** 0.5
+    if design.terms:
+        owner, loading = design.free_decision, design.loading
+        free = _informed(
+            "effect", design, contrasts.columns["beta"] @ loading, owner=owner,
+            center=share[owner][:, None] * pt.dot(np.linalg.pinv(loading), model["beta"]),
+            scale=(inside[: len(design.decisions)] * _learned_scale(design, spec))[owner],
+            levels=_effect_levels(spec),
+        )  # fmt: skip
+        effect = pt.dot(loading, free)
+        found["beta"] = pm.Deterministic("beta_effect", effect, dims=("term", "benchmark"))
+    if design.surface is not None:
+        tau, owner = model["tau_surface"], np.zeros(design.surface.n_functions, np.int64)
+        effect = _informed(
+            "surface_effect", design, contrasts.columns["surface"], owner=owner,
+            center=share[-1] * model["surface"], scale=inside[-1] * pt.ones(len(owner)),
+            levels=(tau[0], tau[1], tau[2]),
+        )  # fmt: skip
+        found["surface"] = pm.Deterministic(
+            "surface_effect", effect, dims=("function", "benchmark")
+        )
+    return found
+
+
+def _learned_scale(design: Design, spec: ModelSpec) -> Tensor:
+    """Scale of the effects of every decision, (decision,), fixed without pooling."""
+    if spec.pooling == "none" or not design.terms:
+        return pt.as_tensor(np.full(len(design.decisions), spec.priors.beta_sd))
+    model: Any = pm.modelcontext(None)
+    return model["tau_beta"]
+
+
+def _effect_levels(spec: ModelSpec) -> tuple[float, float, float]:
+    """Scales of a decision's effects as `_free_effects` pools them: shared, task family, own."""
+    ratio = spec.priors.beta_ratio
+    pooled = {"partial": (1.0, ratio, ratio), "complete": (1.0, 0.0, 0.0), "none": (0.0, 0.0, 1.0)}
+    return pooled[spec.pooling]
+
+
+def _informed(
+    name: str,
+    design: Design,
+    columns: np.ndarray,
+    *,
+    owner: np.ndarray,
+    center: Tensor,
+    scale: Tensor,
+    levels: tuple[Any, Any, Any],
+) -> Tensor:
+    """Add coefficients that contrasts inform, pooled over benchmarks about a centre.
+
+    They are rotated so that what contrasts tell precisely is single coordinates, which are
+    centred; the others are not.
+
+    Parameters
+    ----------
+    name
+        Of the offsets.
+    design
+        Arrays and coordinates, with `contrasts`.
+    columns
+        Of the contrasts, shape (contrast, coefficient).
+    owner
+        Which coefficients share a scale, shape (coefficient,).
+    center, scale
+        Shape (coefficient, benchmark), and (coefficient,).
+    levels
+        Scales of what all benchmarks share, of task families, and of benchmarks in them.
+
+    Returns
+    -------
+    TensorVariable
+        Dims (coefficient, benchmark).
+    """
+    contrasts = design.contrasts
+    assert contrasts is not None
+    rotation, precision = contrasts.align(columns, owner=owner)
+    shared, of_task, own = levels
+    n, task = len(owner), design.task_family_index
+    is_alone = (np.bincount(task) == 1)[task]
+    mean = shared * pm.Normal(f"z_{name}_mean", shape=(n, 1))
+    mean = mean + _task_deviations(name, design, n=n, of_task=of_task)
+    about = (pt.dot(rotation.T, center) + scale[:, None] * mean).ravel()
+    sd = scale[:, None] * pt.switch(is_alone, pt.sqrt(of_task**2 + own**2), own)
+    sd = (sd * np.ones((n, len(task)))).ravel()
+    pinned = (precision > _PINNED) & (own != 0)
+    told, open_ = np.flatnonzero(pinned), np.flatnonzero(~pinned)
+    free = about[open_] + sd[open_] * pm.Normal(f"z_{name}", shape=len(open_))
+    values = pt.zeros(n * len(task))[open_].set(free)
+    if len(told):
+        centered = pm.Normal(f"z_{name}_centered", about[told], sd[told], shape=len(told))
+        values = values[told].set(centered)
+    return pt.dot(rotation, values.reshape((n, len(task))))
+
+
+def experiment_block(
+    design: Design, spec: ModelSpec, data: Data, effects: Mapping[str, Tensor]
+) -> None:
+    """Add contrasts between arms: effects, what differs between studies, corpora, runs, noise.
+
+    Parameters
+    ----------
+    design, spec
+        Arrays and coordinates, with `contrasts`, and the model.
+    data
+        Contrasts and their columns, see `training_data`.
+    effects
+        What `effect_block` gave.
+    """
+    contrasts, priors = design.contrasts, spec.priors
+    assert contrasts is not None
+    parts = dict(effects)
+    tau = _learned_scale(design, spec)
+    if contrasts.arm_terms:
+        names = contrasts.arm_decisions
+        medians = np.full(len(names), priors.arm_tau)
+        tau_arm = _scale("tau_arm", medians, priors.arm_tau_log_sd, dims="arm_decision")
+        owner = np.array([names.index(term.decision) for term in contrasts.arm_terms])
+        effect = _informed(
+            "arm_effect", design, contrasts.columns["arm_facts"], owner=owner,
+            center=pt.zeros((len(owner), len(design.benchmarks))), scale=tau_arm[owner],
+            levels=(1.0, priors.beta_ratio, priors.beta_ratio),
+        )  # fmt: skip
+        parts["arm_facts"] = pm.Deterministic("arm_effect", effect, dims=("arm_term", "benchmark"))
+        tau = pt.concatenate([tau, tau_arm])
+    if spec.study_effects == "random":
+        parts["settings"] = _study_effects(contrasts, priors, tau)
+    if spec.run_effects == "random":
+        sigma = _scale("run_sigma", priors.run_sigma, priors.run_log_sd)
+        run = sigma * pm.Normal("z_run", dims="run")
+        parts["runs"] = pm.Deterministic("run_effect", run, dims="run")
+    flat = [
+        parts[name].ravel() if name in parts else pt.zeros(size)
+        for name, size in contrasts.layout.items()
+    ]
+    used = pt.concatenate(flat)[data["data_contrast_index"]]
+    mu = (data["data_contrast_weights"] * used).sum(axis=1)
+    noise = _scale("arm_sigma", priors.arm_sigma, priors.run_log_sd)
+    variance = data["data_contrast_sampling"] + data["data_contrast_repeats"] * noise**2
+    nu = None
+    if spec.likelihood != "normal":
+        nu = pm.Gamma("arm_nu_beyond_one", priors.nu_shape, priors.nu_rate) + 1
+    kind, law, how = score_law(mu, variance, nu=nu)
+    kind("contrast", *law, **how, observed=data["data_contrast_y"])
+
+
+def _study_effects(contrasts: ArmContrasts, priors: Priors, tau: Tensor) -> Tensor:
+    """Add how effects differ in a study: on all benchmarks, and on each that it measures."""
+    measured = contrasts.measured_settings()
+    n, own = measured.shape[0], np.flatnonzero(measured)
+    ratio = _scale("study_ratio", priors.study_ratio, priors.study_ratio_log_sd)
+    shared = pm.Normal("z_setting_mean", shape=(n, 1)) * np.ones(measured.shape)
+    alone = priors.beta_ratio * np.sqrt(2) * pm.Normal("z_setting", shape=len(own))
+    standard = shared.ravel()[own].inc(alone).reshape(measured.shape)
+    effect = ratio * tau[contrasts.setting_block][:, None] * standard
+    return pm.Deterministic("study_effect", effect, dims=("setting", "benchmark"))
+
+
 def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     """Build the hierarchical model of all scores.
 
@@ -479,6 +686,8 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
             eta = eta + surface_block(design, spec, data)
         effect, residual = family_block(design, spec, data)
         likelihood_block(design, spec, data, eta + effect, residual)
+        if design.contrasts is not None:
+            experiment_block(design, spec, data, effect_block(design, spec))
     return model
 
 

@@ -9,7 +9,7 @@ tests hold the two against each other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from bayesmeta.design.terms import MIX_UNIT
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design, Facts
+    from bayesmeta.design.outcomes import ArmContrasts
     from bayesmeta.model.spec import ModelSpec, Priors
 
 Parameters = Mapping[str, Array]
@@ -123,18 +124,64 @@ def list_centers(columns: Blocks, *, design: Design) -> dict[str, Array]:
     return {name: centers[name] for name in columns}
 
 
-def list_coefficients(parameters: Parameters, *, design: Design) -> dict[str, Array]:
-    """Pick the coefficients of the columns, each of shape (..., column, benchmark)."""
+def list_coefficients(
+    parameters: Parameters, *, design: Design, kind: str = "association"
+) -> dict[str, Array]:
+    """Pick the coefficients of the columns, each of shape (..., column, benchmark).
+
+    Parameters
+    ----------
+    parameters
+        Draws by name.
+    design
+        Arrays and coordinates.
+    kind
+        `association`, by which LMs are predicted; or `effect`, without their bias, where the model
+        tells the two apart.
+    """
+    names = {name: name for name in ("beta", "surface")}
+    if kind == "effect":
+        names = {k: f"{k}_effect" if f"{k}_effect" in parameters else k for k in names}
     found = {}
     if design.terms:
-        found["beta"] = np.asarray(parameters["beta"], float)
+        found["beta"] = np.asarray(parameters[names["beta"]], float)
     if design.surface is not None:
-        found["surface"] = np.asarray(parameters["surface"], float)
+        found["surface"] = np.asarray(parameters[names["surface"]], float)
     if design.scale_terms:
         found["kappa"] = np.swapaxes(np.asarray(parameters["kappa"], float), -1, -2)
     if design.log_scale is not None:
         found["kappa_law"] = np.asarray(parameters["kappa_law"], float)[..., None, :]
     return found
+
+
+def draw_setting(parameters: Parameters, *, design: Design, spec: ModelSpec, seed: int) -> Array:
+    """Draw how the effects of decisions differ in a study that is not in the data.
+
+    Parameters
+    ----------
+    parameters
+        Draws by name, each of shape (..., ...).
+    design, spec
+        Arrays and coordinates, and the model.
+    seed
+        Of the random numbers.
+
+    Returns
+    -------
+    ndarray
+        To be added to the effects, shape (..., term, benchmark).
+    """
+    if spec.study_effects == "none":
+        return np.zeros(np.shape(parameters["beta"]))
+    rng, ratio = np.random.default_rng(seed), np.asarray(parameters["study_ratio"], float)
+    n, n_benchmarks = len(design.free_decision), len(design.benchmarks)
+    shared = rng.standard_normal((*ratio.shape, n, 1))
+    own = rng.standard_normal((*ratio.shape, n, n_benchmarks))
+    tau = np.full((*ratio.shape, len(design.decisions)), spec.priors.beta_sd)
+    if spec.pooling != "none":
+        tau = np.asarray(parameters["tau_beta"], float)
+    scale = (ratio[..., None] * tau)[..., design.free_decision, None]
+    return design.loading @ (scale * (shared + spec.priors.beta_ratio * np.sqrt(2) * own))
 
 
 def prior_variances(
@@ -464,3 +511,53 @@ def score_distribution(
         sd=np.sqrt(outcomes.se**2 + variance),
         nu=None if is_normal else 1 + np.asarray(parameters["nu_beyond_one"], float)[..., None],
     )
+
+
+def contrast_distribution(
+    parameters: Parameters, *, contrasts: ArmContrasts, spec: ModelSpec
+) -> StudentScores:
+    """Give every contrast between arms of experiments its distribution.
+
+    Parameters
+    ----------
+    parameters
+        Named values with the same leading axes.
+    contrasts
+        Orthonormal ones or pairs, of the design that the parameters belong to.
+    spec
+        The model.
+
+    Returns
+    -------
+    StudentScores
+        Over the axis contrast.
+    """
+    index, weights = contrasts.locate()
+    flat = np.concatenate(list(_contrast_coefficients(parameters, contrasts, spec)), axis=-1)
+    noise = np.square(np.asarray(parameters["arm_sigma"], float))[..., None]
+    heavy = spec.likelihood != "normal"
+    return StudentScores(
+        y=contrasts.y,
+        mu=(flat[..., index] * weights).sum(axis=-1),
+        sd=np.sqrt(contrasts.sampling + contrasts.repeats * noise),
+        nu=1 + np.asarray(parameters["arm_nu_beyond_one"], float)[..., None] if heavy else None,
+    )
+
+
+def _contrast_coefficients(
+    parameters: Parameters, contrasts: ArmContrasts, spec: ModelSpec
+) -> Iterator[Array]:
+    """Coefficients of contrasts, each block as one axis, in the order of their layout."""
+    of_effect = "_effect" * (spec.bias != "none")
+    names = {
+        "beta": f"beta{of_effect}", "surface": f"surface{of_effect}", "kappa": "kappa",
+        "arm_facts": "arm_effect", "settings": "study_effect", "runs": "run_effect",
+    }  # fmt: skip
+    leading = np.shape(parameters["arm_sigma"])
+    for block, size in contrasts.layout.items():
+        if names[block] not in parameters:
+            yield np.zeros((*leading, size))
+            continue
+        values = np.asarray(parameters[names[block]], float)
+        values = np.swapaxes(values, -1, -2) if block == "kappa" else values
+        yield values.reshape(*leading, size)

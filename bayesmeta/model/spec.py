@@ -8,7 +8,7 @@ import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta.design.arm_contrasts import build_arm_contrasts
 from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS
 from bayesmeta.design.facts import Design, build_design
 from bayesmeta.design.overlap import find_overlaps
@@ -24,6 +25,7 @@ from bayesmeta.errors import SpecError, listing, unknown
 
 if TYPE_CHECKING:
     from bayesmeta.data.dataset import Dataset
+    from bayesmeta.design.outcomes import ArmContrasts
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "scaling": ("loglinear", "chinchilla", "none"),
@@ -35,6 +37,10 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "likelihood": ("student", "normal"),
     "unknown_numbers": ("typical", "estimated"),
     "generations": ("ignored", "measured"),
+    "experiments": ("ignored", "included"),
+    "bias": ("estimated", "none"),
+    "study_effects": ("random", "none"),
+    "run_effects": ("random", "none"),
 }
 """The switches of a spec and what each may be."""
 
@@ -49,6 +55,14 @@ _REPLACEMENTS = {
 }
 """What to do instead, by the name of an option that is gone, or with its value."""
 
+
+_OF_EXPERIMENTS = ("experiments", "bias", "study_effects", "run_effects")
+_EXPERIMENT_PRIORS = (
+    "effect_share_sd", "effect_share_spread", "study_ratio", "study_ratio_log_sd", "arm_tau",
+    "arm_tau_log_sd", "run_sigma", "arm_sigma", "run_log_sd",
+)  # fmt: skip
+"""Options and priors without a meaning where experiments are ignored: they are in no checksum of
+such a spec, so that it stays that of versions which did not know of experiments."""
 
 SURFACE_FACTS = ("n_params", "n_tokens", "released", "mix", "english_share")
 """The facts of which a surface is a smooth function, in the order of their length scales."""
@@ -132,6 +146,20 @@ class Priors:
         log standard deviation. Families differ by a factor of two to three.
     generation_nu
         Degrees of freedom of those errors.
+    effect_share_sd, effect_share_spread
+        Share of the variance of an association that is effect and not bias, on the logit scale:
+        standard deviation of its mean over decisions about one half, and of decisions about that
+        mean. A bias is a priori as large as an effect.
+    study_ratio, study_ratio_log_sd
+        Effects that differ between studies: their scale as a fraction of that of the decision's
+        effects. A half makes the effect in one study differ by a point or two.
+    arm_tau, arm_tau_log_sd
+        What arms record and LMs do not, such as what a named corpus does beyond its shares: like a
+        decision's effects.
+    run_sigma, arm_sigma, run_log_sd
+        Noise of a training run: what its benchmarks share, on the latent scale, half a point; and
+        each benchmark's own, on the score scale; medians and their log standard deviation. Repeated
+        runs of one recipe differ by 0.3 to 1.5 points.
     """
 
     alpha_sd: float = 1.5
@@ -175,6 +203,15 @@ class Priors:
     generation_sigma: float = 0.4
     generation_log_sd: float = 0.5
     generation_nu: float = 4.0
+    effect_share_sd: float = 1.0
+    effect_share_spread: float = 0.7
+    study_ratio: float = 0.5
+    study_ratio_log_sd: float = 0.5
+    arm_tau: float = 0.1
+    arm_tau_log_sd: float = 0.5
+    run_sigma: float = 0.02
+    arm_sigma: float = 0.004
+    run_log_sd: float = 0.5
 
     @property
     def beta_sd(self) -> float:
@@ -237,6 +274,16 @@ class ModelSpec:
         by siblings, with a prior about the disclosed ones.
     generations
         `ignored`; `measured`: what an LM writes is a noisy measurement of undisclosed shares.
+    experiments
+        `ignored`; `included`: contrasts inside groups of controlled experiments inform effects.
+    bias
+        Of associations. `estimated`: the coefficients that LMs are predicted by are effects and a
+        bias, and experiments see the effects alone (Verde 2021,
+        https://doi.org/10.1002/bimj.201900376); `none`: associations are effects.
+    study_effects
+        `random`: effects differ between studies; `none`.
+    run_effects
+        `random`: a training run has an effect that its benchmarks share; `none`.
     priors
         Every prior's numbers.
 
@@ -262,6 +309,10 @@ class ModelSpec:
     likelihood: str = "student"
     unknown_numbers: str = "typical"
     generations: str = "ignored"
+    experiments: str = "ignored"
+    bias: str = "estimated"
+    study_effects: str = "random"
+    run_effects: str = "random"
     priors: Priors = field(default_factory=Priors)
 
     def __new__(cls, *_: Any, **options: Any) -> Self:
@@ -312,7 +363,13 @@ class ModelSpec:
     def checksum(self) -> str:
         """SHA-256 of the values, retired ones included."""
         values = self.to_dict()
-        return hash_values({**values, **RETIRED, "priors": {**values["priors"], **RETIRED_PRIORS}})
+        values |= {**RETIRED, "priors": {**values["priors"], **RETIRED_PRIORS}}
+        if self.experiments == "ignored":
+            for key in _OF_EXPERIMENTS:
+                del values[key]
+            for key in _EXPERIMENT_PRIORS:
+                del values["priors"][key]
+        return hash_values(values)
 
     def to_dict(self) -> dict[str, Any]:
         """Turn the spec into plain values for JSON or TOML."""
@@ -445,6 +502,34 @@ def refuse_unknown(what: str, value: object, allowed: Iterable[str], *, why: str
     return unknown(SpecError, what, value, allowed, why=why, mend="Correct it or leave it out.")
 
 
+def _coding(spec: ModelSpec) -> dict[str, Any]:
+    """Arguments of `build_design` that a spec sets."""
+    return {
+        "decisions": spec.decisions,
+        "scale_terms": spec.scale_terms,
+        "law": spec.scaling == "chinchilla",
+        "estimate_unknown": spec.unknown_numbers == "estimated",
+        "generations": spec.generations == "measured",
+        "surface_lengths": spec.surface_lengths,
+    }
+
+
+def build_pairs(dataset: Dataset, design: Design, *, spec: ModelSpec) -> ArmContrasts:
+    """Build differences of every arm from the first of its group, as they are shown and predicted.
+
+    Parameters
+    ----------
+    dataset, design, spec
+        Validated tables with experiments, their design, and the model.
+
+    Returns
+    -------
+    ArmContrasts
+        With the coefficients of `Design.contrasts`.
+    """
+    return build_arm_contrasts(dataset, design, coding=_coding(spec), pairs=True)
+
+
 def build_design_for(
     dataset: Dataset,
     *,
@@ -473,17 +558,22 @@ def build_design_for(
     >>> build_design_for(load_dataset(), spec=ModelSpec(decisions=("norm",))).decisions
     ('norm',)
     """
-    design = build_design(
-        dataset,
-        decisions=spec.decisions,
-        scale_terms=spec.scale_terms,
-        law=spec.scaling == "chinchilla",
-        estimate_unknown=spec.unknown_numbers == "estimated",
-        generations=spec.generations == "measured",
-        surface_lengths=spec.surface_lengths,
-        train=train,
-        among=among,
-    )
+    coding = _coding(spec)
+    design = build_design(dataset, **coding, train=train, among=among)
+    if spec.experiments == "included" and among is None:
+        if dataset.experiments is None:
+            raise SpecError(
+                "experiments is 'included', and the data have none. Add them, as in "
+                "data.add(bm.load_experiments()), or set experiments to 'ignored'."
+            )
+        contrasts = build_arm_contrasts(dataset, design, coding=coding)
+        if not len(contrasts.y):
+            raise SpecError(
+                "experiments is 'included', and those of the data say nothing here: no two arms of "
+                "a group whose facts LMs have share an accuracy of the data's benchmarks. Add "
+                "such results, or set experiments to 'ignored'."
+            )
+        design = replace(design, contrasts=contrasts)
     if spec.decisions != DEFAULT_DECISIONS and among is None:
         for overlap in find_overlaps(design, decisions=spec.decisions):
             raise SpecError(overlap.message)

@@ -28,6 +28,12 @@ UNUSUAL = ModelSpec(
     likelihood="normal",
     priors=Priors(beta_tau=0.321, kappa_tau_task=(0.1, 0.2, 0.3, 0.4)),
 )
+INFORMED = ModelSpec(
+    experiments="included", bias="none", run_effects="none", priors=Priors(run_sigma=0.03)
+)
+EXAMPLES = pytest.mark.parametrize(
+    "spec", [ModelSpec(), UNUSUAL, INFORMED], ids=["default", "unusual", "informed"]
+)
 NUMBERS = [item.name for item in dataclasses.fields(Priors)]
 
 
@@ -50,22 +56,22 @@ def write(tmp_path):
     return write_text
 
 
-@pytest.mark.parametrize("spec", [ModelSpec(), UNUSUAL], ids=["default", "unusual"])
+@EXAMPLES
 def test_round_trip_through_a_dict(spec):
     assert ModelSpec.from_dict(spec.to_dict()) == spec
 
 
-@pytest.mark.parametrize("spec", [ModelSpec(), UNUSUAL], ids=["default", "unusual"])
+@EXAMPLES
 def test_round_trip_through_json_text(spec):
     assert ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
-@pytest.mark.parametrize("spec", [ModelSpec(), UNUSUAL], ids=["default", "unusual"])
+@EXAMPLES
 def test_round_trip_through_a_json_file(spec, write):
     assert read_spec(write(json.dumps(spec.to_dict()), "spec.json")) == spec
 
 
-@pytest.mark.parametrize("spec", [ModelSpec(), UNUSUAL], ids=["default", "unusual"])
+@EXAMPLES
 def test_round_trip_through_a_toml_file(spec, write):
     assert read_spec(write(to_toml(spec))) == spec
 
@@ -88,20 +94,37 @@ def test_equal_specs_have_one_checksum():
 CONTRADICTIONS = ({"generations": "measured", "unknown_numbers": "typical"},)
 
 
+OF_EXPERIMENTS = ("bias", "study_effects", "run_effects", "effect_share_sd",
+                  "effect_share_spread", "study_ratio", "study_ratio_log_sd", "arm_tau",
+                  "arm_tau_log_sd", "run_sigma", "arm_sigma", "run_log_sd")  # fmt: skip
+"""Options and priors that mean nothing where experiments are ignored."""
+
+
+def halved(name):
+    """Priors of which one number, or all of a name, are half as large."""
+    value = getattr(Priors(), name)
+    return Priors(**{name: tuple(v / 2 for v in value) if isinstance(value, tuple) else value / 2})
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_checksum_changes_with_every_option(option):
-    sums = {
-        ModelSpec(**{"unknown_numbers": "estimated", option: value}).checksum
-        for value in OPTIONS[option]
-    }
+    usual = {"unknown_numbers": "estimated", "experiments": "included"}
+    sums = {ModelSpec(**{**usual, option: value}).checksum for value in OPTIONS[option]}
     assert len(sums) == len(OPTIONS[option])
 
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_checksum_changes_with_every_prior(name):
-    value = getattr(Priors(), name)
-    other = tuple(v / 2 for v in value) if isinstance(value, tuple) else value / 2
-    assert ModelSpec(priors=Priors(**{name: other})).checksum != ModelSpec().checksum
+    one, other = (ModelSpec(experiments="included", priors=p) for p in (Priors(), halved(name)))
+    assert one.checksum != other.checksum
+
+
+@pytest.mark.parametrize("name", [name for name in (*OPTIONS, *NUMBERS) if name != "experiments"])
+def test_what_concerns_experiments_is_in_no_checksum_where_they_are_ignored(name):
+    other = {name: OPTIONS[name][-1]} if name in OPTIONS else {"priors": halved(name)}
+    usual = {"unknown_numbers": "estimated"} if name == "generations" else {}
+    same = ModelSpec(**usual, **other).checksum == ModelSpec(**usual).checksum
+    assert same == (name in OF_EXPERIMENTS)
 
 
 def test_checksum_changes_with_the_decisions():
@@ -169,8 +192,13 @@ def test_options_that_are_gone_change_no_checksum():
 def test_older_spec_may_hold_options_that_are_gone(write):
     old = {**UNUSUAL.to_dict(), **RETIRED}
     old["priors"] = {**old["priors"], **RETIRED_PRIORS}
-    assert hash_values(old) == UNUSUAL.checksum
     assert read_spec(write(json.dumps(old), "old.json")) == UNUSUAL
+    older = {
+        key: value for key, value in old.items() if key not in {"experiments", *OF_EXPERIMENTS}
+    }
+    older["priors"] = {k: v for k, v in old["priors"].items() if k not in OF_EXPERIMENTS}
+    assert hash_values(older) == UNUSUAL.checksum
+    assert read_spec(write(json.dumps(older), "older.json")) == UNUSUAL
     assert not (RETIRED.keys() | RETIRED_PRIORS.keys()) & {*UNUSUAL.to_dict(), *NUMBERS}
 
 
