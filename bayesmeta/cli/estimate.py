@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.cli.shared import (
+    On,
     Over,
     QuestionOptions,
     Shown,
@@ -13,6 +14,7 @@ from bayesmeta.cli.shared import (
     command,
     interruptible,
     load_data,
+    read_settings,
     say,
 )
 from bayesmeta.errors import listing
@@ -65,7 +67,7 @@ def fit_command(
 
     check_out(out)
     chosen = bm.read_spec(spec) if spec is not None else bm.ModelSpec()
-    data = load_data(data_dir, version=version)
+    data = load_data(data_dir, version=version, experiments=chosen.experiments == "included")
     if quick:
         draws, tune, chains = defaults.QUICK_DRAWS, defaults.QUICK_DRAWS, defaults.QUICK_CHAINS
     with interruptible(f"nothing was written, {out} is as it was"):
@@ -160,6 +162,7 @@ def query_command(
     statement: str,
     *,
     more_than: float | None = None,
+    at: str | None = None,
     **asked: Unpack[QuestionOptions],
 ) -> Shown:
     """How probable a statement is, and the evidence behind it.
@@ -168,10 +171,23 @@ def query_command(
     ----------
     more_than : PP
         Also: how probable is a larger effect.
+    at : n_params=N,n_tokens=D
+        Size and tokens that all LMs are given first.
     """
-    answer = bm.query(fit, statement, more_than=more_than, **asked)
+    sizes = None
+    if at is not None:
+        sizes = read_settings(at.split(","), form="NAME=COUNT, such as n_params=7e9,n_tokens=2e12")
+    answer = bm.query(fit, statement, more_than=more_than, at=sizes, **asked)
     instead = {"json": answer.to_dict, "table": answer.__str__}
     return Shown(answer.table, "Answer of the posterior.", instead=instead)
+
+
+@command("evidence")
+def evidence_command(fit: "bm.Fit", statement: str, **where: Unpack[On]) -> Shown:
+    """What experiments and LMs say of a statement, side by side."""
+    found = bm.evidence(fit, statement, **where)
+    caption = f"{found.answer.statement}, by source."
+    return Shown(found.table, caption, verdict=str(found), instead={"json": found.to_dict})
 
 
 @command("rank")

@@ -103,7 +103,21 @@ def _tradeoff(fit: "bm.Fit", asked: FigureOptions) -> Draw:
 
 
 def _evidence(fit: "bm.Fit", asked: FigureOptions) -> Draw:
-    """Draw an evidence card; that of the fit's first decision where nothing is named."""
+    """Draw an evidence card."""
+    statement, where = _ask_statement(fit, asked)
+    return partial(bm.plot.evidence, fit, statement, **where)
+
+
+def _studies(fit: "bm.Fit", asked: FigureOptions) -> Draw:
+    """Draw a forest of studies."""
+    statement, where = _ask_statement(fit, asked, usual="attention: gqa > mha")
+    return partial(bm.plot.studies, bm.evidence(fit, statement, **where))
+
+
+def _ask_statement(
+    fit: "bm.Fit", asked: FigureOptions, *, usual: str = _STATEMENT
+) -> tuple[str, dict[str, Any]]:
+    """Take the statement and where it is asked; the usual one, or the fit's first, if left out."""
     from bayesmeta.estimates.question import (
         default_contrasts,
         kind_of_target,
@@ -115,9 +129,8 @@ def _evidence(fit: "bm.Fit", asked: FigureOptions) -> Draw:
     if statement is None:
         known = list_decisions(fit.design)
         first = default_contrasts(fit.design, known[0])[0].label
-        statement = _STATEMENT if "code_share" in known else first
-    where = name_target(kind_of_target(fit.design, target), target)
-    return partial(bm.plot.evidence, fit, statement, **where)
+        statement = usual if usual.partition(":")[0] in known else first
+    return statement, name_target(kind_of_target(fit.design, target), target)
 
 
 def _ranks(_: FigureOptions) -> Draw:
@@ -147,6 +160,7 @@ POSTERIOR: dict[str, Callable[["bm.Fit", FigureOptions], Draw]] = {
     "tradeoff": _tradeoff,
     "scaling": lambda fit, asked: partial(bm.plot.scaling, fit, along=asked["along"] or "compute"),
     "evidence": _evidence,
+    "studies": _studies,
     "calibration": lambda fit, _: partial(bm.plot.calibration, fit),
     "ppc": lambda fit, _: partial(bm.plot.ppc, fit),
     "prior-posterior": _prior_posterior,
@@ -168,9 +182,9 @@ APPLIES = {
     "--decision": ("forest", "atlas", "curve", "tradeoff", "prior-posterior"),
     "--by": ("forest", "atlas", "curve", "prior-posterior", "ladders"),
     "--along": ("scaling",),
-    "--statement": ("forest", "atlas", "prior-posterior", "evidence", "ladders",
+    "--statement": ("forest", "atlas", "prior-posterior", "evidence", "studies", "ladders",
                     "specification-curve"),
-    "--target": ("evidence", "specification-curve"),
+    "--target": ("evidence", "studies", "specification-curve"),
     "--multiverse": ("specification-curve", ALL),
     "--fit": (*POSTERIOR, ALL),
     "--ci-prob": (*POSTERIOR, "specification-curve", ALL),
@@ -196,8 +210,8 @@ def plot_command(
     Parameters
     ----------
     kind : KIND
-        {forest, atlas, curve, tradeoff, scaling, evidence, calibration, ppc, prior-posterior,
-        ladders, scoreboard, gains, ranks, specification-curve, all}.
+        {forest, atlas, curve, tradeoff, scaling, evidence, studies, calibration, ppc,
+        prior-posterior, ladders, scoreboard, gains, ranks, specification-curve, all}.
     out : FILE
         A .pdf, .png or .svg; for all: a folder.
     style

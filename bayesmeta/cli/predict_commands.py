@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.cli.shared import Shown, command, say
-from bayesmeta.errors import QueryError, listing, shorten
+from bayesmeta.cli.shared import Shown, command, read_settings, say
+from bayesmeta.errors import QueryError, listing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,22 +97,14 @@ def designs_command(
 
 def _read_changes(words: list[str]) -> dict[str, str]:
     """Split DECISION=LEVEL into names and levels."""
-    changes: dict[str, str] = {}
-    for word in words:
-        name, level = (part.strip() for part in word.partition("=")[::2])
-        if not (name and level):
-            raise QueryError(
-                f"'{shorten(word)}' cannot be read. Allowed: DECISION=LEVEL, such as "
-                "position_embedding=learned or code_share=20."
-            )
-        if name in changes:
-            raise QueryError(f"{shorten(name)} is given twice. Allowed: each name once.")
+    form = "DECISION=LEVEL, such as position_embedding=learned or code_share=20"
+    changes = read_settings(words, form=form)
+    for name in changes:
         if name in _ARGUMENTS:
             raise QueryError(
                 f"'{name}' is no fact that can be changed. Allowed: names of decisions, "
                 "n_params and n_tokens, such as position_embedding=learned."
             )
-        changes[name] = level
     return changes
 
 

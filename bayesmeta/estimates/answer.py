@@ -10,18 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.errors import QueryError, listing, shorten
-from bayesmeta.estimates.counterfactual import effect_on_benchmarks, mean_slope
-from bayesmeta.estimates.evidence_card import Evidence, build_evidence
+from bayesmeta.design.decisions import SIZES
+from bayesmeta.errors import QueryError, listing, shorten, unknown
+from bayesmeta.estimates.counterfactual import (
+    ASSOCIATION,
+    NEW_SETTING,
+    Sizes,
+    choose_kind,
+    effect_on_benchmarks,
+    mean_slope,
+    tells_effects,
+)
+from bayesmeta.estimates.evidence_card import Evidence, build_evidence, lies_outside
 from bayesmeta.estimates.question import (
     SCALES,
     UNITS,
     Contrast,
     Names,
     Statement,
-    build_contrast,
     check_scale,
     parse_statement,
+    read_value,
     refuse_prior,
     select_lms,
     weigh_target,
@@ -37,6 +46,7 @@ from bayesmeta.estimates.summary import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bayesmeta.design.facts import Settings
     from bayesmeta.inference.fits import Fit
 
 
@@ -65,6 +75,14 @@ class Answer:
         Number of LMs that the effect is averaged over.
     among
         Names of the LMs or families that were asked about; empty for all.
+    at
+        Size and tokens that the LMs are given, if they were asked about.
+    outside
+        Which of these lie outside what LMs record.
+    association, new_setting
+        What distinguishes LMs that have it, and what changing it does in a setting that is not in
+        the data: median, interval, probability that it is positive. None where the fit tells
+        associations alone; `effect` is then one.
     more_than
         A size that was asked about, in the units of the effect.
     prob_more
@@ -83,6 +101,10 @@ class Answer:
     evidence: Evidence
     n_lms: int
     among: tuple[str, ...] = ()
+    at: Sizes = ()
+    outside: tuple[str, ...] = ()
+    association: dict[str, Any] | None = None
+    new_setting: dict[str, Any] | None = None
     more_than: float | None = None
     prob_more: Probability | None = None
     prior_more: float | None = None
@@ -108,12 +130,18 @@ class Answer:
 
     def to_dict(self) -> dict[str, Any]:
         """Turn into plain values, as the command line prints them."""
+        own = {"probability": self.probability.estimate, "mcse": self.probability.mcse}
+        three = {
+            "association": self.association,
+            "effect": {**own, **self.effect},
+            "new_setting": self.new_setting,
+        }
         return {
             "statement": self.statement,
             "target": self.target,
-            "probability": self.probability.estimate,
-            "mcse": self.probability.mcse,
-            "effect": self.effect,
+            **own,
+            **({"effect": self.effect} if self.association is None else three),
+            **({"at": dict(self.at), "outside": list(self.outside)} if self.at else {}),
             "equivalence": self.equivalence,
             "prob_equivalent": self.prob_equivalent.estimate,
             "three_way": {
@@ -142,7 +170,9 @@ class Answer:
         import pandas as pd
 
         row = self.to_dict() | {"among": listing(self.among), "verdict": self.evidence.verdict}
-        del row["three_way"], row["evidence"], row["effect"]
+        nested = ("three_way", "evidence", "effect", "association", "new_setting", "at", "outside")
+        for key in nested:
+            row.pop(key, None)
         first = {name: row.pop(name) for name in ("statement", "target", "probability", "mcse")}
         return pd.DataFrame([{**first, **self.effect, **row}])
 
@@ -163,6 +193,10 @@ class Answer:
     def __repr__(self) -> str:
         e, card = self.effect, self.evidence
         where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
+        where += "".join(
+            f", {name} = {value:g}" + " (outside what LMs record)" * (name in self.outside)
+            for name, value in self.at
+        )
         claim = self.statement + " helps" * (not isinstance(self.contrast, Contrast))
         within, units = card.within_families, e["units"]
         short = "points" if e["units"] == UNITS else "latent units"
@@ -173,6 +207,7 @@ class Answer:
                 f" P(more than {self.more_than:g} {short}) {self.prob_more.relation}, and "
                 f"{self.prior_more:.2f} before the data."
             )
+        told = " of the association" * (self.association is not None)
         confounded = ", ".join(
             f"{name} {100 * share:.0f} %" for name, share in card.confounded_with.items()
         )
@@ -180,8 +215,8 @@ class Answer:
             f"P({claim}) {where}{lms * bool(self.among)} {self.probability.relation}.{size} Effect "
             f"{e['estimate']:+.{digits}f} {units}, {100 * float(e['ci_prob']):g} % equal-tailed "
             f"interval {e['lower']:+.{digits}f} to {e['upper']:+.{digits}f}; P(within "
-            f"{self.equivalence:.3g} {short}) {self.prob_equivalent.relation}. "
-            f"Evidence: {card.verdict} ({self.support}"
+            f"{self.equivalence:.3g} {short}) {self.prob_equivalent.relation}.{self._told(digits)} "
+            f"Evidence{told}: {card.verdict} ({self.support}"
             + "; outside what LMs record"
             * card.extrapolates
             + f"). By a linear approximation: {_say(card.all_families, digits)} from all families, "
@@ -189,11 +224,26 @@ class Answer:
             + (f", {_say(within, digits)} within families" if within else "")
             + ". "
             + (f"Confounded with {confounded}. " if confounded else "")
-            + "An association adjusted for the modelled covariates."
-        )
+            + ("" if told else "An association adjusted for the modelled covariates.")
+        ).rstrip()
+
+    def _told(self, digits: int) -> str:
+        """Say the effect in a new setting and the association, where the fit tells them apart."""
+        if self.association is None or self.new_setting is None:
+            return ""
+        n = self.probability.n_draws
+        parts = [
+            f"{name} {_say(part, digits)}, P(positive) "
+            + Probability(part["probability"], mcse=part["mcse"], n_draws=n).relation
+            for name, part in (
+                ("In a new setting", self.new_setting),
+                ("Association", self.association),
+            )
+        ]
+        return f" {parts[0]}. {parts[1]}."
 
 
-def _say(part: Mapping[str, float], digits: int) -> str:
+def _say(part: Mapping[str, Any], digits: int) -> str:
     estimate, lower, upper = (f"{part[k]:+.{digits}f}" for k in ("estimate", "lower", "upper"))
     return f"{estimate} ({lower} to {upper})"
 
@@ -214,6 +264,7 @@ def query(
     scale: str = "score",
     equivalence: float | None = None,
     more_than: float | None = None,
+    at: Settings | None = None,
     ci_prob: float = defaults.CI_PROB,
 ) -> Answer:
     """Answer how probable a statement about a design decision is.
@@ -238,13 +289,17 @@ def query(
         out, half a point, or what half a point is worth on the latent scale.
     more_than
         A size, in the units of the effect, whose probability to be exceeded is wanted as well.
+    at
+        Size and tokens that all LMs are given first, such as `{"n_params": 7e9}`; left out, they
+        have their own.
     ci_prob
         Probability of the interval.
 
     Returns
     -------
     Answer
-        Probability, effect and evidence.
+        Probability, effect and evidence; of a fit that experiments informed, also the association
+        and the effect in a new setting.
 
     Raises
     ------
@@ -269,28 +324,54 @@ def query(
     target, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     check_scale(scale)
     rows, among = select_lms(fit.design, lms=lms, lm_family=lm_family)
-    values = effect_on_benchmarks(fit, contrast, rows=rows, scale=scale) @ weights
+    sizes = _read_sizes(fit, at)
+
+    def ask(kind: str) -> NDArray[np.float64]:
+        found = effect_on_benchmarks(fit, contrast, rows=rows, scale=scale, kind=kind, at=sizes)
+        return found @ weights
+
+    values, units = ask(choose_kind(fit)), SCALES[scale]
     if equivalence is None:
         slope = mean_slope(fit, weights=weights) if scale == "latent" else 1.0
         equivalence = defaults.EQUIVALENCE / slope
+    others, associated = {}, values
+    if tells_effects(fit):
+        draws = {kind: ask(kind) for kind in (ASSOCIATION, NEW_SETTING)}
+        associated = draws[ASSOCIATION]
+        for kind, found in draws.items():
+            positive = estimate_probability(found > 0)
+            own = {"probability": positive.estimate, "mcse": positive.mcse}
+            others[kind] = {**own, **summarise(found, ci_prob=ci_prob, units=units)}
     probability = estimate_probability(values > 0)
-    card = build_evidence(
-        fit, contrast=contrast, weights=weights, probability=probability.estimate, scale=scale
-    )
+    judged = float((associated > 0).mean())
+    card = build_evidence(fit, contrast=contrast, weights=weights, probability=judged, scale=scale)
     return Answer(
         contrast=contrast,
         target=target,
         probability=probability,
-        effect=summarise(values, ci_prob=ci_prob, units=SCALES[scale]),
+        effect=summarise(values, ci_prob=ci_prob, units=units),
         equivalence=equivalence,
         three_way=three_ways(values, equivalence=equivalence),
         evidence=card,
         n_lms=int((rows & contrast.applies(fit.design)).sum()),
         among=among,
+        at=sizes,
+        outside=tuple(n for n, x in sizes if lies_outside(fit.design, name=n, value=x)),
+        **others,
         more_than=more_than,
         prob_more=None if more_than is None else estimate_probability(values > more_than),
         prior_more=None if more_than is None else prob_above_zero(-more_than, card.prior_sd),
     )
+
+
+def _read_sizes(fit: Fit, at: Settings | None) -> Sizes:
+    """Read the size and tokens that LMs are given, once."""
+    if at is None:
+        return ()
+    for name in at:
+        if name not in SIZES:
+            raise unknown(QueryError, "at", name, SIZES)
+    return tuple((name, float(read_value(fit.design, name, value))) for name, value in at.items())
 
 
 def three_ways(values: NDArray[np.float64], *, equivalence: float) -> dict[str, Probability]:
@@ -311,39 +392,3 @@ def _check_size(name: str, value: float, *, low: float) -> None:
             f"{name} is {shorten(value)}. Allowed: {start}, in percentage points (latent units on "
             "the latent scale), such as 0.5."
         )
-
-
-def evidence(fit: Fit, decision: str, level: str | float, *, over: str | float) -> Evidence:
-    """Collect what stands behind one contrast, over all benchmarks.
-
-    Parameters
-    ----------
-    fit
-        The fit.
-    decision
-        Name of the decision.
-    level, over
-        What is compared with what.
-
-    Returns
-    -------
-    Evidence
-        The card.
-
-    Raises
-    ------
-    QueryError
-        If the fit does not know the decision or a level.
-
-    Examples
-    --------
-    >>> import bayesmeta as bm
-    >>> card = bm.evidence(bm.load_reference_fit(), "attention", "gqa", over="mha")
-    >>> card.lm_families["gqa"]
-    8
-    """
-    refuse_prior(fit)
-    contrast = build_contrast(fit.design, decision=decision, level=level, reference=over)
-    _, weights = weigh_target(fit.design)
-    helps = float((effect_on_benchmarks(fit, contrast) @ weights > 0).mean())
-    return build_evidence(fit, contrast=contrast, weights=weights, probability=helps)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates import summary
-from bayesmeta.estimates.counterfactual import contrast_draws, effect_on_benchmarks
+from bayesmeta.estimates.counterfactual import choose_kind, contrast_draws, effect_on_benchmarks
 from bayesmeta.estimates.evidence_card import judge, support_of
 from bayesmeta.estimates.question import (
     LM_FAMILY,
@@ -144,12 +144,14 @@ def effects(
     lms: Names = None,
     lm_family: Names = None,
     scale: str = "score",
+    kind: str | None = None,
 ) -> Effects:
     """Compute the effects of design decisions on the score scale.
 
     An effect is the difference in expected score, in percentage points and in the benchmark's good
     direction, when every LM of the data is given one level instead of the other and all its other
-    recorded facts are held as they are. It is an association adjusted for the modelled covariates.
+    recorded facts are held as they are. It is an association adjusted for the modelled covariates,
+    unless controlled experiments informed the fit.
 
     Parameters
     ----------
@@ -166,6 +168,10 @@ def effects(
         name makes it a reference LM. Verdicts are on the effect over all LMs.
     scale
         `score`: percentage points; `latent`: logits, where effects add up.
+    kind
+        Of a fit with experiments: `effect`, what changing the decision does on average, if left
+        out; `new_setting`, the same in a setting that is not in the data; or `association`, what
+        distinguishes LMs that have it. Other fits tell associations alone.
 
     Returns
     -------
@@ -175,7 +181,7 @@ def effects(
     Raises
     ------
     QueryError
-        If a name, `by` or `scale` is not known, or a statement cannot be read.
+        If a name, `by`, `scale` or `kind` is not known, or a statement cannot be read.
 
     Examples
     --------
@@ -197,7 +203,9 @@ def effects(
     contrasts = [contrast for name in names for contrast in _list_contrasts(fit, name)]
     if not contrasts:
         raise QueryError("this fit has no decisions (a scale-only model). Fit one with decisions.")
-    return replace(_collect(fit, contrasts, by=by, rows=rows, scale=scale), among=among)
+    chosen = choose_kind(fit, kind)
+    found = _collect(fit, contrasts, by=by, rows=rows, scale=scale, kind=chosen)
+    return replace(found, among=among)
 
 
 def _list_contrasts(fit: Fit, name: str) -> Sequence[Statement]:
@@ -214,9 +222,10 @@ def _collect(
     by: str,
     rows: NDArray[np.bool_] | None = None,
     scale: str = "score",
+    kind: str,
 ) -> Effects:
     parts = [
-        contrast_draws(fit, contrast=contrast, by=by, rows=rows, scale=scale)
+        contrast_draws(fit, contrast=contrast, by=by, rows=rows, scale=scale, kind=kind)
         for contrast in contrasts
     ]
     present = {str(name) for part in parts for name in part["target"].values}
@@ -298,7 +307,7 @@ def substitutions(
     check_by(by)
     found = list_substitutions(fit.design, receiver=receiver, points=points)
     n_lms = tuple(int(one.applies(fit.design).sum()) for one in found)
-    return replace(_collect(fit, found, by=by), n_lms=n_lms)
+    return replace(_collect(fit, found, by=by, kind=choose_kind(fit)), n_lms=n_lms)
 
 
 def prob_helps(
@@ -342,4 +351,5 @@ def prob_helps(
     check_fit(fit)
     contrast = build_contrast(fit.design, decision=decision, level=level, reference=over)
     _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
-    return summary.estimate_probability(effect_on_benchmarks(fit, contrast) @ weights > 0)
+    values = effect_on_benchmarks(fit, contrast, kind=choose_kind(fit)) @ weights
+    return summary.estimate_probability(values > 0)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.errors import QueryError
+from bayesmeta import defaults
+from bayesmeta.errors import QueryError, unknown
 from bayesmeta.estimates.question import (
     LM_FAMILY,
     SCALES,
@@ -26,6 +27,7 @@ from bayesmeta.model.predictor import (
     build_columns,
     combine,
     complete_facts,
+    draw_setting,
     expected_score,
     list_coefficients,
     multiply,
@@ -37,6 +39,12 @@ if TYPE_CHECKING:
     from bayesmeta.design.facts import Design, Facts, Settings
     from bayesmeta.inference.fits import Fit
 
+
+ASSOCIATION, EFFECT, NEW_SETTING = "association", "effect", "new_setting"
+"""What a difference may be: what distinguishes LMs that have it; what changing it does on average;
+and what changing it does in a setting that is not in the data."""
+
+KINDS = (ASSOCIATION, EFFECT, NEW_SETTING)
 
 POINTS = 100.0
 """Percentage points in a score of one."""
@@ -65,16 +73,67 @@ class Baseline:
     points: Array
 
 
-@lru_cache(maxsize=2)
-def read_baseline(fit: Fit) -> Baseline:
-    """Compute what every question of a fit shares, once."""
+Sizes = tuple[tuple[str, float], ...]
+"""Size and tokens that all LMs are given, by name; none as they are."""
+
+
+def read_baseline(fit: Fit, at: Sizes = ()) -> Baseline:
+    """Compute what every question of a fit shares, once; LMs as they are, or all of one size."""
+    return _compute_baseline(fit, at)
+
+
+@lru_cache(maxsize=4)
+def _compute_baseline(fit: Fit, at: Sizes) -> Baseline:
     parameters, design = fit.parameters, fit.design
-    facts = complete_facts(parameters, design=design)
+    facts = complete_facts(parameters, design=design).put(dict(at))
     columns = build_columns(facts, parameters=parameters)
     coefficients = list_coefficients(parameters, design=design)
-    eta = combine(columns, coefficients, parameters, design=design, spec=fit.spec)
+    if at:
+        change = {k: values - read_baseline(fit).columns[k] for k, values in columns.items()}
+        eta = read_baseline(fit).eta + multiply(change, coefficients)
+    else:
+        eta = combine(columns, coefficients, parameters, design=design, spec=fit.spec)
     points = to_points(expected_score(eta, design=design), design=design)
     return Baseline(facts, columns, coefficients, eta, points)
+
+
+def tells_effects(fit: Fit) -> bool:
+    """Whether a fit tells effects from associations: controlled experiments informed it."""
+    return fit.spec.experiments == "included"
+
+
+def choose_kind(fit: Fit, kind: str | None = None) -> str:
+    """Take the kind of difference that is asked for: the effect, where the fit tells it.
+
+    Raises
+    ------
+    QueryError
+        If the kind is not known, or the fit does not tell it.
+    """
+    if kind is None:
+        return EFFECT if tells_effects(fit) else ASSOCIATION
+    if kind not in KINDS:
+        raise unknown(QueryError, "kind", kind, KINDS)
+    if kind != ASSOCIATION and not tells_effects(fit):
+        raise QueryError(
+            f"kind is '{kind}', and this fit tells associations alone: its experiments are "
+            f"'ignored'. Allowed: {ASSOCIATION}. Fit bm.load_dataset(experiments=True) with "
+            "bm.ModelSpec(experiments='included') for effects."
+        )
+    return kind
+
+
+@lru_cache(maxsize=4)
+def _coefficients(fit: Fit, kind: str) -> Mapping[str, Array]:
+    """Coefficients of associations, of effects, or of effects in a new setting."""
+    if kind == ASSOCIATION:
+        return read_baseline(fit).coefficients
+    found = list_coefficients(fit.parameters, design=fit.design, kind=EFFECT)
+    if kind == NEW_SETTING and fit.design.terms:
+        seed = defaults.SEED
+        other = draw_setting(fit.parameters, design=fit.design, spec=fit.spec, seed=seed)
+        found["beta"] = found["beta"] + other
+    return found
 
 
 def to_points(scores: Array, *, design: Design) -> Array:
@@ -88,28 +147,34 @@ def _mean_points(eta: Array, *, design: Design) -> Array:
     return to_points(expected_score(eta, design=design).mean(axis=-2), design=design)
 
 
-def _change(fit: Fit, facts: Facts) -> dict[str, Array]:
+def _change(fit: Fit, facts: Facts, at: Sizes = ()) -> dict[str, Array]:
     """Change of the columns by other facts of all LMs; blocks that do not move are left out."""
-    base = read_baseline(fit)
+    base = read_baseline(fit, at)
     new = build_columns(facts, parameters=fit.parameters, only=facts.differs(base.facts))
     return {name: values - base.columns[name] for name, values in new.items()}
 
 
-@lru_cache(maxsize=4)
-def side_change(fit: Fit, side: Side) -> Mapping[str, Array]:
+def side_change(fit: Fit, side: Side, at: Sizes = ()) -> Mapping[str, Array]:
     """Change of the columns of all LMs by one side of a statement, by block, (..., lm, column)."""
-    return _change(fit, side.of(read_baseline(fit).facts))
+    return _compute_side(fit, side, at)
 
 
-def _latent_change(fit: Fit, change: Mapping[str, Array], rows: Any) -> Array | float:
+@lru_cache(maxsize=4)
+def _compute_side(fit: Fit, side: Side, at: Sizes) -> Mapping[str, Array]:
+    return _change(fit, side.of(read_baseline(fit, at).facts), at)
+
+
+def _latent_change(fit: Fit, change: Mapping[str, Array], rows: Any, kind: str) -> Array | float:
     """Latent change of the LMs of the rows, shape (chain, draw, lm, benchmark); or zero."""
     kept = {name: values[..., rows, :] for name, values in change.items()}
-    return multiply(kept, read_baseline(fit).coefficients)
+    return multiply(kept, _coefficients(fit, kind))
 
 
-def _mean_score(fit: Fit, change: Mapping[str, Array], rows: Any) -> Array:
+def _mean_score(
+    fit: Fit, change: Mapping[str, Array], rows: Any, kind: str, at: Sizes = ()
+) -> Array:
     """Average expected scores of the LMs of the rows, changed, shape (chain, draw, benchmark)."""
-    base, moved = read_baseline(fit), _latent_change(fit, change, rows)
+    base, moved = read_baseline(fit, at), _latent_change(fit, change, rows, kind)
     if np.ndim(moved) == 0:
         return base.points[..., rows, :].mean(axis=-2)
     moved += base.eta[..., rows, :]
@@ -117,7 +182,11 @@ def _mean_score(fit: Fit, change: Mapping[str, Array], rows: Any) -> Array:
 
 
 def mean_score_at(
-    fit: Fit, *, settings: Settings, rows: NDArray[np.bool_] | slice = slice(None)
+    fit: Fit,
+    *,
+    settings: Settings,
+    rows: NDArray[np.bool_] | slice = slice(None),
+    kind: str | None = None,
 ) -> Array:
     """Average the expected scores of LMs with some facts set to other values.
 
@@ -132,13 +201,17 @@ def mean_score_at(
         the LMs are as they are.
     rows
         Which LMs are averaged over, shape (lm,); all if left out.
+    kind
+        Whether the change is an `association`, an `effect`, or one in a `new_setting`; the effect
+        where the fit tells it, if left out.
 
     Returns
     -------
     ndarray
         Points, higher is better, shape (chain, draw, benchmark).
     """
-    return _mean_score(fit, _change(fit, read_baseline(fit).facts.put(settings)), rows)
+    change = _change(fit, read_baseline(fit).facts.put(settings))
+    return _mean_score(fit, change, rows, choose_kind(fit, kind))
 
 
 def mean_slope(fit: Fit, *, weights: Array) -> float:
@@ -160,6 +233,8 @@ def effect_on_benchmarks(
     *,
     rows: NDArray[np.bool_] | None = None,
     scale: str = "score",
+    kind: str = ASSOCIATION,
+    at: Sizes = (),
 ) -> Array:
     """Compute an effect on every benchmark, averaged over LMs, draw by draw.
 
@@ -174,6 +249,10 @@ def effect_on_benchmarks(
         count that record as much of the donor as moves.
     scale
         `score` or `latent`.
+    kind
+        An `association`, an `effect`, or one in a `new_setting`.
+    at
+        Size and tokens that all LMs are given.
 
     Returns
     -------
@@ -193,16 +272,19 @@ def effect_on_benchmarks(
             f"{statement.needs}. Move fewer points, or ask about other LMs."
         )
     if scale == "latent":
-        first, second = (_latent_change(fit, side_change(fit, s), kept) for s in statement.sides)
+        first, second = (
+            _latent_change(fit, side_change(fit, side, at), kept, kind) for side in statement.sides
+        )
         return np.asarray(first - second).mean(axis=-2)
-    high, low = (_mean_score_of(fit, side, kept.tobytes()) for side in statement.sides)
+    high, low = (_mean_score_of(fit, side, kept.tobytes(), kind, at) for side in statement.sides)
     return high - low
 
 
 @lru_cache(maxsize=2)  # the contrasts of a decision share their reference
-def _mean_score_of(fit: Fit, side: Side, kept: bytes) -> Array:
+def _mean_score_of(fit: Fit, side: Side, kept: bytes, kind: str, at: Sizes) -> Array:
     rows = np.frombuffer(kept, dtype=bool)
-    return _mean_score(fit, side_change(fit, side), slice(None) if rows.all() else rows)
+    rows = slice(None) if rows.all() else rows
+    return _mean_score(fit, side_change(fit, side, at), rows, kind, at)
 
 
 def contrast_draws(
@@ -212,6 +294,7 @@ def contrast_draws(
     by: str = "overall",
     rows: NDArray[np.bool_] | None = None,
     scale: str = "score",
+    kind: str = ASSOCIATION,
 ) -> xr.DataArray:
     """Compute the effect of one statement, draw by draw.
 
@@ -228,6 +311,8 @@ def contrast_draws(
     scale
         `score`, or `latent`: logits of the share of solved items above chance, and standard
         deviations of a Brier score.
+    kind
+        An `association`, an `effect`, or one in a `new_setting`.
 
     Returns
     -------
@@ -244,7 +329,7 @@ def contrast_draws(
     check_by(by, more=(LM_FAMILY,))
     check_scale(scale)
     if by != LM_FAMILY:
-        gain = effect_on_benchmarks(fit, contrast, rows=rows, scale=scale)
+        gain = effect_on_benchmarks(fit, contrast, rows=rows, scale=scale, kind=kind)
         return average_benchmarks(gain, fit=fit, by=by).assign_attrs(units=SCALES[scale])
     design, applies = fit.design, contrast.applies(fit.design)
     kept = applies if rows is None else rows & applies
@@ -252,7 +337,7 @@ def contrast_draws(
     for k, name in enumerate(design.lm_families):
         own = kept & (design.lm_family_index == k)
         if own.any():
-            gain = effect_on_benchmarks(fit, contrast, rows=own, scale=scale)
+            gain = effect_on_benchmarks(fit, contrast, rows=own, scale=scale, kind=kind)
             parts[name] = average_benchmarks(gain, fit=fit, by="overall").values[..., 0]
     values = np.stack(list(parts.values()), axis=-1)
     return label_draws(fit, values, target=list(parts)).assign_attrs(units=SCALES[scale], by=by)

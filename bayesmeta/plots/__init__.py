@@ -7,7 +7,7 @@ the Okabe-Ito set, told apart by colour-blind readers; shape or position says th
 from bayesmeta.plots.dose_response import curve, tradeoff
 from bayesmeta.plots.evidence_intervals import evidence
 from bayesmeta.plots.figure import Drawn, save_figure
-from bayesmeta.plots.forests import forest, ladders, prior_posterior
+from bayesmeta.plots.forests import forest, ladders, prior_posterior, studies
 from bayesmeta.plots.heatmap import atlas
 from bayesmeta.plots.heldout import gains, scoreboard
 from bayesmeta.plots.look import COLUMN_WIDTH, PAGE_WIDTH, VENUES, use
@@ -34,6 +34,7 @@ __all__ = [
     "scaling",
     "scoreboard",
     "specification_curve",
+    "studies",
     "tradeoff",
     "use",
 ]

@@ -1,4 +1,4 @@
-"""Forest plots: effects with their intervals, alone, before their prior, or within families."""
+"""Forest plots: effects alone, before their prior, within families, or beside experiments."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bayesmeta.design.decisions import FACTS, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.contrasts import Effects
 from bayesmeta.estimates.question import LM_FAMILY, UNITS, Statement, Substitution, format_level
+from bayesmeta.estimates.study_evidence import Sources
 from bayesmeta.plots.figure import Drawn, build_figure, check_given, drawn_from
 from bayesmeta.plots.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
 from bayesmeta.plots.marks import (
@@ -355,3 +356,89 @@ def ladders(
     )
     legend_above(figure, ncols=count_columns(figure, names))
     return Drawn(figure, table)
+
+
+_SOURCE_STYLES = {
+    "study": {"marker": "s", "color": "#0072B2"},
+    "experiments": {"marker": "D", "color": "#0072B2"},
+    "LMs": {"marker": "o", "color": "#D55E00"},
+    "posterior": {"marker": "^", "color": INK},
+}
+_SOURCE_GROUPS = {
+    "experiments": "experiments", "another study": "experiments",
+    "within families": "LMs", "between families": "LMs", "all LMs": "LMs",
+    "association": "posterior", "effect": "posterior", "new setting": "posterior",
+}  # fmt: skip
+_SOURCE_ROW, _SOURCE_GAP, _SOURCE_REST = 0.155, 0.5, 0.85
+"""Height of a row in inches, gap between two groups in rows, and height of the rest in inches."""
+
+_SMALLEST, _LARGEST = 2.0, 5.0
+"""Size of the mark of a study without weight, and of one with all of it, in points."""
+
+
+@drawn_from(Sources, made_by="bm.evidence(fit, statement)")
+def studies(
+    sources: Sources, *, ci_prob: float = defaults.CI_PROB, width: float = COLUMN_WIDTH
+) -> Drawn:
+    """Draw what each study, all experiments and the LMs say of a statement.
+
+    Parameters
+    ----------
+    sources
+        What `bm.evidence(fit, statement)` returned.
+    ci_prob
+        Of the equal-tailed intervals.
+    width
+        Inches.
+
+    Returns
+    -------
+    Drawn
+        The figure and the table drawn, from top to bottom. Marks of studies grow with their weight;
+        a hollow one is confounded and has none. `another study` is the prediction interval.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> found = bm.evidence(bm.load_reference_fit(), "attention: gqa > mha")
+    >>> studies(found).table["source"].tolist()[-1]
+    'all LMs'
+    """
+    table = sources.table(ci_prob=ci_prob)
+    group = table["source"].map(_SOURCE_GROUPS).fillna("study")
+    table.loc[: len(sources.studies) - 1, "source"] = sources.studies["study"].to_numpy()
+    group.iloc[: len(sources.studies)] = "study"
+    place = table.index + _SOURCE_GAP * (group != group.shift()).cumsum()
+    figure = build_figure(width=width, height=_SOURCE_REST + _SOURCE_ROW * float(place.max()))
+    axes = figure.subplots()
+    draw_zero(axes)
+    for name, style in _SOURCE_STYLES.items():
+        _draw_group(axes, table[group == name], place[group == name], **style)
+    label_rows(axes, [*place], [printable(source, most=24) for source in table["source"]])
+    axes.set_ylim(float(place.max()) + 0.7, float(place.min()) - 0.7)
+    axes.set_xlabel(
+        f"effect (percentage points),\n{interval_words(ci_prob, noun='intervals')}",
+        fontsize=pt(7),
+    )
+    conflict = sources.prob_conflict
+    said = "" if pd.isna(conflict) else f"; P(conflict) {conflict:.2f}"
+    where = "" if sources.answer.target == "overall" else f" on {sources.answer.target}"
+    figure.suptitle(
+        f"{sources.answer.statement}{where}\n{sources.verdict}{said}",
+        x=0.02, ha="left", fontsize=pt(7), fontweight="bold",
+    )  # fmt: skip
+    return Drawn(figure, table.assign(ci_prob=ci_prob, verdict=sources.verdict))
+
+
+def _draw_group(
+    axes: Axes, table: pd.DataFrame, place: pd.Series, *, marker: str, color: str
+) -> None:
+    for row, at in zip(table.index, place, strict=True):
+        one = table.loc[[row]]
+        weight = one["weight"].fillna(40.0).iloc[0] / 100
+        hollow = one["control"].iloc[0] == "confounded" or one["source"].iloc[0] == "another study"
+        draw_intervals(
+            axes, one, [at], size=_SMALLEST + (_LARGEST - _SMALLEST) * weight**0.5, line=0.9,
+            edge=0.8, marker=marker, color=FAINT if hollow else color,
+            markerfacecolor="none" if hollow else color,
+        )  # fmt: skip

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError, unknown
-from bayesmeta.estimates.counterfactual import POINTS, mean_score_at, to_points
+from bayesmeta.estimates.counterfactual import ASSOCIATION, POINTS, mean_score_at, to_points
 from bayesmeta.estimates.summary import quantiles
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.inference.fits import Fit
@@ -180,7 +180,10 @@ def _tabulate_expected(fit: Fit, *, along: str, ci_prob: float) -> pd.DataFrame:
     grid = np.geomspace(scale.min(), scale.max(), _N_GRID)
     thin = thin_fit(fit, draws=_MAX_DRAWS) if np.prod(fit.shape) > _MAX_DRAWS else fit
     at = [
-        mean_score_at(thin, settings=_settings_at(fit, along=along, scale=float(x))) for x in grid
+        mean_score_at(
+            thin, settings=_settings_at(fit, along=along, scale=float(x)), kind=ASSOCIATION
+        )
+        for x in grid
     ]
     own = np.stack(at) / to_points(np.ones(len(fit.design.benchmarks)), design=fit.design)
     lower, middle, upper = POINTS * quantiles(own, ci_prob=ci_prob, axis=(1, 2))

@@ -20,7 +20,7 @@ NOT_NEEDED = ("pandas", "xarray", "matplotlib", "pymc", "pytensor", "arviz", "nu
 MOST_CALLS = {
     "_read": 1,
     "complete_facts": 1,
-    "read_baseline": 1,
+    "_compute_baseline": 1,
     "posterior_means": 1,
     "linearise": 1,
     "build_covariance": 2,  # of all scores, and of the means of families
@@ -28,7 +28,7 @@ MOST_CALLS = {
     "mean_change": 1,
     "support_of": 1,
     "combine": 2,  # latent values in every draw, and at the posterior means
-    "side_change": 2,  # the two sides that are compared
+    "_compute_side": 2,  # the two sides that are compared
     "functions": 3,  # the surface as it is, and on either side
 }
 """How often a question may compute what its parts share."""

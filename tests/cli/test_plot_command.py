@@ -101,7 +101,10 @@ REFUSED = {
     "by of a trade-off": (("tradeoff", "--by", "overall"), "forest, atlas, curve"),
     "venue": (("forest", "--venue", "icmll"), "Did you mean 'icml'"),
     "along": (("curve", "--along", "compute"), "Allowed with: scaling"),
-    "statement": (("scaling", "--statement", "a: b > c"), "evidence, ladders, specification-curve"),
+    "statement": (
+        ("scaling", "--statement", "a: b > c"),
+        "evidence, studies, ladders, specification-curve",
+    ),
     "many on many": (
         ("forest", "--decision", "attention", "--by", "benchmark"),
         "such as 'attention: gqa > mha'",
@@ -111,7 +114,7 @@ REFUSED = {
         ("curve", "--decision", "code_share", "--decision", "web_share"),
         "given 2 times",
     ),
-    "target": (("ladders", "--target", "code"), "evidence, specification-curve"),
+    "target": (("ladders", "--target", "code"), "evidence, studies, specification-curve"),
     "multiverse": (("ppc", "--multiverse", "m.csv"), "specification-curve, all"),
     "fit": (("scoreboard", "--fit", "fit.nc"), "forest"),
     "ci-prob": (("ranks", "--ci-prob", "0.5"), "specification-curve"),

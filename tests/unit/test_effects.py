@@ -12,11 +12,12 @@ from bayesmeta import defaults
 from bayesmeta.design.composition import DOMAINS
 from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.errors import QueryError
-from bayesmeta.estimates.answer import evidence, query
+from bayesmeta.estimates.answer import query
 from bayesmeta.estimates.contrasts import effects, prob_helps
 from bayesmeta.estimates.counterfactual import contrast_draws, mean_score_at
 from bayesmeta.estimates.curves import curve
 from bayesmeta.estimates.question import Contrast, default_contrasts
+from bayesmeta.estimates.study_evidence import evidence
 from bayesmeta.model.spec import ModelSpec
 
 EXACT = 1e-9
