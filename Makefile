@@ -50,6 +50,8 @@ scoreboard: $(DEV_READY) ## score all models and baselines on held-out scores; h
 	    $(BIN)/bayesmeta evaluate $(SCORED) --data-version $$version --out out/scores-$$version \
 	        $(ARGS) && cp out/scores-$$version/scoreboard.csv data/scoreboard-$$version.csv \
 	        || exit; done
+	@$(BIN)/bayesmeta evaluate --scheme leave-study-out --out out/scores-studies $(ARGS)
+	@cp out/scores-studies/scoreboard.csv data/scoreboard-studies.csv
 
 figures: $(RUN_READY) ## draw every figure anew into figures/
 	@$(BIN)/bayesmeta plot all --out figures/ $(ARGS)

@@ -10,8 +10,8 @@ The public names, in the order in which data flow:
 - estimates: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `substitutions`, `rank_levels`,
   `whatif`, `predict`, `rank_designs`
 - robustness: `leave_family_out`, `ladders`, `tipping_point`, `prior_sensitivity`
-- evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `load_validation`, `multiverse`,
-  `Multiverse`, `load_multiverse`
+- evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `StudyScoreboard`,
+  `load_study_scoreboard`, `load_validation`, `multiverse`, `Multiverse`, `load_multiverse`
 - reporting: `claim`, `check_claim`, `format_table`, `plot`, `report`
 
 Every name is imported when it is first used, so that a question of the shipped posterior waits for
@@ -23,17 +23,19 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "crossvalidation.held_out_studies": ("StudyScoreboard", "load_study_scoreboard"),
     "crossvalidation.scoreboard": ("Scoreboard", "evaluate", "load_scoreboard"),
     "data.dataset": ("Dataset",),
     "data.experiments": ("Experiments",),
     "data.load": ("load_dataset", "load_experiments", "read_dataset", "read_experiments"),
     "errors": ("BayesmetaError",),
-    "estimates.answer": ("evidence", "query"),
+    "estimates.answer": ("query",),
     "estimates.changed_lms": ("whatif",),
     "estimates.contrasts": ("effects", "prob_helps", "substitutions"),
     "estimates.curves": ("curve",),
     "estimates.predictions": ("predict",),
     "estimates.ranking": ("rank_designs", "rank_levels"),
+    "estimates.study_evidence": ("evidence",),
     "inference.diagnostics": ("check",),
     "inference.fits": ("EffectSizeFit", "Fit"),
     "inference.leave_one_out": ("compare", "loo"),

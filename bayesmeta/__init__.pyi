@@ -1,6 +1,10 @@
 """What type checkers know of the public names; `__init__.py` imports them when they are used."""
 
 from bayesmeta import plots as plots
+from bayesmeta.crossvalidation.held_out_studies import StudyScoreboard as StudyScoreboard
+from bayesmeta.crossvalidation.held_out_studies import (
+    load_study_scoreboard as load_study_scoreboard,
+)
 from bayesmeta.crossvalidation.scoreboard import Scoreboard as Scoreboard
 from bayesmeta.crossvalidation.scoreboard import evaluate as evaluate
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard as load_scoreboard
@@ -11,7 +15,6 @@ from bayesmeta.data.load import load_experiments as load_experiments
 from bayesmeta.data.load import read_dataset as read_dataset
 from bayesmeta.data.load import read_experiments as read_experiments
 from bayesmeta.errors import BayesmetaError as BayesmetaError
-from bayesmeta.estimates.answer import evidence as evidence
 from bayesmeta.estimates.answer import query as query
 from bayesmeta.estimates.changed_lms import whatif as whatif
 from bayesmeta.estimates.contrasts import effects as effects
@@ -21,6 +24,7 @@ from bayesmeta.estimates.curves import curve as curve
 from bayesmeta.estimates.predictions import predict as predict
 from bayesmeta.estimates.ranking import rank_designs as rank_designs
 from bayesmeta.estimates.ranking import rank_levels as rank_levels
+from bayesmeta.estimates.study_evidence import evidence as evidence
 from bayesmeta.inference.diagnostics import check as check
 from bayesmeta.inference.fits import EffectSizeFit as EffectSizeFit
 from bayesmeta.inference.fits import Fit as Fit

@@ -27,8 +27,9 @@ STEP = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTI
 
 # All are answered from the shipped posterior or the tables: within seconds, without sampling.
 QUICK = (
-    "query", "effects", "rank", "check", "curve", "tradeoff", "substitutions", "scoreboard",
-    "validation", "data", "multiverse", "ladders", "influence", "claim", "whatif", "designs",
+    "query", "evidence", "effects", "rank", "check", "curve", "tradeoff", "substitutions",
+    "scoreboard", "validation", "data", "multiverse", "ladders", "influence", "claim", "whatif",
+    "designs",
 )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def evaluate_command(
     data_dir: Path | None = None,
     *,
     scheme: str = "random",
-    models: str = "full,scale",
+    models: str | None = None,
     seeds: str = str(defaults.EVALUATION_SEEDS),
     version: str = "corrected",
     **refits: Unpack[Refits],
@@ -43,21 +43,29 @@ def evaluate_command(
     Parameters
     ----------
     scheme : NAMES
-        One or more, with commas: random, leave-family-out, largest, leave-benchmark-out.
+        One or more, with commas: random, leave-family-out, largest, leave-benchmark-out; or
+        leave-study-out alone, which predicts controlled experiments.
     models : NAMES
-        With commas: full, scale, scale+family, median, ols, xgboost-scale, xgboost-all,
-        scale+family-dummies, or spec files in TOML or JSON.
+        With commas: full, scale, scale+family, synthesis, median, ols, xgboost-scale, xgboost-all,
+        scale+family-dummies, or spec files in TOML or JSON; full and scale if left out. Under
+        leave-study-out synthesis, no-effect, associations, experiments-alone; all if left out.
     seeds : N|A-B
         Seeds 0 to N - 1, or A to B.
     """
-    out, data = refits["out"], load_data(data_dir, version=version)
+    from bayesmeta.crossvalidation.schemes import LEAVE_STUDY_OUT
+
+    out, schemes = refits["out"], split_names(scheme)
+    data = load_data(data_dir, version=version, experiments=LEAVE_STUDY_OUT in schemes)
     with refitting(refits, what="folds") as executor:
-        names, schemes, numbers = split_names(models), split_names(scheme), _read_seeds(seeds)
+        names = None if models is None else split_names(models)
+        numbers = _read_seeds(seeds)
         board = bm.evaluate(data, names, scheme=schemes, seeds=numbers, executor=executor, out=out)
     keep(board, None if out is None else out / RECORD)
+    parts = _name_parts(board)
     if fmt == "table":
-        return list_parts(_name_parts(board))
-    return Shown(board.table(), f"Errors by benchmark ({POINTS}).")
+        return list_parts(parts)
+    title, table = next(iter(parts.values()))
+    return Shown(table, f"{title}.")
 
 
 @command("scoreboard")
@@ -69,18 +77,27 @@ def scoreboard_command(
     Parameters
     ----------
     part : --show PART
-        {means, benchmarks, differences, gains, leakage}; all of them in a table if left out.
+        {means, benchmarks, studies, differences, gains, leakage}; all of them in a table if left
+        out. Benchmarks are of scores of LMs, studies of leave-study-out.
     scheme : NAME
-        Only of this scheme; of all if left out.
+        Only of this scheme, such as leave-study-out; of all but that one if left out.
     """
-    board = bm.load_scoreboard(version)
+    from bayesmeta.crossvalidation.schemes import LEAVE_STUDY_OUT
+
+    of_studies = scheme == LEAVE_STUDY_OUT
+    if of_studies and version == "as-published":
+        raise QueryError(
+            f"--scheme {LEAVE_STUDY_OUT} is recorded of corrected facts alone. Leave "
+            "--data-version out."
+        )
+    board = bm.load_study_scoreboard() if of_studies else bm.load_scoreboard(version)
     parts = _name_parts(board)
     if part not in (*parts, "all"):
         raise unknown(QueryError, "--show", part, [*parts, "all"])
-    if scheme is not None:
+    if scheme is not None and isinstance(board, bm.Scoreboard):
         schemes = list(board.cells["scheme"].unique())
         if scheme not in schemes:
-            raise unknown(QueryError, "--scheme", scheme, schemes)
+            raise unknown(QueryError, "--scheme", scheme, [*schemes, LEAVE_STUDY_OUT])
         parts = {
             name: (title, table[table["scheme"] == scheme] if "scheme" in table else table)
             for name, (title, table) in parts.items()
@@ -88,8 +105,8 @@ def scoreboard_command(
     if fmt == "table":
         return list_parts(parts if part == "all" else {part: parts[part]})
     if part == "all":
-        part = "benchmarks"
-        say(f"note: benchmarks alone; --show gives the others: {listing(parts)}")
+        part = next(iter(parts))
+        say(f"note: {part} alone; --show gives the others: {listing(parts)}")
     title, table = parts[part]
     return Shown(table, f"{title}.")
 
@@ -118,10 +135,20 @@ def _read_seeds(text: str) -> int | range:
     return int(text)
 
 
-def _name_parts(board: "bm.Scoreboard") -> Parts:
+def _name_parts(board: "bm.Scoreboard | bm.StudyScoreboard") -> Parts:
     """Give title and table of every summary, the most condensed last."""
     import pandas as pd
 
+    if isinstance(board, bm.StudyScoreboard):
+        units = f"{POINTS}; coverage and right signs in percent"
+        return {
+            "studies": (f"Scores by study ({units})", board.table()),
+            "means": (
+                f"Means over studies ({units}), with standard errors between studies, _se, and "
+                "Monte Carlo standard errors, _mcse",
+                board.means(),
+            ),
+        }
     first = str(board.cells["model"].iloc[0])
     models = set(board.cells["model"])
     ci = f"{100 * defaults.CI_PROB:g} % intervals over LM families"

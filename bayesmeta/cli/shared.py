@@ -9,7 +9,7 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -20,7 +20,7 @@ import click
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.errors import BayesmetaError, QueryError, unknown
+from bayesmeta.errors import BayesmetaError, QueryError, shorten, unknown
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -33,7 +33,9 @@ POINTS = "percentage points"
 
 CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "Fit": {"estimate": ("fit", "check")},
-    "Estimate": {"estimate": ("query", "effects", "substitutions", "rank", "curve", "tradeoff")},
+    "Estimate": {
+        "estimate": ("query", "evidence", "effects", "substitutions", "rank", "curve", "tradeoff")
+    },
     "Robustness": {
         "robustness_commands": ("influence", "ladders", "tipping"),
         "multiverse_command": ("multiverse",),
@@ -213,6 +215,25 @@ _NAMES = {"decision": "decisions", "decisions": "decisions", "benchmark": "bench
           "task_family": "task_families", "lms": "lms", "lm_family": "lm_families",
           "families": "lm_families"}  # fmt: skip
 """Options whose values are names of the fit that is asked, and what the fit calls these."""
+
+
+def read_settings(words: Iterable[str], *, form: str) -> dict[str, str]:
+    """Split NAME=VALUE into names and values; the form, with an example, is what is allowed.
+
+    Raises
+    ------
+    QueryError
+        If a word has another form, or a name is given twice.
+    """
+    settings: dict[str, str] = {}
+    for word in words:
+        name, value = (part.strip() for part in word.partition("=")[::2])
+        if not (name and value):
+            raise QueryError(f"'{shorten(word)}' cannot be read. Allowed: {form}.")
+        if name in settings:
+            raise QueryError(f"{shorten(name)} is given twice. Allowed: each name once.")
+        settings[name] = value
+    return settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,10 +496,10 @@ def say(text: str) -> None:
 # --- Reading, refusals, refits --------------------------------------------------------------------
 
 
-def load_data(folder: Path | None, *, version: str) -> "bm.Dataset":
-    """Read the tables of a folder, or the bundled ones."""
+def load_data(folder: Path | None, *, version: str, experiments: bool = False) -> "bm.Dataset":
+    """Read the tables of a folder, or the bundled ones, with `experiments` where they are asked."""
     if folder is None:
-        return bm.load_dataset(version=version)
+        return bm.load_dataset(version=version, experiments=experiments)
     return bm.read_dataset(folder, version=version)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,10 @@ MODELS: dict[str, ModelSpec] = {
     "full": ModelSpec(),
     "scale": ModelSpec(decisions=(), family_effects="none"),
     "scale+family": ModelSpec(decisions=()),
+    "synthesis": ModelSpec(experiments="included"),
 }
-"""Bayesian models by name. All know size, data and release date; the second has no families."""
+"""Bayesian models by name. All know size, data and release date; the second has no families; the
+last one learns from controlled experiments too, a cross-design synthesis."""
 
 _GOOD_NAME = re.compile(r"\w[\w.+-]*")
 _SPEC_FILES = (".toml", ".json")
@@ -58,7 +60,10 @@ class Candidate:
 
 
 def read_candidates(
-    models: Iterable[str], *, specs: Mapping[str, ModelSpec] | None = None
+    models: Iterable[str],
+    *,
+    specs: Mapping[str, ModelSpec] | None = None,
+    baselines: Collection[str] = tuple(BASELINES),
 ) -> list[Candidate]:
     """Turn names into models.
 
@@ -69,6 +74,8 @@ def read_candidates(
         are called by the file's name without its ending.
     specs
         Models of your own by name.
+    baselines
+        Names of the baselines that the scheme has.
 
     Returns
     -------
@@ -94,11 +101,12 @@ def read_candidates(
             candidate = Candidate(Path(name).stem, read_spec(name))
         elif name in known:
             candidate = Candidate(name, known[name])
-        elif name in BASELINES:
-            check_installed()
+        elif name in baselines:
+            if name in BASELINES:
+                check_installed()
             candidate = Candidate(name)
         else:
-            allowed = [*known, *BASELINES]
+            allowed = [*known, *baselines]
             mend = "Correct the name, or name a spec file ending in .toml or .json."
             raise unknown(EvaluationError, "model", name, allowed, mend=mend)
         if not _GOOD_NAME.fullmatch(candidate.name):
@@ -114,7 +122,7 @@ def read_candidates(
         out.append(candidate)
     if not out:
         raise EvaluationError(
-            f"no model is named. Allowed: one or more of {listing([*known, *BASELINES])}."
+            f"no model is named. Allowed: one or more of {listing([*known, *baselines])}."
         )
     return out
 
@@ -123,7 +131,7 @@ _refitters: dict[tuple[str, str], Refitter] = {}
 _compiling = threading.Lock()
 
 
-def _find_refitter(dataset: Dataset, *, spec: ModelSpec) -> Refitter:
+def find_refitter(dataset: Dataset, *, spec: ModelSpec) -> Refitter:
     """Compile each model once in each process, whichever thread asks first."""
     key = dataset.checksum, spec.checksum
     with _compiling:
@@ -168,7 +176,7 @@ def run_fold(dataset: Dataset, candidate: Candidate, fold: Fold) -> pd.DataFrame
         estimate = predict_baseline(candidate.name, dataset, train=fold.train, test=fold.test)
         scores = score_point(estimate, y=held_out["score"].to_numpy(float))
     else:
-        refitter = _find_refitter(dataset, spec=candidate.spec)
+        refitter = find_refitter(dataset, spec=candidate.spec)
         seed = int(np.random.SeedSequence([fold.seed, fold.index]).generate_state(1)[0])
         started = time.perf_counter()
         refit = refitter.refit(fold.train, seed=seed)
@@ -189,7 +197,13 @@ def run_fold(dataset: Dataset, candidate: Candidate, fold: Fold) -> pd.DataFrame
     )
 
 
-def keep_folds(folder: Path, *, dataset: Dataset, candidates: Iterable[Candidate]) -> Folder:
+def keep_folds(
+    folder: Path,
+    *,
+    dataset: Dataset,
+    candidates: Iterable[Candidate],
+    tune: int = defaults.REFIT_TUNE,
+) -> Folder:
     """Keep finished folds in a folder, where folds of other models and schemes may stand as well.
 
     Parameters
@@ -198,6 +212,8 @@ def keep_folds(folder: Path, *, dataset: Dataset, candidates: Iterable[Candidate
         Made if it does not exist.
     dataset, candidates
         What the folds are of.
+    tune
+        Warm-up of every refit.
 
     Returns
     -------
@@ -213,7 +229,7 @@ def keep_folds(folder: Path, *, dataset: Dataset, candidates: Iterable[Candidate
         "bayesmeta_scoreboard": _FORMAT,
         "data_checksum": dataset.checksum,
         "chains": defaults.REFIT_CHAINS,
-        "tune": defaults.REFIT_TUNE,
+        "tune": tune,
         "draws": defaults.REFIT_DRAWS,
         "models": {candidate.name: candidate.identity for candidate in candidates},
     }

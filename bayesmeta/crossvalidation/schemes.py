@@ -80,6 +80,9 @@ SCHEMES: dict[str, Callable[[Dataset, int], Iterator[NDArray[np.bool_]]]] = {
 }
 """Every scheme by name: held-out scores of each of its folds."""
 
+LEAVE_STUDY_OUT = "leave-study-out"
+"""The scheme that holds out experiments instead of scores of LMs."""
+
 _BY_CHANCE = ("random", "leave-benchmark-out")
 
 
@@ -132,7 +135,7 @@ def build_folds(dataset: Dataset, *, scheme: str, seeds: Iterable[int]) -> list[
     33
     """
     if scheme not in SCHEMES:
-        raise unknown(EvaluationError, "scheme", scheme, SCHEMES)
+        raise unknown(EvaluationError, "scheme", scheme, [*SCHEMES, LEAVE_STUDY_OUT])
     folds = []
     benchmark = dataset.scores["benchmark"].to_numpy()
     for seed in seeds if scheme in _BY_CHANCE else (0,):

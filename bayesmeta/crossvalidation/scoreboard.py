@@ -13,13 +13,20 @@ from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
 from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 import pandas as pd
 
 from bayesmeta import defaults, jobs
 from bayesmeta.crossvalidation.folds import keep_folds, read_candidates, run_fold
-from bayesmeta.crossvalidation.schemes import SCHEMES, build_folds, check_dataset
+from bayesmeta.crossvalidation.held_out_studies import StudyScoreboard, evaluate_studies
+from bayesmeta.crossvalidation.schemes import (
+    LEAVE_STUDY_OUT,
+    SCHEMES,
+    build_folds,
+    check_dataset,
+)
 from bayesmeta.data.dataset import VERSIONS, Dataset
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError, listing, unknown
@@ -367,9 +374,24 @@ def load_scoreboard(version: str = "corrected") -> Scoreboard:
     return Scoreboard(pd.read_csv(bundled_folder() / f"scoreboard-{version}.csv"))
 
 
+@overload
+def evaluate(  # pyright: ignore[reportOverlappingOverload]
+    data: Dataset,
+    models: str | Sequence[str] | None = None,
+    *,
+    scheme: Literal["leave-study-out"],
+    seeds: int | Iterable[int] = defaults.EVALUATION_SEEDS,
+    specs: Mapping[str, ModelSpec] | None = None,
+    executor: Executor | None = None,
+    out: str | PathLike[str] | None = None,
+    progress: bool = True,
+) -> StudyScoreboard: ...
+
+
+@overload
 def evaluate(
     data: Dataset,
-    models: Sequence[str] = ("full", "scale"),
+    models: str | Sequence[str] | None = None,
     *,
     scheme: str | Sequence[str] = "random",
     seeds: int | Iterable[int] = defaults.EVALUATION_SEEDS,
@@ -377,7 +399,20 @@ def evaluate(
     executor: Executor | None = None,
     out: str | PathLike[str] | None = None,
     progress: bool = True,
-) -> Scoreboard:
+) -> Scoreboard: ...
+
+
+def evaluate(
+    data: Dataset,
+    models: str | Sequence[str] | None = None,
+    *,
+    scheme: str | Sequence[str] = "random",
+    seeds: int | Iterable[int] = defaults.EVALUATION_SEEDS,
+    specs: Mapping[str, ModelSpec] | None = None,
+    executor: Executor | None = None,
+    out: str | PathLike[str] | None = None,
+    progress: bool = True,
+) -> Scoreboard | StudyScoreboard:
     """Score models and baselines on the same held-out scores.
 
     Parameters
@@ -385,13 +420,16 @@ def evaluate(
     data
         Validated tables.
     models
-        Names: `full`, `scale`, `scale+family`; baselines `median`, `ols`,
+        Names: `full`, `scale`, `scale+family`, `synthesis`; baselines `median`, `ols`,
         `xgboost-scale`, `xgboost-all`, `scale+family-dummies`; keys of `specs`; or paths of spec
-        files.
+        files. `full` and `scale` if left out. Under `leave-study-out` `synthesis`, other specs that
+        include experiments, and baselines `no-effect`, `associations` (without experiments) and
+        `experiments-alone` (without LMs); all four if left out.
     scheme
-        One or more of `random`, `leave-family-out`, `largest`, `leave-benchmark-out`.
+        One or more of `random`, `leave-family-out`, `largest`, `leave-benchmark-out`; or
+        `leave-study-out`, which predicts pairs of arms of held-out studies, by itself.
     seeds
-        A number n for the seeds 0 to n - 1, or the seeds themselves.
+        A number n for the seeds 0 to n - 1, or the seeds themselves. Studies know no chance.
     specs
         Models of your own by name.
     executor
@@ -406,14 +444,14 @@ def evaluate(
 
     Returns
     -------
-    Scoreboard
-        Scores by benchmark, means, differences, gains and leakage.
+    Scoreboard or StudyScoreboard
+        Scores by benchmark, means, differences, gains and leakage; or scores by study, and means.
 
     Raises
     ------
     EvaluationError
         If a scheme or model is not known, a fold has no scores to learn from, the folder holds
-        other results, or workers died.
+        other results, workers died, or studies are to be held out of data without any.
 
     Examples
     --------
@@ -425,8 +463,18 @@ def evaluate(
     ['median', 'ols']
     """
     check_dataset(data)
-    candidates = read_candidates([models] if isinstance(models, str) else models, specs=specs)
+    models = [models] if isinstance(models, str) else models
     names = dict.fromkeys([scheme] if isinstance(scheme, str) else scheme)
+    if LEAVE_STUDY_OUT in names:
+        if len(names) > 1:
+            raise EvaluationError(
+                f"scheme '{LEAVE_STUDY_OUT}' scores pairs of arms and goes with no other scheme; "
+                f"given are {listing(names)}. Evaluate it in a call of its own."
+            )
+        return evaluate_studies(
+            data, models, specs=specs, executor=executor, out=out, progress=progress
+        )
+    candidates = read_candidates(("full", "scale") if models is None else models, specs=specs)
     chosen = _read_seeds(seeds)
     folds = {name: build_folds(data, scheme=name, seeds=chosen) for name in names}
     if not any(folds.values()):

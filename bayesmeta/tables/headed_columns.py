@@ -91,6 +91,7 @@ COLUMNS: Mapping[str, Column] = {
     "log_density": _TWO,
     "coverage50": Column("in 50 % intervals", digits=1, unit="%"),
     "coverage90": Column("in 90 % intervals", digits=1, unit="%"),
+    "sign_right": Column("right signs", digits=1, unit="%"),
     "gain": Column(digits=1, unit="%"),
     "leakage": Column(digits=2, unit="pp"),
     **dict.fromkeys(("random", "leave_family_out"), _TWO),

@@ -440,6 +440,21 @@ def test_interrupted_fit_leaves_the_old_one_alone(monkeypatch, tmp_path):
     assert out.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("value", ["included", "ignored"])
+def test_spec_with_experiments_is_fitted_to_data_with_experiments(monkeypatch, tmp_path, value):
+    seen = []
+
+    def stop(data, *_, **__):
+        seen.append(data.experiments)
+        raise KeyboardInterrupt
+
+    spec = tmp_path / "spec.toml"
+    spec.write_text(f'experiments = "{value}"\n')
+    monkeypatch.setattr("bayesmeta.fit", stop)
+    run("fit", "--spec", str(spec), "--out", str(tmp_path / "fit.nc"))
+    assert [found is not None for found in seen] == [value == "included"]
+
+
 def test_part_of_the_draws_is_an_interruption(monkeypatch):
     import xarray as xr
 

@@ -14,6 +14,7 @@ from bayesmeta.crossvalidation.scoreboard import Scoreboard, evaluate
 KEYS = [
     "scheme", "model", "benchmark", "mae", "coverage50", "coverage90", "crps", "log_density", "n",
 ]  # fmt: skip
+STUDY_KEYS = ["scheme", "model", "study", "n", "coverage90", "log_density", "mae", "sign_right"]
 SAVED = 1e-4
 """A saved table keeps five digits."""
 
@@ -222,3 +223,25 @@ def test_recorded_scoreboard_is_printed_of_one_scheme():
 )
 def test_scoreboard_refuses_what_it_does_not_hold(refuse, words, allowed):
     assert allowed in refuse("scoreboard", *words)
+
+
+def test_studies_are_held_out_of_the_bundled_experiments():
+    result = run("evaluate", "--scheme", "leave-study-out", "--models", "no-effect",
+                 "--format", "json")  # fmt: skip
+    assert result.exit_code == 0
+    rows = json.loads(result.stdout)
+    assert all(list(row) == STUDY_KEYS for row in rows)
+    assert {row["study"] for row in rows} >= {"llama2", "dclm", "mean"}
+    recorded = run("scoreboard", "--scheme", "leave-study-out", "--format", "json")
+    theirs = [row for row in json.loads(recorded.stdout) if row["model"] == "no-effect"]
+    assert [row["study"] for row in rows] == [row["study"] for row in theirs]
+    for one, other in zip(rows, theirs, strict=True):
+        assert one["mae"] == pytest.approx(other["mae"], rel=SAVED)
+
+
+def test_record_of_studies_is_printed_and_is_of_one_version(refuse):
+    printed = run("scoreboard", "--scheme", "leave-study-out").stdout
+    assert "Scores by study" in printed
+    assert "Means over studies" in printed
+    said = refuse("scoreboard", "--scheme", "leave-study-out", "--data-version", "as-published")
+    assert "--data-version" in said

@@ -12,6 +12,7 @@ import pytest
 import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.data.load import load_corrections
+from bayesmeta.estimates import study_evidence
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -105,6 +106,9 @@ def quote_facts():
         f"{n['lms']} base language models",
         f"of {n['families']} families on",
         f"{n['benchmarks']} benchmark settings",
+        f"disagree, with a probability above {study_evidence.PROB_CONFLICT:g} |",
+        f"direction is probable ({study_evidence.PROB_EXPERIMENTS:g}) by themselves",
+        f"which experiments informed ({p['PROB_IDENTIFIED']}) |",
         f"direction is at least {p['PROB_IDENTIFIED']}. It is at least {p['PROB_STABLE']} without",
         f"and at least {p['PROB_STABLE']} from differences",
         f"R-hat of at most {p['RHAT_MAX']}, {p['ESS_MIN']} effective draws",
@@ -176,10 +180,10 @@ def test_there_are_console_blocks_of_every_quick_command():
 def test_python_examples_run(monkeypatch, tmp_path, number):
     reference, fit = bm.load_reference_fit(), bm.fit
 
-    def fit_quickly(data, seed):
+    def fit_quickly(data, spec=None, *, seed):
         if isinstance(data, bm.Dataset):
             return reference
-        return fit(data, seed=seed, progress=False, cores=1)
+        return fit(data, spec, seed=seed, progress=False, cores=1)
 
     monkeypatch.setattr(bm, "fit", fit_quickly)
     monkeypatch.chdir(tmp_path)

@@ -394,7 +394,7 @@ def test_progress_goes_to_stderr_or_nowhere(small, capsys):
 WRONG = {
     "unknown model": (
         {"models": ["fulll"]},
-        r"'fulll' is not known\. Did you mean 'full'\? Allowed: full, scale, scale\+family, median",
+        r"'fulll' is not known\. Did you mean 'full'\? Allowed: full, scale, scale\+family, synth",
     ),
     "unknown model among your own": (
         {"models": ["minne"], "specs": {"mine": SCALE}},
@@ -469,7 +469,7 @@ def test_model_is_compiled_once_whichever_thread_asks_first(small, monkeypatch):
     monkeypatch.setattr(folds, "_refitters", {})
     monkeypatch.setattr(folds, "Refitter", build)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: folds._find_refitter(small, spec=SCALE), range(8)))
+        found = list(pool.map(lambda _: folds.find_refitter(small, spec=SCALE), range(8)))
     assert built == [SCALE]
     assert len(set(map(id, found))) == 1
 
@@ -479,7 +479,7 @@ def test_few_compiled_models_are_kept(small, monkeypatch):
              ((), ("norm",), ("attention",), ("block",), ("biases",), ("activation",))]  # fmt: skip
     monkeypatch.setattr(folds, "_refitters", {})
     monkeypatch.setattr(folds, "Refitter", lambda _, spec: spec)
-    assert [folds._find_refitter(small, spec=spec) for spec in specs] == specs
+    assert [folds.find_refitter(small, spec=spec) for spec in specs] == specs
     assert list(folds._refitters.values()) == specs[-folds._KEPT_REFITTERS :]
 
 
