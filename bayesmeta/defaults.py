@@ -147,3 +147,7 @@ EVALUATION_SEEDS: Final = 10
 
 MOST_SEEDS: Final = 1000
 """More re-splits than this are a slip of the pen."""
+
+USUAL_NOISE: Final = 0.008
+"""Standard deviation of a training run, on the score scale, on benchmarks of which no repeated runs
+are recorded."""

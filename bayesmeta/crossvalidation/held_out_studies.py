@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import cache
 from os import PathLike
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from bayesmeta.crossvalidation.folds import (
 )
 from bayesmeta.crossvalidation.schemes import LEAVE_STUDY_OUT
 from bayesmeta.data.dataset import Dataset
-from bayesmeta.data.load import bundled_folder
+from bayesmeta.data.load import bundled_folder, load_run_noise
 from bayesmeta.design.facts import Design
 from bayesmeta.design.outcomes import ArmContrasts
 from bayesmeta.design.scale import SCALE_TERMS
@@ -45,9 +44,6 @@ _ALL, _HALVES = "all", ("first half", "second half")
 _PERCENT = 100.0
 _CLEAR = 1.64
 """Standard deviations of noise beyond which a difference is clear; 90 % of mere noise is not."""
-
-_USUAL_NOISE = 0.008
-"""Between runs, on benchmarks of which no repeated runs are recorded."""
 
 _ROUNDED = 6
 """Decimals of a point beyond which a prediction is zero: there its sign is that of rounding."""
@@ -76,17 +72,9 @@ def noise_variance(contrasts: ArmContrasts, *, benchmarks: Sequence[str]) -> Arr
         Known sampling variance, and that between recorded runs of one recipe on the benchmark
         (`run_noise.csv`), shape (contrast,).
     """
-    recorded = _read_run_variance()
-    between = np.array([recorded.get(name, _USUAL_NOISE**2) for name in benchmarks])
-    return contrasts.sampling + contrasts.repeats * between[contrasts.benchmark_index]
-
-
-@cache
-def _read_run_variance() -> dict[str, float]:
-    """Mean variance between runs by benchmark."""
-    noise = pd.read_csv(bundled_folder() / "experiments" / "run_noise.csv")
-    means = noise.assign(variance=noise["sd"] ** 2).groupby("benchmark")["variance"].mean()
-    return {str(name): float(value) for name, value in means.items()}
+    recorded = load_run_noise()
+    between = np.array([recorded.get(name, defaults.USUAL_NOISE) for name in benchmarks])
+    return contrasts.sampling + contrasts.repeats * between[contrasts.benchmark_index] ** 2
 
 
 def _predict_none(dataset: Dataset, pairs: ArmContrasts, noise: Array) -> StudentScores:

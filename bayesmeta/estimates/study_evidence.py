@@ -48,9 +48,6 @@ _HETEROGENEITY = 1.0
 """Scale, in points, of the half-normal prior of the heterogeneity between studies: results of one
 decision differ between studies by a point or so."""
 
-_OTHER_NOISE = 0.008
-"""Noise of a run on a benchmark without recorded repeats, on the score scale."""
-
 _REACH = 0.5
 """Share of a statement's size that arms of a group have to span: less would be extrapolated."""
 
@@ -342,7 +339,7 @@ def estimate_studies(
     for key, cell in rows.groupby(keys, sort=False):
         spans = np.ptp(cell["dose"]) >= _REACH * abs(size)
         if spans and cell["corpus"].nunique(dropna=False) == 1:
-            own = noise.get(str(key[2]), _OTHER_NOISE)
+            own = noise.get(str(key[2]), defaults.USUAL_NOISE)
             estimate, variance = _slope(cell, size=size, noise=own)
             cells.append((*key, estimate, variance, _weakest(cell["control"])))
     table = pd.DataFrame(cells, columns=[*keys, "estimate", "variance", "control"])
