@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, TypedDict, Unpack, overload
 
 import numpy as np
 import pandas as pd
@@ -374,34 +374,32 @@ def load_scoreboard(version: str = "corrected") -> Scoreboard:
     return Scoreboard(pd.read_csv(bundled_folder() / f"scoreboard-{version}.csv"))
 
 
+class _Settings(TypedDict, total=False):
+    """Keyword arguments of `evaluate`, said once for both kinds of schemes."""
+
+    seeds: int | Iterable[int]
+    specs: Mapping[str, ModelSpec] | None
+    executor: Executor | None
+    out: str | PathLike[str] | None
+    progress: bool
+
+
 @overload
 def evaluate(  # pyright: ignore[reportOverlappingOverload]
     data: Dataset,
     models: str | Sequence[str] | None = None,
     *,
     scheme: Literal["leave-study-out"],
-    seeds: int | Iterable[int] = defaults.EVALUATION_SEEDS,
-    specs: Mapping[str, ModelSpec] | None = None,
-    executor: Executor | None = None,
-    out: str | PathLike[str] | None = None,
-    progress: bool = True,
+    **settings: Unpack[_Settings],
 ) -> StudyScoreboard: ...
-
-
 @overload
 def evaluate(
     data: Dataset,
     models: str | Sequence[str] | None = None,
     *,
     scheme: str | Sequence[str] = "random",
-    seeds: int | Iterable[int] = defaults.EVALUATION_SEEDS,
-    specs: Mapping[str, ModelSpec] | None = None,
-    executor: Executor | None = None,
-    out: str | PathLike[str] | None = None,
-    progress: bool = True,
+    **settings: Unpack[_Settings],
 ) -> Scoreboard: ...
-
-
 def evaluate(
     data: Dataset,
     models: str | Sequence[str] | None = None,

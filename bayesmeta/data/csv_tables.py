@@ -7,6 +7,7 @@ later check can point at the cell to mend.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 import os
@@ -277,6 +278,11 @@ def _number(cell: str, column: Column, position: int) -> float:
     else:
         return value
     raise _BadCell(position, said=said, mend=mend)
+
+
+def hash_tables(texts: Mapping[str, str]) -> str:
+    """Compute the SHA-256 of tables written as text, the same on every platform."""
+    return hashlib.sha256("".join(texts.values()).encode()).hexdigest()
 
 
 def format_table(frame: pd.DataFrame, *, table: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -13,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.data.checks import validate_tables
-from bayesmeta.data.csv_tables import format_table
+from bayesmeta.data.csv_tables import format_table, hash_tables
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, shorten
 from bayesmeta.jobs import write_text
@@ -62,10 +61,7 @@ class Dataset:
     @property
     def checksum(self) -> str:
         """The SHA-256 of the content of the tables, the same on every platform."""
-        digest = hashlib.sha256()
-        for text in self.format_tables().values():
-            digest.update(text.encode())
-        return digest.hexdigest()
+        return hash_tables(self.format_tables())
 
     def format_tables(self) -> dict[str, str]:
         """Write every table that there is as CSV text, by the name of its file.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
-from bayesmeta.data.csv_tables import format_table, parse_text
+from bayesmeta.data.csv_tables import format_table, hash_tables, parse_text
 from bayesmeta.data.schema import column_names
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.errors import DataError, shorten
@@ -61,10 +60,7 @@ class Experiments:
     @property
     def checksum(self) -> str:
         """The SHA-256 of the content of the tables, the same on every platform."""
-        digest = hashlib.sha256()
-        for text in self.format_tables().values():
-            digest.update(text.encode())
-        return digest.hexdigest()
+        return hash_tables(self.format_tables())
 
     def format_tables(self) -> dict[str, str]:
         """Write every table as CSV text, by its name in the schema.
