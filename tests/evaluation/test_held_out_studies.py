@@ -23,7 +23,7 @@ from bayesmeta.crossvalidation.held_out_studies import (
     summarise_pairs,
 )
 from bayesmeta.crossvalidation.schemes import LEAVE_STUDY_OUT
-from bayesmeta.errors import EvaluationError
+from bayesmeta.errors import EvaluationError, SpecError
 from bayesmeta.model.predictor import StudentScores
 from bayesmeta.model.spec import build_design_for, build_pairs
 
@@ -284,7 +284,7 @@ def test_what_cannot_be_scored_is_refused(trials, small, refusal):
         bm.evaluate(trials, ["median"], **SCHEME)
     arms = trials.experiments.arms.query("arm == 'all'").reset_index(drop=True)
     alone = replace(trials, experiments=replace(trials.experiments, arms=arms))
-    with refusal(EvaluationError, "no study", "two arms"):
+    with refusal(SpecError, "experiments", "no two arms"):
         bm.evaluate(alone, ["no-effect"], **SCHEME)
 
 
