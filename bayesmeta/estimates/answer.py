@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,6 +127,18 @@ class Answer:
     def statement(self) -> str:
         """The statement whose probability was asked."""
         return self.contrast.label
+
+    @property
+    def as_association(self) -> Answer:
+        """The same with the association in the place of the effect, where the fit tells both."""
+        if self.association is None:
+            return self
+        effect = {name: self.association[name] for name in self.effect}
+        p, mcse = self.association["probability"], self.association["mcse"]
+        probability = Probability(p, mcse=mcse, n_draws=self.probability.n_draws)
+        return replace(
+            self, probability=probability, effect=effect, association=None, new_setting=None
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Turn into plain values, as the command line prints them."""

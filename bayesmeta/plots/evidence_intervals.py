@@ -98,6 +98,7 @@ def evidence(
     ['all data', 'all, linearised', 'within families', 'between families']
     """
     answer = query(fit, statement, benchmark=benchmark, task_family=task_family, ci_prob=ci_prob)
+    answer = answer.as_association  # what LMs say, in whole and in parts
     intervals = _tabulate(answer, ci_prob=ci_prob)
     each = _leave_out(fit, answer, benchmark=benchmark, task_family=task_family)
     before = normal_interval(0.0, answer.evidence.prior_sd, ci_prob=ci_prob)

@@ -120,6 +120,14 @@ def test_the_three_answers_are_told_apart(fit):
     assert "adjusted for the modelled covariates" not in said
 
 
+def test_a_card_is_drawn_of_the_association(fit, plain):
+    found, before = (bm.plot.evidence(one, STATEMENT).table.iloc[0] for one in (fit, plain))
+    assert found["part"] == "all data"
+    for key in ("estimate", "lower", "upper", "probability"):
+        assert found[key] == pytest.approx(before[key])
+    assert bm.query(plain, STATEMENT).as_association == bm.query(plain, STATEMENT)
+
+
 def test_a_fit_without_experiments_tells_no_effect(plain, refusal):
     with refusal(QueryError, "kind", "'effect'", "association", "experiments='included'"):
         bm.effects(plain, "attention", kind="effect")
