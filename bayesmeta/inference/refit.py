@@ -219,8 +219,11 @@ class Refitter:
         """
         import nutpie
 
+        # The graph of accuracies alone, say, has no use for where Brier scores lie.
+        used = {variable.name for variable in self._compiled.shared_var_keys}
+        kept = {name: values for name, values in data.items() if name in used}
         return nutpie.sample(
-            self._compiled.with_data(**data),
+            self._compiled.with_data(**kept),
             **settings,
             cores=1,
             save_warmup=False,

@@ -101,6 +101,18 @@ def cold(small, compilations):
     return Refitter(small, spec=SCALE, warm=False)
 
 
+def test_data_of_accuracies_alone_are_refitted(small):
+    accuracies = small.benchmarks[small.benchmarks["metric"] == "accuracy"].reset_index(drop=True)
+    assert 0 < len(accuracies) < len(small.benchmarks)
+    kept = small.scores["benchmark"].isin(accuracies["benchmark"])
+    scores = small.scores[kept].reset_index(drop=True)
+    refitter = Refitter(
+        replace(small, benchmarks=accuracies, scores=scores), spec=SCALE, warm=False
+    )
+    found = refitter.refit(np.arange(len(scores)) % 3 > 0, seed=1, chains=1, tune=20, draws=10)
+    assert found.parameters["alpha"].shape == (10, len(accuracies))
+
+
 @pytest.fixture(scope="module")
 def masks(small):
     return [fold.train for fold in build_folds(small, scheme="random", seeds=[0])]
