@@ -41,6 +41,7 @@ from bayesmeta.estimates.summary import (
     estimate_probability,
     prob_above_zero,
     summarise,
+    summarise_effect,
 )
 
 if TYPE_CHECKING:
@@ -346,16 +347,12 @@ def query(
     if equivalence is None:
         slope = mean_slope(fit, weights=weights) if scale == "latent" else 1.0
         equivalence = defaults.EQUIVALENCE / slope
-    others, associated = {}, values
+    others = {}
     if tells_effects(fit):
-        draws = {kind: ask(kind) for kind in (ASSOCIATION, NEW_SETTING)}
-        associated = draws[ASSOCIATION]
-        for kind, found in draws.items():
-            positive = estimate_probability(found > 0)
-            own = {"probability": positive.estimate, "mcse": positive.mcse}
-            others[kind] = {**own, **summarise(found, ci_prob=ci_prob, units=units)}
+        for kind in (ASSOCIATION, NEW_SETTING):
+            others[kind] = _summarise_kind(ask(kind), ci_prob=ci_prob, units=units)
     probability = estimate_probability(values > 0)
-    judged = float((associated > 0).mean())
+    judged = others.get(ASSOCIATION, {"probability": probability.estimate})["probability"]
     card = build_evidence(fit, contrast=contrast, weights=weights, probability=judged, scale=scale)
     return Answer(
         contrast=contrast,
@@ -374,6 +371,14 @@ def query(
         prob_more=None if more_than is None else estimate_probability(values > more_than),
         prior_more=None if more_than is None else prob_above_zero(-more_than, card.prior_sd),
     )
+
+
+def _summarise_kind(
+    values: NDArray[np.float64], *, ci_prob: float, units: str
+) -> dict[str, float | str]:
+    """Summarise draws of an association or an effect, with the probability that it is positive."""
+    found = summarise_effect(values, ci_prob=ci_prob, units=units)
+    return {"probability": found.pop("prob_helps"), **found}
 
 
 def _read_sizes(fit: Fit, at: Settings | None) -> Sizes:
