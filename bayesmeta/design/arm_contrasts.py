@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.design.composition import Array
 from bayesmeta.design.decisions import DECISIONS, SIZES
 from bayesmeta.design.facts import Design, build_design
@@ -49,9 +48,9 @@ def code_arms(dataset: Dataset, arms: pd.DataFrame, *, coding: Mapping[str, Any]
     dataset
         The LMs that the coding rests on.
     arms
-        Facts by the columns of `lms.csv`; a blank cell is that of the other arms of the group, or
-        what LMs have on average: it is the same for all arms, so that no contrast depends on it
-        but through the curvature of the surface.
+        Facts by the columns of `lms.csv`; a blank cell is that of the other arms of the group, if
+        these agree, or what LMs have on average: it is the same for all arms, so that no contrast
+        depends on it but through the curvature of the surface.
     coding
         Arguments of `build_design`.
 
@@ -62,16 +61,14 @@ def code_arms(dataset: Dataset, arms: pd.DataFrame, *, coding: Mapping[str, Any]
     """
     import pandas as pd
 
+    from bayesmeta.data.experiments import fill_from_group
+
     lms = dataset.lms
-    facts = arms.reindex(columns=list(lms.columns))
-    mixed = facts[list(MIX_COLUMNS)].notna().any(axis=1)  # shares are filled together
+    facts = fill_from_group(arms).reindex(columns=list(lms.columns))
     for name in facts.columns.difference(["lm", "lm_family"]):
-        alike = arms.groupby(["study", "group"])[name].transform("first") if name in arms else None
         typical = _typical(lms[name]) if name not in SIZES else arms[name].median()
-        kept = facts[name].notna() | (mixed & (name in MIX_COLUMNS))
-        filled = facts[name] if alike is None else facts[name].where(kept, alike)
-        facts[name] = filled if typical is None else filled.where(filled.notna(), typical)
-        facts[name] = facts[name].astype(lms[name].dtype)
+        known = facts[name] if typical is None else facts[name].where(facts[name].notna(), typical)
+        facts[name] = known.astype(lms[name].dtype)
     facts["lm"] = [f"arm {k}" for k in range(len(facts))]
     facts["lm_family"] = arms["study"].astype(str).to_numpy()
     whole = replace(
