@@ -369,7 +369,7 @@ _SOURCE_GROUPS = {
     "within families": "LMs", "between families": "LMs", "all LMs": "LMs",
     "association": "posterior", "effect": "posterior", "new setting": "posterior",
 }  # fmt: skip
-_SOURCE_ROW, _SOURCE_GAP, _SOURCE_REST = 0.155, 0.5, 0.85
+_SOURCE_ROW, _SOURCE_GAP, _SOURCE_REST = 0.155, 0.5, 0.95
 """Height of a row in inches, gap between two groups in rows, and height of the rest in inches."""
 
 _SMALLEST, _LARGEST = 2.0, 5.0
@@ -409,7 +409,8 @@ def studies(
     table.loc[: len(sources.studies) - 1, "source"] = sources.studies["study"].to_numpy()
     group.iloc[: len(sources.studies)] = "study"
     place = table.index + _SOURCE_GAP * (group != group.shift()).cumsum()
-    figure = build_figure(width=width, height=_SOURCE_REST + _SOURCE_ROW * float(place.max()))
+    rows = float(place.max() - place.min()) + 1.4
+    figure = build_figure(width=width, height=_SOURCE_REST + _SOURCE_ROW * rows)
     axes = figure.subplots()
     draw_zero(axes)
     for name, style in _SOURCE_STYLES.items():
