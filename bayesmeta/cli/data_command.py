@@ -54,14 +54,20 @@ COMMANDS["data"] = tables
 
 @command("show", group=tables)
 def show_command(
-    data_dir: Path | None = None, *, version: str = "corrected", experiments: bool = False
+    data_dir: Path | None = None,
+    *,
+    version: str = "corrected",
+    each_lm: bool = False,
+    experiments: bool = False,
 ) -> Shown:
-    """Print the number of scores per benchmark, or what the controlled experiments are.
+    """Print the number of scores per benchmark, the LMs, or what the controlled experiments are.
 
     Parameters
     ----------
     data_dir : [DATA_DIR]
         Your tables; the bundled ones if left out.
+    each_lm : --lms
+        A row per LM: its size and tokens, how often it saw them, and what it continues.
     experiments
         A row per study: what it varies, and how many scores it has.
     """
@@ -71,6 +77,9 @@ def show_command(
         return Shown(found.summarise())
     data = load_data(data_dir, version=version)
     say(f"{data!r}\nchecksum {data.checksum}")
+    if each_lm:
+        table = _list_lms(data.lms)
+        return Shown(table, instead={"table": table.fillna({"derived_from": "-"})})
     return Shown(data.counts().reset_index())
 
 
@@ -115,6 +124,14 @@ def _read_tables(folder: Path) -> "bm.Dataset | bm.Experiments":
     if alone and not (folder / "lms.csv").is_file():
         return bm.read_experiments(folder)
     return load_data(folder, version="corrected")
+
+
+def _list_lms(lms: "pd.DataFrame") -> "pd.DataFrame":
+    """Say how long, how often and after what every LM was trained."""
+    from bayesmeta.data.dataset import count_stages
+
+    scale = lms[["lm", "lm_family", "n_params", "n_tokens", "n_epochs"]]
+    return scale.assign(n_stages=count_stages(lms), derived_from=lms["derived_from"])
 
 
 def _load_experiments(folder: Path | None) -> "bm.Experiments":

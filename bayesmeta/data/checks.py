@@ -82,6 +82,43 @@ def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
     """
     check_rows(lms, table="lms", file=file)
     check_mix(lms, file=file)
+    _check_stages(lms, file=file)
+
+
+def trace_stages(lms: pd.DataFrame) -> list[list[str]]:
+    """Name the LMs whose weights came before those of every LM, the latest first.
+
+    An LM that has no row of its own is followed by what it continued itself, after a semicolon.
+    Where LMs continue each other in a circle, a name stands twice, and is the last.
+
+    Examples
+    --------
+    >>> trace_stages(pd.DataFrame({"lm": ["a", "b", "c"], "derived_from": [None, "x; a", "b"]}))
+    [[], ['x', 'a'], ['b', 'x', 'a']]
+    """
+    cells = lms["derived_from"].fillna("") if "derived_from" in lms else [""] * len(lms)
+    named = [[name.strip() for name in cell.split(";") if name.strip()] for cell in cells]
+    before = dict(zip(lms["lm"], named, strict=True))
+    found = []
+    for lm in lms["lm"]:
+        line = [lm]
+        while len(set(line)) == len(line) and before.get(line[-1]):
+            line += before[line[-1]]
+        found.append(line[1:])
+    return found
+
+
+def _check_stages(lms: pd.DataFrame, *, file: str) -> None:
+    """Raise if an LM continues itself, by way of others or not."""
+    for position, (lm, line) in enumerate(zip(lms["lm"], trace_stages(lms), strict=True)):
+        if len({lm, *line}) <= len(line):
+            chain = ", which continues ".join(f"'{shorten(name)}'" for name in line)
+            raise build_cell_error(
+                file, line=find_line(lms, position), column="derived_from",
+                said=f"'{shorten(lm)}' continues {chain}: a circle.",
+                mend="Allowed: the lm whose weights its training continued, or a blank cell for "
+                "training from scratch. Correct the cell, or that of another lm of the circle.",
+            )  # fmt: skip
 
 
 def check_mix(frame: pd.DataFrame, *, file: str) -> None:

@@ -12,7 +12,7 @@ from bayesmeta.data.schema import Column, get_column
 from bayesmeta.errors import DataError, listing, suggest
 
 SCORE_PREFIX = "score:"
-KEPT = ("lm", "lm_family", "developer", "derived_from")
+KEPT = ("lm", "lm_family", "developer")
 """Columns that name an LM and are never corrected by the overlay."""
 
 

@@ -309,7 +309,11 @@ def format_table(frame: pd.DataFrame, *, table: str) -> str:
     >>> format_table(frame, table="scores")
     'lm,benchmark,score\na,arc,0.5\n'
     """
-    columns = [column.name for column in COLUMNS[table] if column.name in frame.columns]
+    columns = [
+        column.name
+        for column in COLUMNS[table]
+        if column.name in frame and not (column.left_out and frame[column.name].isna().all())
+    ]
     return write_rows(columns, [[_cell_text(value) for value in frame[name]] for name in columns])
 
 

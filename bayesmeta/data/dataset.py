@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.data.checks import validate_tables
+from bayesmeta.data.checks import trace_stages, validate_tables
 from bayesmeta.data.csv_tables import format_table, hash_tables
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, shorten
@@ -284,6 +284,29 @@ class Dataset:
             f"{len(self.scores)} scores, {studies}version={self.version!r}, "
             f"source={self.source!r})"
         )
+
+
+def count_stages(lms: pd.DataFrame) -> pd.Series:
+    """Count the earlier training stages of every LM: those of the LMs that it continues.
+
+    Parameters
+    ----------
+    lms
+        LMs with `derived_from`; an LM named there may have no row.
+
+    Returns
+    -------
+    pandas.Series
+        0 for training from scratch, 1 for an LM that continues such a one, and so on; index and
+        order of the table.
+
+    Examples
+    --------
+    >>> lms = pd.DataFrame({"lm": ["nl", "multi", "mono"], "derived_from": [None, "nl", "multi"]})
+    >>> count_stages(lms).tolist()
+    [0, 1, 2]
+    """
+    return pd.Series([len(line) for line in trace_stages(lms)], lms.index, name="n_stages")
 
 
 def _join_experiments(first: Experiments | None, second: Experiments | None) -> Experiments | None:

@@ -187,7 +187,8 @@ def _build_lms(curated: pd.DataFrame, *, annotations: Path, datasets: Path) -> p
     built |= {ours: [_plain(cell) for cell in facts[theirs]] for ours, theirs in NUMBERS.items()}
     built |= {ours: [_plain(cell) for cell in mixes[theirs]] for ours, theirs in shares.items()}
     built["n_tokens"] = [str(round(Decimal(cell) * 10**9)) for cell in mixes[TOKENS]]
-    return pd.DataFrame({column.name: built[column.name] for column in COLUMNS["lms"]})
+    columns = (column.name for column in COLUMNS["lms"] if column.name in built)
+    return pd.DataFrame({name: built[name] for name in columns})
 
 
 def _rename(facts: pd.DataFrame, name: str, *, file: str) -> list[str]:

@@ -42,6 +42,9 @@ class Column:
         The allowed range of a number, both ends included.
     allowed
         The words of a category.
+    left_out
+        A table in which all cells are blank is written without the column: text and checksum of
+        tables from before the column stay as they were.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Column:
     low: float = float("-inf")
     high: float = float("inf")
     allowed: tuple[str, ...] = ()
+    left_out: bool = False
 
     @property
     def expects(self) -> str:
@@ -115,12 +119,26 @@ def _count(
     )
 
 
+_EPOCHS = Column("n_epochs", "number", "how often a training token was seen on average; 1 is once",
+                 low=1, high=1000)  # fmt: skip
+
+_DESIGN = (
+    *(_category(name) for name in LM_VOCABULARY),
+    _count("context_length", "tokens of context in training"),
+    Column("mlp_ratio", "number", "width of one feed-forward branch over d_model", low=0.01),
+    _count("d_model", "width of the residual stream"),
+    _count("n_heads", "count of attention heads"),
+    *(_share(name) for name in ("code_share", "web_share", "books_share")),
+    *(_share(name) for name in ("reference_share", "academic_share", "english_share")),
+)
+"""The columns of `lms.csv` that say how an LM was made."""
+
 _LM = (
     _text("lm", "the name of the language model", required=True),
     _text("lm_family", "the series it belongs to", required=True),
     _text("developer", "who trained it"),
     Column("released", "month", "month of release"),
-    _text("derived_from", "the lm it was continued from, and how"),
+    _text("derived_from", "the lm whose weights its training continued; blank if from scratch"),
     _count(
         "n_params", "the count of parameters; 7B is 7000000000", needed=True, low=COUNT_RANGE[0]
     ),
@@ -130,13 +148,8 @@ _LM = (
         needed=True,
         low=COUNT_RANGE[0],
     ),
-    *(_category(name) for name in LM_VOCABULARY),
-    _count("context_length", "tokens of context in training"),
-    Column("mlp_ratio", "number", "width of one feed-forward branch over d_model", low=0.01),
-    _count("d_model", "width of the residual stream"),
-    _count("n_heads", "count of attention heads"),
-    *(_share(name) for name in ("code_share", "web_share", "books_share")),
-    *(_share(name) for name in ("reference_share", "academic_share", "english_share")),
+    replace(_EPOCHS, left_out=True),
+    *_DESIGN,
 )
 
 _SCORES = (
@@ -199,12 +212,6 @@ _SIZES = (
            required=True, whole=True, low=COUNT_RANGE[0], high=COUNT_RANGE[1]),
 )  # fmt: skip
 
-_DESIGN = tuple(
-    replace(column, allowed=ARM_VOCABULARY[column.name]) if column.kind == "category" else column
-    for column in _LM[7:]
-)
-"""The columns of `lms.csv` that say how an LM was made."""
-
 _ARMS = (
     _text("study", "a short name of the study", required=True),
     _text("group", "arms of one group are comparable", required=True),
@@ -212,9 +219,14 @@ _ARMS = (
     _text("run", "the training run; blank where no other row is of the same one"),
     Column("released", "month", "month in which the study appeared"),
     *_SIZES,
-    *_DESIGN,
+    *(
+        replace(column, allowed=ARM_VOCABULARY[column.name])
+        if column.kind == "category"
+        else column
+        for column in _DESIGN
+    ),
     _text("corpus", "a named corpus, such as c4"),
-    Column("n_epochs", "number", "passes over the data", low=0.001),
+    _EPOCHS,
     _text("stage", "what training this was, if not from scratch in one go"),
     _text("quality_filter", "how documents were chosen"),
     Column("document_masking", "category", "does attention stop at the end of a document",

@@ -103,6 +103,9 @@ COLUMNS: Mapping[str, Column] = {
     **dict.fromkeys(("narrowed", "expected_rank"), _TWO),
     "training_flop": Column("training compute", unit="FLOP"),
     "lm_family": Column("LM family"),
+    "n_epochs": _TWO._replace(heading="epochs"),
+    "n_stages": Column("earlier stages"),
+    "derived_from": Column("continues"),
     "among": Column("averaged over"),
     **dict.fromkeys(("decision", "reference", "place"), _FACT),
 }  # fmt: skip

@@ -236,6 +236,17 @@ def test_data_show_counts_the_published_scores():
     assert counts["truthfulqa"] == 69
 
 
+def test_data_show_lists_the_lms():
+    rows = {row["lm"]: row for row in run_json("data", "show", "--lms")}
+    assert len(rows) == 92
+    assert list(rows["01-ai/Yi-34B"]) == [
+        "lm", "lm_family", "n_params", "n_tokens", "n_epochs", "n_stages", "derived_from",
+    ]  # fmt: skip
+    assert rows["Salesforce/codegen-2B-mono"]["n_stages"] == 2
+    assert rows["Salesforce/codegen-2B-mono"]["derived_from"] == "Salesforce/codegen-2B-multi"
+    assert rows["EleutherAI/gpt-j-6b"]["n_stages"] == 0
+
+
 def test_data_validate_accepts_the_bundled_tables(tmp_path):
     for name in ("lms.csv", "scores.csv", "benchmarks.csv", "corrections.csv"):
         shutil.copy(bundled_folder() / name, tmp_path)

@@ -12,7 +12,7 @@ import pytest
 from bayesmeta.data.checks import validate_tables
 from bayesmeta.data.csv_tables import format_table, read_table
 from bayesmeta.data.load import bundled_folder, load_corrections, load_dataset, load_generation
-from bayesmeta.data.schema import column_names
+from bayesmeta.data.schema import COLUMNS
 from bayesmeta.data.vocabulary import LM_VOCABULARY, MIX_COLUMNS
 from bayesmeta.errors import DataError
 
@@ -89,8 +89,10 @@ def test_corrections_are_explained_and_change_something():
     assert rows[["reason", "source", "confidence"]].notna().all(axis=None)
     assert not rows.duplicated(["lm", "field"]).any()
     same = rows["published_value"].fillna("") == rows["corrected_value"].fillna("")
-    assert rows.loc[same, "reason"].str.startswith("kept, doubtful").all()
-    assert set(rows.loc[same, "confidence"]) == {"C"}
+    kept = rows[same].assign(doubtful=rows["confidence"] == "C")
+    for doubtful, why in ((True, "kept, doubtful"), (False, "kept, checked")):
+        assert kept.loc[kept["doubtful"] == doubtful, "reason"].str.startswith(why).all()
+    assert set(kept.loc[~kept["doubtful"], "field"]) <= {"derived_from"}
     dropped = rows["field"].str.startswith("score:") & rows["corrected_value"].isna()
     assert dropped.sum() == 46
 
@@ -99,7 +101,8 @@ def test_files_are_in_canonical_form():
     for name in ("lms", "scores", "benchmarks", "corrections", "generation"):
         path = bundled_folder() / f"{name}.csv"
         assert format_table(read_table(path, table=name), table=name) == path.read_text()
-        assert tuple(path.read_text().split("\n", 1)[0].split(",")) == column_names(name)
+        header = path.read_text().split("\n", 1)[0].split(",")
+        assert header == [column.name for column in COLUMNS[name] if not column.left_out]
 
 
 def test_rows_are_sorted():

@@ -64,6 +64,18 @@ REPLACED = [
 ]  # fmt: skip
 
 
+# where the message says it is; a further column of the three LMs; what else the message names
+COLUMN = [
+    ("line 3, column 'n_epochs'", "n_epochs", ("1", "0.5", "4"), "0.5; 1; 1000; 1 is once"),
+    ("line 2, column 'n_epochs'", "n_epochs", ("2000", "1", ""), "2000; 1000; on average"),
+    ("line 3, column 'derived_from'", "derived_from", ("", "large", ""),
+     "'large' continues 'large': a circle; whose weights; blank cell for training from scratch"),
+    ("line 2, column 'derived_from'", "derived_from", ("unlisted; other", "small", "large"),
+     "'small' continues 'unlisted', which continues 'other', which continues 'large', which "
+     "continues 'small': a circle; another lm of the circle"),
+]  # fmt: skip
+
+
 def rows_of(text):
     return [[cell.strip() for cell in row.split("|")] for row in text.strip().splitlines()]
 
@@ -99,6 +111,13 @@ def test_changed_cell(texts, hold_to, where, change, named):
 def test_added_line(texts, hold_to, where, line, named):
     table, where = place(where)
     hold_to(texts | {table: f"{texts[table]}{line}\n"}, where=where, named=named)
+
+
+@pytest.mark.parametrize("where, name, cells, named", COLUMN)
+def test_further_column(texts, hold_to, where, name, cells, named):
+    rows = zip(texts["lms"].splitlines(), (name, *cells), strict=True)
+    lms = "".join(f"{row},{cell}\n" for row, cell in rows)
+    hold_to(texts | {"lms": lms}, where=f"lms.csv, {where}", named=named)
 
 
 @pytest.mark.parametrize("where, tables, named", REPLACED)

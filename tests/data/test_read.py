@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.csv_tables import format_table, read_table
+from bayesmeta.data.dataset import count_stages
 from bayesmeta.data.load import bundled_folder, load_dataset, read_dataset
 from bayesmeta.data.schema import column_names
 from bayesmeta.errors import DataError, StoreError
@@ -29,6 +30,25 @@ def test_valid_folder(texts, write_folder):
     assert data.counts().to_dict() == {"reading": 3, "proofs": 2}
     assert data.source == str(folder)
     assert repr(data).startswith("Dataset(3 lms, 2 benchmarks, 5 scores")
+
+
+def test_tables_without_epochs_are_hashed_and_written_as_ever(texts, write_folder, tmp_path):
+    plain = read_dataset(write_folder(texts))
+    assert plain.lms["n_epochs"].isna().all()
+    assert "n_epochs" not in plain.format_tables()["lms"]
+    assert count_stages(plain.lms).tolist() == [0, 0, 0]
+    further = ("n_epochs,derived_from", "1,", ",elsewhere; small", "4.25,large")
+    rows = zip(texts["lms"].splitlines(), further, strict=True)
+    texts["lms"] = "".join(f"{row},{cells}\n" for row, cells in rows)
+    data = read_dataset(write_folder(texts))
+    assert data.lms["n_epochs"].fillna(0).tolist() == [1, 0, 4.25]
+    assert count_stages(data.lms).tolist() == [0, 2, 3]
+    # Without the rows of the others, what is named still counts.
+    assert count_stages(data.lms.iloc[[1]]).tolist() == [2]
+    assert data.checksum != plain.checksum
+    (saved := tmp_path / "saved").mkdir()
+    data.save(saved)
+    assert read_dataset(saved).checksum == data.checksum
 
 
 def test_blank_scores_are_left_out(texts, write_folder):
@@ -75,10 +95,12 @@ def test_byte_order_mark_and_windows_line_ends(texts, write_folder):
 
 def test_own_corrections_are_applied(texts, write_folder):
     rows = "small,norm,,rmsnorm\nlarge,score:proofs,0.9,\nother,n_params,2000000000,3000000000\n"
+    rows += "large,derived_from,,small\nlarge,n_epochs,,1.67\n"
     folder = write_folder({**texts, "corrections": CORRECTIONS + rows})
     data = read_dataset(folder)
     assert data.lms.loc[0, "norm"] == "rmsnorm"
     assert data.lms.loc[2, "n_params"] == 3 * 10**9
+    assert data.lms.loc[1, ["derived_from", "n_epochs"]].tolist() == ["small", 1.67]
     assert data.counts()["proofs"] == 1
     published = read_dataset(folder, version="as-published")
     assert published.counts()["proofs"] == 2
