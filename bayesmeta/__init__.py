@@ -3,7 +3,8 @@
 The public names, in the order in which data flow:
 
 - data: `load_dataset`, `read_dataset`, `Dataset`; `load_experiments`, `read_experiments`,
-  `Experiments`; `read_effect_sizes`, `EffectSizes`
+  `Experiments`; `read_lm_eval`, `read_hf_config`, `read_inspect_logs`, `read_result_table`,
+  `Imported`; `read_effect_sizes`, `EffectSizes`
 - model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
@@ -36,6 +37,11 @@ _HOMES = {
     "estimates.predictions": ("predict",),
     "estimates.ranking": ("rank_designs", "rank_levels"),
     "estimates.study_evidence": ("evidence",),
+    "importers.harness_results": ("read_lm_eval",),
+    "importers.hf_configs": ("read_hf_config",),
+    "importers.imported": ("Imported",),
+    "importers.inspect_logs": ("read_inspect_logs",),
+    "importers.result_tables": ("read_result_table",),
     "inference.diagnostics": ("check",),
     "inference.fits": ("EffectSizeFit", "Fit"),
     "inference.leave_one_out": ("compare", "loo"),

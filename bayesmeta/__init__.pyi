@@ -25,6 +25,11 @@ from bayesmeta.estimates.predictions import predict as predict
 from bayesmeta.estimates.ranking import rank_designs as rank_designs
 from bayesmeta.estimates.ranking import rank_levels as rank_levels
 from bayesmeta.estimates.study_evidence import evidence as evidence
+from bayesmeta.importers.harness_results import read_lm_eval as read_lm_eval
+from bayesmeta.importers.hf_configs import read_hf_config as read_hf_config
+from bayesmeta.importers.imported import Imported as Imported
+from bayesmeta.importers.inspect_logs import read_inspect_logs as read_inspect_logs
+from bayesmeta.importers.result_tables import read_result_table as read_result_table
 from bayesmeta.inference.diagnostics import check as check
 from bayesmeta.inference.fits import EffectSizeFit as EffectSizeFit
 from bayesmeta.inference.fits import Fit as Fit

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -93,6 +94,53 @@ def write_text(path: str | os.PathLike[str], *, text: str) -> None:
     """
     with atomic(path) as part:
         part.write_bytes(text.encode("utf-8"))
+
+
+def write_folder(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> None:
+    """Write texts into a folder, all of them or none.
+
+    A new folder appears with all its files. In one that is there every file is written beside its
+    place first; only when all are whole do they take their places, one right after the other.
+
+    Parameters
+    ----------
+    folder
+        Made if the folder that it stands in is there.
+    texts
+        By the place of the file in the folder, such as `lms.csv` or `experiments/arms.csv`.
+
+    Raises
+    ------
+    StoreError
+        If a file cannot be written.
+
+    Examples
+    --------
+    >>> folder = getfixture("tmp_path") / "new"
+    >>> write_folder(folder, {"a.txt": "one", "b/c.txt": "two"})
+    >>> sorted(path.name for path in folder.rglob("*.txt"))
+    ['a.txt', 'c.txt']
+    """
+    folder = Path(folder)
+    new = not folder.exists()
+    staged = folder.with_name(f".{folder.name}.{os.getpid()}.tmp") if new else folder
+    try:
+        staged.mkdir(exist_ok=True)
+        with contextlib.ExitStack() as parts:
+            for name, text in texts.items():
+                (staged / name).parent.mkdir(exist_ok=True)
+                part = parts.enter_context(atomic(staged / name))
+                part.write_bytes(text.encode("utf-8"))
+        if new:
+            os.rename(staged, folder)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be written: {error.strerror or error}. Name a folder inside one that "
+            "exists and may be written to."
+        ) from error
+    finally:
+        if new:
+            shutil.rmtree(staged, ignore_errors=True)
 
 
 def make_folder(path: Path, *, option: str) -> Path:

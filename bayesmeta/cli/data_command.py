@@ -10,11 +10,13 @@ import click
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.cli.shared import COMMANDS, Shown, command, load_data, say
+from bayesmeta.cli.shared import COMMANDS, Shown, command, load_data, read_settings, say
 from bayesmeta.errors import BayesmetaError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bayesmeta.importers.imported import Imported
 
 NEEDED = {
     "pymc": "the model",
@@ -162,11 +164,123 @@ def import_command(source: Path, *, out: Path = Path("data")) -> Shown:
     out : DIR
         Where to write.
     """
-    from bayesmeta.data.importers import import_upstream
+    from bayesmeta.importers.public_database import import_upstream
 
     counts = import_upstream(source, out=out)
     text = "\n".join(f"{name}: {rows} rows" for name, rows in counts.items())
     return Shown(text, instead={"json": {"out": str(out), "rows": counts}})
+
+
+def _read_naming(names: list[str] | None, facts: list[str] | None) -> dict[str, dict[str, str]]:
+    """Read the options of an import as the functions of importers take them."""
+    return {
+        "names": read_settings(names or [], form="--name OLD=NEW, such as --name run-7=lab/a-7b"),
+        "facts": read_settings(facts or [], form="--set COLUMN=VALUE, such as --set n_tokens=2T"),
+    }
+
+
+def _save_imported(found: "Imported", out: Path) -> Shown:
+    """Save what was imported, and say what it is, what is left out and what is still to come."""
+    saved = found.save(out)
+    left_out = found.summarise_left_out()
+    parts = [f"{found!r}", f"wrote {out}: " + ", ".join(f"{n} {k}" for k, n in saved.rows.items())]
+    for title, table in (
+        ("left out", left_out),
+        ("still to come (--set COLUMN=VALUE)", saved.missing),
+        ("said in two ways", saved.differing),
+    ):
+        if len(table):
+            parts.append(f"\n{title}:\n{bm.format_table(table, fmt='table')}")
+    report = {"out": str(out), "rows": saved.rows, "left_out": left_out.to_dict("records"),
+              "missing": saved.missing.to_dict("records"),
+              "differing": saved.differing.to_dict("records")}  # fmt: skip
+    return Shown("\n".join(parts), instead={"json": report})
+
+
+@command("import-lm-eval", group=tables)
+def import_lm_eval_command(
+    paths: list[Path],
+    *,
+    out: Path,
+    protocols: Path | None = None,
+    names: list[str] | None = None,
+    facts: list[str] | None = None,
+) -> Shown:
+    """Take scores from results of lm-evaluation-harness.
+
+    Parameters
+    ----------
+    paths : PATH...
+        Files or folders of results, of several LMs and runs.
+    out : DIR
+        The folder of tables to write, or to add to.
+    """
+    naming = _read_naming(names, facts)
+    return _save_imported(bm.read_lm_eval(paths, protocols=protocols, **naming), out)
+
+
+@command("import-inspect", group=tables)
+def import_inspect_command(
+    paths: list[Path],
+    *,
+    out: Path,
+    protocols: Path | None = None,
+    names: list[str] | None = None,
+    facts: list[str] | None = None,
+) -> Shown:
+    """Take scores from logs of Inspect.
+
+    Parameters
+    ----------
+    paths : PATH...
+        Logs, or folders of them.
+    out : DIR
+        The folder of tables to write, or to add to.
+    """
+    naming = _read_naming(names, facts)
+    return _save_imported(bm.read_inspect_logs(paths, protocols=protocols, **naming), out)
+
+
+@command("import-table", group=tables)
+def import_table_command(
+    path: Path,
+    *,
+    out: Path,
+    protocols: Path | None = None,
+    names: list[str] | None = None,
+    facts: list[str] | None = None,
+) -> Shown:
+    """Take scores from a leaderboard's table, or one of ObsScaling.
+
+    Parameters
+    ----------
+    path : TABLE.csv
+        A row per LM, a column per benchmark.
+    out : DIR
+        The folder of tables to write, or to add to.
+    """
+    naming = _read_naming(names, facts)
+    return _save_imported(bm.read_result_table(path, protocols=protocols, **naming), out)
+
+
+@command("import-hf-config", group=tables)
+def import_hf_config_command(
+    paths: list[Path],
+    *,
+    out: Path,
+    names: list[str] | None = None,
+    facts: list[str] | None = None,
+) -> Shown:
+    """Take design decisions from config.json files of the model hub.
+
+    Parameters
+    ----------
+    paths : FILE...
+        Files, or folders that are searched for config.json.
+    out : DIR
+        The folder of tables to write, or to add to.
+    """
+    return _save_imported(bm.read_hf_config(paths, **_read_naming(names, facts)), out)
 
 
 @command("doctor")

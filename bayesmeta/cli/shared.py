@@ -165,6 +165,14 @@ class Options:
         {corrected, as-published}.
     out : DIR
         Keeps each finished fit; the same command goes on.
+    names : --name OLD=NEW
+        What an LM is to be called; may be repeated.
+    facts : --set COLUMN=VALUE
+        What is to stand in a column of lms.csv, such as n_tokens=2T, or LM:COLUMN=VALUE for one LM;
+        may be repeated.
+    protocols : FILE.toml
+        Entries of your own, before those of data/protocols.toml: which task, metric, filter and
+        shots become which benchmark.
     workers : N >= 1
         At once; as many as processors if left out.
     dask : ADDRESS

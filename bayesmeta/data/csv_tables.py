@@ -102,10 +102,11 @@ def parse_text(text: str, *, table: str) -> pd.DataFrame:
     return _build_frame(rows, file=table, table=table).reset_index(drop=True)
 
 
-def parse_frame(frame: pd.DataFrame, *, table: str) -> pd.DataFrame:
+def parse_frame(frame: pd.DataFrame, *, table: str, file: str | None = None) -> pd.DataFrame:
     """Turn a frame with some columns of a table into one with all, checked as a file would be.
 
     Cells are text or numbers; the rows are indexed by the line of a file on which they would stand.
+    Messages call it `file`, or else as the table.
 
     Examples
     --------
@@ -117,7 +118,7 @@ def parse_frame(frame: pd.DataFrame, *, table: str) -> pd.DataFrame:
     cells = zip(*([_cell_text(v).strip() for v in frame.iloc[:, k]] for k in range(len(header))),
                 strict=True)  # fmt: skip
     rows = [(line, list(row)) for line, row in enumerate(cells, start=2)]
-    return _build_frame([(1, header), *rows] if header else [], file=table, table=table)
+    return _build_frame([(1, header), *rows] if header else [], file=file or table, table=table)
 
 
 def _build_frame(rows: list[tuple[int, list[str]]], *, file: str, table: str) -> pd.DataFrame:

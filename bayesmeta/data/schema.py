@@ -270,6 +270,9 @@ _RUN_NOISE = (
 
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "lms": _LM,
+    "unfinished_lms": tuple(
+        replace(column, required=False, filled=column.name == "lm") for column in _LM
+    ),
     "scores": _SCORES,
     "benchmarks": _BENCHMARKS,
     "corrections": _CORRECTIONS,
@@ -281,11 +284,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "left_out": _LEFT_OUT,
     "run_noise": _RUN_NOISE,
 }
-"""The columns of every table, in file order; from `studies` on they are of experiments."""
+"""The columns of every table, in file order; from `studies` on they are of experiments. Importers
+write unfinished tables of LMs, in which some facts are still to come."""
 
 
 KEYS: dict[str, tuple[str, ...]] = {
     "lms": ("lm",),
+    "unfinished_lms": ("lm",),
     "scores": ("lm", "benchmark"),
     "benchmarks": ("benchmark",),
     "generation": ("lm",),

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TABLES = {
+    "architectures.toml",
     "README.md",
     "benchmarks.csv",
     "corrections.csv",
@@ -20,6 +21,7 @@ TABLES = {
     "experiments/studies.csv",
     "generation.csv",
     "lms.csv",
+    "protocols.toml",
     "reference_fit.nc",
     "scores.csv",
 }

@@ -5,7 +5,9 @@ import math
 import pytest
 
 from bayesmeta.data.csv_tables import read_table
-from bayesmeta.data.importers import (
+from bayesmeta.data.load import bundled_folder
+from bayesmeta.errors import DataError
+from bayesmeta.importers.public_database import (
     GENERATION,
     NUMBERS,
     SHARE_PREFIX,
@@ -13,8 +15,6 @@ from bayesmeta.data.importers import (
     WORDS,
     import_upstream,
 )
-from bayesmeta.data.load import bundled_folder
-from bayesmeta.errors import DataError
 
 OWN, BOARD = "EleutherAI/gpt-neo-125m", "openlm-research/open_llama_7b"
 LMS = (OWN, BOARD)

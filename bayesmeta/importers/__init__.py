@@ -1,0 +1,1 @@
+"""Tables from foreign formats: results of harnesses, configs, leaderboards, mixtures of data."""
