@@ -32,8 +32,10 @@ def fit_command(
     out: Path = Path("fit.nc"),
     spec: Path | None = None,
     seed: int = defaults.SEED,
-    draws: int = defaults.DRAWS,
-    tune: int = defaults.TUNE,
+    draws: int | None = None,
+    target_ess: int = defaults.ESS_MIN,
+    most_draws: int = defaults.MOST_DRAWS,
+    tune: int | None = None,
     chains: int = defaults.CHAINS,
     sampler: str = defaults.SAMPLERS[0],
     quick: bool = False,
@@ -49,7 +51,11 @@ def fit_command(
     spec : FILE
         A spec in TOML or JSON.
     draws : N >= 4
-        Kept of every chain.
+        Kept of every chain; until they are enough if left out.
+    target_ess : N >= 1
+        Enough: as many effective draws of everything.
+    most_draws : N >= 4
+        Of every chain, enough or not.
     tune : N >= 1
         Steps of every chain before its draws.
     chains : N >= 1
@@ -72,8 +78,9 @@ def fit_command(
         draws, tune, chains = defaults.QUICK_DRAWS, defaults.QUICK_DRAWS, defaults.QUICK_CHAINS
     with interruptible(f"nothing was written, {out} is as it was"):
         fitted = bm.fit(
-            data, chosen, seed=seed, draws=draws, tune=tune, chains=chains, sampler=sampler
-        )
+            data, chosen, seed=seed, draws=draws, target_ess=target_ess, most_draws=most_draws,
+            tune=tune, chains=chains, sampler=sampler,
+        )  # fmt: skip
     known = list_decisions(fitted.design)
     left_out = [name for name in chosen.decisions if name not in known]
     if left_out:

@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.errors import FitError
+from bayesmeta.inference.convergence import measure_convergence, round_draws
 from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.leave_one_out import pareto_k
 from bayesmeta.tables.headed_columns import Column, head
@@ -123,16 +124,10 @@ def check(fit: BaseFit) -> Diagnostics:
 
 def _convergence_table(draws: xr.Dataset) -> pd.DataFrame:
     """Worst element of every parameter; NaN where an element never moves or is not a number."""
-    import arviz as az
-
     rows = []
     for name, values in draws.items():
         values = values.transpose("chain", "draw", ...)
-        flat = np.asarray(values, float).reshape(*values.shape[:2], -1)
-        data = xr.Dataset({"x": (("chain", "draw", "element"), flat)})
-        with np.errstate(invalid="ignore", divide="ignore"):  # a frozen element has no R-hat
-            rhat = az.rhat(data)["x"].values
-            bulk, tail = (az.ess(data, method=method)["x"].values for method in ("bulk", "tail"))
+        rhat, bulk, tail = measure_convergence(round_draws(values.values))
         worst = np.argmax(rhat / defaults.RHAT_MAX + defaults.ESS_MIN / np.minimum(bulk, tail))
         rows.append(
             {

@@ -13,6 +13,7 @@ import xarray as xr
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import FitError, unknown
+from bayesmeta.inference.chains import STATISTICS, Stopping, run_chains
 from bayesmeta.inference.fits import EffectSizeFit, Fit
 from bayesmeta.inference.graph import build_graph, draw_prior, list_kept
 from bayesmeta.jobs import count_processors, progress_bar, spinner
@@ -26,15 +27,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _RECORDED = ("bayesmeta", "pymc", "nutpie", "arviz", "numpy", "pytensor")
-_REFRESH_MS = 200
 
 
 class _Settings(TypedDict, total=False):
     """Keyword arguments of `fit`, said once for both kinds of data."""
 
     seed: int
-    draws: int
-    tune: int
+    draws: int | None
+    target_ess: int
+    least_draws: int | None
+    most_draws: int
+    tune: int | None
     chains: int
     cores: int | None
     sampler: str
@@ -52,8 +55,11 @@ def fit(
     spec: ModelSpec | EffectSizeSpec | None = None,
     *,
     seed: int = defaults.SEED,
-    draws: int = defaults.DRAWS,
-    tune: int = defaults.TUNE,
+    draws: int | None = None,
+    target_ess: int = defaults.ESS_MIN,
+    least_draws: int | None = None,
+    most_draws: int = defaults.MOST_DRAWS,
+    tune: int | None = None,
     chains: int = defaults.CHAINS,
     cores: int | None = None,
     sampler: str = "nutpie",
@@ -69,10 +75,22 @@ def fit(
         The model; the default one for such data if left out: `ModelSpec()`, or `EffectSizeSpec()`.
     seed
         Seed of the sampler: the same seed, versions and machine give the same draws.
-    draws, tune, chains
-        Kept draws and warm-up draws of every chain, and the number of chains.
+    draws
+        Kept draws of every chain. If left out, nutpie draws until they are enough, and the other
+        samplers 1000.
+    target_ess
+        Draws are enough when everything that `check` reports has so many effective ones, in bulk
+        and tail, and an R-hat of at most 1.01. That is looked at after fixed numbers of draws, so
+        that no machine's speed has a say.
+    least_draws, most_draws
+        Draws of every chain at the first look (300 if left out, and 1000 of effect sizes), and
+        those at which chains end whether or not they are enough, as `check` then says.
+    tune, chains
+        Warm-up draws of every chain (400, or 700 of effect sizes and where `draws` is given, if
+        left out), and the number of chains.
     cores
-        Chains that run at once; as many as there are processors if left out.
+        Chains that run at once where `draws` is given; as many as there are processors if left out.
+        Otherwise all run side by side.
     sampler
         `nutpie`, `pymc` or `numpyro`; all run the no-U-turn sampler (Hoffman & Gelman 2014,
         https://doi.org/10.48550/arXiv.1111.4246) on the same graph.
@@ -99,24 +117,30 @@ def fit(
     bayesmeta.errors.FitError: draws is 0. Allowed: a whole number from 4 up.
     """
     spec = _match_spec(data, spec)
-    _check_settings(sampler, draws=draws, tune=tune, chains=chains, seed=seed, cores=cores)
+    stopping = _plan_draws(
+        data, sampler, draws=draws, target_ess=target_ess, least=least_draws, most=most_draws
+    )
+    if tune is None:
+        is_short = isinstance(data, Dataset) and stopping.target_ess is not None
+        tune = defaults.SHORT_TUNE if is_short else defaults.TUNE
+    _check_settings(sampler, tune=tune, chains=chains, seed=seed, cores=cores)
     started = time.perf_counter()
     model = build_graph(data, spec)
     names = list_kept(model)
     cores = cores if cores is not None else min(chains, count_processors())
-    settings = {"seed": seed, "draws": draws, "tune": tune, "chains": chains, "cores": cores}
+    settings = {"seed": seed, "tune": tune, "chains": chains, "cores": cores}
     sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
     target = defaults.TARGET_ACCEPT if isinstance(data, Dataset) else defaults.EFFECT_TARGET_ACCEPT
     tree, compile_seconds = sample(
-        model, names, progress=progress, sampler=sampler, target_accept=target, **settings
+        model, names, stopping, progress=progress, sampler=sampler, target_accept=target, **settings
     )
-    if tree["posterior"].sizes["draw"] < draws:  # nutpie hands back what it has when interrupted
-        raise KeyboardInterrupt
     total = time.perf_counter() - started
     version = {"data_version": data.version} if isinstance(data, Dataset) else {}
     provenance = {
         "sampler": sampler,
         **settings,
+        "draws": tree["posterior"].sizes["draw"],
+        **stopping.describe(),
         **version,
         "data_checksum": data.checksum,
         "spec_checksum": spec.checksum,
@@ -132,7 +156,7 @@ def fit(
     posterior = xr.DataTree.from_dict(
         {
             "posterior": tree["posterior"].to_dataset()[names],
-            "sample_stats": tree["sample_stats"].to_dataset()[["diverging", "energy"]],
+            "sample_stats": tree["sample_stats"].to_dataset()[list(STATISTICS)],
         }
     )
     if isinstance(data, EffectSizes):
@@ -162,17 +186,46 @@ def _match_spec(
     return spec
 
 
-def _check_settings(
-    sampler: str, *, draws: int, tune: int, chains: int, seed: int, cores: int | None
-) -> None:
+def _plan_draws(
+    data: Dataset | EffectSizes,
+    sampler: str,
+    *,
+    draws: int | None,
+    target_ess: int,
+    least: int | None,
+    most: int,
+) -> Stopping:
+    """Say how many draws there will be, or when they will be enough."""
     if sampler not in defaults.SAMPLERS:
         raise unknown(FitError, "sampler", sampler, defaults.SAMPLERS)
-    settings = (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1), ("seed", seed, 0))
-    for name, value, least in settings:
-        if isinstance(value, int) and value > defaults.LARGEST_SETTING:
-            raise FitError(f"{name} is {value}. Allowed: at most {defaults.LARGEST_SETTING}.")
-        if not isinstance(value, int) or value < least:
-            raise FitError(f"{name} is {value}. Allowed: a whole number from {least} up.")
+    if draws is not None or sampler != "nutpie":
+        draws = draws if draws is not None else defaults.DRAWS
+        _check_number("draws", draws, least=4)
+        return Stopping(draws, draws)
+    _check_number("most_draws", most, least=4)
+    _check_number("target_ess", target_ess, least=1)
+    if least is None:
+        usual = defaults.LEAST_DRAWS if isinstance(data, Dataset) else defaults.EFFECT_LEAST_DRAWS
+        least = min(usual, most)
+    _check_number("least_draws", least, least=4)
+    if least > most:
+        raise FitError(
+            f"least_draws is {least} and most_draws {most}. Allowed: at most as many at the first "
+            "look as at the last. Lower the one or raise the other."
+        )
+    return Stopping(least, most, target_ess)
+
+
+def _check_number(name: str, value: int, *, least: int) -> None:
+    if isinstance(value, int) and value > defaults.LARGEST_SETTING:
+        raise FitError(f"{name} is {value}. Allowed: at most {defaults.LARGEST_SETTING}.")
+    if not isinstance(value, int) or value < least:
+        raise FitError(f"{name} is {value}. Allowed: a whole number from {least} up.")
+
+
+def _check_settings(sampler: str, *, tune: int, chains: int, seed: int, cores: int | None) -> None:
+    for name, value, least in (("tune", tune, 1), ("chains", chains, 1), ("seed", seed, 0)):
+        _check_number(name, value, least=least)
     if cores is not None and (not isinstance(cores, int) or cores < 1):
         raise FitError(
             f"cores is {cores!r}. Allowed: a whole number from 1 up, or None for as many as there "
@@ -188,7 +241,13 @@ def _check_settings(
 
 
 def _sample_nutpie(
-    model: pm.Model, names: list[str], *, progress: bool, sampler: str, **settings: Any
+    model: pm.Model,
+    names: list[str],
+    stopping: Stopping,
+    *,
+    progress: bool,
+    sampler: str,
+    **settings: Any,
 ) -> tuple[xr.DataTree, float]:
     """Compile once with numba, then sample."""
     import nutpie
@@ -198,21 +257,16 @@ def _sample_nutpie(
     with spinner("compiling the model", shown=progress):
         compiled = nutpie.compile_pymc_model(model, var_names=names, freeze_model=True)
     seconds = time.perf_counter() - started
-    total = settings["chains"] * (settings["draws"] + settings["tune"])
-    with progress_bar("sampling", total=total, unit="draws", shown=progress) as show:
-
-        def report(chains: list[Any]) -> None:
-            n_divergences = sum(chain.divergences for chain in chains)
-            show(sum(chain.finished_draws for chain in chains), f"{n_divergences} divergent")
-
-        tree = nutpie.sample(
+    total = settings["chains"] * (stopping.most + settings["tune"])
+    label = "sampling" if stopping.target_ess is None else "sampling, at most"
+    with progress_bar(label, total=total, unit="draws", shown=progress) as show:
+        tree = run_chains(
             compiled,
-            **{"target_accept": defaults.TARGET_ACCEPT, **settings},
-            save_warmup=False,
-            progress_bar=False,
-            progress_callback=report,
-            progress_rate=_REFRESH_MS,
+            names=names,
+            stopping=stopping,
+            report=lambda drawn, divergent: show(drawn, f"{divergent} divergent"),
             adaptation="draw_diag",
+            **settings,
         )
     return tree, seconds
 
@@ -220,11 +274,12 @@ def _sample_nutpie(
 def _sample_pymc(
     model: pm.Model,
     names: list[str],
+    stopping: Stopping,
     *,
     seed: int,
     progress: bool,
     sampler: Any,
-    target_accept: float = defaults.TARGET_ACCEPT,
+    target_accept: float,
     **settings: Any,
 ) -> tuple[xr.DataTree, float]:
     """Sample with PyMC's own sampler or numpyro; compile time is part of the sampling time."""
@@ -232,6 +287,7 @@ def _sample_pymc(
 
     with model:
         tree = pm.sample(
+            stopping.most,
             **settings,
             random_seed=seed,
             progressbar=progress,
@@ -240,6 +296,8 @@ def _sample_pymc(
             nuts={"target_accept": target_accept},
             compute_convergence_checks=False,
         )
+    if tree["posterior"].sizes["draw"] < stopping.most:  # PyMC hands back what it has
+        raise KeyboardInterrupt
     return tree, 0.0
 
 

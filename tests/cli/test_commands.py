@@ -4,14 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 import bayesmeta as bm
 from bayesmeta import (
-    ModelSpec,
     fit,
     load_dataset,
     load_reference_fit,
@@ -464,20 +462,6 @@ def test_spec_with_experiments_is_fitted_to_data_with_experiments(monkeypatch, t
     monkeypatch.setattr("bayesmeta.fit", stop)
     run("fit", "--spec", str(spec), "--out", str(tmp_path / "fit.nc"))
     assert [found is not None for found in seen] == [value == "included"]
-
-
-def test_part_of_the_draws_is_an_interruption(monkeypatch):
-    import xarray as xr
-
-    from bayesmeta.inference import sample
-
-    def stop_early(*_, **__):
-        part = xr.Dataset({"alpha": (("chain", "draw"), np.zeros((2, 3)))})
-        return xr.DataTree.from_dict({"posterior": part, "sample_stats": part}), 0.0
-
-    monkeypatch.setattr(sample, "_sample_nutpie", stop_early)
-    with pytest.raises(KeyboardInterrupt):
-        fit(load_dataset(), ModelSpec(decisions=()), draws=10, chains=2, progress=False)
 
 
 def test_failed_fit_warns_with_every_answer(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from bayesmeta import defaults
+from bayesmeta.inference.convergence import measure_convergence
 from bayesmeta.inference.diagnostics import check, thin_fit
 from bayesmeta.model.spec import ModelSpec
 
@@ -69,10 +70,32 @@ def test_every_parameter_has_a_row(good, good_report):
 @pytest.mark.parametrize("name", ["alpha", "kappa", "beta", "rho_lm"])
 def test_numbers_are_those_of_arviz(good, good_report, name):
     row = good_report.table.set_index("parameter").loc[name]
-    data = good.draws[[name]]
+    data = good.draws[[name]].astype(np.float32).astype(float)  # as a file holds them
     assert row["rhat"] == pytest.approx(float(az.rhat(data)[name].max()))
     for kind in ("bulk", "tail"):
         assert row[f"ess_{kind}"] == pytest.approx(float(az.ess(data, method=kind)[name].min()))
+
+
+@pytest.mark.parametrize("n", [4, 7, 10, 51, 200])
+@pytest.mark.parametrize("chains", [1, 2, 4])
+@pytest.mark.parametrize("rho", [-0.9, 0, 0.95])
+def test_many_elements_at_once_are_measured_as_arviz_measures_one(n, chains, rho):
+    walk = np.random.default_rng(n).normal(size=(6, chains, n))
+    for t in range(1, n):
+        walk[..., t] += rho * walk[..., t - 1]
+    walk[1] = np.round(walk[1])  # ties
+    walk[2] = 0.5
+    walk[3, 0] = walk[3, 0, 0]
+    walk[4, 0, 1] = np.nan
+    data = xr.Dataset({"x": (("element", "chain", "draw"), walk)})
+    found = measure_convergence(walk)
+    with np.errstate(all="ignore"):
+        rhat = az.rhat(data)["x"].values if chains > 1 else np.full(6, np.nan)
+    np.testing.assert_allclose(found.rhat, rhat, rtol=1e-9)
+    for kind in ("bulk", "tail"):
+        with np.errstate(all="ignore"):
+            expected = az.ess(data, method=kind)["x"].values
+        np.testing.assert_allclose(getattr(found, f"ess_{kind}"), expected, rtol=1e-9)
 
 
 def test_worst_values_are_over_all_parameters(good_report):

@@ -1,0 +1,184 @@
+"""R-hat and effective sample sizes of many elements at once, fast enough to ask while sampling."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+import scipy.special
+import scipy.stats
+from numpy.typing import NDArray
+
+from bayesmeta import defaults
+
+Array = NDArray[np.floating]
+
+_BLOCK = 128
+"""Elements that are computed together: few enough to stay in a processor's cache."""
+
+_TAIL = (1 - 0.89, 0.89)
+"""Quantiles whose effective sizes are the tail's: those that ArviZ takes."""
+
+
+class Convergence(NamedTuple):
+    """R-hat and effective sample sizes, each of shape (element,); NaN where there is none."""
+
+    rhat: Array
+    ess_bulk: Array
+    ess_tail: Array
+
+    def suffices(self, target_ess: float) -> NDArray[np.bool_]:
+        """Say which elements have the effective draws and chains that agree, (element,)."""
+        least = np.minimum(self.ess_bulk, self.ess_tail)
+        return (self.rhat <= defaults.RHAT_MAX) & (least >= target_ess)
+
+
+def round_draws(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Round draws of shape (chain, draw, ...) as files hold them; (element, chain, draw).
+
+    What is said of the draws in memory is then true of the same draws when they are read.
+    """
+    flat = np.asarray(values, np.float32).reshape(*values.shape[:2], -1)
+    return np.ascontiguousarray(flat.transpose(2, 0, 1))
+
+
+def measure_convergence(draws: Array) -> Convergence:
+    """Compute R-hat and the effective sample sizes of bulk and tail.
+
+    They are those of Vehtari et al. 2021 (https://doi.org/10.1214/20-BA1221), of ranks and of split
+    chains, as ArviZ computes them element by element.
+
+    Parameters
+    ----------
+    draws
+        Shape (element, chain, draw).
+
+    Returns
+    -------
+    Convergence
+        NaN where an element is not a number somewhere, where it never moves (R-hat), and where
+        there are fewer than 4 draws, or fewer than 2 chains (R-hat).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> draws = np.random.default_rng(1).normal(size=(3, 4, 500))
+    >>> measure_convergence(draws).suffices(400)
+    array([ True,  True,  True])
+    """
+    starts = range(0, len(draws), _BLOCK)
+    parts = [_measure_block(draws[start : start + _BLOCK]) for start in starts]
+    none = (np.empty(0),) * 3
+    return Convergence(*(np.concatenate(found) for found in zip(none, *parts, strict=True)))
+
+
+def find_insufficient(
+    draws: Array, *, target_ess: float, first: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Find elements that do not suffice yet, of one block at a time: none where all suffice.
+
+    Parameters
+    ----------
+    draws
+        Shape (element, chain, draw).
+    target_ess
+        Effective draws that every element is to have.
+    first
+        Elements to look at first, since they did not suffice the last time.
+
+    Returns
+    -------
+    numpy.ndarray
+        The first elements found, whatever block they are in.
+    """
+    rest = np.setdiff1d(np.arange(len(draws)), first)
+    blocks = [first, *np.split(rest, range(_BLOCK, len(rest), _BLOCK))]
+    for block in blocks:
+        found = block[~measure_convergence(draws[block]).suffices(target_ess)]
+        if len(found):
+            return found
+    return np.empty(0, np.intp)
+
+
+def _measure_block(draws: Array) -> Convergence:
+    n, n_chains, n_draws = draws.shape
+    draws = draws.astype(float)  # quantiles are means of neighbours, which single precision merges
+    rhat = np.full(n, np.nan)
+    if n_draws < 4:
+        return Convergence(rhat, rhat, rhat)
+    split = _split(draws)
+    scores = _score_ranks(split)
+    if n_chains > 1:
+        center = np.median(split, axis=(1, 2), keepdims=True)
+        rhat = np.maximum(_rhat(scores), _rhat(_score_ranks(np.abs(split - center))))
+    ends = np.quantile(draws.reshape(n, -1), _TAIL, axis=1)
+    tails = [_effective_size(_split((draws <= end[:, None, None]).astype(float))) for end in ends]
+    found = Convergence(rhat, _effective_size(scores), np.minimum(*tails))
+    known = np.isfinite(draws).all(axis=(1, 2))
+    return Convergence(*(np.where(known, values, np.nan) for values in found))
+
+
+def _split(draws: Array) -> Array:
+    """Cut every chain in halves, (element, half chain, draw); a middle draw is left out."""
+    half = draws.shape[2] // 2
+    return np.concatenate([draws[:, :, :half], draws[:, :, -half:]], axis=1)
+
+
+def _score_ranks(values: Array) -> Array:
+    """Replace the values of every element by normal scores of their ranks, ties by that of both."""
+    flat = values.reshape(len(values), -1)
+    size = flat.shape[1]
+    order = np.argsort(flat, axis=1)
+    scores = np.empty(flat.shape)
+    np.put_along_axis(scores, order, _normal_score(np.arange(1, size + 1), size)[None], axis=1)
+    ordered = np.take_along_axis(flat, order, axis=1)
+    tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    if tied.any():
+        scores[tied] = _normal_score(scipy.stats.rankdata(flat[tied], axis=1), size)
+    return scores.reshape(values.shape)
+
+
+def _normal_score(ranks: Array, size: int) -> Array:
+    return scipy.special.ndtri((ranks - 3 / 8) / (size + 1 / 4))
+
+
+def _rhat(values: Array) -> Array:
+    n = values.shape[2]
+    between = n * values.mean(axis=2).var(axis=1, ddof=1)
+    within = values.var(axis=2, ddof=1).mean(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):  # an element that never moves has none
+        return np.sqrt((between / within + n - 1) / n)
+
+
+def _effective_size(values: Array) -> Array:
+    """Compute effective sizes by Geyer's initial monotone sequence of autocorrelations."""
+    _, n_chains, n = values.shape
+    covariance = _autocovariance(values)
+    within = covariance[:, :1] * n / (n - 1)
+    total = within * (n - 1) / n + values.mean(axis=2).var(axis=1, ddof=1)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rho = 1 - (within - covariance) / total
+    rho[:, 0] = 1
+    n_pairs = 1 + max(0, (n - 3) // 2)
+    even, odd = rho[:, 0 : 2 * n_pairs : 2], rho[:, 1 : 2 * n_pairs : 2]
+    pairs = even + odd
+    ends = pairs <= 0
+    ends[:, -1] = True
+    last = ends.argmax(axis=1)[:, None]
+    summed = np.where(np.arange(n_pairs) < last, np.minimum.accumulate(pairs, axis=1), 0)
+    end, pair = (np.take_along_axis(values, last, axis=1)[:, 0] for values in (even, pairs))
+    tau = -1 + 2 * summed.sum(axis=1) + np.where((end > 0) | (pair >= 0), end, 0)
+    size = n_chains * n
+    found = size / np.maximum(tau, 1 / np.log10(size))
+    is_constant = np.ptp(values, axis=(1, 2)) < np.finfo(float).resolution
+    return np.where(is_constant, size, found)
+
+
+def _autocovariance(values: Array) -> Array:
+    """Compute autocovariances at every lag, averaged over the chains; (element, lag)."""
+    n = values.shape[2]
+    size = scipy.fft.next_fast_len(2 * n, real=True)
+    spectrum = scipy.fft.rfft(values - values.mean(axis=2, keepdims=True), n=size, axis=2)
+    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
+    return scipy.fft.irfft(power, n=size, axis=1)[:, :n] / n
