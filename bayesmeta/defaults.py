@@ -64,7 +64,8 @@ BFMI_MIN: Final = 0.3
 """Betancourt 2016, https://doi.org/10.48550/arXiv.1604.00695."""
 
 CERTAIN: Final = 0.95
-"""A probability beyond this, or below one minus it, would be read as a discovery."""
+"""A probability beyond this, or below one minus it, would be read as a discovery: the least
+probability of a direction that counts as told."""
 
 PARETO_K_MAX: Final = 0.7
 """Above it importance sampling is unreliable: https://doi.org/10.48550/arXiv.1507.02646."""
@@ -75,32 +76,41 @@ EQUIVALENCE: Final = 0.5
 OPTIMUM_BAND: Final = (15.0, 25.0)
 """Percent of code in the data that the literature recommends; its probability is reported."""
 
-CONTRACTION_IDENTIFIED: Final = 0.5
-CONTRACTION_WEAK: Final = 0.25
-"""Share of the prior variance that the data must remove before an effect counts as measured."""
+VERDICTS: Final = ("supported", "conflicting", "association only", "prior-dominated")
+SUPPORTED, CONFLICTING, ASSOCIATION_ONLY, PRIOR_DOMINATED = VERDICTS
+"""What all sources together say of a statement. They are tried in this order: prior-dominated,
+conflicting, supported; association only is everything else."""
 
-VERDICTS: Final = ("identified", "weakly identified", "prior-dominated")
-IDENTIFIED, WEAKLY_IDENTIFIED, PRIOR_DOMINATED = VERDICTS
-"""How far data speak to an effect."""
+CONTRACTION_LEAST: Final = 0.25
+"""Share of the prior variance that LMs must remove before they are said to show an association."""
 
-WITHIN_SHARE_IDENTIFIED: Final = 0.05
-"""Least share of a decision's variation within LM families: LMs of a family share the rest of the
-recipe, so only within-family variation separates one decision from all it is confounded with."""
+FAMILIES_LEAST: Final = 2
+"""Least number of LM families on each side of an association that is more than one family's."""
 
-PROB_IDENTIFIED: Final = 0.95
-"""Least probability of a direction that the data tell."""
+STUDIES_LEAST: Final = 2
+"""Least number of studies behind support: one cannot show that another lab finds the same."""
 
-PROB_STABLE: Final = 0.9
-"""Least probability of the same direction without any one LM family, and within families alone. Of
-randomly permuted decisions, which do nothing, one contrast in ten that vary within families would
-pass by chance within families alone; together with the other conditions hardly any does."""
+PROB_CONFLICT: Final = 0.9
+"""Least probability that experiments and LMs differ, in the direction in which they do. Where both
+measure one thing it is reached by chance in one contrast of five, which costs support and grants
+none."""
 
-FAMILIES_WEAK: Final = 2
-"""Least number of LM families on each side of a contrast that is more than one family's story."""
+PROB_EXPERIMENTS: Final = 0.8
+"""Least probability of the direction from experiments alone: the posterior's own, of at least
+`CERTAIN`, must not be an association that experiments merely do not contradict."""
 
-FAMILIES_IDENTIFIED: Final = 3
-"""Least number of LM families on each side of an identified contrast, and of those that vary in the
-decision; two cannot show heterogeneity."""
+BENCHMARKS_SHARE: Final = 0.3
+"""Correlation of the noise of a training run between two benchmarks."""
+
+STUDY_HETEROGENEITY: Final = 1.0
+"""Scale, in points, of the half-normal prior of the heterogeneity between studies: results of one
+decision differ between studies by a point or so."""
+
+REACH: Final = 0.5
+"""Share of a statement's size that arms of a group have to span: less would be extrapolated."""
+
+KEPT_PARTS: Final = 1.0
+"""Points of the mix that parts outside a substitution may move in an experiment on it."""
 
 REFERENCE_DRAWS: Final = 1000
 """Draws of the shipped posterior: a probability near one half has an MCSE of 0.016."""

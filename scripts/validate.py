@@ -10,8 +10,9 @@ Usage: validate.py CHECK [--n N] [--workers N] [--keep FOLDER] [--out FILE]
   there were, how many held their truth, their mean width, the root mean square error.
 - power: the same where four decisions vary within families. The record has a row per setting,
   contrast, kind of target and size of the true effect: the effects there were, those with P(helps)
-  above 0.95 or below 0.05, those called identified, and those of them with the wrong sign.
-- placebo: N random permutations of the decisions over families (`bayesmeta.validation.placebo`).
+  above 0.95 or below 0.05, those called supported, and those of them with the wrong sign.
+- placebo: N random permutations of the decisions over families, and inside groups of experiments
+  (`bayesmeta.validation.placebo`).
   The record has a row per permutation, contrast and kind of target, counted likewise.
 - priors: refits with each of the prior's scales halved and doubled. The record has a row per prior
   and contrast, on the mean over benchmarks. Power scaling, which needs no refit, is
@@ -69,7 +70,7 @@ SCALES = {
 FACTORS = {"halved": 0.5, "doubled": 2.0}
 FIT_SETTINGS = {"chains": 2, "cores": 1, "tune": 500, "draws": 500}
 CONTRAST = ["decision", "level", "reference"]
-COUNTS = ["n", "beyond", "identified"]
+COUNTS = ["n", "beyond", defaults.SUPPORTED]
 
 STATEMENTS = [
     "position_embedding: rotary > learned",
@@ -183,17 +184,18 @@ def check_coverage(arguments):
 
 
 def count_verdicts(fits):
-    """Mark what would be read as a discovery, and what is called identified."""
+    """Mark what would be read as a discovery, and what is called supported."""
     p = fits["prob_helps"]
     beyond = (p > defaults.CERTAIN) | (p < 1 - defaults.CERTAIN)
-    return fits.assign(n=1, beyond=beyond, identified=fits["verdict"] == "identified")
+    supported = fits["verdict"] == defaults.SUPPORTED
+    return fits.assign(n=1, beyond=beyond, **{defaults.SUPPORTED: supported})
 
 
 def check_power(arguments):
     """Count real effects within families that are seen."""
     fits = fit_all(score_verdicts, POWER_SETTINGS, arguments=arguments, label="planting")
     fits, counts = count_verdicts(fits), [*COUNTS, "wrong_sign"]
-    wrong = fits["identified"] & ((fits["prob_helps"] > 0.5) != (fits["truth"] > 0))
+    wrong = fits[defaults.SUPPORTED] & ((fits["prob_helps"] > 0.5) != (fits["truth"] > 0))
     size = pd.cut(fits["truth"].abs(), SIZES, labels=SIZES[:-1], right=False).astype(float)
     fits = fits.assign(wrong_sign=wrong, at_least=size)
     groups = ["cell", *CONTRAST, "by", "at_least"]

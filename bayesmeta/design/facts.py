@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta.design.arm_scores import ArmScores
 from bayesmeta.design.composition import DOMAINS, Array, Mix, build_mix
 from bayesmeta.design.decisions import DECISIONS, FACTS, SIZES
 from bayesmeta.design.generations import ENGLISH, Generations, build_generations
@@ -102,6 +103,8 @@ class Design:
         function).
     contrasts
         Differences between arms of controlled experiments; None where the model has none.
+    arm_scores
+        Scores of the same experiments, for what they say without any model; None likewise.
     """
 
     lms: tuple[str, ...]
@@ -134,6 +137,7 @@ class Design:
     surface: Surface | None
     surface_center: Array
     contrasts: ArmContrasts | None = None
+    arm_scores: ArmScores | None = None
 
     @property
     def coords(self) -> dict[str, Sequence[str]]:

@@ -119,10 +119,15 @@ class Answer:
     def practically(self) -> str:
         """Whether the effect helps, makes no difference or hurts; `undecided` where none is sure.
 
-        One of the three has to be as probable as an identified direction.
+        One of the three has to be as probable as a direction that counts as told.
         """
         name, found = max(self.three_way.items(), key=lambda item: item[1].estimate)
-        return name if found.estimate >= defaults.PROB_IDENTIFIED else "undecided"
+        return name if found.estimate >= defaults.CERTAIN else "undecided"
+
+    @property
+    def verdict(self) -> str:
+        """What all sources together say, one of `defaults.VERDICTS`."""
+        return self.evidence.verdict
 
     @property
     def statement(self) -> str:
@@ -165,7 +170,31 @@ class Answer:
             **self._asked_size(),
             "n_lms": self.n_lms,
             "among": list(self.among),
+            "sources": self._sources(),
+            "prob_conflict": self.evidence.prob_conflict,
+            "verdict": self.verdict,
             "evidence": self.evidence.to_dict(),
+        }
+
+    def _sources(self) -> dict[str, dict[str, float]]:
+        """Say what every source says by itself, by the names that JSON has for them."""
+        card = self.evidence
+        named = {
+            "experiments": card.experiments,
+            "siblings": card.within_families,
+            "families": card.between_families,
+            "all": card.all_families,
+        }
+        n = {"experiments": {"studies": len(card.studies)}}
+        n |= {"siblings": {"families": card.families_with_both}}
+        return {
+            name: {
+                **{key: part[key] for key in ("estimate", "lower", "upper")},
+                "prob_positive": part["prob_helps"],
+                **n.get(name, {}),
+            }
+            for name, part in named.items()
+            if part is not None
         }
 
     def _asked_size(self) -> dict[str, float]:
@@ -182,8 +211,9 @@ class Answer:
         """Turn into a table of one row, without the evidence card."""
         import pandas as pd
 
-        row = self.to_dict() | {"among": listing(self.among), "verdict": self.evidence.verdict}
-        nested = ("three_way", "evidence", "effect", "association", "new_setting", "at", "outside")
+        row = self.to_dict() | {"among": listing(self.among), "verdict": self.verdict}
+        nested = ("three_way", "evidence", "effect", "association", "new_setting", "at", "outside",
+                  "sources")  # fmt: skip
         for key in nested:
             row.pop(key, None)
         first = {name: row.pop(name) for name in ("statement", "target", "probability", "mcse")}
@@ -352,8 +382,9 @@ def query(
         for kind in (ASSOCIATION, NEW_SETTING):
             others[kind] = _summarise_kind(ask(kind), ci_prob=ci_prob, units=units)
     probability = estimate_probability(values > 0)
-    judged = others.get(ASSOCIATION, {"probability": probability.estimate})["probability"]
-    card = build_evidence(fit, contrast=contrast, weights=weights, probability=judged, scale=scale)
+    card = build_evidence(
+        fit, contrast=contrast, weights=weights, probability=probability.estimate, scale=scale
+    )
     return Answer(
         contrast=contrast,
         target=target,

@@ -233,7 +233,13 @@ def _collect(
     targets = [name for name in names if name in present]
     verdicts, counts = [], []
     for contrast, part in zip(contrasts, parts, strict=True):
-        helps = (part > 0).mean(("chain", "draw")).values
+        if kind == choose_kind(fit):
+            helps = (part > 0).mean(("chain", "draw")).values
+        else:
+            of_effect = contrast_draws(
+                fit, contrast=contrast, by=by, rows=rows, scale=scale, kind=choose_kind(fit)
+            )
+            helps = (of_effect > 0).mean(("chain", "draw")).values
         judged = judge(fit, contrast=contrast, weights=_weights_of(fit, part), probabilities=helps)
         said = {str(t): j.verdict for t, j in zip(part["target"].values, judged, strict=True)}
         verdicts.append([said.get(target, "") for target in targets])

@@ -222,8 +222,13 @@ def mean_slope(fit: Fit, *, weights: Array) -> float:
 @lru_cache(maxsize=2)
 def _slopes(fit: Fit) -> Array:
     """Points that a small latent effect of one is worth on every benchmark, (benchmark,)."""
-    step, eta = 1e-3, read_baseline(fit).eta.mean(axis=(0, 1))
-    high, low = (_mean_points(eta + side, design=fit.design) for side in (step, -step))
+    return slopes_at(read_baseline(fit).eta.mean(axis=(0, 1)), design=fit.design)
+
+
+def slopes_at(eta: Array, *, design: Design) -> Array:
+    """Do so at latent values of shape (lm, benchmark)."""
+    step = 1e-3
+    high, low = (_mean_points(eta + side, design=design) for side in (step, -step))
     return (high - low) / (2 * step)
 
 

@@ -1,21 +1,28 @@
-"""What stands behind a statement: LMs and families, missing facts, prior, influence."""
+"""What stands behind a statement: LMs and families, experiments, prior, influence; the verdict."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import FACTS, UNDISCLOSED, Decision
-from bayesmeta.estimates.counterfactual import mean_slope
-from bayesmeta.estimates.linearised import latent_draws, linearise, mean_change, to_free
+from bayesmeta.data.vocabulary import MIX_COLUMNS
+from bayesmeta.design.arm_scores import CONTROLS, ArmScores
+from bayesmeta.design.decisions import FACTS, SIZES, UNDISCLOSED, Decision
+from bayesmeta.estimates.counterfactual import Sizes, mean_slope, tells_effects
+from bayesmeta.estimates.linearised import (
+    latent_draws,
+    linearise,
+    mean_change,
+    slopes_of_sizes,
+    to_free,
+)
 from bayesmeta.estimates.question import (
     ROUNDING,
     Statement,
@@ -24,12 +31,12 @@ from bayesmeta.estimates.question import (
     list_decisions,
     recorded_part,
 )
-from bayesmeta.estimates.summary import normal_interval
+from bayesmeta.estimates.summary import Pooled, normal_interval, pool_studies, prob_above_zero
 from bayesmeta.model.predictor import Array
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
-    from bayesmeta.estimates.linearised import Estimate, Linearised
+    from bayesmeta.estimates.linearised import Estimate
     from bayesmeta.inference.fits import Fit
 
 
@@ -43,18 +50,28 @@ _BINS = 4
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How far the data speak to a contrast.
+    """What all sources together say of a contrast.
 
     Parameters
     ----------
     verdict
-        `identified`, `weakly identified` or `prior-dominated`.
+        One of `defaults.VERDICTS`, see `judge`.
     contraction
-        Share of the prior variance of the latent contrast that the data removed.
+        Share of the prior variance of the latent association that the LMs removed.
+    studies
+        What each study with experiments on it says, see `estimate_studies`.
+    pooled
+        Their mean; None without studies.
+    prob_conflict
+        Probability that experiments and LMs differ in the direction in which they do; None without
+        studies.
     """
 
     verdict: str
     contraction: float
+    studies: tuple[Mapping[str, Any], ...] = ()
+    pooled: Pooled | None = None
+    prob_conflict: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +121,22 @@ class Evidence:
     extrapolates
         Whether a value lies outside what the LMs record.
     verdict
-        `identified`, `weakly identified` or `prior-dominated`.
+        `supported`, `conflicting`, `association only` or `prior-dominated`, see `judge`.
+    studies
+        Controlled experiments on it, one entry per study: `study`, `estimate` and `se` in
+        percentage points, `weight` in percent of their mean, `n` comparisons, `control` (the
+        weakest of its arms).
+    experiments
+        Their random-effects mean, in percentage points: `estimate`, `lower`, `upper`, `prob_helps`,
+        `sd`, `tau` (heterogeneity), and `sd_another`, `lower_another`, `upper_another` of another
+        study. None without studies.
+    prob_conflict
+        Probability that the effect by experiments lies on the side of that by LMs of their size on
+        which it is estimated; None without studies.
 
     Notes
     -----
-    What parts of the data say is computed by `linearise` and not by refits.
+    What parts of the LMs say is an association, computed by `linearise` and not by refits.
     """
 
     lms: Mapping[str, int]
@@ -129,10 +157,14 @@ class Evidence:
     without_it: Mapping[str, float]
     extrapolates: bool
     verdict: str
+    studies: tuple[Mapping[str, Any], ...] = ()
+    experiments: Mapping[str, float] | None = None
+    prob_conflict: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Turn into plain values; `bundled_with` is the old name of `confounded_with`."""
-        return {**asdict(self), "bundled_with": dict(self.confounded_with)}
+        studies = [dict(one) for one in self.studies]
+        return {**asdict(self), "studies": studies, "bundled_with": dict(self.confounded_with)}
 
     @property
     def bundled_with(self) -> Mapping[str, float]:
@@ -269,7 +301,7 @@ def is_extrapolation(design: Design, statement: Statement) -> bool:
         start = known[statement.applies(design) & ~np.isnan(known)]
         end = np.median(start) + statement.points / 100 if len(start) else np.inf
         families = design.lm_family_index[known >= end]
-        return len(np.unique(families)) < defaults.FAMILIES_WEAK
+        return len(np.unique(families)) < defaults.FAMILIES_LEAST
     pair = statement.level, statement.reference
     return any(lies_outside(design, name=statement.decision, value=value) for value in pair)
 
@@ -343,6 +375,7 @@ def build_evidence(
     weights: Array,
     probability: float,
     scale: str = "score",
+    arms: ArmScores | None = None,
 ) -> Evidence:
     """Collect what stands behind a statement.
 
@@ -357,7 +390,9 @@ def build_evidence(
     probability
         Posterior probability that the effect is positive.
     scale
-        `score` or `latent`: the scale of the estimates from parts of the data.
+        `score` or `latent`: the scale of the estimates from parts of the LMs.
+    arms
+        Experiments to hold against the LMs; those that informed the fit if left out.
 
     Returns
     -------
@@ -368,7 +403,11 @@ def build_evidence(
     moved = to_free(fit.design, mean_change(fit, contrast))
     slope = mean_slope(fit, weights=weights) if scale == "score" else 1.0
     (judgement,) = judge(
-        fit, contrast=contrast, weights=weights[None], probabilities=np.array([probability])
+        fit,
+        contrast=contrast,
+        weights=weights[None],
+        probabilities=np.array([probability]),
+        arms=arms,
     )
 
     def describe(mean: Array, sd: Array) -> dict[str, float]:
@@ -400,7 +439,23 @@ def build_evidence(
         without_it=describe(without.mean[worst], without.sd[worst]),
         extrapolates=is_extrapolation(fit.design, contrast),
         verdict=judgement.verdict,
+        studies=judgement.studies,
+        experiments=None if judgement.pooled is None else _describe(judgement.pooled),
+        prob_conflict=judgement.prob_conflict,
     )
+
+
+def _describe(pooled: Pooled) -> dict[str, float]:
+    """Summarise the mean of studies, and another study."""
+    another = normal_interval(pooled.estimate, pooled.prediction_sd, ci_prob=defaults.CI_PROB)
+    return {
+        **normal_interval(pooled.estimate, pooled.sd, ci_prob=defaults.CI_PROB),
+        "sd": pooled.sd,
+        "tau": pooled.tau,
+        "sd_another": pooled.prediction_sd,
+        "lower_another": another["lower"],
+        "upper_another": another["upper"],
+    }
 
 
 @lru_cache(maxsize=2)  # the same on every target
@@ -410,21 +465,29 @@ def _latent_effect(fit: Fit, statement: Statement) -> Array:
 
 
 def judge(
-    fit: Fit, *, contrast: Statement, weights: Array, probabilities: Array
+    fit: Fit,
+    *,
+    contrast: Statement,
+    weights: Array,
+    probabilities: Array,
+    arms: ArmScores | None = None,
 ) -> tuple[Judgement, ...]:
-    """Say how far the data speak to a contrast, on one target or several.
+    """Say what all sources together say of a contrast, on one target or several.
 
-    `prior-dominated`: the data removed less than a quarter of the prior variance, or one side has a
-    single family, whose own effect cannot be told from the decision's, or a value lies outside
-    what the LMs record. So is whatever is asked of draws of the prior.
+    The first that applies:
 
-    `identified`: the data tell the direction, and not by one family or by what the decision is
-    confounded with. They removed at least half of the prior variance; several families stand on
-    each side, and the decision varies within several; the direction has a probability of at least
-    0.95, and of at least 0.9 both without any one family and within families alone, whose LMs share
-    the rest of the recipe.
+    `prior-dominated`: there is no controlled experiment on it, and LMs hardly tell its association:
+    they removed less than a quarter of the prior variance, or one side has a single family, whose
+    own effect cannot be told from the decision's, or a value lies outside what the LMs record. So
+    is whatever is asked of draws of the prior.
 
-    `weakly identified`: anything between.
+    `conflicting`: experiments, and LMs of the size and tokens of their arms, differ with a
+    probability above 0.9.
+
+    `supported`: experiments of two studies or more informed the fit, the direction of the effect
+    has a probability of at least 0.95, and of at least 0.8 by the experiments alone.
+
+    `association only`: everything else, whatever its probability.
 
     Parameters
     ----------
@@ -434,47 +497,269 @@ def judge(
         Weight of every benchmark, shape (target, benchmark); rows sum to one.
     probabilities
         Posterior probability that the effect is positive, shape (target,).
+    arms
+        Experiments; those that informed the fit if left out.
 
     Returns
     -------
     tuple of Judgement
-        Verdict and contraction on every target.
+        One per target.
     """
     if fit.is_prior:
         return tuple(Judgement(defaults.PRIOR_DOMINATED, contraction=0.0) for _ in weights)
-    support, model = support_of(fit.design, contrast), linearise(fit)
-    moved = to_free(fit.design, mean_change(fit, contrast))
-    sides = support["lm_families"]
-    recorded = sides.get("averaged_over", sides.get("recorded"))
-    n_families = min(sides.values()) if recorded is None else recorded
-    varying = support["families_with_both"]
-    alone = n_families < defaults.FAMILIES_WEAK and not varying
-    alone = alone or is_extrapolation(fit.design, contrast)
-    several = min(n_families, varying) >= defaults.FAMILIES_IDENTIFIED
-    separated = support["within_family_share"] >= defaults.WITHIN_SHARE_IDENTIFIED
-    judged, latent = [], _latent_effect(fit, contrast)
+    arms = fit.design.arm_scores if arms is None else arms
+    runs = None if arms is None else compare_runs(arms, contrast)
+    model, moved = linearise(fit), to_free(fit.design, mean_change(fit, contrast))
+    alone, latent = _stands_alone(fit.design, contrast), _latent_effect(fit, contrast)
+    judged = []
     for row, p in zip(weights, probabilities, strict=True):
         prior = model.prior_variance(moved, weights=row)
-        drawn = float((latent @ row).var())
-        contraction = 1 - drawn / prior if prior > 0 else 0.0
-        verdict = defaults.WEAKLY_IDENTIFIED
-        if alone or contraction < defaults.CONTRACTION_WEAK:
-            verdict = defaults.PRIOR_DOMINATED
-        elif (
-            several
-            and separated
-            and contraction >= defaults.CONTRACTION_IDENTIFIED
-            and max(p, 1 - p) >= defaults.PROB_IDENTIFIED
-            and _is_stable(model, moved, weights=row, sign=1 if p > 0.5 else -1)
-        ):
-            verdict = defaults.IDENTIFIED
-        judged.append(Judgement(verdict, contraction=contraction))
+        contraction = 1 - float((latent @ row).var()) / prior if prior > 0 else 0.0
+        studies = [] if runs is None else estimate_studies(runs, on=row > 0)
+        usable = [one for one in studies if one["control"] != CONTROLS[-1]]
+        pooled, conflict = pool_studies(usable), None
+        if pooled is not None and runs is not None:
+            conflict = _weigh_conflict(fit, contrast, pooled=pooled, weights=row, at=runs.at)
+        verdict = give_verdict(
+            told=not alone and contraction >= defaults.CONTRACTION_LEAST,
+            pooled=pooled,
+            n_studies=len(usable) if tells_effects(fit) else 0,
+            prob_conflict=conflict,
+            probability=float(p),
+        )
+        weighed = tuple(_add_weights(studies, pooled))
+        judged.append(Judgement(verdict, contraction, weighed, pooled, conflict))
     return tuple(judged)
 
 
-def _is_stable(model: Linearised, moved: Array, *, weights: Array, sign: int) -> bool:
-    """Say whether every part of the data that could stand alone tells the same direction."""
-    without = model.without_each_family(sign * moved, weights=weights)
-    within = model.estimate_within(sign * moved, weights=weights)
-    bound = NormalDist().inv_cdf(defaults.PROB_STABLE)
-    return bool((without.mean >= bound * without.sd).all() and within.mean >= bound * within.sd)
+def _stands_alone(design: Design, contrast: Statement) -> bool:
+    """Say whether LMs cannot tell an association: one family is all of a side, or none is near."""
+    support = support_of(design, contrast)
+    sides = support["lm_families"]
+    recorded = sides.get("averaged_over", sides.get("recorded"))
+    n_families = min(sides.values()) if recorded is None else recorded
+    alone = n_families < defaults.FAMILIES_LEAST and not support["families_with_both"]
+    return alone or is_extrapolation(design, contrast)
+
+
+def give_verdict(
+    *,
+    told: bool,
+    pooled: Pooled | None,
+    n_studies: int,
+    prob_conflict: float | None,
+    probability: float,
+) -> str:
+    """Give the first verdict that applies, see `judge`."""
+    if pooled is None or prob_conflict is None:
+        return defaults.ASSOCIATION_ONLY if told else defaults.PRIOR_DOMINATED
+    if prob_conflict > defaults.PROB_CONFLICT:
+        return defaults.CONFLICTING
+    up = prob_above_zero(pooled.estimate, pooled.sd)
+    by_experiments = up if probability > 0.5 else 1 - up
+    if (
+        n_studies >= defaults.STUDIES_LEAST
+        and max(probability, 1 - probability) >= defaults.CERTAIN
+        and by_experiments >= defaults.PROB_EXPERIMENTS
+    ):
+        return defaults.SUPPORTED
+    return defaults.ASSOCIATION_ONLY
+
+
+def _weigh_conflict(
+    fit: Fit, contrast: Statement, *, pooled: Pooled, weights: Array, at: Sizes
+) -> float:
+    """Probability that experiments lie on the side of LMs of their size on which they are seen."""
+    moved = to_free(fit.design, mean_change(fit, contrast, at))
+    found = linearise(fit).estimate(moved, weights=weights)
+    slope = float(weights @ slopes_of_sizes(fit, at))
+    apart = float(np.hypot(pooled.sd, slope * float(found.sd)))
+    return prob_above_zero(abs(pooled.estimate - slope * float(found.mean)), apart)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Comparisons of a statement's two sides, one for every group of arms and benchmark.
+
+    Parameters
+    ----------
+    studies
+        Names of studies.
+    study, group, benchmark
+        What every comparison belongs to, shape (comparison,).
+    estimate, variance
+        In points, protocols averaged, shape (comparison,).
+    protocols
+        Number of protocols, shape (comparison,).
+    control
+        Position of the weakest control among the arms in `CONTROLS`, shape (comparison,).
+    at
+        Geometric means of the arms' size and tokens; none without comparisons.
+    """
+
+    studies: tuple[str, ...]
+    study: NDArray[np.int64]
+    group: NDArray[np.int64]
+    benchmark: NDArray[np.int64]
+    estimate: Array
+    variance: Array
+    protocols: NDArray[np.int64]
+    control: NDArray[np.int64]
+    at: Sizes
+
+
+def compare_runs(arms: ArmScores, statement: Statement) -> Runs:
+    """Compare the two sides of a statement in every group of arms that can.
+
+    In every group that varies the decision and keeps its corpus, the score is regressed on the
+    decision (for two levels: the difference of their means) over arms between the two values, on
+    every benchmark and under every protocol; arms of a substitution may stand anywhere.
+
+    Parameters
+    ----------
+    arms
+        Scores and facts.
+    statement
+        What is compared.
+
+    Returns
+    -------
+    Runs
+        Protocols of a run are averaged.
+    """
+    dose, size = _place(arms, statement)
+    used = ~np.isnan(dose[arms.arm_index])
+    arm, benchmark = arms.arm_index[used], arms.benchmark_index[used]
+    _, first, cell = np.unique(arms.cell_index[used], return_index=True, return_inverse=True)
+    n, x = len(first), dose[arm]
+    weight = x - _average(x, cell, n)[cell]
+    squares = np.bincount(cell, weights=weight**2, minlength=n)
+    low, high = _ends(x, cell, n)
+    corpus = _ends(arms.corpus[arm], cell, n)
+    kept = (high - low >= defaults.REACH * abs(size)) & (corpus[0] == corpus[1])
+    weight *= size / np.where(squares > 0, squares, 1.0)[cell]
+    estimate = np.bincount(cell, weights=weight * arms.points[used], minlength=n)
+    variance = np.bincount(cell, weights=weight**2 * arms.variance[used], minlength=n)
+    group = arms.group_index[arm[first]]
+    number = group * (benchmark.max(initial=0) + 1) + benchmark[first]
+    _, place, run = np.unique(number[kept], return_index=True, return_inverse=True)
+    m, own = len(place), first[kept][place]
+    return Runs(
+        studies=arms.studies,
+        study=arms.study_index[arm[own]],
+        group=arms.group_index[arm[own]],
+        benchmark=benchmark[own],
+        estimate=_average(estimate[kept], run, m),
+        variance=_average(variance[kept], run, m),
+        protocols=np.bincount(run, minlength=m),
+        control=_ends(_ends(arms.control[arm], cell, n)[1][kept], run, m)[1].astype(np.int64),
+        at=_sizes_of(arms, np.unique(arm[kept[cell]])),
+    )
+
+
+def _average(values: Array, group: NDArray[np.int64], n: int) -> Array:
+    """Average the values of every group."""
+    counts = np.bincount(group, minlength=n)
+    return np.bincount(group, weights=values, minlength=n) / np.maximum(counts, 1)
+
+
+def _ends(
+    values: NDArray[Any], group: NDArray[np.int64], n: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Least and largest value of every group."""
+    low, high = np.full(n, np.inf), np.full(n, -np.inf)
+    np.minimum.at(low, group, values)
+    np.maximum.at(high, group, values)
+    return low, high
+
+
+def _sizes_of(arms: ArmScores, which: NDArray[np.int64]) -> Sizes:
+    """Geometric means of the size and tokens of some arms, where they record them."""
+    logs = {name: np.log(arms.facts[name][which]) for name in SIZES}
+    known = {name: x[~np.isnan(x)] for name, x in logs.items()}
+    return tuple((name, float(np.exp(x.mean()))) for name, x in known.items() if len(x))
+
+
+def _place(arms: ArmScores, statement: Statement) -> tuple[Array, float]:
+    """Say where arms stand along a statement, missing where they do not, and how long it is."""
+    values = arms.facts[statement.decision]
+    if isinstance(statement, Substitution):
+        return np.where(_keeps_others(arms, statement), values, np.nan), statement.points
+    if FACTS[statement.decision].kind == "categorical":
+        dose = np.where(values == statement.level, 1.0, np.nan)
+        return np.where(values == statement.reference, 0.0, dose), 1.0
+    level, reference = float(statement.level), float(statement.reference)
+    low, high = sorted((level, reference))
+    with np.errstate(invalid="ignore"):
+        values = np.where((values >= low) & (values <= high), values, np.nan)
+    if FACTS[statement.decision].kind == "share":
+        return values, level - reference
+    return np.log2(values), float(np.log2(level / reference))
+
+
+def _keeps_others(arms: ArmScores, statement: Substitution) -> NDArray[np.bool_]:
+    """Say whose group keeps all parts of the mix that do not change places, shape (arm,)."""
+    kept = np.ones(len(arms.group_index), bool)
+    n = int(arms.group_index.max(initial=-1)) + 1
+    for name in MIX_COLUMNS:
+        if name not in statement.parts:
+            known = arms.facts[name]
+            rows = ~np.isnan(known)
+            low, high = _ends(known[rows], arms.group_index[rows], n)
+            with np.errstate(invalid="ignore"):
+                kept &= ~(high - low > defaults.KEPT_PARTS)[arms.group_index]
+    return kept
+
+
+def estimate_studies(runs: Runs, *, on: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Estimate a statement from the comparisons of every study, in percentage points.
+
+    Benchmarks of a group are averaged, whose noise is partly that of the run; groups of a study are
+    weighed by their precision. Confounded comparisons count where a study has no others.
+
+    Parameters
+    ----------
+    runs
+        Comparisons.
+    on
+        Which benchmarks count, shape (benchmark,).
+
+    Returns
+    -------
+    list of dict
+        `study`, `estimate` and `se` in points, `n` comparisons, `control`.
+    """
+    found, counts = [], on[runs.benchmark] if len(runs.benchmark) else np.zeros(0, bool)
+    for k in dict.fromkeys(runs.study[counts].tolist()):
+        own = counts & (runs.study == k)
+        controlled = own & (runs.control < len(CONTROLS) - 1)
+        own = controlled if controlled.any() else own
+        _, group = np.unique(runs.group[own], return_inverse=True)
+        n = np.bincount(group)
+        estimate, variance = (
+            np.bincount(group, weights=v[own]) / n for v in (runs.estimate, runs.variance)
+        )
+        share = defaults.BENCHMARKS_SHARE
+        precision = 1 / (variance * ((1 - share) / n + share))
+        found.append(
+            {
+                "study": runs.studies[k],
+                "estimate": float(precision @ estimate / precision.sum()),
+                "se": float(precision.sum() ** -0.5),
+                "n": int(runs.protocols[own].sum()),
+                "control": CONTROLS[int(runs.control[own].max())],
+            }
+        )
+    return found
+
+
+def _add_weights(
+    studies: Sequence[Mapping[str, Any]], pooled: Pooled | None
+) -> Iterator[dict[str, Any]]:
+    """Add to every study its weight in their mean, in percent; confounded ones have none."""
+    weights = [
+        1 / (one["se"] ** 2 + pooled.tau**2) if pooled and one["control"] != CONTROLS[-1] else 0.0
+        for one in studies
+    ]
+    for one, weight in zip(studies, weights, strict=True):
+        yield {**one, "weight": 100 * weight / max(sum(weights), 1e-300)}

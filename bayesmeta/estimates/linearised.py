@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.estimates.counterfactual import read_baseline, side_change
+from bayesmeta.estimates.counterfactual import Sizes, read_baseline, side_change, slopes_at
 from bayesmeta.model.predictor import (
     Array,
     build_columns,
@@ -284,13 +284,15 @@ def columns_at_means(fit: Fit, facts: Facts) -> Mapping[str, Array]:
 
 
 @lru_cache(maxsize=4)
-def mean_change(fit: Fit, statement: Statement) -> Mapping[str, Array]:
+def mean_change(fit: Fit, statement: Statement, at: Sizes = ()) -> Mapping[str, Array]:
     """Say how far a statement moves every column, averaged over the LMs that it applies to.
 
     Parameters
     ----------
     fit, statement
         The fit, and what is compared.
+    at
+        Size and tokens that all LMs are given.
 
     Returns
     -------
@@ -298,10 +300,10 @@ def mean_change(fit: Fit, statement: Statement) -> Mapping[str, Array]:
         Changes by block of coefficients (see `model.predictor`), each of shape (column,).
     """
     rows, whole = statement.applies(fit.design), read_baseline(fit).columns
-    if _is_constant(whole):
+    if _is_constant(whole) and not at:
         high, low = (side_change(fit, side) for side in statement.sides)
     else:
-        facts = facts_at_means(fit)
+        facts = facts_at_means(fit).put(dict(at))
         high, low = (columns_at_means(fit, side.of(facts)) for side in statement.sides)
 
     def average(name: str) -> Array:
@@ -310,6 +312,16 @@ def mean_change(fit: Fit, statement: Statement) -> Mapping[str, Array]:
         return (up - down).mean(axis=0)
 
     return {name: average(name) for name in whole}
+
+
+@lru_cache(maxsize=4)
+def slopes_of_sizes(fit: Fit, at: Sizes) -> Array:
+    """Points that a small latent effect is worth on benchmarks to LMs of a size, (benchmark,)."""
+    facts = facts_at_means(fit)
+    old, new = (columns_at_means(fit, one) for one in (facts, facts.put(dict(at))))
+    change = {name: values - old[name] for name, values in new.items()}
+    moved = multiply(change, list_coefficients(posterior_means(fit), design=fit.design))
+    return slopes_at(read_baseline(fit).eta.mean(axis=(0, 1)) + moved, design=fit.design)
 
 
 def latent_draws(fit: Fit, change: Mapping[str, Array]) -> Array:

@@ -1,4 +1,4 @@
-"""Draws summed up: medians and intervals, probabilities with their Monte Carlo error.
+"""Draws and studies summed up: intervals, probabilities with Monte Carlo errors, pooled means.
 
 ArviZ computes the same Monte Carlo errors (the tests compare), but importing it takes longer than
 a whole question may.
@@ -6,13 +6,15 @@ a whole question may.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta import defaults
 from bayesmeta.errors import QueryError, shorten
 from bayesmeta.model.predictor import Array
 
@@ -183,3 +185,69 @@ def normal_interval(mean: float, sd: float, *, ci_prob: float) -> dict[str, floa
 def prob_above_zero(mean: float, sd: float) -> float:
     """Probability that a normal variable is positive; one half where it is surely zero."""
     return NormalDist().cdf(mean / sd) if sd > 0 else float(np.sign(mean) / 2 + 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """Studies averaged, in percentage points.
+
+    Parameters
+    ----------
+    estimate, sd
+        Of their mean.
+    tau
+        Posterior mean of the heterogeneity.
+    prediction_sd
+        Standard deviation of the effect in another study.
+    """
+
+    estimate: float
+    sd: float
+    tau: float
+    prediction_sd: float
+
+
+def pool_studies(studies: Sequence[Mapping[str, Any]]) -> Pooled | None:
+    """Average studies whose effects differ: Bayesian random effects, integrated over a grid.
+
+    The mean has a flat prior and the heterogeneity a half-normal one, which one study needs and
+    few studies lean on (Roever et al. 2021, https://doi.org/10.1002/jrsm.1475).
+
+    Parameters
+    ----------
+    studies
+        With `estimate` and `se`, in points.
+
+    Returns
+    -------
+    Pooled or None
+        None without studies.
+
+    Examples
+    --------
+    >>> found = pool_studies([{"estimate": 1.0, "se": 0.1}, {"estimate": 1.2, "se": 0.1}])
+    >>> round(found.estimate, 1)
+    1.1
+    """
+    if not studies:
+        return None
+    estimates, se = (np.array([one[name] for one in studies]) for name in ("estimate", "se"))
+    scale = defaults.STUDY_HETEROGENEITY
+    tau = np.linspace(0.0, 4 * scale, 401)[:, None]
+    precision = 1 / (np.square(se) + tau**2)
+    total = precision.sum(axis=1)
+    mean = (precision * estimates).sum(axis=1) / total
+    misfit = (precision * np.square(estimates - mean[:, None])).sum(axis=1)
+    log = 0.5 * (np.log(precision).sum(axis=1) - np.log(total) - misfit)
+    log -= 0.5 * np.square(tau[:, 0] / scale)
+    weight = np.exp(log - log.max())
+    weight /= weight.sum()
+    center = float(weight @ mean)
+    variance = float(weight @ (1 / total + np.square(mean - center)))
+    spread = float(weight @ np.square(tau[:, 0]))
+    return Pooled(
+        estimate=center,
+        sd=variance**0.5,
+        tau=float(weight @ tau[:, 0]),
+        prediction_sd=(variance + spread) ** 0.5,
+    )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.design.arm_contrasts import build_arm_contrasts
+from bayesmeta.design.arm_scores import build_arm_scores
 from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS
 from bayesmeta.design.facts import Design, build_design
 from bayesmeta.design.overlap import find_overlaps
@@ -573,7 +574,8 @@ def build_design_for(
                 "a group whose facts LMs have share an accuracy of the data's benchmarks. Add "
                 "such results, or set experiments to 'ignored'."
             )
-        design = replace(design, contrasts=contrasts)
+        scores = build_arm_scores(dataset.experiments, benchmarks=design.benchmarks)
+        design = replace(design, contrasts=contrasts, arm_scores=scores)
     if spec.decisions != DEFAULT_DECISIONS and among is None:
         for overlap in find_overlaps(design, decisions=spec.decisions):
             raise SpecError(overlap.message)

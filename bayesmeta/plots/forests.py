@@ -34,8 +34,9 @@ from bayesmeta.robustness.within_family import OTHERS, Ladders
 from bayesmeta.tables.wording import name_few
 
 _VERDICT_STYLE: dict[str, dict[str, Any]] = {
-    "identified": {"color": "#0072B2", "marker": "o"},
-    "weakly identified": {"color": "#E69F00", "marker": "s"},
+    defaults.SUPPORTED: {"color": "#0072B2", "marker": "o"},
+    defaults.CONFLICTING: {"color": "#D55E00", "marker": "X"},
+    defaults.ASSOCIATION_ONLY: {"color": "#E69F00", "marker": "s"},
     defaults.PRIOR_DOMINATED: {"color": FAINT, "marker": "D", "markerfacecolor": "white"},
 }
 _NAMES = {"mlp_ratio": "MLP ratio"}
@@ -422,7 +423,7 @@ def studies(
         fontsize=pt(7),
     )
     conflict = sources.prob_conflict
-    said = "" if pd.isna(conflict) else f"; P(conflict) {conflict:.2f}"
+    said = "" if conflict is None else f"; P(conflict) {conflict:.2f}"
     where = "" if sources.answer.target == "overall" else f" on {sources.answer.target}"
     figure.suptitle(
         f"{sources.answer.statement}{where}\n{sources.verdict}{said}",

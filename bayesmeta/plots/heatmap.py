@@ -27,7 +27,7 @@ from bayesmeta.tables.wording import name_few, signed
 _ROW, _GAP = 0.15, 0.35
 """Height of a row in inches, and the gap between two groups in rows or columns."""
 
-_LABELS, _REST = 1.85, 1.75
+_LABELS, _REST = 1.85, 1.95
 """Inches left of the cells, and above and below them."""
 
 _PAD = 0.2
@@ -43,8 +43,9 @@ _MIDDLE = 0.18
 """Luminance at which black and white stand out alike."""
 
 _FRAMES: dict[str, dict[str, Any]] = {
-    "identified": {"linestyle": "-", "linewidth": 1.1, "edgecolor": INK, "zorder": 2},
-    "weakly identified": {"linewidth": 0},
+    defaults.SUPPORTED: {"linestyle": "-", "linewidth": 1.1, "edgecolor": INK, "zorder": 2},
+    defaults.CONFLICTING: {"linestyle": "--", "linewidth": 0.9, "edgecolor": INK, "zorder": 2},
+    defaults.ASSOCIATION_ONLY: {"linewidth": 0},
     defaults.PRIOR_DOMINATED: {"linestyle": ":", "linewidth": 0.7, "edgecolor": FAINT, "zorder": 2},
 }
 
@@ -56,8 +57,8 @@ def atlas(
     """Draw contrasts against targets: direction and certainty as colour, size as a number.
 
     Orange cells hurt, blue ones help, the stronger the surer. Numbers are median effects. A solid
-    frame marks what is identified; a dotted one, with the number in brackets, what is
-    prior-dominated.
+    frame marks what experiments support, a dashed one what they contradict; a dotted one, with the
+    number in brackets, what is prior-dominated.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def _draw_row(
             f"({number})" if verdict == defaults.PRIOR_DOMINATED else number,
             (float(place), y), ha="center", va="center_baseline", fontsize=pt(size),
             color=_readable(colour),
-            fontweight="bold" if verdict == "identified" else "normal",
+            fontweight="bold" if verdict == defaults.SUPPORTED else "normal",
         )  # fmt: skip
 
 
@@ -172,13 +173,13 @@ def _draw_legend(axes: Axes, *, words: str, pad: float) -> None:
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", ".25", ".5", ".75", "1"])
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.set_label(words)
-    figure.legend(handles=_examples(colours), loc="outside lower center", ncols=3,
+    figure.legend(handles=_examples(colours), loc="outside lower center", ncols=2,
                   handletextpad=0.5, columnspacing=1.5)  # fmt: skip
 
 
 def _examples(colours: Colormap) -> list[Patch]:
     ground = colours(0.7 if is_dark() else 0.62)
-    looks = ("solid frame", "no frame", "dotted frame, (number)")
+    looks = ("solid frame", "dashed frame", "no frame", "dotted frame, (number)")
     return [
         Patch(facecolor=ground, label=f"{verdict}: {look}", **_frame(verdict))
         for verdict, look in zip(_FRAMES, looks, strict=True)

@@ -213,8 +213,9 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
     for what in ("probability", *_EFFECT):
         old, new = (side["effect"][what] if what in _EFFECT else side[what] for side in (then, now))
         rows.append(_compare(what, old, new, slack=slack.get(what, _ROUNDING)))
-    rows.append(_compare_exactly("verdict", *(side["evidence"]["verdict"] for side in (then, now))))
+    rows.append(_compare_verdicts(*(side["evidence"]["verdict"] for side in (then, now))))
     if same:
+        now = now if "verdict" in then else _like_old(now, then)
         names = sorted({*then, *now})
         others = [name for name in names if not _is_same(then.get(name), now.get(name))]
         rows.append(_compare_exactly("everything else", listing(others) or "as found", "as found"))
@@ -226,6 +227,25 @@ def _renew(answer: Mapping[str, Any]) -> dict[str, Any]:
     card = {"confounded_with": answer["evidence"].get("bundled_with"), **answer["evidence"]}
     card["verdict"] = str(card["verdict"]).replace("prior-driven", defaults.PRIOR_DOMINATED)
     return {**answer, "evidence": card}
+
+
+_OLD_VERDICTS = ("identified", "weakly identified")
+"""What claims of earlier releases say, on associations alone."""
+
+
+def _compare_verdicts(then: str, now: str) -> dict[str, Any]:
+    """Compare verdicts; one of an earlier release has no counterpart, and agrees with none."""
+    row = _compare_exactly("verdict", then, now)
+    if then not in _OLD_VERDICTS:
+        return row
+    return {**row, "claimed": f"{then} (a word of earlier releases; make the claim anew)"}
+
+
+def _like_old(now: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of an answer what a claim of an earlier release holds, its verdict aside."""
+    kept = {name: value for name, value in now.items() if name in then}
+    card = {name: value for name, value in now["evidence"].items() if name in then["evidence"]}
+    return {**kept, "evidence": {**card, "verdict": then["evidence"]["verdict"]}}
 
 
 _EFFECT = {"estimate": 1.25, "lower": 2.1, "upper": 2.1}

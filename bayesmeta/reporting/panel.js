@@ -113,17 +113,8 @@
   function practically(ways) {
     let best = "helps";
     for (const name of Object.keys(ways)) if (ways[name].p > ways[best].p) best = name;
-    return ways[best].p >= data.prob_identified ? best : "undecided";
+    return ways[best].p >= data.prob_sure ? best : "undecided";
   }
-
-  const MARKS = { identified: "\u25cf", "weakly identified": "\u25d0", "prior-dominated": "\u25cb" };
-  const MEANINGS = {
-    identified: "the data tell the direction, and neither one family nor what is confounded with " +
-      "the decision is the reason",
-    "weakly identified": "the data say something, but not apart from what else comes with the " +
-      "decision, or not with enough probability",
-    "prior-dominated": "the data hardly speak to it: do not read the probability as evidence",
-  };
 
   function evidence(answer) {
     const { card, on, turned } = answer;
@@ -178,8 +169,9 @@
       undecided: "In practice: undecided." }[practical];
     const verdict = answer.on.verdict;
     by("verdict").className = "badge " + verdict.replace(" ", "-");
-    by("verdict").textContent = `${MARKS[verdict]} ${verdict}`;
-    by("meaning").textContent = MEANINGS[verdict] + ".";
+    const [mark, meaning] = data.verdicts[verdict];
+    by("verdict").textContent = `${mark} ${verdict}`;
+    by("meaning").textContent = meaning + ".";
     by("behind").replaceChildren(
       ...evidence(answer).flatMap(([name, text]) => [element("dt", name), element("dd", text)]));
     const name = quoted(answer.target.name);

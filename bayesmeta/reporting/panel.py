@@ -31,6 +31,7 @@ from bayesmeta.estimates.summary import Probability, estimate_probability, summa
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.shipped import load_reference_fit
 from bayesmeta.jobs import progress_bar
+from bayesmeta.tables.wording import MARKS, MEANINGS
 
 MARGINS = (defaults.EQUIVALENCE, 1.0, 2.0)
 """Margins of no difference, in points, that are answered with a Monte Carlo standard error."""
@@ -123,9 +124,9 @@ class Finding:
 
     @property
     def is_sure(self) -> bool:
-        """Whether a direction is as probable as that of an identified effect."""
+        """Whether a direction is as probable as one that counts as told."""
         p = self.probability.estimate
-        return max(p, 1 - p) >= defaults.PROB_IDENTIFIED
+        return max(p, 1 - p) >= defaults.CERTAIN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -262,7 +263,8 @@ def build_panel(
         "draws": int(np.prod(fit.shape)),
         "ci_prob": defaults.CI_PROB,
         "margins": MARGINS,
-        "prob_identified": defaults.PROB_IDENTIFIED,
+        "prob_sure": defaults.CERTAIN,
+        "verdicts": {name: [MARKS[name], MEANINGS[name]] for name in defaults.VERDICTS},
         "units": UNITS,
         "shipped": fit.provenance.get("created") == load_reference_fit().provenance["created"],
         "families": list(fit.design.lm_families),

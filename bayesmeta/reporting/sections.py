@@ -40,6 +40,7 @@ from bayesmeta.reporting.panel import Finding, Panel, build_panel
 from bayesmeta.tables.text import describe_intervals
 from bayesmeta.tables.wording import (
     MARKS,
+    MEANINGS,
     count,
     marked,
     percent,
@@ -55,13 +56,7 @@ CURVED = "code_share"
 _PROB_LIKELY = 0.8
 """A direction that is likely without being sure: a paler cell of the atlas."""
 
-_VERDICTS = (
-    "● identified: the data tell the direction, and neither one family nor what is confounded with "
-    "the decision is the reason.",
-    "◐ weakly identified: the data say something, but not enough, or not apart from everything "
-    "else that distinguishes one family from another.",
-    "○ prior-dominated: the data hardly speak to it, or a single family stands on one side.",
-)
+_VERDICTS = tuple(f"{marked(name)}: {meaning}." for name, meaning in MEANINGS.items())
 
 
 def title_of(fit: Fit) -> str:
@@ -119,35 +114,39 @@ def _verdict_on_checks(diagnostics: Diagnostics | None) -> str:
     return "THE FIT FAILED ITS CHECKS: do not report it."
 
 
+_CONCLUSIONS = {
+    defaults.SUPPORTED: "Supported by controlled experiments, over all benchmarks: {}.",
+    defaults.CONFLICTING: "Experiments and LMs disagree over all benchmarks on: {}.",
+    defaults.ASSOCIATION_ONLY: "A direction is clear over all benchmarks, but experiments do not "
+    "show it, so that it may be what is confounded with the decision: {}.",
+    defaults.PRIOR_DOMINATED: "A direction is clear over all benchmarks, but hardly rests on data: "
+    "{}.",
+}
+"""Sentences of the summary, by verdict; the last two are said of clear directions alone."""
+
+
 def _conclusions(panel: Panel) -> Iterator[Any]:
-    """Say what is identified, and what only looks certain."""
-    overall = panel.on("overall")
-    for verdict, sentence in (
-        ("identified", "Identified over all benchmarks: {}."),
-        ("weakly identified", "Looks certain over all benchmarks, but is only weakly identified, "
-         "so that it may be what is confounded with the decision: {}."),
-        (defaults.PRIOR_DOMINATED,
-         "Looks certain over all benchmarks, but hardly rests on data: {}."),
-    ):  # fmt: skip
-        sure = [f for f in overall if f.is_sure and f.card.verdict == verdict]
-        if sure:
-            yield Text(sentence.format("; ".join(_named(f) for f in sure)))
-        elif verdict == "identified":
-            yield Text("No effect over all benchmarks is identified.")
-    narrow = panel.on("benchmark")
-    sure = [f for f in narrow if f.is_sure]
-    held: dict[str, list[str]] = {}
-    for found in sure:
-        if found.card.verdict == "identified":
-            held.setdefault(found.contrast.label, []).append(found.target.label)
-    n_held = sum(map(len, held.values()))
+    """Say what experiments support, what they contradict, and what only looks certain."""
+    overall, narrow = panel.on("overall"), panel.on("benchmark")
+    for verdict, sentence in _CONCLUSIONS.items():
+        said = verdict in (defaults.SUPPORTED, defaults.CONFLICTING)
+        held = [f for f in overall if f.card.verdict == verdict and (said or f.is_sure)]
+        if held:
+            yield Text(sentence.format("; ".join(map(_named, held))))
+        elif verdict == defaults.SUPPORTED:
+            yield Text("No effect over all benchmarks is supported by controlled experiments.")
+    counts = [f"{sum(f.card.verdict == name for f in narrow)} {name}" for name in defaults.VERDICTS]
+    sure = sum(f.is_sure for f in narrow)
     yield Text(
-        f"On single benchmarks {len(sure)} of {len(narrow)} effects have a direction of at least "
-        f"{percent(defaults.PROB_IDENTIFIED)}; {n_held} of them are "
-        f"identified{':' if held else '.'}"
+        f"Of {len(narrow)} effects on single benchmarks {listing(counts)}; {sure} have a direction "
+        f"of at least {percent(defaults.CERTAIN)}."
     )
-    if held:
-        yield Listing([f"{label} on {listing(names)}" for label, names in held.items()])
+    supported: dict[str, list[str]] = {}
+    for found in narrow:
+        if found.card.verdict == defaults.SUPPORTED:
+            supported.setdefault(found.contrast.label, []).append(found.target.label)
+    if supported:
+        yield Listing([f"{label} on {listing(names)}" for label, names in supported.items()])
 
 
 def report_checks(diagnostics: Diagnostics | None) -> Section:
@@ -210,8 +209,8 @@ def report_atlas(panel: Panel) -> Section:
     ]
     explained = (
         "Each cell has the effect in points, an arrow for its direction and a mark for its verdict "
-        "(● identified, ◐ weakly identified, ○ prior-dominated). Two arrows: the direction has a "
-        f"probability of at least {percent(defaults.PROB_IDENTIFIED)}; one: of at least "
+        f"({', '.join(map(marked, defaults.VERDICTS))}). Two arrows: the direction has a "
+        f"probability of at least {percent(defaults.CERTAIN)}; one: of at least "
         f"{percent(_PROB_LIKELY)}; a dot: less. Blue is better, orange is worse, paler is less "
         "sure."
     )

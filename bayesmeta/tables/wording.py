@@ -8,7 +8,19 @@ from typing import Any
 
 from bayesmeta import defaults
 
-MARKS: dict[str, str] = dict(zip(defaults.VERDICTS, "●◐○", strict=True))
+MARKS: dict[str, str] = dict(zip(defaults.VERDICTS, "●▲◐○", strict=True))
+MEANINGS: dict[str, str] = {
+    defaults.SUPPORTED: "controlled experiments of two studies or more and the posterior tell the "
+    "same direction, and LMs do not contradict them",
+    defaults.CONFLICTING: "controlled experiments and LMs disagree: an association that an "
+    "experiment does not find",
+    defaults.ASSOCIATION_ONLY: "LMs that have it differ; no controlled experiment says that "
+    "changing it does anything, or too few do, or not clearly",
+    defaults.PRIOR_DOMINATED: "the data hardly speak to it: do not read the probability as "
+    "evidence",
+}
+"""What each verdict means."""
+
 BOUNDS = {"0.000": "< 0.001", "1.000": "> 0.999"}
 """What stands for a probability that would read as 0 or 1."""
 

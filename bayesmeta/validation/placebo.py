@@ -1,4 +1,4 @@
-"""Placebo: decisions randomly permuted over families, to see what is found where nothing is."""
+"""Placebo: decisions randomly permuted over families, and over the arms of experiments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmeta.data.dataset import Dataset
-from bayesmeta.design.decisions import DECISIONS
+from bayesmeta.data.experiments import FACTS, Experiments
+from bayesmeta.design.decisions import DECISIONS, SIZES
 from bayesmeta.estimates.contrasts import effects
 from bayesmeta.estimates.question import BY
 from bayesmeta.inference.fits import Fit
@@ -20,7 +21,8 @@ def permute_decisions(dataset: Dataset, *, seed: int) -> Dataset:
     """Give every family the decisions of another, chosen at random; scores and scale stay.
 
     What LMs of a family share stays shared, and what differs goes on to differ: LMs take the
-    decisions of the other family's LMs in turn, ordered by size.
+    decisions of the other family's LMs in turn, ordered by size. Arms of experiments take those of
+    another arm of their group, so that what a group varies it goes on to vary.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ def permute_decisions(dataset: Dataset, *, seed: int) -> Dataset:
     Returns
     -------
     Dataset
-        The same scores, with decisions that have nothing to do with them.
+        The same scores of LMs and arms, with decisions that have nothing to do with them.
 
     Examples
     --------
@@ -49,16 +51,34 @@ def permute_decisions(dataset: Dataset, *, seed: int) -> Dataset:
     in_order = lms.sort_values("n_params", kind="stable")
     rows = {str(name): part.index for name, part in in_order.groupby("lm_family", sort=False)}
     names = list(rows)
-    givers = np.random.default_rng(seed).permutation(names)
+    rng = np.random.default_rng(seed)
+    givers = rng.permutation(names)
     for taker, giver in zip(names, givers, strict=True):
         takes = rows[giver][np.arange(len(rows[taker])) % len(rows[giver])]
         lms.loc[rows[taker], columns] = dataset.lms.loc[takes, columns].to_numpy()
     types = dataset.lms[columns].dtypes.to_dict()
-    return replace(dataset, lms=lms.astype(types), generations=None)
+    tried = dataset.experiments
+    return replace(
+        dataset,
+        lms=lms.astype(types),
+        generations=None,
+        experiments=None if tried is None else _permute_arms(tried, rng=rng),
+    )
+
+
+def _permute_arms(experiments: Experiments, *, rng: np.random.Generator) -> Experiments:
+    """Give every arm the facts of one of its group, chosen at random; scores, size, tokens stay."""
+    arms = experiments.arms.reset_index(drop=True)
+    order = np.arange(len(arms))
+    for rows in arms.groupby(["study", "group"], sort=False).indices.values():
+        order[rows] = rng.permutation(rows)
+    columns = [name for name in FACTS if name in arms and name not in SIZES]
+    arms[columns] = arms[columns].iloc[order].set_axis(arms.index)
+    return replace(experiments, arms=arms)
 
 
 def fit_placebo(dataset: Dataset, *, spec: ModelSpec, seed: int) -> Fit:
-    """Permute the decisions over families and fit the model to the result.
+    """Permute the decisions over families and arms, and fit the model to the result.
 
     Parameters
     ----------

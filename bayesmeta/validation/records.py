@@ -143,13 +143,19 @@ def _summarise_coverage(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _verdict_of(record: pd.DataFrame) -> str:
+    """Name the verdict that a record counts; records of associations alone count another word."""
+    return defaults.SUPPORTED if defaults.SUPPORTED in record else "identified"
+
+
 def _summarise_placebo(path: Path) -> pd.DataFrame:
-    """Shares of contrasts that look certain, and that are called identified."""
+    """Shares of contrasts that look certain, and that are called supported."""
     record = pd.read_csv(path)
-    counts = ["beyond", "identified"]
+    told = _verdict_of(record)
+    counts = ["beyond", told]
     sums = record.groupby("by")[["n", *counts]].sum().loc[list(_TARGETS)]
     shares = 100 * sums[counts].div(sums["n"], axis=0)
-    shares["identified_of_beyond"] = 100 * sums["identified"] / sums["beyond"].clip(lower=1)
+    shares[f"{told}_of_beyond"] = 100 * sums[told] / sums["beyond"].clip(lower=1)
     table = sums[["n"]].join(shares.round(2)).reset_index()
     table.insert(0, "deals", record["deal"].nunique())
     return table
@@ -158,7 +164,7 @@ def _summarise_placebo(path: Path) -> pd.DataFrame:
 def _summarise_power(path: Path) -> pd.DataFrame:
     """Shares of real effects within families that are seen, by size of the effect."""
     record = pd.read_csv(path)
-    counts = ["beyond", "identified", "wrong_sign"]
+    counts = ["beyond", _verdict_of(record), "wrong_sign"]
     sums = record.groupby(["by", "at_least"])[["n", *counts]].sum()
     shares = (100 * sums[counts].div(sums["n"], axis=0)).round(1)
     return sums[["n"]].join(shares).loc[list(_TARGETS)].reset_index()

@@ -25,11 +25,11 @@ MOST_CALLS = {
     "linearise": 1,
     "build_covariance": 2,  # of all scores, and of the means of families
     "whitening": 2,
-    "mean_change": 1,
+    "mean_change": 2,  # of LMs as they are, and at the size and tokens of experiments' arms
     "support_of": 1,
     "combine": 2,  # latent values in every draw, and at the posterior means
     "_compute_side": 2,  # the two sides that are compared
-    "functions": 3,  # the surface as it is, and on either side
+    "functions": 6,  # the surface as it is, and on either side, at both sizes
 }
 """How often a question may compute what its parts share."""
 

@@ -12,7 +12,6 @@ import pytest
 import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.data.load import load_corrections
-from bayesmeta.estimates import study_evidence
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -106,11 +105,9 @@ def quote_facts():
         f"{n['lms']} base language models",
         f"of {n['families']} families on",
         f"{n['benchmarks']} benchmark settings",
-        f"disagree, with a probability above {study_evidence.PROB_CONFLICT:g} |",
-        f"direction is probable ({study_evidence.PROB_EXPERIMENTS:g}) by themselves",
-        f"which experiments informed ({p['PROB_IDENTIFIED']}) |",
-        f"direction is at least {p['PROB_IDENTIFIED']}. It is at least {p['PROB_STABLE']} without",
-        f"and at least {p['PROB_STABLE']} from differences",
+        f"disagree, with a probability above {p['PROB_CONFLICT']} |",
+        f"its direction has a probability of at least {p['CERTAIN']}, and of at least "
+        f"{p['PROB_EXPERIMENTS']} by the experiments alone |",
         f"R-hat of at most {p['RHAT_MAX']}, {p['ESS_MIN']} effective draws",
         f"of at least {p['BFMI_MIN']}, for every element",
         f"over {n['seeds of the paper']} re-splits",
@@ -204,7 +201,7 @@ def check_slope(slope, block):
 def test_thresholds_are_those_of_the_package():
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([\d.]+) \|", README, re.MULTILINE))
     thresholds = {name for name, value in vars(defaults).items() if isinstance(value, int | float)}
-    assert rows.keys() >= {name for name in thresholds if re.search("IDENTIFIED|WEAK", name)}
+    assert rows.keys() >= {name for name in thresholds if re.search("CONFLICT|_LEAST", name)}
     assert {name: float(value) for name, value in rows.items()} == {
         name: getattr(defaults, name) for name in rows
     }
@@ -212,8 +209,8 @@ def test_thresholds_are_those_of_the_package():
 
 def test_verdicts_are_explained_in_the_words_that_are_given():
     section = README[README.index("## Verdicts") :]
-    explained = re.findall(r"^- \*\*([\w -]+)\*\*: ", section, re.MULTILINE)
-    assert tuple(explained[:3]) == defaults.VERDICTS
+    explained = re.findall(r"^\| ([a-z -]+) \| ", section, re.MULTILINE)[1:5]
+    assert sorted(explained) == sorted(defaults.VERDICTS)
 
 
 def test_every_number_in_the_prose_is_that_of_its_source():

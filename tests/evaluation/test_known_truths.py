@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 import bayesmeta as bm
+from bayesmeta.data.experiments import FACTS
+from bayesmeta.data.load import load_experiments
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.estimates.counterfactual import contrast_draws
 from bayesmeta.estimates.question import build_contrast
 from bayesmeta.inference.saved_fits import wrap_draws
+from bayesmeta.model.spec import build_design_for
 from bayesmeta.validation.placebo import permute_decisions, tabulate_placebo
 from bayesmeta.validation.recovery import SETTINGS, Setting, build_truth, score_recovery
 
@@ -59,6 +62,37 @@ def test_a_deal_separates_decisions_from_scale(bundled):
     by_chance = [correlation(permute_decisions(bundled, seed=k).lms) for k in range(30)]
     assert correlation(bundled.lms) > np.quantile(by_chance, 0.95)
     assert abs(np.mean(by_chance)) < 0.15
+
+
+def test_a_deal_moves_facts_of_arms_inside_their_groups_and_nothing_else(bundled):
+    data = bundled.add(load_experiments())
+    dealt = permute_decisions(data, seed=SEED).experiments
+    arms, moved = data.experiments.arms, dealt.arms
+    facts = [name for name in FACTS if name in arms and name not in ("n_params", "n_tokens")]
+    rest = [name for name in arms if name not in facts]
+    assert moved[rest].equals(arms[rest])
+    assert (moved.dtypes == arms.dtypes).all()
+    assert dealt.results.equals(data.experiments.results)
+    for name, rows in arms.groupby(["study", "group"]).indices.items():
+        before, after = (
+            sorted(map(str, part.iloc[rows][facts].to_numpy(object).tolist()))
+            for part in (arms, moved)
+        )
+        assert before == after, name
+    changed = (arms[facts].astype(str) != moved[facts].astype(str)).any(axis=1)
+    assert changed.mean() > 0.3
+
+
+def test_a_deal_of_arms_can_be_fitted(bundled):
+    """Contrasts of dealt arms are formed, with other columns and the same scores."""
+    data, spec = bundled.add(load_experiments()), bm.ModelSpec(experiments="included")
+    before, after = (
+        build_design_for(one, spec=spec).contrasts
+        for one in (data, permute_decisions(data, seed=2))
+    )
+    assert np.isfinite(after.y).all()
+    assert np.isfinite(after.columns["beta"]).all()
+    assert before.columns["beta"].shape[1] == after.columns["beta"].shape[1]
 
 
 def test_placebo_table_has_every_contrast_on_every_target(fake_bundled_fit):

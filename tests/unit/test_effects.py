@@ -16,8 +16,10 @@ from bayesmeta.estimates.answer import query
 from bayesmeta.estimates.contrasts import effects, prob_helps
 from bayesmeta.estimates.counterfactual import contrast_draws, mean_score_at
 from bayesmeta.estimates.curves import curve
+from bayesmeta.estimates.evidence_card import give_verdict
 from bayesmeta.estimates.question import Contrast, default_contrasts
 from bayesmeta.estimates.study_evidence import evidence
+from bayesmeta.estimates.summary import Pooled
 from bayesmeta.model.spec import ModelSpec
 
 EXACT = 1e-9
@@ -609,79 +611,86 @@ def prior_fit(small, build_fake_fit, request):
     )
 
 
-@pytest.fixture(scope="module")
-def build_gqa_fit(bundled, build_fake_fit):
-    """Build a posterior that is certain that gqa helps, from scores that some gqa lms gained in."""
-
-    def build(gains, size=0.1):
-        lms = bundled.lms.set_index("lm")
-        gains = (lms["attention"] == "gqa") & gains(lms)
-        sign = np.where(bundled.scores["benchmark"].map(higher(bundled)), 1, -1)
-        means = bundled.scores.groupby("benchmark")["score"].transform("mean")
-        scores = means + size * sign * bundled.scores["lm"].map(gains)
-        data = bundled.with_scores(scores.to_numpy(float))
-        blank = build_fake_fit(data, spec=ModelSpec(), draws=20)
-        helps = np.array([term.level == "gqa" for term in blank.design.terms], float)
-        effect = blank.design.loading @ blank.design.loading.T @ helps
-        beta = 0.4 * effect[:, None] + jitter(blank)
-        override = {**CALM, "surface": 0.0, "beta": beta, "tau_beta": 0.2, "sigma": 0.05}
-        return build_fake_fit(data, spec=ModelSpec(), draws=20, override=override)
-
-    return build
-
-
-def test_effect_that_siblings_and_all_families_show_is_identified(build_gqa_fit):
-    card = evidence(build_gqa_fit(lambda _: True), "attention", "gqa", over="mha")
-    assert card.within_family_share >= defaults.WITHIN_SHARE_IDENTIFIED
-    assert min(card.lm_families.values()) >= defaults.FAMILIES_IDENTIFIED
-    assert card.families_with_both >= defaults.FAMILIES_IDENTIFIED
-    assert card.within_families["prob_helps"] > defaults.PROB_STABLE
-    assert card.verdict == "identified"
-
-
-def test_effect_that_siblings_do_not_show_is_not_identified(build_gqa_fit):
-    """Only families all of whose lms have gqa gained: their own quality may be the reason."""
-
-    def alone(lms):
-        return (lms["attention"] == "gqa").groupby(lms["lm_family"]).transform("all")
-
-    card = evidence(build_gqa_fit(alone, size=0.2), "attention", "gqa", over="mha")
-    assert card.without_it["prob_helps"] > defaults.PROB_STABLE  # no family is the reason alone
-    assert card.within_families["prob_helps"] < defaults.PROB_STABLE
-    assert card.verdict == "weakly identified"
-
-
-def test_effect_that_one_family_shows_is_not_identified(build_gqa_fit):
-    def one(lms):
-        return lms["lm_family"] == "smollm"
-
-    card = evidence(build_gqa_fit(one, size=0.25), "attention", "gqa", over="mha")
-    assert card.most_influential_family == "smollm"
-    assert card.within_families["prob_helps"] > defaults.PROB_STABLE  # by that family's siblings
-    assert card.without_it["prob_helps"] < defaults.PROB_STABLE
-    assert card.verdict == "weakly identified"
-
-
-def test_direction_that_is_not_told_is_not_identified(certain_fit):
-    """However little of the prior variance is left."""
-    card = evidence(certain_fit, "attention", "gqa", over="mha")
-    assert card.contraction > defaults.CONTRACTION_IDENTIFIED
-    assert card.verdict == "weakly identified"
+HERE = Pooled(1.0, sd=0.5, tau=0.3, prediction_sd=0.7)
+CLEAR = {"told": True, "pooled": HERE, "n_studies": 3, "prob_conflict": 0.6, "probability": 0.97}
 
 
 @pytest.mark.parametrize(
-    "decision", ["position_embedding", "norm", "attention", "biases", "block", "activation"]
+    "change, verdict",
+    [
+        ({}, "supported"),
+        ({"told": False}, "supported"),  # experiments speak, whatever LMs show
+        ({"n_studies": 1}, "association only"),
+        ({"prob_conflict": 0.95}, "conflicting"),
+        ({"probability": 0.9}, "association only"),
+        ({"probability": 0.03}, "association only"),  # experiments are on the other side
+        ({"probability": 0.03, "pooled": replace(HERE, estimate=-1.0)}, "supported"),
+        ({"pooled": replace(HERE, estimate=0.2)}, "association only"),  # P .66 by themselves
+        ({"pooled": None, "prob_conflict": None}, "association only"),
+        ({"pooled": None, "prob_conflict": None, "told": False}, "prior-dominated"),
+    ],
 )
-def test_decision_that_never_varies_within_a_family_is_not_identified(certain_fit, decision):
-    for contrast in default_contrasts(certain_fit.design, decision):
-        card = evidence(certain_fit, decision, contrast.level, over=contrast.reference)
-        assert card.families_with_both > 0 or card.verdict != "identified"
+def test_verdicts_are_those_of_the_table_and_the_first_that_applies_wins(change, verdict):
+    assert give_verdict(**{**CLEAR, **change}) == verdict
 
 
-def test_rotary_against_learned_is_not_identified(certain_fit):
+def test_thresholds_of_verdicts_count_as_reached():
+    at = {**CLEAR, "prob_conflict": defaults.PROB_CONFLICT, "probability": defaults.CERTAIN}
+    assert give_verdict(**at) == "supported"
+    assert give_verdict(**{**at, "n_studies": defaults.STUDIES_LEAST}) == "supported"
+
+
+def test_no_fit_without_experiments_supports_anything(certain_fit):
+    """However sure: an association is no effect."""
+    table = effects(certain_fit, by="benchmark").table()
+    assert set(table["verdict"]) <= {"association only", "prior-dominated"}
+    sure = query(certain_fit, "attention: gqa > mha", at={"n_params": 7e9}).evidence
+    assert sure.verdict == "association only"
+    assert sure.experiments is None
+    assert sure.prob_conflict is None
+    assert sure.studies == ()
+
+
+@pytest.fixture(scope="module")
+def informed_fit(informed, build_fake_fit):
+    """A fit that experiments informed, with random draws."""
+    return build_fake_fit(informed, spec=ModelSpec(experiments="included"), draws=100)
+
+
+def test_experiments_of_a_fit_stand_on_its_cards(informed_fit):
+    card = query(informed_fit, "attention: gqa > mha", benchmark="reading").evidence
+    told = evidence(informed_fit, "attention: gqa > mha", benchmark="reading")
+    assert {one["study"] for one in card.studies} == set(told.studies["study"])
+    assert sum(one["weight"] for one in card.studies) == pytest.approx(100)
+    assert card.verdict == told.verdict
+
+
+def test_verdicts_of_cells_rest_on_the_experiments_on_their_benchmark(informed_fit):
+    table = effects(informed_fit, "attention", by="benchmark").table()
+    for row in table[table["level"] == "gqa"].to_dict("records"):
+        answer = query(informed_fit, "attention: gqa > mha", benchmark=row["target"])
+        assert row["verdict"] == answer.verdict == answer.to_dict()["verdict"]
+        scored = informed_fit.dataset.experiments.results["benchmark"] == row["target"]
+        assert bool(answer.evidence.studies) == scored.any()
+
+
+def test_verdict_of_associations_is_that_of_the_statement(informed_fit):
+    both = [effects(informed_fit, "attention", kind=kind) for kind in ("association", "effect")]
+    assert (both[0].verdicts == both[1].verdicts).all()
+
+
+def test_sources_of_an_answer_have_the_keys_of_the_command_line(informed_fit):
+    found = query(informed_fit, "attention: gqa > mha", benchmark="reading").to_dict()
+    assert set(found["sources"]) == {"experiments", "siblings", "families", "all"}
+    assert found["sources"]["experiments"]["studies"] == len(found["evidence"]["studies"])
+    assert found["sources"]["siblings"]["families"] == found["evidence"]["families_with_both"]
+    assert found["prob_conflict"] == found["evidence"]["prob_conflict"]
+
+
+def test_rotary_against_learned_is_an_association(certain_fit):
     card = evidence(certain_fit, "position_embedding", "rotary", over="learned")
     assert card.families_with_both == 0
-    assert card.verdict == "weakly identified"
+    assert card.verdict == "association only"
 
 
 def test_level_of_a_single_family_is_prior_dominated(certain_fit):

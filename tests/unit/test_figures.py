@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from bayesmeta import plots
+from bayesmeta import defaults, plots
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates.answer import query
@@ -326,7 +326,7 @@ def test_a_bad_number_of_draws_is_refused(fake_bundled_fit, draws):
 def test_atlas_shows_effects_certainty_and_verdicts(asked):
     found = asked["benchmark"]
     verdicts = found.verdicts.copy()
-    verdicts[0, :3] = ["identified", "weakly identified", "prior-dominated"]
+    verdicts[0, :4] = defaults.VERDICTS
     found = replace(found, verdicts=verdicts)
     drawn = plots.atlas(found)
     axes, table = drawn.figure.axes[0], drawn.table
@@ -357,7 +357,7 @@ def test_atlas_shows_effects_certainty_and_verdicts(asked):
         if abs(row["prob_helps"] - 0.5) > 0.05:
             assert (blue > red) == (row["prob_helps"] > 0.5)
         assert (text.get_text()[0] == "(") == (row["verdict"] == "prior-dominated")
-        style = {"identified": "-", "prior-dominated": ":"}.get(row["verdict"])
+        style = {"supported": "-", "conflicting": "--", "prior-dominated": ":"}.get(row["verdict"])
         assert (cell.get_linewidth() > 0) == (style is not None)
         assert style is None or cell.get_linestyle() == style
 

@@ -7,9 +7,11 @@ import pytest
 import bayesmeta as bm
 from bayesmeta.data.experiments import Experiments
 from bayesmeta.data.load import load_experiments, load_run_noise
+from bayesmeta.design.arm_scores import build_arm_scores
 from bayesmeta.errors import QueryError
+from bayesmeta.estimates.evidence_card import compare_runs, estimate_studies
 from bayesmeta.estimates.question import Contrast, Substitution
-from bayesmeta.estimates.study_evidence import estimate_studies, pool_studies
+from bayesmeta.estimates.summary import pool_studies
 
 NOISE = load_run_noise()
 
@@ -24,8 +26,18 @@ def experiments(arms, scores, *, benchmark="hellaswag"):
     results = arms[["study", "group", "arm"]].assign(
         benchmark=benchmark, protocol="acc", score=scores, se=np.nan, n_seeds=1
     )
-    empty = pd.DataFrame()
-    return Experiments(studies=empty, arms=arms, results=results, benchmarks=empty)
+    benchmarks = pd.DataFrame({"benchmark": [benchmark], "direction": ["higher"]})
+    return Experiments(studies=pd.DataFrame(), arms=arms, results=results, benchmarks=benchmarks)
+
+
+def estimate(made, statement, benchmark="hellaswag"):
+    """What every study says of a statement on a benchmark."""
+    arms = build_arm_scores(made, benchmarks=[benchmark])
+    return estimate_studies(compare_runs(arms, statement), on=np.array([True]))
+
+
+def pool(estimates, se):
+    return pool_studies([{"estimate": y, "se": s} for y, s in zip(estimates, se, strict=True)])
 
 
 GQA = Contrast("attention", level="gqa", reference="mha")
@@ -34,7 +46,7 @@ CODE = Contrast("code_share", level=50.0, reference=0.0)
 
 def test_two_arms_give_their_difference_and_the_noise_of_two_runs():
     made = experiments({"attention": ["gqa", "mha"]}, [0.52, 0.50])
-    (row,) = estimate_studies(made, GQA, benchmarks=["hellaswag"]).to_dict("records")
+    (row,) = estimate(made, GQA)
     assert row["estimate"] == pytest.approx(2.0)
     assert row["se"] == pytest.approx(100 * NOISE["hellaswag"] * np.sqrt(2))
     assert (row["n"], row["control"]) == (1, "clean")
@@ -42,14 +54,14 @@ def test_two_arms_give_their_difference_and_the_noise_of_two_runs():
 
 def test_share_is_a_slope_over_the_arms_between_the_two_values():
     made = experiments({"code_share": [0.0, 25.0, 50.0, 90.0]}, [0.50, 0.49, 0.48, 0.30])
-    (row,) = estimate_studies(made, CODE, benchmarks=["hellaswag"]).to_dict("records")
+    (row,) = estimate(made, CODE)
     assert row["estimate"] == pytest.approx(-2.0)
 
 
 def test_reversed_statement_has_the_other_sign():
     made = experiments({"code_share": [0.0, 50.0]}, [0.50, 0.48])
     back = Contrast("code_share", level=0.0, reference=50.0)
-    (row,) = estimate_studies(made, back, benchmarks=["hellaswag"]).to_dict("records")
+    (row,) = estimate(made, back)
     assert row["estimate"] == pytest.approx(2.0)
 
 
@@ -64,29 +76,27 @@ def test_reversed_statement_has_the_other_sign():
 )
 def test_group_that_does_not_vary_the_decision_alone_measures_nothing(arms):
     made = experiments(arms, [0.5, 0.4])
-    assert estimate_studies(made, GQA, benchmarks=["hellaswag"]).empty
+    assert estimate(made, GQA) == []
 
 
 def test_short_span_is_not_extrapolated():
     made = experiments({"code_share": [0.0, 5.0]}, [0.5, 0.4])
-    assert estimate_studies(made, CODE, benchmarks=["hellaswag"]).empty
+    assert estimate(made, CODE) == []
 
 
 def test_substitution_is_measured_where_the_other_parts_stand_still():
     mix = {"code_share": [0.0, 10.0], "web_share": [100.0, 90.0], "books_share": [0.0, 0.0],
            "reference_share": [0.0, 0.0], "academic_share": [0.0, 0.0]}  # fmt: skip
     swap = Substitution("code_share", donor="web_share", points=10)
-    measured = estimate_studies(experiments(mix, [0.5, 0.49]), swap, benchmarks=["hellaswag"])
-    assert measured["estimate"].iloc[0] == pytest.approx(-1.0)
+    (measured,) = estimate(experiments(mix, [0.5, 0.49]), swap)
+    assert measured["estimate"] == pytest.approx(-1.0)
     moved = {**mix, "books_share": [0.0, 5.0], "web_share": [100.0, 85.0]}
-    assert estimate_studies(experiments(moved, [0.5, 0.49]), swap, benchmarks=["hellaswag"]).empty
+    assert estimate(experiments(moved, [0.5, 0.49]), swap) == []
 
 
 def test_levels_of_a_group_do_not_matter():
     low, high = (
-        estimate_studies(
-            experiments({"attention": ["gqa", "mha"]}, scores), GQA, benchmarks=["hellaswag"]
-        )["estimate"].iloc[0]
+        estimate(experiments({"attention": ["gqa", "mha"]}, scores), GQA)[0]["estimate"]
         for scores in ([0.32, 0.30], [0.72, 0.70])
     )
     assert low == pytest.approx(high)
@@ -94,28 +104,42 @@ def test_levels_of_a_group_do_not_matter():
 
 def test_weakest_control_of_the_arms_is_named():
     arms = {"attention": ["gqa", "mha"], "control": ["clean", "parameter-matched"]}
-    table = estimate_studies(experiments(arms, [0.5, 0.4]), GQA, benchmarks=["hellaswag"])
-    assert table["control"].tolist() == ["parameter-matched"]
+    (row,) = estimate(experiments(arms, [0.5, 0.4]), GQA)
+    assert row["control"] == "parameter-matched"
+
+
+@pytest.mark.parametrize(
+    "arms, control",
+    [
+        ({"attention": ["gqa", "mha"]}, "clean"),
+        ({"attention": ["gqa", "mha"], "mlp_ratio": [4.0, 4.5]}, "confounded"),
+        ({"attention": ["gqa", "mha"], "also_changes": ["depth", None]}, "confounded"),
+    ],
+    ids=["one decision", "two decisions", "something else"],
+)
+def test_control_that_is_not_said_is_inferred(arms, control):
+    made = experiments({**arms, "control": [None, None]}, [0.5, 0.4])
+    assert estimate(made, GQA)[0]["control"] == control
 
 
 def test_studies_that_agree_pool_to_their_precision_weighted_mean():
     estimates, se = np.array([1.0, 1.1, 0.9, 1.0]), np.array([0.5, 0.6, 0.5, 0.7])
-    found = pool_studies(estimates, se)
+    found = pool(estimates, se)
     weight = 1 / se**2
-    assert found["estimate"] == pytest.approx((weight * estimates).sum() / weight.sum(), abs=0.02)
-    assert weight.sum() ** -0.5 < found["sd"] < 1.6 * weight.sum() ** -0.5
+    assert found.estimate == pytest.approx((weight * estimates).sum() / weight.sum(), abs=0.02)
+    assert weight.sum() ** -0.5 < found.sd < 1.6 * weight.sum() ** -0.5
 
 
 def test_studies_that_disagree_have_heterogeneity_and_a_wide_prediction():
-    found = pool_studies(np.array([-4.0, 0.0, 0.1]), np.array([0.3, 0.3, 0.3]))
-    assert found["tau"] > 1.5
-    assert found["prediction_sd"] > found["sd"] > 0.8
+    found = pool(np.array([-4.0, 0.0, 0.1]), np.array([0.3, 0.3, 0.3]))
+    assert found.tau > 1.5
+    assert found.prediction_sd > found.sd > 0.8
 
 
 def test_one_study_leans_on_the_prior_of_the_heterogeneity():
-    found = pool_studies(np.array([1.0]), np.array([0.1]))
-    assert found["sd"] ** 2 == pytest.approx(0.1**2 + 1.0, abs=0.15)  # E tau^2 of a half-normal
-    assert pool_studies(np.array([]), np.array([])) is None
+    found = pool(np.array([1.0]), np.array([0.1]))
+    assert found.sd**2 == pytest.approx(0.1**2 + 1.0, abs=0.15)  # E tau^2 of a half-normal
+    assert pool(np.array([]), np.array([])) is None
 
 
 def test_moments_are_those_of_the_joint_posterior():
@@ -126,9 +150,9 @@ def test_moments_are_those_of_the_joint_posterior():
     log = -0.5 * (np.log(variance) + (y - mu[:, None]) ** 2 / variance).sum(axis=1)
     weight = np.exp(log - log.max())
     weight /= weight.sum()
-    found = pool_studies(y, se)
-    assert found["estimate"] == pytest.approx(weight @ mu, abs=0.03)
-    assert found["sd"] == pytest.approx(np.sqrt(weight @ mu**2 - (weight @ mu) ** 2), abs=0.03)
+    found = pool(y, se)
+    assert found.estimate == pytest.approx(weight @ mu, abs=0.03)
+    assert found.sd == pytest.approx(np.sqrt(weight @ mu**2 - (weight @ mu) ** 2), abs=0.03)
 
 
 def test_shipped_posterior_stands_beside_the_experiments():
@@ -169,6 +193,5 @@ def test_contrast_needs_both_of_its_levels(refusal):
 
 def test_controlled_code_on_hellaswag_is_what_the_study_prints():
     """Half code instead of web at 4.2B costs about a point, at 2.8B less than two."""
-    table = estimate_studies(load_experiments(), CODE, benchmarks=["hellaswag"])
-    found = table.set_index("study")["estimate"]
+    found = {row["study"]: row["estimate"] for row in estimate(load_experiments(), CODE)}
     assert -2.5 < found["muennighoff"] < -0.5
