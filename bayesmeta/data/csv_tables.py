@@ -151,7 +151,7 @@ def _build_frame(rows: list[tuple[int, list[str]]], *, file: str, table: str) ->
     return pd.DataFrame(columns).set_index(index)
 
 
-def parse_rows(path: Path) -> list[tuple[int, list[str]]]:
+def parse_rows(path: Path, *, delimiter: str = ",") -> list[tuple[int, list[str]]]:
     """Split a file into (line number, cells), leaving blank lines out."""
     if not os.path.isfile(path):  # unlike a path's own, it bears names that are too long
         state = "is a folder" if os.path.isdir(path) else "does not exist"
@@ -162,7 +162,7 @@ def parse_rows(path: Path) -> list[tuple[int, list[str]]]:
     rows, start = [], 1
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 rows.append((start, [cell.strip() for cell in cells]))

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
     from bayesmeta.model.predictor import Parameters, StudentScores
     from bayesmeta.model.spec import ModelSpec
-    from bayesmeta.studies.study_model import EffectDesign, EffectSizeSpec
+    from bayesmeta.studies.study_design import EffectDesign
+    from bayesmeta.studies.study_model import EffectSizeSpec
     from bayesmeta.studies.study_table import EffectSizes
 
 _GROUPS = ("posterior_predictive", "observed_data", "constant_data", "log_likelihood")
@@ -412,9 +413,9 @@ class EffectSizeFit(BaseFit["EffectSizeSpec", "EffectSizes"]):
     @cached_property
     def design(self) -> EffectDesign:
         """Arrays and coordinates of the effect sizes."""
-        from bayesmeta.studies.study_model import build_effect_design
+        from bayesmeta.studies.study_model import build_study_design
 
-        return build_effect_design(self.dataset)
+        return build_study_design(self.dataset, spec=self.spec)
 
     def observations(self) -> pd.DataFrame:
         """Give the groups of every study and its name, one row each, in the data's order."""

@@ -12,7 +12,7 @@ from bayesmeta.data.dataset import Dataset
 from bayesmeta.jobs import hush
 from bayesmeta.model.predictor import Parameters
 from bayesmeta.model.spec import ModelSpec, build_design_for
-from bayesmeta.studies.study_model import EffectSizeSpec, build_effect_design
+from bayesmeta.studies.study_model import EffectSizeSpec, build_study_design
 from bayesmeta.studies.study_table import EffectSizes
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def build_graph(data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec) -
         from bayesmeta.studies.study_graph import build_effect_model
 
         assert isinstance(spec, EffectSizeSpec)
-        return build_effect_model(build_effect_design(data), spec=spec)
+        return build_effect_model(build_study_design(data, spec=spec), spec=spec)
     from bayesmeta.model.blocks import build_model
 
     assert isinstance(spec, ModelSpec)

@@ -6,19 +6,27 @@ import importlib.metadata
 import logging
 import platform
 import time
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
+import numpy as np
 import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
-from bayesmeta.errors import FitError, unknown
+from bayesmeta.errors import FitError, listing, unknown
 from bayesmeta.inference.chains import STATISTICS, Stopping, run_chains
 from bayesmeta.inference.fits import EffectSizeFit, Fit
 from bayesmeta.inference.graph import build_graph, draw_prior, list_kept
 from bayesmeta.jobs import count_processors, progress_bar, spinner
 from bayesmeta.model.spec import ModelSpec
-from bayesmeta.studies.study_model import EffectSizeSpec
+from bayesmeta.studies.exact_posterior import is_exact, sample_exactly
+from bayesmeta.studies.study_model import (
+    EffectSizeSpec,
+    build_study_design,
+    label_steps,
+    parameter_dims,
+)
 from bayesmeta.studies.study_table import EffectSizes
 
 if TYPE_CHECKING:
@@ -40,7 +48,7 @@ class _Settings(TypedDict, total=False):
     tune: int | None
     chains: int
     cores: int | None
-    sampler: str
+    sampler: str | None
     progress: bool
 
 
@@ -62,7 +70,7 @@ def fit(
     tune: int | None = None,
     chains: int = defaults.CHAINS,
     cores: int | None = None,
-    sampler: str = "nutpie",
+    sampler: str | None = None,
     progress: bool = True,
 ) -> Fit | EffectSizeFit:
     """Sample the posterior of the model given the data.
@@ -93,7 +101,10 @@ def fit(
         Otherwise all run side by side.
     sampler
         `nutpie`, `pymc` or `numpyro`; all run the no-U-turn sampler (Hoffman & Gelman 2014,
-        https://doi.org/10.48550/arXiv.1111.4246) on the same graph.
+        https://doi.org/10.48550/arXiv.1111.4246) on the same graph. Of effect sizes also `exact`:
+        independent draws, within a second and without PyMC. If left out, `exact` where the
+        likelihood can be summed out (all but Student-t errors and large tables with groups), and
+        else `nutpie`.
     progress
         Whether to show a progress bar on standard error.
 
@@ -117,6 +128,7 @@ def fit(
     bayesmeta.errors.FitError: draws is 0. Allowed: a whole number from 4 up.
     """
     spec = _match_spec(data, spec)
+    sampler = _choose_sampler(data, spec, sampler)
     stopping = _plan_draws(
         data, sampler, draws=draws, target_ess=target_ess, least=least_draws, most=most_draws
     )
@@ -125,21 +137,21 @@ def fit(
         tune = defaults.SHORT_TUNE if is_short else defaults.TUNE
     _check_settings(sampler, tune=tune, chains=chains, seed=seed, cores=cores)
     started = time.perf_counter()
-    model = build_graph(data, spec)
-    names = list_kept(model)
     cores = cores if cores is not None else min(chains, count_processors())
-    settings = {"seed": seed, "tune": tune, "chains": chains, "cores": cores}
-    sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
-    target = defaults.TARGET_ACCEPT if isinstance(data, Dataset) else defaults.EFFECT_TARGET_ACCEPT
-    tree, compile_seconds = sample(
-        model, names, stopping, progress=progress, sampler=sampler, target_accept=target, **settings
-    )
+    counts = {"seed": seed, "tune": tune, "chains": chains, "cores": cores}
+    settings = {name: int(value) for name, value in counts.items()}
+    if sampler == defaults.EXACT:
+        posterior, compile_seconds = _sample_independently(data, spec, stopping, **settings), 0.0
+    else:
+        posterior, compile_seconds = _sample_chains(
+            data, spec, stopping, progress=progress, sampler=sampler, **settings
+        )
     total = time.perf_counter() - started
     version = {"data_version": data.version} if isinstance(data, Dataset) else {}
     provenance = {
         "sampler": sampler,
         **settings,
-        "draws": tree["posterior"].sizes["draw"],
+        "draws": posterior["posterior"].sizes["draw"],
         **stopping.describe(),
         **version,
         "data_checksum": data.checksum,
@@ -153,17 +165,96 @@ def fit(
         "python": platform.python_version(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-    posterior = xr.DataTree.from_dict(
-        {
-            "posterior": tree["posterior"].to_dataset()[names],
-            "sample_stats": tree["sample_stats"].to_dataset()[list(STATISTICS)],
-        }
-    )
     if isinstance(data, EffectSizes):
         assert isinstance(spec, EffectSizeSpec)
         return EffectSizeFit(posterior, spec=spec, dataset=data, provenance=provenance)
     assert isinstance(spec, ModelSpec)
     return Fit(posterior, spec=spec, dataset=data, provenance=provenance)
+
+
+def _choose_sampler(
+    data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec, sampler: str | None
+) -> str:
+    """Take independent draws where they can be had, and refuse them where they cannot."""
+    if isinstance(data, EffectSizes) and isinstance(spec, EffectSizeSpec):
+        if spec.likelihood == "binomial" and not data.counts:
+            raise FitError(
+                "likelihood 'binomial' needs counts, and this table has effects. Allowed: a table "
+                "read with counts=[events, total, control events, control total]; or 'normal'."
+            )
+        possible = is_exact(build_study_design(data, spec=spec), spec)
+        if sampler is None:
+            return defaults.EXACT if possible else "nutpie"
+        if sampler != defaults.EXACT or possible:
+            return sampler
+        raise FitError(
+            "sampler 'exact' cannot draw from this model: its errors are Student-t, or it has too "
+            f"many groups. Allowed: {listing(defaults.SAMPLERS)}."
+        )
+    if sampler == defaults.EXACT:
+        raise FitError(
+            "sampler 'exact' is for effect sizes, and these data are scores of LMs. Allowed: "
+            f"{listing(defaults.SAMPLERS)}."
+        )
+    return "nutpie" if sampler is None else sampler
+
+
+def _sample_independently(
+    data: Any, spec: Any, stopping: Stopping, *, seed: int, chains: int, **_: int
+) -> xr.DataTree:
+    """Draw independently, of effect sizes, and lay the draws out like those of chains."""
+    draws = stopping.most
+    design = build_study_design(data, spec=spec)
+    found = sample_exactly(design, spec=spec, draws=draws * chains, seed=seed)
+    dims = parameter_dims(design, spec)
+    coords: dict[str, Any] = {name: list(labels) for name, labels in design.coords.items()}
+    coords |= {"step": label_steps(spec)} if spec.selection else {}
+    coords |= {"chain": np.arange(chains), "draw": np.arange(draws)}
+    posterior = xr.Dataset(
+        {
+            name: (("chain", "draw", *dims[name]), values.reshape(chains, draws, *values.shape[1:]))
+            for name, values in found.parameters.items()
+        },
+        coords=coords,
+    )
+    energy = -found.log_density.reshape(chains, draws)
+    stats = xr.Dataset(
+        {
+            "diverging": (("chain", "draw"), np.zeros((chains, draws), bool)),
+            "energy": (("chain", "draw"), energy),
+        },
+        coords={name: coords[name] for name in ("chain", "draw")},
+        attrs={
+            "log_evidence": found.log_evidence,
+            "log_evidence_se": found.log_evidence_se,
+            "efficiency": found.efficiency,
+        },
+    )
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+
+
+def _sample_chains(
+    data: Dataset | EffectSizes,
+    spec: ModelSpec | EffectSizeSpec,
+    stopping: Stopping,
+    *,
+    progress: bool,
+    sampler: str,
+    **settings: int,
+) -> tuple[xr.DataTree, float]:
+    """Sample by Markov chains; give what is kept, and the seconds that compiling took."""
+    model = build_graph(data, spec)
+    names = list_kept(model)
+    sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
+    target = defaults.TARGET_ACCEPT if isinstance(data, Dataset) else defaults.EFFECT_TARGET_ACCEPT
+    tree, seconds = sample(
+        model, names, stopping, progress=progress, sampler=sampler, target_accept=target, **settings
+    )
+    kept = {
+        "posterior": tree["posterior"].to_dataset()[names],
+        "sample_stats": tree["sample_stats"].to_dataset()[list(STATISTICS)],
+    }
+    return xr.DataTree.from_dict(kept), seconds
 
 
 def _match_spec(
@@ -176,6 +267,8 @@ def _match_spec(
             "bm.read_dataset(folder), or EffectSizes, as bm.read_effect_sizes makes them."
         )
     kind = ModelSpec if isinstance(data, Dataset) else EffectSizeSpec
+    if spec is None and isinstance(data, EffectSizes) and data.counts:
+        return EffectSizeSpec(likelihood="binomial")
     spec = spec if spec is not None else kind()
     if not isinstance(spec, kind):
         raise FitError(
@@ -196,12 +289,12 @@ def _plan_draws(
     most: int,
 ) -> Stopping:
     """Say how many draws there will be, or when they will be enough."""
-    if sampler not in defaults.SAMPLERS:
+    if sampler not in (*defaults.SAMPLERS, defaults.EXACT):
         raise unknown(FitError, "sampler", sampler, defaults.SAMPLERS)
     if draws is not None or sampler != "nutpie":
         draws = draws if draws is not None else defaults.DRAWS
         _check_number("draws", draws, least=4)
-        return Stopping(draws, draws)
+        return Stopping(int(draws), int(draws))
     _check_number("most_draws", most, least=4)
     _check_number("target_ess", target_ess, least=1)
     if least is None:
@@ -217,16 +310,16 @@ def _plan_draws(
 
 
 def _check_number(name: str, value: int, *, least: int) -> None:
-    if isinstance(value, int) and value > defaults.LARGEST_SETTING:
+    if _is_whole(value) and value > defaults.LARGEST_SETTING:
         raise FitError(f"{name} is {value}. Allowed: at most {defaults.LARGEST_SETTING}.")
-    if not isinstance(value, int) or value < least:
+    if not _is_whole(value) or value < least:
         raise FitError(f"{name} is {value}. Allowed: a whole number from {least} up.")
 
 
 def _check_settings(sampler: str, *, tune: int, chains: int, seed: int, cores: int | None) -> None:
     for name, value, least in (("tune", tune, 1), ("chains", chains, 1), ("seed", seed, 0)):
         _check_number(name, value, least=least)
-    if cores is not None and (not isinstance(cores, int) or cores < 1):
+    if cores is not None and (not _is_whole(cores) or cores < 1):
         raise FitError(
             f"cores is {cores!r}. Allowed: a whole number from 1 up, or None for as many as there "
             "are processors."
@@ -238,6 +331,10 @@ def _check_settings(sampler: str, *, tune: int, chains: int, seed: int, cores: i
             raise FitError(
                 "sampler 'numpyro' is not installed. Install it with: pip install bayesmeta[jax]"
             ) from error
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _sample_nutpie(
@@ -351,7 +448,7 @@ def sample_prior(
                 f"{name} is {value!r}. Allowed: a {kind.__name__}, such as bm.load_dataset() for "
                 "data and bm.ModelSpec() for spec."
             )
-    if not isinstance(draws, int) or not 1 <= draws <= defaults.LARGEST_SETTING:
+    if not _is_whole(draws) or not 1 <= draws <= defaults.LARGEST_SETTING:
         raise FitError(f"draws is {draws!r}. Allowed: a whole number from 1 up.")
     return Fit(
         posterior=draw_prior(data, spec, draws=draws, seed=seed),

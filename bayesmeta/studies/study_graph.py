@@ -4,20 +4,22 @@
 # pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportIndexIssue=false
 from __future__ import annotations
 
-import logging
+from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from bayesmeta.errors import FitError
 from bayesmeta.model.blocks import Tensor, _scale, degrees_of_freedom, score_law
-from bayesmeta.model.predictor import Array
-from bayesmeta.studies.study_model import EffectDesign, EffectSizeSpec
-
-logger = logging.getLogger(__name__)
-
-_FAR = 5.0
-"""Effects that scatter more than so many times the scale of `tau` are likely in another unit."""
+from bayesmeta.studies.study_design import EffectDesign
+from bayesmeta.studies.study_model import (
+    EffectPriors,
+    EffectSizeSpec,
+    derive_priors,
+    label_steps,
+    selection_bounds,
+)
 
 
 def build_effect_model(design: EffectDesign, *, spec: EffectSizeSpec) -> pm.Model:
@@ -27,7 +29,8 @@ def build_effect_model(design: EffectDesign, *, spec: EffectSizeSpec) -> pm.Mode
     mean with variance tau^2 + se_i^2, and theta_i is drawn from its normal distribution given y_i
     and all else, by an offset that the data say nothing about. That is the same joint posterior
     without the funnel of tau. Under Student-t errors the same offsets are used, and the density is
-    corrected for the change of variables, in the potential `theta_density`.
+    corrected for the change of variables, in the potential `theta_density`. Correlated errors are
+    independent along their principal axes, and so are the true effects.
 
     Parameters
     ----------
@@ -39,79 +42,105 @@ def build_effect_model(design: EffectDesign, *, spec: EffectSizeSpec) -> pm.Mode
     Returns
     -------
     pymc.Model
-        Observed variable `y` with dim study; `mu`, `tau`, `theta`; `gamma` where there are
-        moderators; where there are groups, `tau_group` and effects `u_NAME` of every level.
+        Observed variable `y` with dim study (along the axes of the errors where these are
+        correlated); `mu`, `theta`; `tau`, unless there is none; `gamma` where there are moderators;
+        `omega` where publication selects; where there are groups, `tau_group` and effects `u_NAME`
+        of every level.
+
+    Raises
+    ------
+    FitError
+        If the likelihood is binomial, or Student-t with correlated errors.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from bayesmeta.studies.study_model import build_effect_design
+    >>> from bayesmeta.studies.study_design import build_effect_design
     >>> from bayesmeta.studies.study_table import read_effect_sizes
     >>> frame = pd.DataFrame({"trial": ["a", "b"], "yi": [0.1, 0.3], "sei": [0.1, 0.2]})
     >>> table = read_effect_sizes(frame, effect="yi", se="sei", study="trial")
     >>> build_effect_model(build_effect_design(table), spec=EffectSizeSpec())["theta"].name
     'theta'
     """
-    _warn_of_units(design, spec)
+    refuse_impossible(design, spec)
+    priors = derive_priors(spec, design)
+    vectors, variances = design.axes
+    y, error = design.along(design.y), np.sqrt(variances)
     coords = {name: list(labels) for name, labels in design.coords.items()}
     with pm.Model(coords=coords) as model:
-        mean = _coefficients(design, spec) + _group_effects(design, spec)
-        tau = _heterogeneity("tau", spec)
-        z = pm.Normal("z_theta", dims="study")
-        variance = tau**2 + design.se**2
-        own = tau * (design.y - mean) / variance + design.se / pt.sqrt(variance) * z
-        theta = pm.Deterministic("theta", mean + tau * own, dims="study")
+        tau, groups = _scales(design, spec, priors)
+        mean = _coefficients(design, priors, tau, groups) + _group_effects(design, groups)
+        mean = mean if vectors is None else pt.dot(vectors.T, mean)
+        z = pm.Normal("z_theta", shape=len(y))
+        variance = tau**2 + variances
+        own = tau * (y - mean) / variance + error / pt.sqrt(variance) * z
+        theta = mean + tau * own
+        theta = pm.Deterministic(
+            "theta", theta if vectors is None else pt.dot(vectors, theta), dims="study"
+        )
         if spec.likelihood == "normal":
             kind, law, how = score_law(mean, variance, nu=None)
         else:
             nu = degrees_of_freedom(spec.nu_shape, spec.nu_rate)
             kind, law, how = score_law(theta, pt.as_tensor(design.se**2), nu=nu)
             volume = np.log(design.se) - 0.5 * pt.log(variance)
-            pm.Potential("theta_density", 0.5 * (z**2 - own**2) + volume, dims="study")
-        kind("y", *law, **how, observed=design.y, dims="study")
+            pm.Potential("theta_density", 0.5 * (z**2 - own**2) + volume)
+        kind("y", *law, **how, observed=y)
+        if spec.selection:
+            _select(design, spec, mean, variance)
     return model
 
 
-def _heterogeneity(name: str, spec: EffectSizeSpec, *, dims: str | None = None) -> Tensor:
-    """Add a standard deviation between studies or groups under the prior of the spec."""
-    if spec.tau == "log-normal":
-        return _scale(name, spec.tau_scale, spec.tau_log_sd, dims=dims)
-    if spec.tau == "uniform":
-        return pm.Uniform(name, 0.0, spec.tau_scale, dims=dims)
-    kind = pm.HalfNormal if spec.tau == "half-normal" else pm.HalfCauchy
-    return kind(name, spec.tau_scale, dims=dims)
+def refuse_impossible(design: EffectDesign, spec: EffectSizeSpec) -> None:
+    """Raise where the graph has no such model."""
+    if spec.likelihood == "binomial":
+        raise FitError(
+            "likelihood 'binomial' is sampled independently, not by a Markov chain. Allowed: "
+            "sampler 'exact'. Leave sampler out."
+        )
+    if spec.likelihood == "student-t" and design.covariance is not None:
+        raise FitError(
+            "likelihood 'student-t' needs independent errors, and those of this table are "
+            "correlated. Allowed: 'normal'. Leave out either."
+        )
 
 
-def _coefficients(design: EffectDesign, spec: EffectSizeSpec) -> Tensor:
+def _scales(design: EffectDesign, spec: EffectSizeSpec, priors: EffectPriors) -> tuple[Any, Any]:
+    """Add the standard deviations between studies, and between groups of every level."""
+    tau = 0.0 if spec.tau == "none" else _heterogeneity("tau", priors)
+    return tau, _heterogeneity("tau_group", priors, dims="grouping") if design.groups else None
+
+
+def _heterogeneity(name: str, priors: EffectPriors, *, dims: str | None = None) -> Tensor:
+    """Add a standard deviation between studies or groups under its prior."""
+    if priors.tau == "log-normal":
+        return _scale(name, priors.tau_scale, priors.tau_log_sd, dims=dims)
+    if priors.tau == "uniform":
+        return pm.Uniform(name, 0.0, priors.tau_scale, dims=dims)
+    kind = pm.HalfNormal if priors.tau == "half-normal" else pm.HalfCauchy
+    return kind(name, priors.tau_scale, dims=dims)
+
+
+def _coefficients(
+    design: EffectDesign, priors: EffectPriors, tau: Tensor | float, groups: Tensor | None
+) -> Tensor:
     """Add the mean effect and the moderators' coefficients; return the mean of every study.
 
-    Coefficients are independent and normal. Divided by their standard deviations they stay so under
-    any rotation, and one is chosen in which their posterior is nearly uncorrelated: `mu` lies where
-    all moderators are 0, which may be far from every study.
+    They are sampled for centred and scaled moderators, and kept in the moderators' own units.
     """
-    if not design.moderators:
-        return pm.Normal("mu", 0.0, spec.mu_sd) + np.zeros(len(design.y))
-    sd = np.array([spec.mu_sd, *([spec.moderator_sd] * len(design.moderators))])
-    z = pm.Normal("z_coefficients", shape=len(sd))
-    coefficients = pt.dot(sd[:, None] * rotation(design, sd=sd), z)
-    mu = pm.Deterministic("mu", coefficients[0])
-    gamma = pm.Deterministic("gamma", coefficients[1:], dims="moderator")
-    return mu + pt.dot(design.X, gamma)
+    variance = tau**2 + (0.0 if groups is None else (groups**2).sum())
+    sd = pt.stack([pt.as_tensor(x) for x in priors.coefficient_sd(priors.spread(variance))])
+    inside = pm.Normal("z_coefficients", 0.0, sd, shape=1 + len(design.moderators))
+    gamma = inside[1:] / design.scale
+    pm.Deterministic("mu", inside[0] - (gamma * design.center).sum())
+    if design.moderators:
+        pm.Deterministic("gamma", gamma, dims="moderator")
+    return pt.dot(design.columns, inside)
 
 
-def rotation(design: EffectDesign, *, sd: Array) -> Array:
-    """Orthogonal matrix of the principal axes of what the data say of scaled coefficients."""
-    columns = design.columns * sd
-    weight = 1 / (design.se**2 + design.y.var())
-    return np.linalg.eigh(columns.T @ (weight[:, None] * columns))[1]
-
-
-def _group_effects(design: EffectDesign, spec: EffectSizeSpec) -> Tensor | float:
-    """Add effects of nested groups, every level with a scale of its own."""
-    if not design.groups:
-        return 0.0
-    tau = _heterogeneity("tau_group", spec, dims="grouping")
-    total: Tensor = 0.0
+def _group_effects(design: EffectDesign, tau: Any) -> Tensor | float:
+    """Add effects of groups, every level with a scale of its own."""
+    total: Tensor | float = 0.0
     for k, level in enumerate(design.groups):
         z = pm.Normal(f"z_u_{level.name}", dims=level.dim)
         effects = pm.Deterministic(f"u_{level.name}", tau[k] * z, dims=level.dim)
@@ -119,13 +148,14 @@ def _group_effects(design: EffectDesign, spec: EffectSizeSpec) -> Tensor | float
     return total
 
 
-def _warn_of_units(design: EffectDesign, spec: EffectSizeSpec) -> None:
-    spread, sampling = design.y.std(), np.sqrt(np.mean(design.se**2))
-    beyond = np.sqrt(max(spread**2 - sampling**2, 0.0))
-    if beyond > _FAR * spec.tau_scale:
-        logger.warning(
-            "the effects scatter by %.3g more than their standard errors say, %.0f times tau_scale "
-            "(%g): the prior will hold the heterogeneity down. Numbers of EffectSizeSpec are in "
-            "the unit of the effects; state tau_scale and mu_sd in it.",
-            beyond, beyond / spec.tau_scale, spec.tau_scale,
-        )  # fmt: skip
+def _select(design: EffectDesign, spec: EffectSizeSpec, mean: Tensor, variance: Tensor) -> None:
+    """Add that effects were published by their p value: weights of steps over their mean."""
+    n = len(spec.selection)
+    pm.modelcontext(None).add_coord("step", label_steps(spec))
+    ratio = pm.Beta("z_omega", np.arange(n, 0, -1), 1.0, shape=n)
+    omega: Any = pm.Deterministic("omega", pt.concatenate([[1.0], pt.cumprod(ratio)]), dims="step")
+    step, lower, upper = selection_bounds(design, spec)
+    sign = 1.0 if spec.favoured == "positive" else -1.0
+    z = [(edge - sign * mean[:, None]) / pt.sqrt(variance)[:, None] for edge in (lower, upper)]
+    shares = pm.math.invprobit(z[1]) - pm.math.invprobit(z[0])
+    pm.Potential("selection", pt.log(omega[step]) - pt.log((shares * omega).sum(axis=1)))

@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import hashlib
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from statistics import NormalDist
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayesmeta.data.csv_tables import (
-    BLANK,
     check_columns_differ,
     check_lengths,
     parse_rows,
     write_rows,
 )
-from bayesmeta.errors import DataError, listing, suggest
+from bayesmeta.errors import DataError, listing, shorten, suggest, unknown
 from bayesmeta.model.predictor import Array
 
-_FEWEST = 2
+FEWEST = 2
 """Studies: one alone says nothing of how studies differ."""
+
+_BLANK_TEXT = frozenset({"", "na", "n/a", "nan", "nat", "null", "<na>", "#n/a", "#na"})
+_BLANK_NUMBER = _BLANK_TEXT | {"-", "--", ".", "?", "none", "missing", "n.a."}
+"""Spellings of a missing cell, in any case: of text, and beside numbers."""
+
+DERIVED_SE, DERIVED_EFFECT = "standard error", "log odds ratio"
+"""Columns that are computed where the table has others in their place."""
+
+FUNCTIONS = frozenset(
+    {"C", "I", "bs", "center", "np.exp", "np.log", "np.log2", "np.log10", "np.sqrt", "poly",
+     "scale", "standardize"}
+)  # fmt: skip
+"""What a formula may call: a saved fit holds its formula, and loading it must run nothing else."""
+
+_SHOWN = 5
+"""Rows that a message names."""
+
+_SYMMETRIC = 0.1
+"""Share of the interval's width by which an effect may lie off its middle: rounding, no more."""
+
+_CLOSE = 1e-3
+"""Relative difference between a squared standard error and the diagonal of a covariance matrix."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -37,10 +66,22 @@ class EffectSizes:
         numbers, everything else is text.
     effect, se, study
         Columns of the effects, of their standard errors, and of the studies' names.
-    groups
-        Columns of nested groups, the outermost first.
+    groups, crossed
+        Columns of nested groups, the outermost first, and of groups that cross them.
     moderators
         Columns of what may explain differences between studies.
+    formula
+        How they do, where that was said.
+    levels
+        Levels of text moderators whose order was given, the reference first.
+    counts
+        Columns of events and totals, treated and control, where these were counted.
+    covariance
+        Of the sampling errors, shape (study, study), where it was given.
+    cluster, rho
+        Column inside whose groups sampling errors are correlated, and by how much.
+    dropped
+        Names of the studies that were left out, since a cell is missing.
     source
         The file, or `memory`.
 
@@ -58,6 +99,14 @@ class EffectSizes:
     groups: tuple[str, ...] = ()
     moderators: tuple[str, ...] = ()
     source: str = "memory"
+    crossed: tuple[str, ...] = ()
+    formula: str | None = None
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    counts: tuple[str, ...] = ()
+    covariance: Array | None = None
+    cluster: str | None = None
+    rho: float | None = None
+    dropped: tuple[str, ...] = ()
 
     @property
     def y(self) -> Array:
@@ -75,6 +124,17 @@ class EffectSizes:
         return tuple(self.frame[self.study])
 
     @property
+    def correlated(self) -> Array | None:
+        """Covariance of the sampling errors, shape (study, study); None where independent."""
+        if self.cluster is None or self.rho is None:
+            return self.covariance
+        labels, se = self.frame[self.cluster].to_numpy(object), self.errors
+        together = labels[:, None] == labels
+        return np.where(together, self.rho, 0.0) * np.outer(se, se) + np.diag(
+            (1 - self.rho) * se**2
+        )
+
+    @property
     def checksum(self) -> str:
         """The SHA-256 of the content and of the columns' roles, the same on every platform."""
         digest = hashlib.sha256()
@@ -83,10 +143,40 @@ class EffectSizes:
         return digest.hexdigest()
 
     @property
-    def roles(self) -> dict[str, str | tuple[str, ...]]:
-        """Names of the columns, as `read_effect_sizes` takes them."""
+    def roles(self) -> dict[str, Any]:
+        """What `read_effect_sizes` takes beside the table; what was left out is not listed."""
         names = ("effect", "se", "study", "groups", "moderators")
-        return {name: getattr(self, name) for name in names}
+        found = {name: getattr(self, name) for name in names}
+        if self.formula is not None:
+            found["moderators"] = self.formula
+        if self.counts:
+            found |= {"effect": None, "se": None, "counts": self.counts}
+        for name in ("crossed", "levels", "cluster", "rho"):
+            if getattr(self, name):
+                found[name] = getattr(self, name)
+        if self.covariance is not None:
+            found["covariance"] = self.covariance.tolist()
+        return found
+
+    def leave_out(self, rows: Sequence[int]) -> EffectSizes:
+        """Give the table without some rows; labels and levels that are gone leave no trace.
+
+        Raises
+        ------
+        DataError
+            If what is left cannot be analysed, such as a moderator that is constant now.
+        """
+        kept = np.delete(np.arange(len(self.frame)), rows)
+        roles = self.roles
+        if self.covariance is not None:
+            roles["covariance"] = self.covariance[np.ix_(kept, kept)]
+        left = self.frame.iloc[kept].reset_index(drop=True)
+        if self.levels:
+            roles["levels"] = {
+                name: tuple(level for level in levels if level in set(left[name]))
+                for name, levels in self.levels.items()
+            }
+        return dataclasses.replace(read_effect_sizes(left, **roles), source=self.source)
 
     def format_table(self) -> str:
         """Write the table as CSV text that reads back to the same values.
@@ -101,38 +191,71 @@ class EffectSizes:
     def __repr__(self) -> str:
         parts = [f"{len(self.frame)} studies"]
         parts += [f"groups {listing(self.groups)}"] if self.groups else []
+        parts += [f"crossed {listing(self.crossed)}"] if self.crossed else []
         parts += [f"moderators {listing(self.moderators)}"] if self.moderators else []
+        parts += [f"{len(self.dropped)} left out"] if self.dropped else []
         return f"EffectSizes({', '.join(parts)}, source={self.source!r})"
 
 
 def read_effect_sizes(
-    table: str | PathLike[str] | pd.DataFrame,
+    table: Any,
     *,
-    effect: str,
-    se: str,
-    study: str,
-    groups: Sequence[str] = (),
-    moderators: Sequence[str] = (),
+    study: Hashable,
+    effect: Hashable | None = None,
+    se: Hashable | None = None,
+    variance: Hashable | None = None,
+    limits: Sequence[Hashable] = (),
+    ci_prob: float = 0.95,
+    counts: Sequence[Hashable] = (),
+    groups: Sequence[Hashable] = (),
+    crossed: Sequence[Hashable] = (),
+    moderators: Sequence[Hashable] | str = (),
+    levels: Mapping[Hashable, Any] | None = None,
+    covariance: Any = None,
+    cluster: Hashable | None = None,
+    rho: float | None = None,
+    missing: str = "refuse",
 ) -> EffectSizes:
     r"""Read and check a table of effect sizes with known standard errors.
 
     Parameters
     ----------
     table
-        A CSV file, or a frame; other columns than those named are left out.
+        A file of values separated by commas, semicolons or tabs; or a frame of pandas, polars or
+        any other library that narwhals knows; or a dict of columns. Columns that are not named
+        here are left out.
+    study
+        Column of the studies' names, each of them once. Labels of columns may be anything hashable.
     effect
         Column of the effects: differences, log ratios, correlations after Fisher's transform, all
         in one unit.
     se
-        Column of their standard errors (not variances), in the same unit.
-    study
-        Column of the studies' names, each of them once.
+        Column of their standard errors, in the same unit.
+    variance, limits, ci_prob
+        In place of `se`: the column of sampling variances; or the two columns of the lower and
+        upper confidence limits, and the probability of these intervals.
+    counts
+        In place of `effect` and `se`: the four columns of events and number of cases, treated and
+        then control. The effect is the log odds ratio, and the default likelihood is exact.
     groups
         Columns of nested groups, the outermost first. A label of an inner group is taken inside its
         outer one: class 1 of school A is another than class 1 of school B.
+    crossed
+        Columns of groups that cross one another and the nested ones, such as the test used.
     moderators
         Columns of what may explain differences between studies: numbers, or text, whose levels are
-        compared with the first in alphabetical order.
+        compared with the first: of a categorical column the first category, else in alphabetical
+        order. Or a formula of such columns, such as `"year * dose"`, as formulae reads it.
+    levels
+        For text moderators: the levels in order, the reference first, such as `{"arm": ["low",
+        "mid", "high"]}`; or the reference alone, `{"arm": "low"}`. Makes numbers levels.
+    covariance
+        Covariance of the sampling errors, shape (study, study), in the order of the rows; `se` may
+        then be left out.
+    cluster, rho
+        Column of what shares participants, and the correlation of sampling errors inside it.
+    missing
+        `refuse` a table with missing cells, or `drop` the rows they are in.
 
     Returns
     -------
@@ -144,7 +267,8 @@ def read_effect_sizes(
     DataError
         If a column is missing or has two roles, a cell is blank or not a number where it has to be
         one, a standard error is not positive, a study appears twice, there are fewer than two
-        studies, a moderator is constant, or a column of groups groups nothing.
+        studies, a moderator is constant, a column of groups groups nothing, or a matrix is no
+        covariance matrix of these errors.
 
     Examples
     --------
@@ -154,171 +278,609 @@ def read_effect_sizes(
     >>> found.frame["dose"].tolist()
     [5.0, 10.0]
     """
-    groups, moderators = _names(groups, role="groups"), _names(moderators, role="moderators")
-    roles = [("effect", effect), ("se", se), ("study", study)]
-    roles += [("groups", name) for name in groups] + [("moderators", name) for name in moderators]
-    if isinstance(table, pd.DataFrame):
-        where, source = "the frame, row", "memory"
-        if not table.columns.is_unique:
-            twice = table.columns[table.columns.duplicated()][0]
-            raise DataError(f"the frame has two columns '{twice}'. Keep one of them.")
-        cells = {str(name): table[name].tolist() for name in table.columns}
-        lines = list(range(1, len(table) + 1))
-    else:
-        cells, lines = _read_file(Path(table))
-        where, source = f"{table}, line", str(table)
-    _check_roles(roles, list(cells), where=where.rpartition(",")[0])
-    if len(lines) < _FEWEST:
-        raise DataError(
-            f"{where.rpartition(',')[0]} holds {len(lines)} studies. Allowed: at least {_FEWEST}, "
-            "since one study says nothing of how studies differ. Add a row for every study."
-        )
-    reader = _Cells(cells, lines, where)
-    columns = {study: reader.texts(study), effect: reader.numbers(effect), se: reader.numbers(se)}
-    reader.check_distinct(study, columns[study])
-    reader.check_positive(se, columns[se])
-    columns |= {name: reader.texts(name) for name in groups}
-    columns |= {name: reader.numbers_or_texts(name) for name in moderators}
-    for name in moderators:
+    if missing not in ("refuse", "drop"):
+        raise unknown(DataError, "missing", missing, ("refuse", "drop"))
+    given = _open_table(table)
+    formula = moderators if isinstance(moderators, str) else None
+    if formula is not None:
+        moderators = _variables(formula)
+    listed = {"limits": limits, "counts": counts, "groups": groups, "crossed": crossed,
+              "moderators": moderators}  # fmt: skip
+    single = {"study": study, "effect": effect, "se": se, "variance": variance, "cluster": cluster}
+    _check_measure(single, limits, counts, has_matrix=covariance is not None)
+    roles = [(role, name) for role, name in single.items() if name is not None]
+    for role, names in listed.items():
+        _check_list(names, role=role)
+        roles += [(role, name) for name in names]
+    named = given.find(roles)
+    chosen = {named[name]: value for name, value in _check_levels(levels, named).items()}
+    reader = _Cells(given)
+    for role, name in roles:
+        reader.read(role, name, levels=chosen)
+    dropped = reader.settle(missing, study=named[study])
+    columns, lookup = reader.columns, {
+        role: tuple(named[name] for name in names) for role, names in listed.items()
+    }  # fmt: skip
+    reader.check_distinct(named[study])
+    matrix = _read_matrix(covariance, reader)
+    measure = _Measure(reader, {k: named[v] for k, v in single.items() if v is not None}, lookup)
+    columns |= measure.derive(matrix, ci_prob=ci_prob)
+    for name in lookup["moderators"]:
         _check_varies(columns[name], name)
-    _check_groups(columns, groups)
-    return EffectSizes(
-        frame=pd.DataFrame(columns),
-        effect=effect, se=se, study=study, groups=groups, moderators=moderators, source=source,
+    _check_groups(columns, lookup["groups"])
+    for name in lookup["crossed"]:
+        _check_groups(columns, (name,))
+    kept = dict.fromkeys(
+        [named[study], measure.effect, measure.se, *lookup["groups"], *lookup["crossed"],
+         *lookup["moderators"], *lookup["counts"],
+         *(named[name] for name in (cluster,) if name is not None)]
     )  # fmt: skip
+    found = EffectSizes(
+        frame=pd.DataFrame({name: columns[name] for name in kept}),
+        effect=measure.effect, se=measure.se, study=named[study],
+        groups=lookup["groups"], moderators=lookup["moderators"], source=given.source,
+        crossed=lookup["crossed"], formula=formula, levels=reader.order_levels(chosen),
+        counts=lookup["counts"], covariance=matrix,
+        cluster=None if cluster is None else named[cluster], rho=_check_rho(rho, cluster),
+        dropped=dropped,
+    )  # fmt: skip
+    if found.rho is not None and found.correlated is not None:
+        _check_positive_definite(found.correlated, f"rho {found.rho:g} within '{found.cluster}'")
+    return found
 
 
-def _names(given: Sequence[str], *, role: str) -> tuple[str, ...]:
-    """Column names as a tuple; one name alone is a slip that would be read letter by letter."""
-    if not isinstance(given, list | tuple) or not all(isinstance(name, str) for name in given):
-        raise DataError(f"{role} is {given!r}. Allowed: a list of column names, such as ['dose'].")
-    return tuple(given)
+# --- What was handed over -------------------------------------------------------------------------
 
 
-def _read_file(path: Path) -> tuple[dict[str, list[str]], list[int]]:
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Cells by column, the number of every row, and what the columns say of themselves."""
+
+    labels: Sequence[Hashable]
+    cells: list[list[Any]]
+    lines: list[int]
+    source: str
+    where: str
+    categories: dict[int, list[str]] = field(default_factory=dict)
+    has_decimal_commas: bool = False
+
+    def find(self, roles: Sequence[tuple[str, Hashable]]) -> dict[Hashable, str]:
+        """Name every column that has a role, and check that it has one only."""
+        taken: dict[Hashable, str] = {}
+        for role, name in roles:
+            if name not in self.labels:
+                raise DataError(
+                    f"{self.what}: {role} names the column {name!r}, which is missing."
+                    f"{suggest(name, self.labels)} Columns that there are: {listing(self.labels)}. "
+                    "Correct the name, or add the column."
+                )
+            if self.labels.count(name) > 1:
+                raise DataError(f"{self.what} has two columns '{name}'. Keep one of them.")
+            if name in taken and {role, taken[name]} != {"cluster", "groups"}:
+                raise DataError(
+                    f"column '{name}' is named twice, as {taken[name]} and as {role}. Allowed: one "
+                    "role for each column. Leave one of them out."
+                )
+            taken[name] = role
+            if [str(other) for other in taken].count(str(name)) > 1:
+                raise DataError(
+                    f"two columns read '{name}': {listing(map(repr, taken))}. Allowed: names that "
+                    "differ as text. Rename one."
+                )
+            if role in ("groups", "crossed") and "/" in str(name):
+                raise DataError(
+                    f"{role} names the column '{name}'. Allowed: names without a slash, since "
+                    "saved draws are named after it. Rename the column."
+                )
+        return {name: str(name) for name in taken}
+
+    @property
+    def what(self) -> str:
+        """The file, or the frame."""
+        return self.where.rpartition(",")[0]
+
+
+def _open_table(table: Any) -> _Given:
+    """Take cells from a file, a frame of any library, or a dict of columns."""
+    if isinstance(table, str | PathLike):
+        return _read_file(Path(table))
+    if isinstance(table, Mapping):
+        try:
+            table = pd.DataFrame(table)
+        except ValueError as error:
+            raise DataError(
+                f"the dict of columns is no table ({error}). Allowed: a list of the same length "
+                "for every column. Correct the lengths."
+            ) from error
+    if isinstance(table, pd.DataFrame):
+        columns = [table.iloc[:, k] for k in range(table.shape[1])]
+        kinds = {
+            k: [str(level) for level in column.cat.categories]
+            for k, column in enumerate(columns)
+            if isinstance(column.dtype, pd.CategoricalDtype)
+        }
+        cells, labels = [column.tolist() for column in columns], list(table.columns)
+        return _from_memory(labels, cells, kinds)
+    import narwhals.stable.v2 as nw
+
+    try:
+        frame = nw.from_native(table, eager_only=True)
+    except TypeError as error:
+        raise DataError(
+            f"the table is {type(table).__name__}. Allowed: the path of a CSV file, a frame of "
+            "pandas, polars or another library that narwhals knows, or a dict of columns. Hand one "
+            "of these over."
+        ) from error
+    kinds = {
+        k: [str(level) for level in frame[name].cat.get_categories().to_list()]
+        for k, name in enumerate(frame.columns)
+        if frame[name].dtype in (nw.Categorical, nw.Enum)
+    }
+    return _from_memory(
+        list(frame.columns), [frame[name].to_list() for name in frame.columns], kinds
+    )
+
+
+def _from_memory(
+    labels: Sequence[Hashable], cells: list[list[Any]], categories: dict[int, list[str]]
+) -> _Given:
+    lines = list(range(1, 1 + len(cells[0]))) if cells else []
+    return _Given(labels, cells, lines, "memory", "the frame, row", categories)
+
+
+def _read_file(path: Path) -> _Given:
     """Cells by column, and the line number of every row."""
     if not path.is_file():
         raise DataError(
             f"{path} does not exist. Name a CSV file with one row per study, or hand over a frame."
         )
-    rows = parse_rows(path)
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        first = file.readline()
+    mark = max(",;\t", key=first.count)
+    rows = parse_rows(path, delimiter=mark)
     if not rows:
         raise DataError(f"{path} is empty. Its first line must name the columns.")
     (first, header), body = rows[0], rows[1:]
     check_columns_differ(header, where=f"{path}, line {first}")
     check_lengths(rows, file=str(path))
-    lines = [line for line, _ in body]
-    return {name: [cells[k] for _, cells in body] for k, name in enumerate(header)}, lines
+    return _Given(
+        list(header), [[cells[k] for _, cells in body] for k in range(len(header))],
+        [line for line, _ in body], str(path), f"{path}, line", has_decimal_commas=mark != ",",
+    )  # fmt: skip
 
 
-def _check_roles(roles: list[tuple[str, str]], columns: list[str], *, where: str) -> None:
-    """Every role names a column that exists, and no column has two roles."""
-    taken: dict[str, str] = {}
-    for role, name in roles:
-        if name not in columns:
+# --- What was asked -------------------------------------------------------------------------------
+
+
+def _check_list(given: Any, *, role: str) -> None:
+    """One name alone is a slip that would be read letter by letter."""
+    if not isinstance(given, list | tuple) or not all(isinstance(name, Hashable) for name in given):
+        raise DataError(f"{role} is {given!r}. Allowed: a list of column names, such as ['dose'].")
+    lengths = {"limits": (0, 2), "counts": (0, 4)}
+    if role in lengths and len(given) not in lengths[role]:
+        wanted = "lower and upper limit" if role == "limits" else (
+            "events and total of the treated, events and total of the controls"
+        )  # fmt: skip
+        raise DataError(
+            f"{role} names {len(given)} columns. Allowed: {lengths[role][1]}: {wanted}."
+        )
+
+
+def _check_measure(
+    single: Mapping[str, Hashable | None], limits: Any, counts: Any, *, has_matrix: bool
+) -> None:
+    """Ask for an effect and one measure of its error, or for counts."""
+    errors = [name for name in ("se", "variance") if single[name] is not None]
+    errors += ["limits"] if limits else []
+    if counts:
+        if errors or single["effect"] is not None or has_matrix:
+            also = listing([*errors, *(["effect"] if single["effect"] is not None else []),
+                            *(["covariance"] if has_matrix else [])])  # fmt: skip
             raise DataError(
-                f"{where}: {role} names the column '{name}', which is missing."
-                f"{suggest(name, columns)} Columns that there are: {listing(columns)}. Correct the "
-                "name, or add the column."
+                f"counts and {also} are given. Allowed: one or the other. Leave one out."
             )
-        if name in taken:
-            raise DataError(
-                f"column '{name}' is named twice, as {taken[name]} and as {role}. Allowed: one "
-                "role for each column. Leave one of them out."
-            )
-        taken[name] = role
-        if role == "groups" and "/" in name:
-            raise DataError(
-                f"groups names the column '{name}'. Allowed: names without a slash, since saved "
-                "draws are named after it. Rename the column."
-            )
+        return
+    if single["effect"] is None:
+        raise DataError("effect names no column. Allowed: the column of the effects, or counts.")
+    if len(errors) > 1 or not (errors or has_matrix):
+        raise DataError(
+            f"errors are given by {listing(errors) or 'nothing'}. Allowed: one of se, variance and "
+            "limits; or a covariance matrix. Name the column that the table has."
+        )
+
+
+def _variables(formula: str) -> list[str]:
+    """List the columns that a formula of moderators needs."""
+    from formulae import model_description
+
+    called = set(re.findall(r"([\w.]+)\s*\(", formula)) - FUNCTIONS
+    if called:
+        raise bad_formula(formula, f"functions that may be called are {listing(sorted(FUNCTIONS))}")
+    with formula_errors(formula):
+        found = model_description(formula)
+    if found.response is not None or found.group_terms:
+        raise bad_formula(
+            formula, "it is of moderators alone: no ~, and groups are named by groups"
+        )
+    return sorted(set(found.var_names) - {""})
+
+
+@contextmanager
+def formula_errors(formula: str) -> Iterator[None]:
+    """Turn what formulae raises into one message."""
+    from formulae.parser import ParseError
+    from formulae.scanner import ScanError
+
+    try:
+        yield
+    except (ParseError, ScanError, ArithmeticError, AttributeError, LookupError, NameError,
+            NotImplementedError, TypeError, ValueError) as error:  # fmt: skip
+        raise bad_formula(formula, error) from error
+
+
+def bad_formula(formula: str, why: object) -> DataError:
+    """Word the refusal of a formula."""
+    return DataError(
+        f"moderators is the formula '{shorten(formula)}', which cannot be used ({why}). Allowed: "
+        "column names joined by +, : and *, and functions of them, such as 'year + dose * arm'; "
+        "the mean is always there. Correct it, or give a list of column names."
+    )
+
+
+def _check_levels(
+    levels: Mapping[Hashable, Any] | None, named: Mapping[Hashable, str]
+) -> dict[Hashable, tuple[str, ...]]:
+    """Read the levels that were given: all of them in order, or the reference alone."""
+    found = {}
+    for name, value in (levels or {}).items():
+        if name not in named:
+            raise unknown(DataError, "levels of", name, named, said="is not a moderator of these")
+        several = isinstance(value, list | tuple)
+        found[name] = tuple(_text(one) for one in value) if several else (_text(value),)
+    return found
+
+
+def _check_rho(rho: float | None, cluster: Hashable | None) -> float | None:
+    if (rho is None) != (cluster is None):
+        lacking = "rho" if rho is None else "cluster"
+        raise DataError(
+            f"{lacking} is left out. Allowed: both cluster, the column of what shares "
+            "participants, and rho, the correlation of sampling errors inside it; or neither."
+        )
+    if rho is not None and not (_is_real(rho) and -1 < rho < 1):
+        raise DataError(f"rho is {rho!r}. Allowed: a correlation between -1 and 1, such as 0.6.")
+    return None if rho is None else float(rho)
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+# --- Cells ----------------------------------------------------------------------------------------
 
 
 class _Cells:
-    """Cells of a table by column, and where they stand."""
+    """Cells of the columns that have a role, as numbers and text, and where they stand."""
 
-    def __init__(self, cells: dict[str, list], lines: list[int], where: str) -> None:
-        self.cells, self.lines, self.where = cells, lines, where
+    def __init__(self, given: _Given) -> None:
+        self.given, self.lines = given, given.lines
+        self.columns: dict[str, list[Any]] = {}
+        self.kept: list[int] = list(range(len(given.lines)))
 
     def fail(self, row: int, column: str, said: str) -> DataError:
-        return DataError(f"{self.where} {self.lines[row]}, column '{column}': {said}")
+        return DataError(f"{self.given.where} {self.lines[row]}, column '{column}': {said}")
 
-    def texts(self, column: str) -> list[str]:
-        """Read filled cells as text."""
-        found = [_text(cell) for cell in self.cells[column]]
-        if "" in found:
-            raise self.fail(
-                found.index(""), column, "the cell is blank. Allowed: a value for every study. "
-                "Fill the cell, or remove the row."
-            )  # fmt: skip
-        return found
+    def read(self, role: str, label: Hashable, *, levels: Mapping[str, tuple[str, ...]]) -> None:
+        """Read a column as its role asks; missing cells are None."""
+        k, column = self.given.labels.index(label), str(label)
+        raw = self.given.cells[k]
+        if role in ("study", "groups", "crossed", "cluster"):
+            # A study may be called NA, as a country may; an empty cell is missing anyway.
+            blank = {""} if role == "study" else _BLANK_TEXT
+            found = [_text(cell) for cell in raw]
+            self.columns[column] = [None if x.lower() in blank else x for x in found]
+        elif role == "moderators":
+            is_text = column in levels or k in self.given.categories
+            self.columns[column] = self.moderator(column, raw, is_text=is_text)
+        else:
+            self.columns[column] = self.numbers(column, raw)
 
-    def numbers(self, column: str) -> list[float]:
+    def number(self, text: str) -> float:
+        """Read the number that a text is, NaN if none."""
+        if self.given.has_decimal_commas and text.count(",") == 1 and "." not in text:
+            text = text.replace(",", ".")
+        try:
+            return math.nan if "_" in text else float(text)
+        except ValueError:
+            return math.nan
+
+    def numbers(self, column: str, raw: Sequence[Any]) -> list[float | None]:
         """Read finite numbers."""
-        found = []
-        for row, text in enumerate(self.texts(column)):
-            value = _number(text)
-            if not math.isfinite(value):
+        found: list[float | None] = []
+        for row, text in enumerate(map(_text, raw)):
+            value = None if text.lower() in _BLANK_NUMBER else self.number(text)
+            if value is not None and not math.isfinite(value):
                 raise self.fail(
-                    row, column, f"'{text}' is not a finite number. Allowed: digits with a point "
-                    "for decimals, without units. Correct the cell, or remove the row."
+                    row, column, f"'{shorten(text)}' is not a finite number. Allowed: digits with "
+                    "a point for decimals, without units. Correct the cell, or remove the row."
                 )  # fmt: skip
             found.append(value)
         return found
 
-    def numbers_or_texts(self, column: str) -> list[float] | list[str]:
+    def moderator(self, column: str, raw: Sequence[Any], *, is_text: bool) -> list[Any]:
         """Read numbers where every cell is one, or text where none is."""
-        texts = self.texts(column)
-        is_number = [math.isfinite(_number(text)) for text in texts]
-        if any(is_number) and not all(is_number):
-            row = is_number.index(False)
-            raise self.fail(
-                row, column, f"'{texts[row]}' is not a finite number, but other cells of this "
-                "moderator are. Allowed: numbers in every row, or text in every row. Correct the "
-                "cell, or write the levels as words."
-            )  # fmt: skip
-        return [_number(text) for text in texts] if all(is_number) else texts
-
-    def check_positive(self, column: str, values: list[float]) -> None:
-        """Raise where a standard error is not above zero."""
-        for row, value in enumerate(values):
-            if value <= 0:
+        if any(isinstance(cell, datetime.date | np.datetime64) for cell in raw):
+            raise DataError(
+                f"moderator '{column}' holds dates. Allowed: numbers or text. Turn it into a "
+                "number, such as the year."
+            )
+        texts = [_text(cell) for cell in raw]
+        texts = [None if text.lower() in _BLANK_TEXT else text for text in texts]
+        numeric = [text is not None and math.isfinite(self.number(text)) for text in texts]
+        if is_text or not any(numeric):
+            return list(texts)
+        for row, text in enumerate(texts):
+            if text is not None and not numeric[row] and text.lower() not in _BLANK_NUMBER:
                 raise self.fail(
-                    row, column, f"the standard error is {value:g}. Allowed: a number above 0. An "
-                    "effect without sampling error is no estimate; correct the cell, or remove the "
-                    "row."
+                    row, column, f"'{shorten(text)}' is not a finite number, but other cells of "
+                    "this moderator are. Allowed: numbers in every row, or text in every row. "
+                    "Correct the cell, write the levels as words, or list them as levels."
                 )  # fmt: skip
+        return [
+            self.number(text) if fine and text is not None else None
+            for text, fine in zip(texts, numeric, strict=True)
+        ]
 
-    def check_distinct(self, column: str, names: list[str]) -> None:
+    def settle(self, missing: str, *, study: str) -> tuple[str, ...]:
+        """Refuse missing cells, or drop their rows; give the names of the studies dropped."""
+        gaps = {
+            name: [row for row, cell in enumerate(cells) if cell is None]
+            for name, cells in self.columns.items()
+        }
+        gone = sorted({row for rows in gaps.values() for row in rows})
+        if gone and missing == "refuse":
+            raise self.missing({name: rows for name, rows in gaps.items() if rows}, gone)
+        self.kept = [row for row in self.kept if row not in set(gone)]
+        names = [self.columns[study][row] or f"row {self.lines[row]}" for row in gone]
+        self.columns = {
+            name: [cells[row] for row in self.kept] for name, cells in self.columns.items()
+        }
+        self.lines = [self.lines[row] for row in self.kept]
+        if len(self.lines) < FEWEST:
+            left = f" without the {len(gone)} that lack a value" if gone else ""
+            raise DataError(
+                f"{self.given.what} holds {len(self.lines)} studies{left}. Allowed: at least "
+                f"{FEWEST}, since one study says nothing of how studies differ. Add a row for "
+                "every study."
+            )
+        return tuple(names)
+
+    def missing(self, gaps: Mapping[str, list[int]], gone: Sequence[int]) -> DataError:
+        """Name and count missing cells."""
+        noun = self.given.where.rpartition(" ")[2]
+        (column, rows), *rest = gaps.items()
+        if not rest and len(rows) == 1:
+            return self.fail(
+                rows[0], column, "the cell is blank. Allowed: a value for every study. Fill the "
+                "cell, or remove the row: missing='drop' does that."
+            )  # fmt: skip
+        parts = []
+        for name, rows in gaps.items():
+            shown = listing(self.lines[row] for row in rows[:_SHOWN])
+            more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+            parts.append(f"'{name}' in {noun} {shown}{more}")
+        return DataError(
+            f"{self.given.what}: {len(gone)} of {len(self.lines)} rows lack a value: "
+            f"{'; '.join(parts)}. Allowed: a value for every study. Fill the cells, or remove the "
+            "rows: missing='drop' does that, and says which."
+        )
+
+    def check_distinct(self, column: str) -> None:
         """Raise where a study stands twice."""
         first: dict[str, int] = {}
-        for row, name in enumerate(names):
+        for row, name in enumerate(self.columns[column]):
             if name in first:
                 raise self.fail(
                     row, column, f"study '{name}' stood already in "
-                    f"{self.where.rpartition(' ')[2]} {self.lines[first[name]]}. Allowed: every "
-                    "study once. Give the rows names of their own, and the study as a group if "
-                    "both are results of it."
+                    f"{self.given.where.rpartition(' ')[2]} {self.lines[first[name]]}. Allowed: "
+                    "every study once. Give the rows names of their own, and the study as a group "
+                    "if both are results of it."
                 )  # fmt: skip
             first[name] = row
+
+    def check_cells(
+        self, column: str, is_fine: Callable[[float], bool], say: Callable[[float], str]
+    ) -> None:
+        """Raise at the first number that is not allowed."""
+        for row, value in enumerate(self.columns[column]):
+            if not is_fine(value):
+                raise self.fail(row, column, say(value))
+
+    def order_levels(self, chosen: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """List the levels of text moderators whose order was given, the reference first."""
+        by_column = {
+            str(self.given.labels[k]): levels for k, levels in self.given.categories.items()
+        }
+        found = {}
+        for name in {**by_column, **chosen}:
+            if name not in self.columns or isinstance(self.columns[name][0], float):
+                continue
+            there = sorted(set(self.columns[name]))
+            order = [level for level in by_column.get(name, there) if level in there]
+            asked = chosen.get(name, ())
+            for level in asked:
+                if level not in there:
+                    raise unknown(DataError, f"level of '{name}'", level, there)
+            if len(asked) > 1 and set(asked) != set(there):
+                lacking = listing(level for level in there if level not in asked)
+                raise DataError(
+                    f"levels of '{name}' leave out {lacking}. Allowed: all levels in order, or the "
+                    "reference alone. Add what is missing."
+                )
+            found[name] = tuple(dict.fromkeys([*asked, *order]))
+        return found
 
 
 def _text(cell: object) -> str:
     """Write a cell as text, blank where it is not known; numbers read back as they were."""
     if cell is None or cell is pd.NA or cell is pd.NaT:
         return ""
-    if isinstance(cell, float):
-        return "" if math.isnan(cell) else repr(float(cell))
-    text = str(cell).strip()
-    return "" if text in BLANK else text
+    if isinstance(cell, float | np.floating):
+        value = float(cell)
+        return "" if math.isnan(value) else repr(value)
+    return str(cell).strip()
 
 
-def _number(text: str) -> float:
-    """Read the number that a text is, or NaN."""
+# --- Effects and their errors ---------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Measure:
+    """Effects and standard errors, from whichever columns there are."""
+
+    reader: _Cells
+    single: Mapping[str, str]
+    listed: Mapping[str, tuple[str, ...]]
+
+    @property
+    def effect(self) -> str:
+        """Column of the effects."""
+        return DERIVED_EFFECT if self.listed["counts"] else self.single["effect"]
+
+    @property
+    def se(self) -> str:
+        """Column of the standard errors."""
+        return self.single.get("se", DERIVED_SE)
+
+    def derive(self, matrix: Array | None, *, ci_prob: float) -> dict[str, list[float]]:
+        """Compute what the table has in another form, and check it."""
+        if self.listed["counts"]:
+            return self.from_counts()
+        if "se" in self.single:
+            self.check_positive(self.se, "standard error")
+            if matrix is not None:
+                _check_diagonal(matrix, np.array(self.reader.columns[self.se]))
+            return {}
+        if "variance" in self.single:
+            name = self.single["variance"]
+            self.check_positive(name, "variance")
+            return {DERIVED_SE: [math.sqrt(x) for x in self.reader.columns[name]]}
+        if self.listed["limits"]:
+            return {DERIVED_SE: self.from_limits(ci_prob)}
+        assert matrix is not None
+        return {DERIVED_SE: np.sqrt(np.diag(matrix)).tolist()}
+
+    def check_positive(self, column: str, what: str) -> None:
+        """Raise where an error is not above zero."""
+        self.reader.check_cells(
+            column, lambda x: x > 0,
+            lambda x: f"the {what} is {x:g}. Allowed: a number above 0. An effect without sampling "
+            "error is no estimate; correct the cell, or remove the row.",
+        )  # fmt: skip
+
+    def from_limits(self, ci_prob: float) -> list[float]:
+        """Compute standard errors from limits that lie on either side of the effect alike."""
+        if not (_is_real(ci_prob) and 0 < ci_prob < 1):
+            raise DataError(f"ci_prob is {ci_prob!r}. Allowed: a probability, such as 0.95.")
+        effects, found = self.reader.columns[self.effect], []
+        lower, upper = (self.reader.columns[name] for name in self.listed["limits"])
+        z = NormalDist().inv_cdf((1 + ci_prob) / 2)
+        for row, (low, y, high) in enumerate(zip(lower, effects, upper, strict=True)):
+            name = self.listed["limits"][1]
+            if not low < high:
+                raise self.reader.fail(
+                    row, name, f"the upper limit {high:g} is not above the lower one {low:g}. "
+                    "Allowed: lower < upper. Correct the cells, or the order of limits."
+                )  # fmt: skip
+            if abs((low + high) / 2 - y) > _SYMMETRIC * (high - low):
+                raise self.reader.fail(
+                    row, name, f"the effect {y:g} is not in the middle of {low:g} and {high:g}. "
+                    "Allowed: limits of a normal estimate. Take logarithms of ratios and of their "
+                    "limits, and Fisher's z of correlations."
+                )  # fmt: skip
+            found.append((high - low) / (2 * z))
+        return found
+
+    def from_counts(self) -> dict[str, list[float]]:
+        """Compute log odds ratios; half a case is added to every cell of a table with a zero."""
+        names = self.listed["counts"]
+        for name in names:
+            self.reader.check_cells(
+                name, lambda x: x >= 0 and x == int(x),
+                lambda x: f"the count is {x:g}. Allowed: whole numbers from 0 up. Correct it.",
+            )  # fmt: skip
+        for events, total in (names[:2], names[2:]):
+            for row, (x, n) in enumerate(
+                zip(self.reader.columns[events], self.reader.columns[total], strict=True)
+            ):
+                if not x <= n or n == 0:
+                    raise self.reader.fail(
+                        row, events, f"{x:g} events of {n:g} cases. Allowed: at most as many "
+                        "events as cases, and some cases. counts are events and totals, not events "
+                        "and others; correct the cells."
+                    )  # fmt: skip
+        a, n1, c, n2 = (np.array(self.reader.columns[name]) for name in names)
+        cells = np.stack([a, n1 - a, c, n2 - c])
+        cells = cells + 0.5 * (cells == 0).any(axis=0)
+        effect = np.log(cells[0] * cells[3] / (cells[1] * cells[2]))
+        return {
+            DERIVED_EFFECT: effect.tolist(),
+            DERIVED_SE: np.sqrt((1 / cells).sum(axis=0)).tolist(),
+        }
+
+
+def _read_matrix(covariance: Any, reader: _Cells) -> Array | None:
+    """Check a covariance matrix, and keep the rows that are kept."""
+    if covariance is None:
+        return None
+    n = len(reader.given.lines)
     try:
-        return float(text)
-    except ValueError:
-        return math.nan
+        matrix = np.asarray(covariance, float)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"covariance is {type(covariance).__name__}, not a matrix of numbers ({error}). "
+            f"Allowed: numbers in {n} rows and columns."
+        ) from error
+    if matrix.shape != (n, n):
+        raise DataError(
+            f"covariance has shape {matrix.shape}. Allowed: ({n}, {n}), one row and one column for "
+            "every row of the table, in its order."
+        )
+    matrix = matrix[np.ix_(reader.kept, reader.kept)]
+    if not np.isfinite(matrix).all():
+        raise DataError("covariance holds values that are not finite. Allowed: numbers alone.")
+    scale = np.abs(matrix).max()
+    off = np.abs(matrix - matrix.T)
+    if off.max() > 1e-8 * scale:
+        i, j = np.unravel_index(off.argmax(), off.shape)
+        raise DataError(
+            f"covariance is not symmetric: {matrix[i, j]:g} in row {i + 1}, column {j + 1}, but "
+            f"{matrix[j, i]:g} across. Allowed: a covariance matrix. Correct it."
+        )
+    _check_positive_definite(matrix, "covariance")
+    return matrix
+
+
+def _check_positive_definite(matrix: Array, what: str) -> None:
+    values = np.linalg.eigvalsh(matrix)
+    if values[0] <= 1e-12 * values[-1]:
+        raise DataError(
+            f"{what} is not positive definite: its smallest eigenvalue is {values[0]:.3g}. "
+            "Allowed: covariances that can be. Correlations are too large, or one result stands "
+            "twice; correct them, or leave the row out."
+        )
+
+
+def _check_diagonal(matrix: Array, se: NDArray[np.float64]) -> None:
+    off = np.abs(np.diag(matrix) / se**2 - 1)
+    if off.max() > _CLOSE:
+        row = int(off.argmax())
+        raise DataError(
+            f"covariance has {matrix[row, row]:g} on its diagonal in row {row + 1}, where the "
+            f"standard error is {se[row]:g}, squared {se[row] ** 2:g}. Allowed: a covariance "
+            "matrix, not one of correlations, in the order of the rows. Correct it, or leave out "
+            "se."
+        )
 
 
 def _check_varies(values: list[float] | list[str], name: str) -> None:

@@ -19,8 +19,9 @@ from scipy import integrate, optimize, stats
 
 import bayesmeta as bm
 from bayesmeta.studies import study_graph
-from bayesmeta.studies.study_graph import build_effect_model, rotation
-from bayesmeta.studies.study_model import build_effect_design
+from bayesmeta.studies.study_design import build_effect_design
+from bayesmeta.studies.study_graph import build_effect_model
+from bayesmeta.studies.study_model import derive_priors
 
 ROUNDING = 1e-8
 """Two orders of summation of the same terms in double precision; and PyMC's half-Cauchy takes log 2
@@ -122,8 +123,9 @@ def prior_of_tau(tau, spec):
 def conditional(tau, table, spec):
     """Log evidence of tau, and mean and covariance of the coefficients given it."""
     y, se = table.y, table.errors
-    A = np.column_stack([np.ones(len(y)), *(table.frame[m] for m in table.moderators)])
-    prior = np.diag([spec.mu_sd**2] + [spec.moderator_sd**2] * len(table.moderators))
+    moderators = [table.frame[m].to_numpy() for m in table.moderators]
+    A = np.column_stack([np.ones(len(y)), *(x - x.mean() for x in moderators)])
+    prior = np.diag([spec.mu_sd**2] + [(spec.moderator_sd or 1.0) ** 2] * len(moderators))
     inverse = np.diag(1 / (tau**2 + se**2))
     covariance = np.linalg.inv(A.T @ inverse @ A + np.linalg.inv(prior))
     mean = covariance @ A.T @ inverse @ y
@@ -131,7 +133,9 @@ def conditional(tau, table, spec):
     evidence = stats.norm(A @ mean, np.sqrt(tau**2 + se**2)).logpdf(y).sum()
     evidence += stats.norm(0, np.sqrt(np.diag(prior))).logpdf(mean).sum()
     evidence += 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]
-    return evidence, mean, covariance
+    back = np.eye(len(mean))  # from the mean of the moderators to their zero
+    back[0, 1:] = [-x.mean() for x in moderators]
+    return evidence, back @ mean, back @ covariance @ back.T
 
 
 def integrate_by_algebra(table, spec):
@@ -170,7 +174,7 @@ def integrate_by_algebra(table, spec):
 def integrate_graph(table, spec, *, n_mu=161, n_tau=301):
     """Posterior mean and sd of mu and tau by the graph's density, on a grid."""
     model = build_effect_model(build_effect_design(table), spec=spec)
-    mu, tau = model["mu"], model["tau"]
+    mu, tau = model["z_coefficients"], model["tau"]
     logp = model.compile_fn(
         model.logp(vars=[mu, tau, model["y"]], sum=True, jacobian=False),
         inputs=model.value_vars, on_unused_input="ignore", mode="NUMBA",
@@ -186,7 +190,7 @@ def integrate_graph(table, spec, *, n_mu=161, n_tau=301):
     taus = np.exp(grid)
     values = transform.forward(taus, *arguments).eval()
     log_density = np.array(
-        [[logp(point | {"mu": np.float64(m), name: v}) for m in mus] for v in values]
+        [[logp(point | {"z_coefficients": np.array([m]), name: v}) for m in mus] for v in values]
     )
     weight = np.exp(log_density - log_density.max()) * taus[:, None]
     total = integrate.simpson(integrate.simpson(weight, x=mus), x=grid)
@@ -254,6 +258,16 @@ def plant(monkeypatch, fault):
     monkeypatch.setattr(study_graph, "score_law", faulty)
 
 
+def prior_sds(value, table, spec):
+    """Standard deviations of the mean effect at mean moderators, and of coefficients."""
+    design = build_effect_design(table)
+    if spec.mu_sd is not None:
+        return [spec.mu_sd, *[spec.moderator_sd] * len(design.moderators)]
+    variance = value["tau"] ** 2 + np.square(value.get("tau_group", [])).sum()
+    wide = 10 * np.sqrt(np.median(table.errors) ** 2 + variance)
+    return [wide, *(wide / design.X.std(axis=0))]
+
+
 def density_errors(table, spec):
     """Log density of graph less that of numpy, offsets and prior included, at random points."""
     design = build_effect_design(table)
@@ -268,14 +282,13 @@ def density_errors(table, spec):
         total, *values = function(point)
         value = dict(zip([str(v.name) for v in names], values, strict=True))
         mean = np.full(len(table.y), float(value["mu"]))
-        sd = [spec.mu_sd]
         if design.moderators:
             mean = mean + design.X @ value["gamma"]
-            sd += [spec.moderator_sd] * len(design.moderators)
         coefficients = np.append(value["mu"], value.get("gamma", []))
+        coefficients[0] += value.get("gamma", np.zeros(0)) @ design.X.mean(axis=0)
+        sd = prior_sds(value, table, spec)
         expected = stats.norm(0, sd).logpdf(coefficients).sum() + prior_of_tau(value["tau"], spec)
-        if design.moderators:
-            expected += np.log(sd).sum()  # the graph has scaled coefficients
+        expected -= np.log(design.X.std(axis=0)).sum()  # the graph's are of scaled moderators
         for level, tau in zip(design.groups, value.get("tau_group", []), strict=True):
             mean = mean + value[f"u_{level.name}"][level.index]
             expected += stats.norm(0, 1).logpdf(value[f"u_{level.name}"] / tau).sum()
@@ -319,22 +332,23 @@ def grouped_table():
 @pytest.mark.parametrize("likelihood", ["normal", "student-t"])
 @pytest.mark.parametrize("tau", ["half-normal", "half-cauchy", "log-normal", "uniform"])
 def test_log_density_is_that_of_the_textbook(tau, likelihood):
-    spec = bm.EffectSizeSpec(tau=tau, likelihood=likelihood)
+    spec = bm.EffectSizeSpec(2.0, 0.3, tau=tau, tau_scale=0.5, likelihood=likelihood)
     assert density_errors(grouped_table(), spec).max() < ROUNDING
+    table = grouped_table()
+    unit = np.median(table.errors)
+    scale = {"half-normal": 10, "half-cauchy": 10, "log-normal": 1, "uniform": 50}[tau] * unit
+    derived = bm.EffectSizeSpec(tau=tau, likelihood=likelihood)
+    stated = bm.EffectSizeSpec(tau=tau, tau_scale=scale, likelihood=likelihood)
+    assert density_errors(table, stated).max() < ROUNDING
+    assert derive_priors(derived, build_effect_design(table)).tau_scale == pytest.approx(scale)
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 @pytest.mark.parametrize("likelihood", ["normal", "student-t"])
 def test_log_density_notices_faults(monkeypatch, likelihood, fault):
     plant(monkeypatch, fault)
-    spec = bm.EffectSizeSpec(likelihood=likelihood)
+    spec = bm.EffectSizeSpec(tau_scale=0.5, likelihood=likelihood)
     assert density_errors(grouped_table(), spec).min() > 1e-3
-
-
-def test_rotation_leaves_the_prior_as_it_is():
-    sd = np.array([4.0, 1.0, 1.0, 1.0])
-    turn = rotation(build_effect_design(grouped_table()), sd=sd)
-    np.testing.assert_allclose(turn @ turn.T, np.eye(4), atol=1e-12)
 
 
 def relative(found, expected):
@@ -466,7 +480,7 @@ def coefficients_given_tau(table, tau):
     (name,) = (key for key in point if key.startswith("tau"))
     arguments = model["tau"].owner.inputs
     value = model.rvs_to_transforms[model["tau"]].forward(np.float64(tau), *arguments).eval()
-    free = "z_coefficients" if design.moderators else "mu"
+    free = "z_coefficients"
     logp = model.logp(jacobian=False)
     variable = model.rvs_to_values[model[free]]
     names = [v for v in model.unobserved_value_vars if str(v.name) in ("mu", "gamma")]
@@ -481,7 +495,6 @@ def coefficients_given_tau(table, tau):
     n = 1 + len(design.moderators)
 
     def at(z):
-        z = z if design.moderators else z[0]
         gradient, curvature, *rest = function(
             point | {name: np.asarray(value), free: np.asarray(z)}
         )

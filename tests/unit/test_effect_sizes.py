@@ -1,5 +1,7 @@
 """Tables of effect sizes: what is read, what is refused and how, and fits that come back."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,8 +9,7 @@ import pytest
 import bayesmeta as bm
 from bayesmeta.errors import DataError, EvaluationError, FitError, QueryError, SpecError, StoreError
 from bayesmeta.inference.diagnostics import thin_fit
-from bayesmeta.studies.study_graph import build_effect_model
-from bayesmeta.studies.study_model import build_effect_design
+from bayesmeta.studies.study_design import build_effect_design
 
 COLUMNS = {"effect": "yi", "se": "sei", "study": "trial"}
 
@@ -170,9 +171,9 @@ BAD = {
     ),
     "no list of groups": (None, {"groups": None}, r"groups is None\. Allowed: a list of column n"),
     "a set of groups": (None, {"groups": {"lab"}}, r"groups is \{'lab'\}\. Allowed: a list of col"),
-    "moderators as text": (
-        None, {"moderators": "dose"},
-        r"moderators is 'dose'\. Allowed: a list of column names, such as \['dose'\]",
+    "groups as text": (
+        None, {"groups": "lab"},
+        r"groups is 'lab'\. Allowed: a list of column names, such as \['dose'\]",
     ),
     "slash in a group": (
         lambda frame: frame.rename(columns={"lab": "l/b"}), {"groups": ["l/b"]},
@@ -237,7 +238,10 @@ def test_more_coefficients_than_studies_are_refused(frame, refusal):
     "values,message",
     [
         ({"tau": "half_normal"}, r"tau 'half_normal' is not known\. Did you mean 'half-normal'\?"),
-        ({"tau": "flat"}, r"Allowed: half-normal, half-cauchy, log-normal, uniform\. Correct it"),
+        (
+            {"tau": "flat"},
+            r"Allowed: half-cauchy, half-normal, log-normal, uniform, none\. Correct it",
+        ),
         (
             {"likelihood": "student"},
             r"likelihood 'student' is not known\. Did you mean 'student-t'",
@@ -271,15 +275,6 @@ def test_data_and_spec_have_to_belong_together(path, small, refusal):
         bm.fit(small, bm.EffectSizeSpec())
     with refusal(FitError, "Allowed", "Dataset", "bm.read_effect_sizes"):
         bm.fit("trials.csv")
-
-
-def test_effects_in_another_unit_are_pointed_out(frame, caplog):
-    table = read(frame.assign(yi=100 * frame["yi"]))
-    build_effect_model(build_effect_design(table), spec=bm.EffectSizeSpec())
-    assert "times tau_scale (0.5)" in caplog.text
-    caplog.clear()
-    build_effect_model(build_effect_design(table), spec=bm.EffectSizeSpec(tau_scale=20.0))
-    assert not caplog.text
 
 
 def test_draws_have_names_and_labels(fitted):
@@ -324,7 +319,7 @@ def test_two_coefficients_of_one_name_are_refused(refusal):
     with pytest.raises(DataError, match=r"two coefficients would be called 'm\[v\]'"):
         build_effect_design(table)
     with refusal(FitError, "cores", "0", "whole number from 1 up", "None"):
-        bm.fit(table, cores=0)
+        bm.fit(dataclasses.replace(table, moderators=()), cores=0)
 
 
 def test_fits_of_effect_sizes_are_compared(fitted):

@@ -28,7 +28,8 @@ def test_a_fit_of_scores():
 
 def test_a_fit_of_effect_sizes():
     fit = bm.load_fit(SAVED / "effect_sizes.nc")
-    assert fit.spec == bm.EffectSizeSpec()
+    # The defaults of that version, which are stated in the file.
+    assert fit.spec == bm.EffectSizeSpec(4.0, 1.0, "half-normal", 0.5)
     assert fit.is_thinned
     assert fit.dataset.groups == ("lab",)
     assert fit.dataset.checksum.startswith("00b32f9b97a7")
