@@ -3,8 +3,9 @@
 The public names, in the order in which data flow:
 
 - data: `load_dataset`, `read_dataset`, `Dataset`; `load_experiments`, `read_experiments`,
-  `Experiments`; `read_lm_eval`, `read_hf_config`, `read_inspect_logs`, `read_result_table`,
-  `Imported`; `read_effect_sizes`, `EffectSizes`
+  `Experiments`; `read_lm_eval`, `read_lm_eval_samples`, `read_hf_config`, `read_inspect_logs`,
+  `read_result_table`, `read_mixture_runs`, `Imported`, `Items`, `MixtureRuns`;
+  `read_effect_sizes`, `EffectSizes`
 - model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
@@ -41,6 +42,8 @@ _HOMES = {
     "importers.hf_configs": ("read_hf_config",),
     "importers.imported": ("Imported",),
     "importers.inspect_logs": ("read_inspect_logs",),
+    "importers.items": ("Items", "read_lm_eval_samples"),
+    "importers.mixture_runs": ("MixtureRuns", "read_mixture_runs"),
     "importers.result_tables": ("read_result_table",),
     "inference.diagnostics": ("check",),
     "inference.fits": ("EffectSizeFit", "Fit"),

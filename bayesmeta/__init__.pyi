@@ -29,6 +29,10 @@ from bayesmeta.importers.harness_results import read_lm_eval as read_lm_eval
 from bayesmeta.importers.hf_configs import read_hf_config as read_hf_config
 from bayesmeta.importers.imported import Imported as Imported
 from bayesmeta.importers.inspect_logs import read_inspect_logs as read_inspect_logs
+from bayesmeta.importers.items import Items as Items
+from bayesmeta.importers.items import read_lm_eval_samples as read_lm_eval_samples
+from bayesmeta.importers.mixture_runs import MixtureRuns as MixtureRuns
+from bayesmeta.importers.mixture_runs import read_mixture_runs as read_mixture_runs
 from bayesmeta.importers.result_tables import read_result_table as read_result_table
 from bayesmeta.inference.diagnostics import check as check
 from bayesmeta.inference.fits import EffectSizeFit as EffectSizeFit

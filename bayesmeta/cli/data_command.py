@@ -219,6 +219,41 @@ def import_lm_eval_command(
     return _save_imported(bm.read_lm_eval(paths, protocols=protocols, **naming), out)
 
 
+@command("import-samples", group=tables)
+def import_samples_command(
+    paths: list[Path],
+    *,
+    out: Path,
+    cluster: str | None = None,
+    n_shots: int | None = None,
+    protocols: Path | None = None,
+    names: list[str] | None = None,
+    facts: list[str] | None = None,
+) -> Shown:
+    """Take scores, with errors of clustered items, from samples of lm-evaluation-harness.
+
+    Prints by how much the LMs differ on the items that both answered.
+
+    Parameters
+    ----------
+    paths : PATH...
+        Files samples_TASK_DATE.jsonl, or folders of them.
+    out : DIR
+        The folder of tables to write, or to add to.
+    cluster : FIELD
+        Of the documents: the same for items that belong together, such as questions on one passage.
+    n_shots : N >= 0
+        Worked examples in the prompt, where no results beside the samples say it.
+    """
+    items = bm.read_lm_eval_samples(paths, cluster=cluster)
+    naming = _read_naming(names, facts)
+    shown = _save_imported(items.to_imported(n_shots=n_shots, protocols=protocols, **naming), out)
+    pairs = items.compare()
+    text = f"{shown.table}\n\npaired differences:\n{bm.format_table(pairs, fmt='table')}"
+    report = {**shown.instead["json"], "paired": pairs.to_dict("records")}
+    return Shown(text if len(pairs) else shown.table, instead={"json": report})
+
+
 @command("import-inspect", group=tables)
 def import_inspect_command(
     paths: list[Path],
@@ -261,6 +296,45 @@ def import_table_command(
     """
     naming = _read_naming(names, facts)
     return _save_imported(bm.read_result_table(path, protocols=protocols, **naming), out)
+
+
+@command("import-mixtures", group=tables)
+def import_mixtures_command(
+    ratios: Path,
+    metrics: Path,
+    *,
+    out: Path,
+    study: str,
+    n_params: float | None = None,
+    n_tokens: float | None = None,
+    protocols: Path | None = None,
+) -> Shown:
+    """Make controlled experiments of runs on mixtures of data: their ratios and metrics.
+
+    Parameters
+    ----------
+    ratios : RATIOS.csv
+        A row per mixture, a column per source of data.
+    metrics : METRICS.csv
+        A row per run, a column per metric, as Olmix writes them; or the results of DataDecide.
+    out : DIR
+        The folder of experiments to write.
+    study : NAME
+        What the study is to be called.
+    n_params : N
+        Parameters of all runs, where no column says it.
+    n_tokens : D
+        Training tokens of all runs, where no column says it.
+    """
+    found = bm.read_mixture_runs(
+        ratios, metrics, study=study, n_params=n_params, n_tokens=n_tokens, protocols=protocols
+    )
+    rows, left_out = found.save(out), found.summarise_left_out()
+    text = f"{found!r}\nwrote {out}"
+    if len(left_out):
+        text += f"\n\nleft out:\n{bm.format_table(left_out, fmt='table')}"
+    report = {"out": str(out), "rows": rows, "left_out": left_out.to_dict("records")}
+    return Shown(text, instead={"json": report})
 
 
 @command("import-hf-config", group=tables)

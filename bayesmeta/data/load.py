@@ -352,6 +352,19 @@ def _bundled_benchmarks() -> pd.DataFrame:
     return read_table(bundled_folder() / "benchmarks.csv", table="benchmarks")
 
 
+def known_benchmarks() -> pd.DataFrame:
+    """Read all benchmarks that need no row of one's own in experiments, bundled ones first.
+
+    Examples
+    --------
+    >>> len(known_benchmarks())
+    65
+    """
+    path = bundled_folder() / "experiments" / "benchmarks.csv"
+    more = read_table(path, table="experiment_benchmarks")
+    return pd.concat([_bundled_benchmarks(), more]).drop_duplicates("benchmark")
+
+
 def _own_benchmarks(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
     """Read a folder's benchmarks; bundled ones that have scores need no row of their own."""
     path, bundled = folder / "benchmarks.csv", _bundled_benchmarks()
@@ -391,9 +404,8 @@ def _read_experiments(folder: Path, *, source: str) -> Experiments:
         names = pd.DataFrame({"study": arms["study"].unique()})
         studies = parse_frame(names.reindex(columns=column_names("studies")), table="studies")
     results = read_table(folder / "results.csv", table="results")
-    known, path = [_bundled_benchmarks()], bundled_folder() / "experiments" / "benchmarks.csv"
-    known.append(read_table(path, table="experiment_benchmarks"))
-    if (folder / "benchmarks.csv").is_file() and folder != path.parent:
+    known = [known_benchmarks()]
+    if (folder / "benchmarks.csv").is_file() and folder != bundled_folder() / "experiments":
         own = read_table(folder / "benchmarks.csv", table="experiment_benchmarks")
         check_rows(own, table="experiment_benchmarks", file=str(folder / "benchmarks.csv"))
         known.insert(0, _complete(own))

@@ -132,8 +132,10 @@ def _name_lm(content: Mapping[str, Any], path: Path) -> str:
     general = as_mapping(content.get("config_general"))
     arguments = _read_arguments(config.get("model_args"))
     told = [content.get("model_name"), *(arguments.get(key) for key in _MODEL_KEYS),
-            general.get("model_name"), _unsanitise(path.parent.name)]  # fmt: skip
+            general.get("model_name")]  # fmt: skip
     name = next((one.strip() for one in told if isinstance(one, str) and one.strip()), None)
+    if name is None and name_folder(path.parent.name) != path.parent.name:
+        name = name_folder(path.parent.name)
     if name is None:
         raise DataError(
             f"{shorten(path)} does not say which LM was run: neither 'model_name' nor "
@@ -157,9 +159,17 @@ def _read_arguments(given: object) -> Mapping[str, Any]:
     return as_mapping(given)
 
 
-def _unsanitise(folder: str) -> str | None:
-    """Read the name of a folder that the harness made of a name: `lab__model`."""
-    return folder.replace("__", "/") if "__" in folder.strip("_") else None
+def name_folder(folder: str) -> str:
+    """Read the name of a folder that the harness made of an LM's: `lab__model`."""
+    return folder.replace("__", "/") if "__" in folder.strip("_") else folder
+
+
+def list_tasks(
+    content: Mapping[str, Any], path: Path
+) -> tuple[str, dict[str, tuple[str, int | None]]]:
+    """Read of results which LM they are of, and names and shots of its tasks, by their keys."""
+    keys = as_mapping(content.get("results"))
+    return _name_lm(content, path), {key: _read_task(key, content) for key in keys}
 
 
 def _read_results(
@@ -167,28 +177,28 @@ def _read_results(
 ) -> Iterator[tuple[Measured, str]]:
     """Give every number, and why it is left out: blank where it is not."""
     when = _date(content, path)
-    chat = "chat " if content.get("chat_template") or content.get("system_instruction") else ""
     for key, row in content["results"].items():
         if key == "all":  # a leaderboard's mean over everything
             continue
         task, shots = _read_task(key, content)
         why = _find_limit(key, content)
         for metric, name, value, se in _list_metrics(row):
-            one = Measured(lm, chat + task, metric, name, shots, value, se, str(path), when)
+            one = Measured(lm, task, metric, name, shots, value, se, str(path), when)
             yield one, why
 
 
 def _read_task(key: str, content: Mapping[str, Any]) -> tuple[str, int | None]:
     """Give task and shots; leaderboards write both into the key, `harness|arc:challenge|25`."""
     parts = key.split("|")
+    chat = "chat " if content.get("chat_template") or content.get("system_instruction") else ""
     if len(parts) > 2:
-        return parts[1], _whole(parts[2])
+        return chat + parts[1], _whole(parts[2])
     told = [
         as_mapping(content.get("n-shot")).get(key),
         as_mapping(as_mapping(content.get("configs")).get(key)).get("num_fewshot"),
         as_mapping(content.get("config")).get("num_fewshot"),
     ]
-    return key, next((n for n in map(_whole, told) if n is not None), None)
+    return chat + key, next((n for n in map(_whole, told) if n is not None), None)
 
 
 def _whole(value: object) -> int | None:

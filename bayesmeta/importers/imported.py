@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bayesmeta.data.checks import check_rows
+from bayesmeta.data.checks import check_rows, list_some
 from bayesmeta.data.csv_tables import format_table, parse_frame, read_table
 from bayesmeta.data.load import bundled_folder, load_dataset
 from bayesmeta.data.schema import COLUMNS, Column, column_names, get_column
@@ -70,14 +70,7 @@ class Imported:
         pandas.DataFrame
             Columns why, n and what: how many rows, and the tasks or files that they are of.
         """
-        rows = []
-        for why, group in self.left_out.groupby("why", sort=False):
-            names = group["task"].where(group["task"].ne(""), group["lm"])
-            names = names.where(names.ne(""), group["file"].map(lambda file: Path(str(file)).name))
-            unique = list(dict.fromkeys(names))
-            more = f" and {len(unique) - 5} more" if len(unique) > 5 else ""
-            rows.append({"why": why, "n": len(group), "what": listing(unique[:5]) + more})
-        return pd.DataFrame(rows, columns=["why", "n", "what"])
+        return summarise_left_out(self.left_out)
 
     def save(self, folder: str | PathLike[str]) -> Saved:
         r"""Put everything into a folder of tables, new or with tables in it.
@@ -140,6 +133,16 @@ class Imported:
             f"Imported({len(self.lms)} lms, {len(self.scores)} scores, {len(self.benchmarks)} own "
             f"benchmarks, {len(self.left_out)} left out)"
         )
+
+
+def summarise_left_out(left_out: pd.DataFrame) -> pd.DataFrame:
+    """Count what is left out by reason, as `Imported.summarise_left_out` says."""
+    rows = []
+    for why, group in left_out.groupby("why", sort=False):
+        names = group["task"].where(group["task"].ne(""), group["lm"])
+        names = names.where(names.ne(""), group["file"].map(lambda file: Path(str(file)).name))
+        rows.append({"why": why, "n": len(group), "what": list_some(dict.fromkeys(names), most=5)})
+    return pd.DataFrame(rows, columns=["why", "n", "what"])
 
 
 def build_imported(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.schema import get_column
-from bayesmeta.data.vocabulary import METRIC_RANGE
+from bayesmeta.data.vocabulary import METRIC_RANGE, MIX_COLUMNS
 from bayesmeta.errors import DataError, listing, shorten, unknown
 from bayesmeta.importers.foreign_files import read_bytes
 
@@ -23,7 +23,7 @@ _PLAIN = "none"
 _DESCRIBED = ("label", "task_family", "metric", "direction", "chance", "n_items")
 """Columns of benchmarks.csv that an entry may fill."""
 
-_WORDS = ("name", "tasks", "metrics", "filters", "n_shots", "errors", "items")
+_WORDS = ("name", "tasks", "metrics", "filters", "n_shots", "errors", "items", "protocol")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,8 @@ class Protocol:
         `independent` or `shared`: how errors of parts become the error of their mean.
     items
         Of entries with one word here only the first that fits counts.
+    protocol
+        How it was scored, for tables of experiments.
     described
         Columns of the table of benchmarks, where the benchmark is no bundled one.
     """
@@ -96,6 +98,7 @@ class Protocol:
     n_shots: int | None = None
     errors: str = "independent"
     items: str = ""
+    protocol: str = ""
     described: tuple[tuple[str, Any], ...] = ()
 
     def find(
@@ -175,6 +178,25 @@ def _bundled() -> dict[str, Any]:
     return _read_toml(bundled_folder() / "protocols.toml")
 
 
+def read_domains(own: str | PathLike[str] | None = None) -> dict[str, str]:
+    """Read which sources of training data are which share of the mix, those of one's own first.
+
+    Examples
+    --------
+    >>> read_domains()["starcoder"]
+    'code_share'
+    """
+    tables = [_bundled(), {} if own is None else _read_toml(Path(own))]
+    found = {}
+    for table in tables:
+        for domain, sources in table.get("domains", {}).items():
+            if f"{domain}_share" not in MIX_COLUMNS:
+                allowed = [name.removesuffix("_share") for name in MIX_COLUMNS]
+                raise unknown(DataError, f"{own}: domain", domain, allowed, mend="Correct it.")
+            found |= {source.lower(): f"{domain}_share" for source in sources}
+    return found
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(read_bytes(path).decode())
@@ -183,13 +205,16 @@ def _read_toml(path: Path) -> dict[str, Any]:
             f"{shorten(path)} is no TOML text ({shorten(error)}). Allowed: entries [[benchmark]] "
             f"as in {bundled_folder() / 'protocols.toml'}. Correct the file."
         ) from error
-    lists, entries = table.get("lists", {}), table.get("benchmark", [])
-    good = isinstance(lists, dict) and all(_are_words(words) for words in lists.values())
-    wrong = set(table) - {"lists", "benchmark"}
+    entries = table.get("benchmark", [])
+    named = [table.get("lists", {}), table.get("domains", {})]
+    good = all(
+        isinstance(one, dict) and all(_are_words(words) for words in one.values()) for one in named
+    )
+    wrong = set(table) - {"lists", "domains", "benchmark"}
     if wrong or not good or not isinstance(entries, list):
         raise DataError(
             f"{shorten(path)} holds {listing(sorted(wrong)) or 'no lists of words'}. Allowed: "
-            "entries [[benchmark]], and lists of words in [lists]. Correct the file."
+            "entries [[benchmark]], lists of words in [lists] and [domains]. Correct the file."
         )
     return table
 
@@ -222,7 +247,8 @@ def _build(entry: object, lists: Mapping[str, Any], *, file: str) -> Protocol:
     return Protocol(
         name, tasks, metrics=tuple(words["metrics"]), filters=tuple(words["filters"]),
         n_shots=entry.get("n_shots"), errors=entry.get("errors", "independent"),
-        items=entry.get("items", tasks[0][0]), described=tuple(described.items()),
+        items=entry.get("items", tasks[0][0]), protocol=entry.get("protocol", ""),
+        described=tuple(described.items()),
     )  # fmt: skip
 
 
@@ -301,7 +327,10 @@ def map_scores(
             used |= {(p.task, p.metric, p.filter): why for p in parts}
             if why:
                 continue
-            scores[lm, name] = {"lm": lm, "benchmark": name, **_average(parts, protocol.errors)}
+            scores[lm, name] = {
+                "lm": lm, "benchmark": name, "protocol": protocol.protocol or parts[0].metric,
+                **_average(parts, protocol.errors),
+            }  # fmt: skip
             if name not in known:
                 benchmarks[name] = row
         left_out += _list_unused(group, used, protocols)

@@ -67,20 +67,16 @@ def read_result_table(
     ([7000000000.0], ['winogrande'])
     """
     path = Path(path)
-    read_bytes(path)  # within limits
-    rows = parse_rows(path)
-    header = rows[0][1] if rows else []
+    table = read_cells(path)
+    header = list(table[0]) if table else []
     name = next((one for one in NAMES if one in header), None)
-    if name is None or len(rows) < 2:
+    if name is None:
         raise DataError(
             f"{shorten(path)} is no table of results. Needed: a column that names the LM, one of "
             f"{listing(NAMES)}, and a row for each. Rename the column."
         )
-    check_columns_differ(header, where=f"{path}, line 1")
-    check_lengths(rows, file=str(path))
     tasks = {part for one in read_protocols(protocols) for task in one.tasks for part in task}
     scored = [one for one in header if f"column {one}" in tasks]
-    table = [dict(zip(header, cells, strict=True)) for _, cells in rows[1:]]
     lms: dict[str, dict[str, Any]] = {}
     for row in table:
         row[name] = _LINK.sub(lambda link: link[1] or link[2], row[name]).strip()
@@ -94,6 +90,22 @@ def read_result_table(
         _list_scores(table, name=name, scored=scored, file=str(path)),
         lms=lms, left_out=left_out, protocols=protocols, names=names, facts=facts,
     )  # fmt: skip
+
+
+def read_cells(path: Path) -> list[dict[str, str]]:
+    """Read the cells of a CSV table by heading, row by row, within limits of size.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or a heading stands twice.
+    """
+    read_bytes(path)
+    rows = parse_rows(path)
+    if rows:
+        check_columns_differ(rows[0][1], where=f"{path}, line 1")
+        check_lengths(rows, file=str(path))
+    return [dict(zip(rows[0][1], cells, strict=True)) for _, cells in rows[1:]]
 
 
 def _read_facts(row: Mapping[str, str]) -> dict[str, Any]:
