@@ -167,13 +167,14 @@ def build_block(name, design, spec, *, connected=True):
     """Build a model of one block; unless it is connected, only the block's priors count."""
     import pymc as pm
 
+    from bayesmeta.design.facts import training_data
     from bayesmeta.model import blocks
     from bayesmeta.model.blocks import likelihood_block
 
     coords = {key: list(labels) for key, labels in design.coords.items()}
     rows = {"obs": np.flatnonzero(design.outcomes.train)}
     with pm.Model(coords={**coords, **rows}) as model:
-        data = {key: pm.Data(key, value) for key, value in blocks.training_data(design).items()}
+        data = {key: pm.Data(key, value) for key, value in training_data(design).items()}
         if name == "likelihood":
             eta = pm.Flat("eta", dims=("lm", "benchmark"))
             residual = pm.HalfFlat("residual", dims="benchmark")

@@ -680,3 +680,29 @@ def _weighted_mean(columns: Array, weight: Array) -> Array:
     known = ~np.isnan(columns)
     total = weight.T @ np.nan_to_num(columns)
     return (total / np.maximum(weight.T @ known, np.finfo(float).tiny)).astype(np.float64)
+
+
+def training_data(design: Design) -> dict[str, NDArray[Any]]:
+    """List the arrays that change with the scores learned from; the others stay constants."""
+    outcomes = design.outcomes
+    names = ("y", "se", "lm_index", "benchmark_index")
+    rows = {name: getattr(outcomes, name)[outcomes.train] for name in names}
+    links = {name: getattr(outcomes, name) for name in ("floor", "location", "spread")}
+    names = ["scale_basis"]
+    names += ["scale_center"] if design.scale_terms else []
+    names += ["X_center"] if design.terms else []
+    names += ["surface_center"] if design.surface is not None else []
+    arrays = {**rows, **links, **{name: getattr(design, name) for name in names}}
+    if design.log_scale is not None:
+        arrays["information"] = outcomes.information(n_lms=len(design.lms))
+    if design.contrasts is not None:
+        arrays |= _contrast_data(design.contrasts.of(design.contrasts.train))
+    return {f"data_{name}": values for name, values in arrays.items()}
+
+
+def _contrast_data(contrasts: ArmContrasts) -> dict[str, NDArray[Any]]:
+    """List the arrays of contrasts, which studies may be held out of."""
+    index, weights = contrasts.locate()
+    names = ("y", "sampling", "repeats")
+    arrays = {name: getattr(contrasts, name) for name in names}
+    return {f"contrast_{k}": v for k, v in {**arrays, "index": index, "weights": weights}.items()}

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from bayesmeta.data.dataset import Dataset
+from bayesmeta.design.facts import Design, training_data
+from bayesmeta.design.overlap import describe_overlaps, find_overlaps
+from bayesmeta.inference.compiled import compile_graph, hash_design
 from bayesmeta.jobs import hush
 from bayesmeta.model.predictor import Parameters
 from bayesmeta.model.spec import ModelSpec, build_design_for
-from bayesmeta.studies.study_model import EffectSizeSpec, build_study_design
+from bayesmeta.studies.study_model import EffectSizeSpec, build_study_design, label_steps
 from bayesmeta.studies.study_table import EffectSizes
 
 if TYPE_CHECKING:
     import pymc as pm
+
+logger = logging.getLogger(__name__)
 
 _ADAPTED = ("u", "v", "w")
 """Effects whose scale is a parameter of its own."""
@@ -32,7 +37,45 @@ def build_graph(data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec) -
     from bayesmeta.model.blocks import build_model
 
     assert isinstance(spec, ModelSpec)
-    return build_model(build_design_for(data, spec=spec), spec=spec)
+    return build_model(_build_design(data, spec), spec=spec)
+
+
+def _build_design(data: Dataset, spec: ModelSpec) -> Design:
+    """Build the design, and warn of decisions that are combinations of others."""
+    design = build_design_for(data, spec=spec)
+    overlaps = find_overlaps(design, decisions=spec.decisions)
+    if overlaps:
+        logger.warning(describe_overlaps(overlaps))
+    return design
+
+
+def compile_for(
+    data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec
+) -> tuple[Any, list[str]]:
+    """Compile the model that goes with the data, for nutpie; and name what is reported of it.
+
+    Scores and what follows from them are data of the compiled graph, so that tables with other
+    scores, and refits to a part of them, share it. Effect sizes are constants in theirs.
+    """
+    if isinstance(data, EffectSizes):
+        assert isinstance(spec, EffectSizeSpec)
+        key = ("effect sizes", spec.checksum, data.checksum)
+        coords = {**build_study_design(data, spec=spec).coords, "step": label_steps(spec)}
+        return compile_graph(lambda: _name_kept(build_graph(data, spec)), key, coords=coords)
+    assert isinstance(spec, ModelSpec)
+    design = _build_design(data, spec)
+
+    def build() -> tuple[pm.Model, list[str]]:
+        from bayesmeta.model.blocks import build_model
+
+        return _name_kept(build_model(design, spec=spec))
+
+    key = ("scores", spec.checksum, hash_design(design))
+    return compile_graph(build, key, coords=design.coords, data=training_data(design))
+
+
+def _name_kept(model: pm.Model) -> tuple[pm.Model, list[str]]:
+    return model, list_kept(model)
 
 
 def list_kept(model: pm.Model) -> list[str]:

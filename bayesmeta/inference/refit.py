@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
-from bayesmeta.design.facts import Design
+from bayesmeta.design.facts import Design, training_data
 from bayesmeta.inference.fits import Fit
-from bayesmeta.inference.graph import list_kept
+from bayesmeta.inference.graph import compile_for
 from bayesmeta.inference.saved_fits import wrap_draws
 from bayesmeta.model.predictor import Array, Parameters
 from bayesmeta.model.spec import ModelSpec, build_design_for
@@ -73,15 +73,10 @@ class Refitter:
 
     def __init__(self, dataset: Dataset, *, spec: ModelSpec, warm: bool = True) -> None:
         """Compile the model and, for warm starts, sample it once given all scores."""
-        import nutpie
-
-        from bayesmeta.model.blocks import build_model
-
         self.dataset, self.spec = dataset, spec
-        model = build_model(build_design_for(dataset, spec=spec), spec=spec)
-        self.names = list_kept(model)
         started = time.perf_counter()
-        self._compiled: Any = nutpie.compile_pymc_model(model, var_names=self.names)
+        self._compiled: Any
+        self._compiled, self.names = compile_for(dataset, spec)
         self.compile_seconds = time.perf_counter() - started
         if warm:
             self._start_at_draws()
@@ -134,8 +129,6 @@ class Refitter:
         Refit
             Draws, and the design that goes with them.
         """
-        from bayesmeta.model.blocks import training_data
-
         started = time.perf_counter()
         dataset = self.dataset if scores is None else self.dataset.with_scores(scores)
         design = build_design_for(dataset, spec=self.spec, train=train)

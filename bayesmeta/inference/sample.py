@@ -7,7 +7,7 @@ import logging
 import platform
 import time
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
 import xarray as xr
@@ -17,7 +17,7 @@ from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import FitError, listing, unknown
 from bayesmeta.inference.chains import STATISTICS, Stopping, run_chains
 from bayesmeta.inference.fits import EffectSizeFit, Fit
-from bayesmeta.inference.graph import build_graph, draw_prior, list_kept
+from bayesmeta.inference.graph import build_graph, compile_for, draw_prior, list_kept
 from bayesmeta.jobs import count_processors, progress_bar, spinner
 from bayesmeta.model.spec import ModelSpec
 from bayesmeta.studies.exact_posterior import is_exact, sample_exactly
@@ -28,9 +28,6 @@ from bayesmeta.studies.study_model import (
     parameter_dims,
 )
 from bayesmeta.studies.study_table import EffectSizes
-
-if TYPE_CHECKING:
-    import pymc as pm
 
 logger = logging.getLogger(__name__)
 
@@ -243,18 +240,11 @@ def _sample_chains(
     **settings: int,
 ) -> tuple[xr.DataTree, float]:
     """Sample by Markov chains; give what is kept, and the seconds that compiling took."""
-    model = build_graph(data, spec)
-    names = list_kept(model)
     sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
     target = defaults.TARGET_ACCEPT if isinstance(data, Dataset) else defaults.EFFECT_TARGET_ACCEPT
-    tree, seconds = sample(
-        model, names, stopping, progress=progress, sampler=sampler, target_accept=target, **settings
+    return sample(
+        data, spec, stopping, progress=progress, sampler=sampler, target_accept=target, **settings
     )
-    kept = {
-        "posterior": tree["posterior"].to_dataset()[names],
-        "sample_stats": tree["sample_stats"].to_dataset()[list(STATISTICS)],
-    }
-    return xr.DataTree.from_dict(kept), seconds
 
 
 def _match_spec(
@@ -338,21 +328,19 @@ def _is_whole(value: object) -> bool:
 
 
 def _sample_nutpie(
-    model: pm.Model,
-    names: list[str],
+    data: Dataset | EffectSizes,
+    spec: ModelSpec | EffectSizeSpec,
     stopping: Stopping,
     *,
     progress: bool,
     sampler: str,
     **settings: Any,
 ) -> tuple[xr.DataTree, float]:
-    """Compile once with numba, then sample."""
-    import nutpie
-
+    """Compile with numba, unless that was done before, then sample."""
     logger.info("compiling the model for %s", sampler)
     started = time.perf_counter()
     with spinner("compiling the model", shown=progress):
-        compiled = nutpie.compile_pymc_model(model, var_names=names, freeze_model=True)
+        compiled, names = compile_for(data, spec)
     seconds = time.perf_counter() - started
     total = settings["chains"] * (stopping.most + settings["tune"])
     label = "sampling" if stopping.target_ess is None else "sampling, at most"
@@ -369,8 +357,8 @@ def _sample_nutpie(
 
 
 def _sample_pymc(
-    model: pm.Model,
-    names: list[str],
+    data: Dataset | EffectSizes,
+    spec: ModelSpec | EffectSizeSpec,
     stopping: Stopping,
     *,
     seed: int,
@@ -382,6 +370,8 @@ def _sample_pymc(
     """Sample with PyMC's own sampler or numpyro; compile time is part of the sampling time."""
     import pymc as pm
 
+    model = build_graph(data, spec)
+    names = list_kept(model)
     with model:
         tree = pm.sample(
             stopping.most,
@@ -395,7 +385,11 @@ def _sample_pymc(
         )
     if tree["posterior"].sizes["draw"] < stopping.most:  # PyMC hands back what it has
         raise KeyboardInterrupt
-    return tree, 0.0
+    kept = {
+        "posterior": tree["posterior"].to_dataset()[names],
+        "sample_stats": tree["sample_stats"].to_dataset()[list(STATISTICS)],
+    }
+    return xr.DataTree.from_dict(kept), 0.0
 
 
 def sample_prior(

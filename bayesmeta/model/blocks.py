@@ -13,7 +13,6 @@ families, undisclosed facts).
 # pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportIndexIssue=false
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,9 +20,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayesmeta.design.facts import Design
+from bayesmeta.design.facts import Design, training_data
 from bayesmeta.design.outcomes import ArmContrasts
-from bayesmeta.design.overlap import describe_overlaps, find_overlaps
 from bayesmeta.design.scale import SCALE_TERMS
 from bayesmeta.design.terms import MIX_UNIT
 from bayesmeta.model.predictor import law_slopes
@@ -33,8 +31,6 @@ Tensor = Any
 """A PyTensor variable."""
 
 Data = Mapping[str, Tensor]
-
-logger = logging.getLogger(__name__)
 
 _HALF_NORMAL_MEDIAN = 0.6745
 """Median of a standard half-normal distribution."""
@@ -46,30 +42,14 @@ N_CENTERED = 2
 """Slopes of size and data are centred; the product and the date, weakly informed, are not."""
 
 
-def training_data(design: Design) -> dict[str, np.ndarray]:
-    """List the arrays that change with the scores learned from; the others stay constants."""
-    outcomes = design.outcomes
-    names = ("y", "se", "lm_index", "benchmark_index")
-    rows = {name: getattr(outcomes, name)[outcomes.train] for name in names}
-    links = {name: getattr(outcomes, name) for name in ("floor", "location", "spread")}
-    names = ["scale_basis"]
-    names += ["scale_center"] if design.scale_terms else []
-    names += ["X_center"] if design.terms else []
-    names += ["surface_center"] if design.surface is not None else []
-    arrays = {**rows, **links, **{name: getattr(design, name) for name in names}}
-    if design.log_scale is not None:
-        arrays["information"] = outcomes.information(n_lms=len(design.lms))
-    if design.contrasts is not None:
-        arrays |= _contrast_data(design.contrasts.of(design.contrasts.train))
-    return {f"data_{name}": values for name, values in arrays.items()}
+_ROWS = {"data_y", "data_se", "data_lm_index", "data_benchmark_index"}
 
 
-def _contrast_data(contrasts: ArmContrasts) -> dict[str, np.ndarray]:
-    """List the arrays of contrasts, which studies may be held out of."""
-    index, weights = contrasts.locate()
-    names = ("y", "sampling", "repeats")
-    arrays = {name: getattr(contrasts, name) for name in names}
-    return {f"contrast_{k}": v for k, v in {**arrays, "index": index, "weights": weights}.items()}
+def _as_data(name: str, values: np.ndarray) -> Tensor:
+    """Add data to the open model, of a constant shape where no held-out score changes it."""
+    by_row = name in _ROWS or name.startswith("data_contrast")
+    shape = (None, *values.shape[1:]) if by_row else values.shape
+    return pm.Data(name, values, shape=shape)
 
 
 def scale_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
@@ -669,14 +649,11 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     >>> build_model(build_design_for(load_dataset(), spec=spec), spec=spec)["y"].name
     'y'
     """
-    overlaps = find_overlaps(design, decisions=spec.decisions)
-    if overlaps:
-        logger.warning(describe_overlaps(overlaps))
     coords = {name: list(labels) for name, labels in design.coords.items()}
     rows = np.flatnonzero(design.outcomes.train)
     arrays = training_data(design)
     with pm.Model(coords={**coords, "obs": rows}) as model:
-        data = {name: pm.Data(name, values) for name, values in arrays.items()}
+        data = {name: _as_data(name, values) for name, values in arrays.items()}
         eta = scale_block(design, spec, data)
         if spec.scaling == "chinchilla":
             eta = eta + law_block(design, spec, data)

@@ -74,21 +74,19 @@ def stored(small, board, tmp_path):
 
 @pytest.fixture(scope="module")
 def compilations():
-    """Compile once in this module, where all Bayesian models are the same; count the wishes."""
-    import nutpie
+    """Count how often a model is asked to be compiled, or loaded."""
+    from bayesmeta.inference import refit
 
-    compile_model, models, compiled = nutpie.compile_pymc_model, [], []
+    compile_for, asked = refit.compile_for, []
 
-    def compile_once(model, **settings):
-        models.append(model)
-        if not compiled:
-            compiled.append(compile_model(model, **settings))
-        return compiled[0]
+    def count(data, spec):
+        asked.append(spec)
+        return compile_for(data, spec)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nutpie, "compile_pymc_model", compile_once)
+        patch.setattr(refit, "compile_for", count)
         patch.setattr(folds, "_refitters", {})
-        yield models
+        yield asked
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bayesmeta.crossvalidation.schemes import SCHEMES, build_folds
-from bayesmeta.model.blocks import training_data
+from bayesmeta.design.facts import training_data
 from bayesmeta.model.predictor import family_effects
 from bayesmeta.model.spec import ModelSpec, build_design_for
 

@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 from bayesmeta.data.load import bundled_folder
+from bayesmeta.design.facts import training_data
 from bayesmeta.inference.graph import list_kept
-from bayesmeta.model.blocks import build_model, training_data
+from bayesmeta.model.blocks import build_model
 from bayesmeta.model.predictor import contrast_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for, build_pairs
 

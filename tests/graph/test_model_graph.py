@@ -9,6 +9,7 @@ from scipy import stats
 
 from bayesmeta.estimates.counterfactual import contrast_draws
 from bayesmeta.estimates.question import Contrast, default_contrasts
+from bayesmeta.inference.graph import build_graph
 from bayesmeta.model.blocks import build_model
 from bayesmeta.model.predictor import family_effects, linear_predictor, score_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
@@ -251,7 +252,7 @@ def test_law_and_surface_are_centred_on_the_information_of_every_benchmark(
 def test_default_decisions_that_the_data_cannot_tell_are_logged_once(small, caplog):
     norm = small.lms["attention"].map({"mha": "layernorm", "gqa": "rmsnorm"})
     data = replace(small, lms=small.lms.assign(norm=norm))
-    build_model(build_design_for(data, spec=ModelSpec()), spec=ModelSpec())
+    build_graph(data, ModelSpec())
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     text = record.getMessage()
@@ -261,7 +262,7 @@ def test_default_decisions_that_the_data_cannot_tell_are_logged_once(small, capl
 
 
 def test_bundled_decisions_are_not_complained_about(bundled, caplog):
-    build_model(build_design_for(bundled, spec=ModelSpec()), spec=ModelSpec())
+    build_graph(bundled, ModelSpec())
     assert not caplog.records
 
 

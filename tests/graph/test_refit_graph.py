@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bayesmeta.crossvalidation.schemes import build_folds
-from bayesmeta.model.blocks import build_model, training_data
+from bayesmeta.design.facts import training_data
+from bayesmeta.model.blocks import build_model
 from bayesmeta.model.predictor import score_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
 

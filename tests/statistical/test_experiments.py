@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import bayesmeta as bm
+from bayesmeta.design.facts import training_data
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.model.blocks import training_data
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 EFFECT, BIAS = -0.3, 1.0

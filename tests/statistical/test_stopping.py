@@ -84,7 +84,14 @@ def trials():
     return bm.read_effect_sizes(frame, effect="y", se="se", study="trial")
 
 
-SETTINGS = {"seed": 4, "tune": 200, "least_draws": 100, "target_ess": 300, "progress": False}
+SETTINGS = {
+    "sampler": "nutpie",
+    "seed": 4,
+    "tune": 200,
+    "least_draws": 100,
+    "target_ess": 300,
+    "progress": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +132,7 @@ def test_same_seed_stops_at_the_same_draw_however_slow_the_looks_are(fitted, tri
 
 
 def test_fixed_draws_are_the_first_of_those_that_went_on(fitted, trials):
-    settings = {name: SETTINGS[name] for name in ("seed", "tune", "progress")}
+    settings = {name: SETTINGS[name] for name in ("sampler", "seed", "tune", "progress")}
     fixed = bm.fit(trials, draws=60, **settings)
     xr.testing.assert_equal(fixed.draws, fitted.draws.isel(draw=slice(0, 60)))
     assert "stopping" not in fixed.provenance
@@ -144,7 +151,7 @@ def test_what_is_not_enough_by_the_last_look_fails_its_check(trials):
 )  # fmt: skip
 def test_rules_that_make_no_sense_are_refused(trials, settings, word):
     with pytest.raises(bm.errors.FitError, match=word):
-        bm.fit(trials, **settings)
+        bm.fit(trials, sampler="nutpie", **settings)
 
 
 @pytest.mark.slow

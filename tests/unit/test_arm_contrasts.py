@@ -7,8 +7,8 @@ import pytest
 from scipy import integrate, stats
 
 from bayesmeta.design import arm_contrasts
+from bayesmeta.design.facts import training_data
 from bayesmeta.errors import SpecError
-from bayesmeta.model.blocks import training_data
 from bayesmeta.model.spec import ModelSpec, build_design_for, build_pairs
 
 SPEC = ModelSpec(experiments="included")
