@@ -31,7 +31,8 @@ and between two looks. Effective sizes of fewer than 300 are guesses; the defaul
 
 SHORT_TUNE: Final = 400
 """The warm-up before draws that go on until they are enough: chains that disagree after it draw on,
-which costs less than a longer warm-up every time."""
+which costs less than a longer warm-up every time. After 250 two seeds needed 550 and 700 draws of
+the default model and more time, after 400 they needed 500 and 550."""
 
 EFFECT_LEAST_DRAWS: Final = 1000
 """Meta-analyses of effect sizes: more draws cost next to nothing."""

@@ -100,11 +100,15 @@ def find_folder() -> Path:
     """Find where compiled graphs are kept: `BAYESMETA_CACHE`, or the user's folder of caches."""
     if chosen := os.environ.get(_FOLDER):
         return Path(chosen)
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user that the system does not know: nothing can be kept
+        home = Path(os.devnull)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "bayesmeta"
+        return Path(os.environ.get("LOCALAPPDATA", home)) / "bayesmeta"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "bayesmeta"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bayesmeta"
+        return home / "Library" / "Caches" / "bayesmeta"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "bayesmeta"
 
 
 def hash_design(design: Design) -> str:
@@ -285,7 +289,8 @@ def _link(code: _Code) -> _Function:
     from numba.core.registry import cpu_target
     from numba.np.linalg import ensure_blas
 
-    cpu_target.target_context.refresh()  # what compiled code calls has its place from here on
+    context: Any = cpu_target.target_context
+    context.refresh()  # what compiled code calls has its place from here on
     ensure_blas()
     machine = llvm.Target.from_default_triple().create_target_machine()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
@@ -362,13 +367,11 @@ def _write(path: Path, kept: _Kept) -> None:
         "code": [(code.symbol, code.pointers) for code in kept.code],
     }
     content = io.BytesIO()
-    np.savez(
-        content,
-        about=np.array(json.dumps(about)),
-        start=kept.start,
+    arrays: dict[str, Any] = {
         **{f"code_{k}": np.frombuffer(c.machine, np.uint8) for k, c in enumerate(kept.code)},
         **{f"data_{k}": values for k, values in enumerate(kept.data.values())},
-    )
+    }
+    np.savez(content, about=np.array(json.dumps(about)), start=kept.start, **arrays)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with atomic(path) as part:

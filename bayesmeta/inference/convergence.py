@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -131,7 +131,7 @@ def _score_ranks(values: Array) -> Array:
     size = flat.shape[1]
     order = np.argsort(flat, axis=1)
     scores = np.empty(flat.shape)
-    np.put_along_axis(scores, order, _normal_score(np.arange(1, size + 1), size)[None], axis=1)
+    np.put_along_axis(scores, order, _normal_score(np.arange(1.0, size + 1), size)[None], axis=1)
     ordered = np.take_along_axis(flat, order, axis=1)
     tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
     if tied.any():
@@ -179,6 +179,7 @@ def _autocovariance(values: Array) -> Array:
     """Compute autocovariances at every lag, averaged over the chains; (element, lag)."""
     n = values.shape[2]
     size = scipy.fft.next_fast_len(2 * n, real=True)
-    spectrum = scipy.fft.rfft(values - values.mean(axis=2, keepdims=True), n=size, axis=2)
+    spectrum: Any = scipy.fft.rfft(values - values.mean(axis=2, keepdims=True), n=size, axis=2)
     power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
-    return scipy.fft.irfft(power, n=size, axis=1)[:, :n] / n
+    covariance: Any = scipy.fft.irfft(power, n=size, axis=1)
+    return covariance[:, :n] / n

@@ -164,6 +164,19 @@ def test_folder_that_cannot_be_written_costs_time_and_says_so(
     assert "BAYESMETA_CACHE" in said
 
 
+def test_user_without_a_home_has_nothing_kept(monkeypatch):
+    def refuse():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("BAYESMETA_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(compiled.Path, "home", refuse)
+    folder = compiled.find_folder()
+    assert compiled._read(folder / "any.npz") is None
+    with pytest.raises(NotADirectoryError):
+        folder.mkdir(parents=True)
+
+
 def test_graphs_used_longest_ago_go_first(trials, folder, monkeypatch):
     monkeypatch.setattr(compiled, "_MOST_KEPT", 2)
     fit_trials(trials)
