@@ -11,6 +11,7 @@ The public names, in the order in which data flow:
   `check`, `loo`, `compare`
 - estimates: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `substitutions`, `rank_levels`,
   `whatif`, `predict`, `rank_designs`
+- meta-analysis of effect sizes: `summary`, `study_table`, `predict_effects`, `leave_study_out`
 - robustness: `leave_family_out`, `ladders`, `tipping_point`, `prior_sensitivity`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `StudyScoreboard`,
   `load_study_scoreboard`, `load_validation`, `multiverse`, `Multiverse`, `load_multiverse`
@@ -35,6 +36,7 @@ _HOMES = {
     "estimates.changed_lms": ("whatif",),
     "estimates.contrasts": ("effects", "prob_helps", "substitutions"),
     "estimates.curves": ("curve",),
+    "estimates.pooled_effects": ("predict_effects", "study_table", "summary"),
     "estimates.predictions": ("predict",),
     "estimates.ranking": ("rank_designs", "rank_levels"),
     "estimates.study_evidence": ("evidence",),
@@ -56,6 +58,7 @@ _HOMES = {
     "reporting.sections": ("report",),
     "robustness.influence": ("leave_family_out",),
     "robustness.power_scaling": ("prior_sensitivity",),
+    "robustness.study_influence": ("leave_study_out",),
     "robustness.tipping": ("tipping_point",),
     "robustness.within_family": ("ladders",),
     "specification_curves.results": ("Multiverse", "load_multiverse"),

@@ -21,6 +21,9 @@ from bayesmeta.estimates.contrasts import effects as effects
 from bayesmeta.estimates.contrasts import prob_helps as prob_helps
 from bayesmeta.estimates.contrasts import substitutions as substitutions
 from bayesmeta.estimates.curves import curve as curve
+from bayesmeta.estimates.pooled_effects import predict_effects as predict_effects
+from bayesmeta.estimates.pooled_effects import study_table as study_table
+from bayesmeta.estimates.pooled_effects import summary as summary
 from bayesmeta.estimates.predictions import predict as predict
 from bayesmeta.estimates.ranking import rank_designs as rank_designs
 from bayesmeta.estimates.ranking import rank_levels as rank_levels
@@ -51,6 +54,7 @@ from bayesmeta.reporting.claims import claim as claim
 from bayesmeta.reporting.sections import report as report
 from bayesmeta.robustness.influence import leave_family_out as leave_family_out
 from bayesmeta.robustness.power_scaling import prior_sensitivity as prior_sensitivity
+from bayesmeta.robustness.study_influence import leave_study_out as leave_study_out
 from bayesmeta.robustness.tipping import tipping_point as tipping_point
 from bayesmeta.robustness.within_family import ladders as ladders
 from bayesmeta.specification_curves.results import Multiverse as Multiverse

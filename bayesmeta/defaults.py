@@ -51,10 +51,11 @@ EFFECT_TARGET_ACCEPT: Final = 0.99
 """Meta-analyses of effect sizes: at 0.85 up to 54 of 4000 transitions diverged on a table of 13
 studies with groups and moderators, at 0.95 one, at 0.99 none, for a second more."""
 
-EFFECT_PRIOR_WIDTH: Final = 10.0
-"""Scales of default priors: of a mean effect in standard deviations of one study's effect, so that
-it is worth a hundredth of a study; of heterogeneity in median standard errors. With two of these in
-place of ten, 95 % intervals of five studies that differ by ten times their errors covered 91 %."""
+EFFECT_MEAN_WIDTH: Final = 100.0
+EFFECT_TAU_WIDTH: Final = 5.0
+"""Default priors of effect sizes, in median standard errors: of a mean effect next to flat; of
+heterogeneity wide enough that 95 % intervals of five studies that differ by ten times their errors
+cover 93 %, which they did not with two in place of ten."""
 
 EXACT: Final = "exact"
 """Independent draws of models whose likelihood can be summed out; see `studies.exact_posterior`."""

@@ -41,6 +41,7 @@ CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "multiverse_command": ("multiverse",),
     },
     "Predict": {"predict_commands": ("predict", "whatif", "designs")},
+    "Meta-analysis": {"meta_command": ("meta",)},
     "Report": {"plot_command": ("plot",), "report_command": ("report", "claim")},
     "Evaluate": {"evaluate_command": ("evaluate", "scoreboard", "validation")},
     "Data": {"data_command": ("data", "doctor")},

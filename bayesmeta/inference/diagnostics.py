@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,7 +76,8 @@ def check(fit: BaseFit) -> Diagnostics:
     (https://doi.org/10.1214/20-BA1221), the energy diagnostic Betancourt 2016
     (https://doi.org/10.48550/arXiv.1604.00695), and Pareto k Vehtari et al. 2024
     (https://doi.org/10.48550/arXiv.1507.02646). Pareto k is about leave-one-out scores, not about
-    the posterior: it gives advice and does not fail a fit.
+    the posterior: it gives advice and does not fail a fit. A fit of effect sizes fails also where
+    the data contradict a prior that was stated (see `examine_priors`).
 
     Parameters
     ----------
@@ -119,7 +120,8 @@ def check(fit: BaseFit) -> Diagnostics:
         "bfmi_min": float(_bfmi(stats["energy"]).min()),
         "pareto_k_bad": int((pareto_k(fit) > defaults.PARETO_K_MAX).sum()),
     }
-    return _judge(table, values)
+    noun = "studies" if fit.observation_dim == "study" else "scores"
+    return _judge(table, values, noun=noun, priors=fit.prior_report)
 
 
 def _convergence_table(draws: xr.Dataset) -> pd.DataFrame:
@@ -157,7 +159,13 @@ def _bfmi(energy: xr.DataArray) -> np.ndarray:
     ).sum(axis=1)
 
 
-def _judge(table: pd.DataFrame, values: Mapping[str, float]) -> Diagnostics:
+def _judge(
+    table: pd.DataFrame,
+    values: Mapping[str, Any],
+    *,
+    noun: str = "scores",
+    priors: Mapping[str, Sequence[str]] | None = None,
+) -> Diagnostics:
     """Hold the numbers against the thresholds."""
     failed = {
         "rhat": not values["rhat_max"] <= defaults.RHAT_MAX,
@@ -178,15 +186,18 @@ def _judge(table: pd.DataFrame, values: Mapping[str, float]) -> Diagnostics:
     advice = [_ADVICE[name] for name in failed if failed[name]]
     if values["pareto_k_bad"]:
         advice.append(
-            f"{values['pareto_k_bad']:.0f} scores are so influential that leave-one-out scores of "
+            f"{values['pareto_k_bad']:.0f} {noun} are so influential that leave-one-out scores of "
             "them are unreliable; the posterior itself is not affected."
         )
     whole = {f"ess_{part}": Column(f"{part} ESS", digits=0) for part in ("bulk", "tail")}
     return Diagnostics(
         table=head(table.assign(passed=passed), whole),
         values=values,
-        failures=tuple(wording[name] for name in failed if failed[name]),
-        advice=tuple(advice),
+        failures=(
+            *(wording[name] for name in failed if failed[name]),
+            *(priors or {}).get("failures", ()),
+        ),
+        advice=(*advice, *(priors or {}).get("advice", ())),
     )
 
 

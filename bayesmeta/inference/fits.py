@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,27 @@ projected off them."""
 
 ENGINE = "h5netcdf"
 _COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
+
+
+class Law(Protocol):
+    """Observations and the distributions that draws give them."""
+
+    @property
+    def y(self) -> Array:
+        """Observations, shape (obs,)."""
+        ...
+
+    def log_density(self) -> Array:
+        """Compute log densities of the observations, shape (..., obs)."""
+        ...
+
+    def probability_below(self) -> Array:
+        """Compute probabilities of lower observations, shape (..., obs)."""
+        ...
+
+    def draw(self, seed: int) -> Array:
+        """Draw observations, shape (..., obs)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,6 +122,11 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         """What failed when the fit was last checked and saved; empty where it was not."""
         return tuple(self.provenance.get("checked", {}).get("failures", ()))
 
+    @property
+    def prior_report(self) -> Mapping[str, Any]:
+        """What contradicts the priors, `failures`, and how these count, `advice`."""
+        return {"failures": (), "advice": ()}
+
     def with_diagnostics(self, report: Mapping[str, Any]) -> Self:
         """Return the fit with the plain values of its diagnostics in its provenance."""
         return replace(self, provenance={**self.provenance, "checked": dict(report)})
@@ -110,7 +136,7 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         raise NotImplementedError
 
     @property
-    def law(self) -> StudentScores:
+    def law(self) -> Law:
         """The observations and the distributions that the draws give them."""
         raise NotImplementedError
 
@@ -422,8 +448,24 @@ class EffectSizeFit(BaseFit["EffectSizeSpec", "EffectSizes"]):
         data = self.dataset
         return data.frame[list(data.groups)].assign(study=list(data.studies))
 
+    @cached_property
+    def prior_report(self) -> Mapping[str, Any]:
+        """What the priors are, how they move the estimates, and what contradicts the data."""
+        from bayesmeta.studies.prior_conflict import examine_priors
+
+        recorded = self.provenance.get("priors")
+        if recorded is not None:
+            return recorded
+        return examine_priors(self.parameters, design=self.design, spec=self.spec)
+
     @property
-    def law(self) -> StudentScores:
+    def failures(self) -> tuple[str, ...]:
+        """What failed when the fit was last checked and saved, and priors that contradict data."""
+        conflicts = self.provenance.get("priors", {}).get("failures", ())
+        return tuple(dict.fromkeys([*super().failures, *conflicts]))
+
+    @property
+    def law(self) -> Law:
         """The effect sizes and the distributions that the draws give them."""
         from bayesmeta.studies.study_model import effect_distribution
 

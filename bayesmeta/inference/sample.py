@@ -6,6 +6,7 @@ import importlib.metadata
 import logging
 import platform
 import time
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, TypedDict, Unpack, overload
 
@@ -164,7 +165,8 @@ def fit(
     }
     if isinstance(data, EffectSizes):
         assert isinstance(spec, EffectSizeSpec)
-        return EffectSizeFit(posterior, spec=spec, dataset=data, provenance=provenance)
+        fitted = EffectSizeFit(posterior, spec=spec, dataset=data, provenance=provenance)
+        return replace(fitted, provenance={**provenance, "priors": fitted.prior_report})
     assert isinstance(spec, ModelSpec)
     return Fit(posterior, spec=spec, dataset=data, provenance=provenance)
 

@@ -11,6 +11,7 @@ from bayesmeta.plots.forests import forest, ladders, prior_posterior, studies
 from bayesmeta.plots.heatmap import atlas
 from bayesmeta.plots.heldout import gains, scoreboard
 from bayesmeta.plots.look import COLUMN_WIDTH, PAGE_WIDTH, VENUES, use
+from bayesmeta.plots.meta_figures import baujat, bubble, funnel, study_forest
 from bayesmeta.plots.predictive_checks import calibration, ppc, ranks
 from bayesmeta.plots.scaling_plot import scaling
 from bayesmeta.plots.specification_plot import specification_curve
@@ -21,10 +22,13 @@ __all__ = [
     "VENUES",
     "Drawn",
     "atlas",
+    "baujat",
+    "bubble",
     "calibration",
     "curve",
     "evidence",
     "forest",
+    "funnel",
     "gains",
     "ladders",
     "ppc",
@@ -35,6 +39,7 @@ __all__ = [
     "scoreboard",
     "specification_curve",
     "studies",
+    "study_forest",
     "tradeoff",
     "use",
 ]

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmeta.estimates.contrasts import effects
-from bayesmeta.inference.fits import Fit
+from bayesmeta.inference.fits import EffectSizeFit, Fit
+from bayesmeta.robustness.study_influence import sensitivity_to_priors
 
 SENSITIVE = 0.05
 """Distance per doubling of the power above which a posterior counts as sensitive: the threshold of
@@ -17,7 +18,7 @@ the method's authors, a shift of the mean by some three tenths of a standard dev
 
 
 def prior_sensitivity(
-    fit: Fit, decision: str | Sequence[str] | None = None, *, by: str = "overall"
+    fit: Fit | EffectSizeFit, decision: str | Sequence[str] | None = None, *, by: str = "overall"
 ) -> pd.DataFrame:
     """Say how far effects move when the prior, or the likelihood, is made stronger or weaker.
 
@@ -28,7 +29,8 @@ def prior_sensitivity(
     Parameters
     ----------
     fit
-        A fit.
+        A fit; of effect sizes nothing else is asked, and the table is that of
+        `sensitivity_to_priors`.
     decision
         One name or several; all decisions of the fit if left out.
     by
@@ -53,6 +55,8 @@ def prior_sensitivity(
     >>> found["reading"].tolist()
     ['likelihood', 'both']
     """
+    if isinstance(fit, EffectSizeFit):
+        return sensitivity_to_priors(fit)
     import arviz as az
 
     found = effects(fit, decision, by=by)

@@ -16,8 +16,14 @@ import numpy as np
 
 from bayesmeta.errors import FitError
 from bayesmeta.model.predictor import Array, Parameters
+from bayesmeta.studies.event_counts import EventCounts
 from bayesmeta.studies.study_design import EffectDesign
-from bayesmeta.studies.study_model import EffectPriors, EffectSizeSpec, derive_priors
+from bayesmeta.studies.study_model import (
+    EffectPriors,
+    EffectSizeSpec,
+    derive_priors,
+    log_selection,
+)
 
 _DF = 5.0
 """Degrees of freedom of the proposals: heavier tails than a posterior of log scales has."""
@@ -115,8 +121,21 @@ def sample_exactly(
     (9, 2)
     """
     rng = np.random.default_rng(seed)
-    marginal = NormalMarginal(design, spec, derive_priors(spec, design))
-    return draw_marginal(marginal, draws=draws, rng=rng)
+    return draw_marginal(choose_marginal(design, spec), draws=draws, rng=rng)
+
+
+def choose_marginal(design: EffectDesign, spec: EffectSizeSpec) -> Marginal:
+    """Sum out what the likelihood allows."""
+    priors = derive_priors(spec, design)
+    if not spec.selection and design.counts is None:
+        return NormalMarginal(design, spec, priors)
+    if design.groups or design.covariance is not None:
+        asked = "selection" if spec.selection else "likelihood 'binomial'"
+        raise FitError(
+            f"{asked} needs independent studies, and these are in groups or have correlated "
+            "errors. Allowed: a table without groups, crossed and correlations. Leave out either."
+        )
+    return JointMarginal(design, spec, priors)
 
 
 def draw_marginal(marginal: Marginal, *, draws: int, rng: np.random.Generator) -> ExactDraws:
@@ -225,11 +244,6 @@ class Scales:
         found = {"tau": tau} if self.has_tau else {}
         return found | ({"tau_group": groups} if self.design.groups else {})
 
-    def coefficient_sd(self, tau: Array, groups: Array) -> Array:
-        """Prior standard deviations of coefficients, shape (point, coefficient)."""
-        spread = self.priors.spread(tau**2 + np.square(groups).sum(axis=1))
-        return np.stack(self.priors.coefficient_sd(spread), axis=1)
-
 
 class NormalMarginal:
     """Normal errors: all but the scales is summed out.
@@ -252,7 +266,8 @@ class NormalMarginal:
     def _solve(self, points: Array) -> tuple[Array, Array, Array, Array]:
         """Cholesky factors, half-solved right sides, prior scales and variances of the axes."""
         tau, groups, _ = self.scales.split(points)
-        S = np.concatenate([self.scales.coefficient_sd(tau, groups), groups[:, self.level]], axis=1)
+        fixed = np.tile(self.scales.priors.coefficient_sds, (len(points), 1))
+        S = np.concatenate([fixed, groups[:, self.level]], axis=1)
         variance = tau[:, None] ** 2 + self.variances
         weighted = self.A.T / variance[:, None, :]
         Q = S[:, :, None] * (weighted @ self.A) * S[:, None, :]
@@ -308,3 +323,64 @@ def draw_theta(design: EffectDesign, mean: Array, tau: Array, rng: np.random.Gen
     own += tau[:, None] * np.sqrt(variances / total) * rng.standard_normal(mean.shape)
     theta = mean + own
     return theta if vectors is None else theta @ vectors.T
+
+
+class JointMarginal:
+    """Likelihoods that leave coefficients in: publication by p values, and counts of events."""
+
+    def __init__(self, design: EffectDesign, spec: EffectSizeSpec, priors: EffectPriors) -> None:
+        """Start at least squares."""
+        self.design, self.spec, self.scales = design, spec, Scales(design, spec, priors)
+        self.C = design.columns
+        self.k, self.n_steps = self.C.shape[1], len(spec.selection)
+        weight = 1 / (design.se**2 + design.y.var())
+        inverse = np.linalg.inv((self.C.T * weight) @ self.C + 1e-8 * np.eye(self.k) * weight.sum())
+        first = inverse @ ((self.C.T * weight) @ design.y)
+        self.start = np.concatenate([first, self.scales.start, np.ones(self.n_steps)])
+        spread = np.sqrt(np.diag(inverse))
+        self.spread = np.concatenate([spread, np.ones(self.scales.n), 1.5 * np.ones(self.n_steps)])
+        self.counts = None
+        if design.counts is not None:
+            self.counts = EventCounts(design.counts, y=design.y, se=design.se)
+
+    def _split(self, points: Array) -> tuple[Array, Array, Array, Array]:
+        """Give coefficients, tau, logits of ratios of steps, and log prior density."""
+        coefficients = points[:, : self.k]
+        logits = points[:, self.k + self.scales.n :]
+        tau, _, log_prior = self.scales.split(points[:, self.k : self.k + self.scales.n])
+        sd = np.array(self.scales.priors.coefficient_sds)
+        normal = -0.5 * (coefficients / sd) ** 2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
+        a = np.arange(self.n_steps, 0, -1)  # ratios are beta(a, 1): steps fall like sorted uniforms
+        ratio = a * -np.log1p(np.exp(-logits)) - np.log1p(np.exp(logits)) + np.log(a)
+        return coefficients, tau, logits, log_prior + normal.sum(axis=1) + ratio.sum(axis=1)
+
+    def log_density(self, points: Array) -> Array:
+        """Log joint density of data and coefficients, logs of scales, logits of steps."""
+        coefficients, tau, logits, log_prior = self._split(points)
+        mean = coefficients @ self.C.T
+        if self.counts is not None:
+            return log_prior + self.counts.log_density(mean, tau).sum(axis=1)
+        sd = np.sqrt(tau[:, None] ** 2 + self.design.se**2)
+        z = (self.design.y - mean) / sd
+        normal = -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
+        chosen = log_selection(self.design, self.spec, mean, sd, _omega(logits))
+        return log_prior + (normal + chosen).sum(axis=1)
+
+    def draw(self, points: Array, rng: np.random.Generator) -> Parameters:
+        """Name what was drawn, and draw the studies' own effects."""
+        coefficients, tau, logits, _ = self._split(points)
+        mean = coefficients @ self.C.T
+        found = {
+            **self.scales.name(points[:, self.k : self.k + self.scales.n]),
+            **name_coefficients(self.design, coefficients),
+        }
+        if self.counts is not None:
+            return found | {"theta": self.counts.draw_theta(mean, tau, rng)}
+        return found | {
+            "theta": draw_theta(self.design, mean, tau, rng), "omega": _omega(logits),
+        }  # fmt: skip
+
+
+def _omega(logits: Array) -> Array:
+    """Relative probabilities of publication beyond the first step, shape (point, step)."""
+    return np.cumprod(1 / (1 + np.exp(-logits)), axis=1)

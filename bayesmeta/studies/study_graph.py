@@ -69,7 +69,7 @@ def build_effect_model(design: EffectDesign, *, spec: EffectSizeSpec) -> pm.Mode
     coords = {name: list(labels) for name, labels in design.coords.items()}
     with pm.Model(coords=coords) as model:
         tau, groups = _scales(design, spec, priors)
-        mean = _coefficients(design, priors, tau, groups) + _group_effects(design, groups)
+        mean = _coefficients(design, priors) + _group_effects(design, groups)
         mean = mean if vectors is None else pt.dot(vectors.T, mean)
         z = pm.Normal("z_theta", shape=len(y))
         variance = tau**2 + variances
@@ -121,16 +121,12 @@ def _heterogeneity(name: str, priors: EffectPriors, *, dims: str | None = None) 
     return kind(name, priors.tau_scale, dims=dims)
 
 
-def _coefficients(
-    design: EffectDesign, priors: EffectPriors, tau: Tensor | float, groups: Tensor | None
-) -> Tensor:
+def _coefficients(design: EffectDesign, priors: EffectPriors) -> Tensor:
     """Add the mean effect and the moderators' coefficients; return the mean of every study.
 
     They are sampled for centred and scaled moderators, and kept in the moderators' own units.
     """
-    variance = tau**2 + (0.0 if groups is None else (groups**2).sum())
-    sd = pt.stack([pt.as_tensor(x) for x in priors.coefficient_sd(priors.spread(variance))])
-    inside = pm.Normal("z_coefficients", 0.0, sd, shape=1 + len(design.moderators))
+    inside: Any = pm.Normal("z_coefficients", 0.0, np.array(priors.coefficient_sds))
     gamma = inside[1:] / design.scale
     pm.Deterministic("mu", inside[0] - (gamma * design.center).sum())
     if design.moderators:
@@ -153,7 +149,7 @@ def _select(design: EffectDesign, spec: EffectSizeSpec, mean: Tensor, variance: 
     n = len(spec.selection)
     pm.modelcontext(None).add_coord("step", label_steps(spec))
     ratio = pm.Beta("z_omega", np.arange(n, 0, -1), 1.0, shape=n)
-    omega: Any = pm.Deterministic("omega", pt.concatenate([[1.0], pt.cumprod(ratio)]), dims="step")
+    omega: Any = pt.concatenate([[1.0], pm.Deterministic("omega", pt.cumprod(ratio), dims="step")])
     step, lower, upper = selection_bounds(design, spec)
     sign = 1.0 if spec.favoured == "positive" else -1.0
     z = [(edge - sign * mean[:, None]) / pt.sqrt(variance)[:, None] for edge in (lower, upper)]

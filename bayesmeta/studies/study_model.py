@@ -8,6 +8,7 @@ import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from bayesmeta import defaults
 from bayesmeta.errors import SpecError
 from bayesmeta.model.predictor import Array, Parameters, StudentScores
 from bayesmeta.model.spec import hash_values, refuse_unknown
+from bayesmeta.studies.event_counts import EventCounts
 from bayesmeta.studies.study_design import EffectDesign, build_effect_design
 from bayesmeta.studies.study_table import EffectSizes
 
@@ -27,8 +29,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """The switches of a spec and what each may be."""
 
-_TAU_SCALES = {"half-cauchy": 1.0, "half-normal": 1.0, "log-normal": 0.1, "uniform": 5.0}
-"""Default scale of the heterogeneity's prior, in `EFFECT_PRIOR_WIDTH` median standard errors."""
+_TAU_SCALES = {"half-cauchy": 1.0, "half-normal": 1.0, "log-normal": 0.2, "uniform": 10.0}
+"""Default scale of the heterogeneity's prior, in `EFFECT_TAU_WIDTH` median standard errors."""
 
 BIAS_SD = 2.0
 """Prior standard deviation of a regression on the standard error, in standard errors: publishing
@@ -45,11 +47,10 @@ class EffectSizeSpec:
 
     Scales that are left out follow from the table's standard errors, and never from its effects, so
     that nothing depends on units or on where a moderator has its zero. Heterogeneity is half-Cauchy
-    with ten median standard errors: nearly uniform where studies of any precision differ, and
-    proper. Mean effect and slopes, per standard deviation of the moderator, are normal about 0 and
-    worth a hundredth of one study each (unit information: Röver 2020,
-    https://doi.org/10.18637/jss.v093.i06). Where more is known, state it in the unit of the
-    effects: with few studies intervals get much narrower (Röver et al. 2021,
+    with five median standard errors: nearly uniform where studies of any precision differ, and
+    proper. Mean effect and slopes, per standard deviation of the moderator, are normal about 0 with
+    a hundred median standard errors, which is next to flat. Where more is known, state it in the
+    unit of the effects: with few studies intervals get much narrower (Röver et al. 2021,
     https://doi.org/10.1002/jrsm.1475, has half-normal scales by kind of effect: 0.5 for log odds
     ratios and standardised mean differences).
 
@@ -57,18 +58,17 @@ class EffectSizeSpec:
     ----------
     mu_sd
         Standard deviation of the normal prior of the mean effect, at the mean of every moderator.
-        By default ten times the standard deviation of one study's effect, heterogeneity included.
+        By default 100 median standard errors.
     moderator_sd
         Standard deviation of the normal prior of a moderator's coefficient: effect per unit of the
-        moderator. By default such that one standard deviation of the moderator has that of the mean
-        effect.
+        moderator. By default 100 median standard errors per standard deviation of the moderator.
     tau
         Prior of the standard deviation between studies, and of that between the groups of every
         level: `half-cauchy`, `half-normal`, `log-normal` or `uniform`; `none` where studies of one
         group, or all studies, share one effect.
     tau_scale
         Its scale (half-Cauchy, half-normal), its median (log-normal) or its upper end (uniform). By
-        default 10, 10, 1 or 50 median standard errors.
+        default 5, 5, 1 or 50 median standard errors.
     tau_log_sd
         Its standard deviation on the log scale; log-normal only.
     likelihood
@@ -199,29 +199,18 @@ class EffectPriors:
     ----------
     unit
         Median standard error of the table.
-    mean_sd, slope_sds
+    coefficient_sds
         Standard deviations of the mean effect and of every coefficient of the design's centred and
-        scaled columns; None where they follow the spread of one study's effect.
+        scaled columns.
     tau, tau_scale, tau_log_sd
         As in the spec.
     """
 
     unit: float
-    mean_sd: float | None
-    slope_sds: tuple[float | None, ...]
+    coefficient_sds: tuple[float, ...]
     tau: str
     tau_scale: float
     tau_log_sd: float
-
-    def coefficient_sd(self, spread: Any) -> list[Any]:
-        """Give the standard deviation of every coefficient, given the spread of one study."""
-        wide = defaults.EFFECT_PRIOR_WIDTH * spread
-        given = (self.mean_sd, *self.slope_sds)
-        return [wide if sd is None else sd + 0 * spread for sd in given]
-
-    def spread(self, variance: Any) -> Any:
-        """Give the spread of one typical study's effect, given the variance of true effects."""
-        return (self.unit**2 + variance) ** 0.5
 
     def tau_log_density(self, tau: Array) -> Array:
         """Log density of a heterogeneity, elementwise."""
@@ -237,22 +226,31 @@ class EffectPriors:
             found = -0.5 * ratio**2 - np.log(z * self.tau_log_sd) - 0.5 * np.log(2 * np.pi)
         return found - np.log(self.tau_scale)
 
-    def describe(self, spec: EffectSizeSpec, *, unit: str = "") -> str:
+    def tau_cdf(self, tau: float) -> float:
+        """Probability of a smaller heterogeneity."""
+        z = tau / self.tau_scale
+        if self.tau == "half-normal":
+            return math.erf(z / math.sqrt(2))
+        if self.tau == "half-cauchy":
+            return 2 / math.pi * math.atan(z)
+        if self.tau == "uniform":
+            return min(z, 1.0)
+        return NormalDist().cdf(math.log(z) / self.tau_log_sd)
+
+    def describe(self, spec: EffectSizeSpec) -> str:
         """Say in one sentence what the priors are and what they follow from."""
-        width = defaults.EFFECT_PRIOR_WIDTH
-        wide = f"{width:g} x sqrt({self.unit:.3g}^2 + heterogeneity^2)"
-        mean = f"normal(0, {wide if self.mean_sd is None else f'{self.mean_sd:.3g}'})"
-        parts = [f"mean effect {mean}"]
+        parts = [f"mean effect normal(0, {self.coefficient_sds[0]:.3g})"]
         if spec.tau == "none":
             parts.append("no heterogeneity between studies")
         else:
             log = f", {self.tau_log_sd:g} on the log scale" if self.tau == "log-normal" else ""
             parts.append(f"heterogeneity {self.tau} ({self.tau_scale:.3g}{log})")
-        if self.slope_sds:
-            slope = "as the mean effect, per standard deviation of the moderator"
+        n_slopes = len(self.coefficient_sds) - 1 - int(spec.small_study != "none")
+        if n_slopes:
+            sd, per = self.coefficient_sds[1], "standard deviation"
             if spec.moderator_sd is not None:
-                slope = f"normal(0, {spec.moderator_sd:.3g}), per unit of the moderator"
-            parts.append(f"slopes {slope}")
+                sd, per = spec.moderator_sd, "unit"
+            parts.append(f"slopes normal(0, {sd:.3g}) per {per} of the moderator")
         derived = None in (spec.mu_sd, spec.tau_scale)
         source = f"; the median standard error of the table is {self.unit:.3g}" if derived else ""
         return f"Priors: {'; '.join(parts)}{source}."
@@ -272,20 +270,17 @@ def derive_priors(spec: EffectSizeSpec, design: EffectDesign) -> EffectPriors:
         Numbers in the unit of the effects.
     """
     unit = design.typical_error
-    n = design.X.shape[1] - design.n_bias
-    given = spec.moderator_sd
-    slopes: list[float | None] = [
-        None if given is None else given * float(scale) for scale in design.scale[:n]
-    ]
+    wide = defaults.EFFECT_MEAN_WIDTH * unit
+    scales = design.scale[: design.X.shape[1] - design.n_bias]
+    slopes = [wide if spec.moderator_sd is None else spec.moderator_sd * float(x) for x in scales]
     # A squared error is divided by the typical one: both regressions are then in errors.
     slopes += [BIAS_SD] * design.n_bias
     kind = "half-cauchy" if spec.tau == "none" else spec.tau
     return EffectPriors(
         unit=unit,
-        mean_sd=spec.mu_sd,
-        slope_sds=tuple(slopes),
+        coefficient_sds=(wide if spec.mu_sd is None else spec.mu_sd, *slopes),
         tau=kind,
-        tau_scale=defaults.EFFECT_PRIOR_WIDTH * _TAU_SCALES[kind] * unit
+        tau_scale=defaults.EFFECT_TAU_WIDTH * _TAU_SCALES[kind] * unit
         if spec.tau_scale is None
         else spec.tau_scale,
         tau_log_sd=spec.tau_log_sd,
@@ -302,9 +297,112 @@ def mean_effect(parameters: Parameters, design: EffectDesign) -> Array:
     return mean + np.zeros(len(design.y))
 
 
+@dataclass(frozen=True, slots=True)
+class SelectedEffects:
+    """Effects that were published by their p values.
+
+    Parameters
+    ----------
+    law
+        Their distribution before publication.
+    omega
+        Relative probability of publication beyond the first step, shape (..., step).
+    design, spec
+        The table, and the p values between steps.
+    """
+
+    law: StudentScores
+    omega: Array
+    design: EffectDesign
+    spec: EffectSizeSpec
+
+    @property
+    def y(self) -> Array:
+        """Effects, shape (study,)."""
+        return self.law.y
+
+    def log_density(self) -> Array:
+        """Log density of the published effects, shape (..., study)."""
+        weight = log_selection(self.design, self.spec, self.law.mu, self.law.sd, self.omega)
+        return self.law.log_density() + weight
+
+    def _shares(self) -> tuple[Array, Array, Array]:
+        """Distribution function at the bounds of every step, and its published mass."""
+        from scipy.special import ndtr
+
+        _, lower, upper = selection_bounds(self.design, self.spec)
+        sign = 1.0 if self.spec.favoured == "positive" else -1.0
+        center, sd = sign * self.law.mu[..., None], self.law.sd[..., None]
+        low, high = ndtr((lower - center) / sd), ndtr((upper - center) / sd)
+        ones = np.ones((*self.omega.shape[:-1], 1))
+        omega = np.concatenate([ones, self.omega], axis=-1)[..., None, :]
+        return low, high, omega
+
+    def probability_below(self) -> Array:
+        """Compute the probability of lower published effects, shape (..., study)."""
+        from scipy.special import ndtr
+
+        low, high, omega = self._shares()
+        sign = 1.0 if self.spec.favoured == "positive" else -1.0
+        here = ndtr(sign * (self.law.y - self.law.mu) / self.law.sd)[..., None]
+        below = (omega * (np.clip(here, low, high) - low)).sum(axis=-1)
+        share = below / (omega * (high - low)).sum(axis=-1)
+        return share if sign > 0 else 1 - share
+
+    def draw(self, seed: int | np.random.Generator) -> Array:
+        """Draw published effects, shape (..., study)."""
+        from scipy.special import ndtri
+
+        rng = np.random.default_rng(seed)
+        low, high, omega = self._shares()
+        mass = (omega * (high - low)).cumsum(axis=-1)
+        u = rng.random(mass.shape[:-1]) * mass[..., -1]
+        step = (mass < u[..., None]).sum(axis=-1)[..., None]
+        bottom, top = (np.take_along_axis(x, step, axis=-1)[..., 0] for x in (low, high))
+        z = ndtri(bottom + rng.random(u.shape) * (top - bottom))
+        sign = 1.0 if self.spec.favoured == "positive" else -1.0
+        return self.law.mu + sign * self.law.sd * z
+
+
+@dataclass(frozen=True, slots=True)
+class CountedEffects:
+    """Log odds ratios by the exact distribution of events.
+
+    Parameters
+    ----------
+    counts
+        The studies' likelihoods.
+    mu, tau
+        Mean effect of every study, shape (..., study), and heterogeneity, shape (...).
+    """
+
+    counts: EventCounts
+    mu: Array
+    tau: Array
+
+    @property
+    def y(self) -> Array:
+        """Log odds ratios, half a case added where a cell has none, shape (study,)."""
+        return self.counts.y
+
+    def log_density(self) -> Array:
+        """Log probability of the events, shape (..., study)."""
+        return self.counts.log_density(self.mu, self.tau)
+
+    def probability_below(self) -> Array:
+        """Compute the probability of fewer events, shape (..., study)."""
+        return self.counts.probability_below(self.mu, self.tau)
+
+    def draw(self, seed: int | np.random.Generator) -> Array:
+        """Draw log odds ratios, shape (..., study)."""
+        rng = np.random.default_rng(seed)
+        theta = self.mu + self.tau[..., None] * rng.standard_normal(self.mu.shape)
+        return self.counts.simulate(theta, rng)
+
+
 def effect_distribution(
     parameters: Parameters, *, design: EffectDesign, spec: EffectSizeSpec
-) -> StudentScores:
+) -> StudentScores | SelectedEffects | CountedEffects:
     """Distribution of the effects given parameters, as the likelihood has it.
 
     Parameters
@@ -316,7 +414,7 @@ def effect_distribution(
 
     Returns
     -------
-    StudentScores
+    StudentScores, SelectedEffects or CountedEffects
         Under normal errors that of the effects with the true effects of the studies summed out;
         under Student-t errors, which have no such form, given the true effects. Where errors are
         correlated, each effect is given all others (Bürkner et al. 2021,
@@ -327,16 +425,23 @@ def effect_distribution(
         sd = np.broadcast_to(design.se, theta.shape)
         return StudentScores(y=design.y, mu=theta, sd=sd, nu=nu)
     mean = mean_effect(parameters, design)
-    tau = np.asarray(parameters.get("tau", np.zeros(mean.shape[:-1])))[..., None]
+    own = np.asarray(parameters.get("tau", np.zeros(mean.shape[:-1])))
+    if design.counts is not None:
+        counts = EventCounts(design.counts, y=design.y, se=design.se)
+        return CountedEffects(counts, mu=mean, tau=own)
+    tau = own[..., None]
     if design.covariance is None:
         sd = np.sqrt(tau**2 + np.square(design.se))
-        return StudentScores(y=design.y, mu=mean, sd=sd, nu=None)
+        law = StudentScores(y=design.y, mu=mean, sd=sd, nu=None)
+        if not spec.selection:
+            return law
+        return SelectedEffects(law, np.asarray(parameters["omega"]), design, spec)
     vectors, values = design.axes
     assert vectors is not None
     precision = 1 / (tau**2 + values)
     pull = ((design.y - mean) @ vectors * precision) @ vectors.T
-    own = precision @ np.square(vectors).T
-    return StudentScores(y=design.y, mu=design.y - pull / own, sd=own**-0.5, nu=None)
+    alone = precision @ np.square(vectors).T
+    return StudentScores(y=design.y, mu=design.y - pull / alone, sd=alone**-0.5, nu=None)
 
 
 def selection_bounds(design: EffectDesign, spec: EffectSizeSpec) -> tuple[Array, Array, Array]:
@@ -359,9 +464,34 @@ def selection_bounds(design: EffectDesign, spec: EffectSizeSpec) -> tuple[Array,
     return step, lower, upper
 
 
+def log_selection(
+    design: EffectDesign, spec: EffectSizeSpec, mean: Array, sd: Array, omega: Array
+) -> Array:
+    """Log weight of every study's step less that of the mean weight, shape (..., study).
+
+    Parameters
+    ----------
+    design, spec
+        The table, and the p values between steps.
+    mean, sd
+        Of effects before publication, shape (..., study).
+    omega
+        Relative probability of publication beyond the first step, shape (..., step).
+    """
+    from scipy.special import ndtr
+
+    omega = np.concatenate([np.ones((*omega.shape[:-1], 1)), omega], axis=-1)
+    step, lower, upper = selection_bounds(design, spec)
+    center = mean if spec.favoured == "positive" else -mean
+    shares = ndtr((upper - center[..., None]) / sd[..., None])
+    shares = shares - ndtr((lower - center[..., None]) / sd[..., None])
+    average = (shares * omega[..., None, :]).sum(axis=-1)
+    return np.log(omega[..., step]) - np.log(average)
+
+
 def label_steps(spec: EffectSizeSpec) -> list[str]:
-    """Name the steps of one-sided p values."""
-    edges = [0.0, *spec.selection, 1.0]
+    """Name the steps of one-sided p values beyond the first, whose relative probability is 1."""
+    edges = [*spec.selection, 1.0]
     return [f"{low:g} to {high:g}" for low, high in itertools.pairwise(edges)]
 
 

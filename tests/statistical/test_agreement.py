@@ -258,13 +258,12 @@ def plant(monkeypatch, fault):
     monkeypatch.setattr(study_graph, "score_law", faulty)
 
 
-def prior_sds(value, table, spec):
+def prior_sds(table, spec):
     """Standard deviations of the mean effect at mean moderators, and of coefficients."""
     design = build_effect_design(table)
     if spec.mu_sd is not None:
         return [spec.mu_sd, *[spec.moderator_sd] * len(design.moderators)]
-    variance = value["tau"] ** 2 + np.square(value.get("tau_group", [])).sum()
-    wide = 10 * np.sqrt(np.median(table.errors) ** 2 + variance)
+    wide = 100 * np.median(table.errors)
     return [wide, *(wide / design.X.std(axis=0))]
 
 
@@ -286,7 +285,7 @@ def density_errors(table, spec):
             mean = mean + design.X @ value["gamma"]
         coefficients = np.append(value["mu"], value.get("gamma", []))
         coefficients[0] += value.get("gamma", np.zeros(0)) @ design.X.mean(axis=0)
-        sd = prior_sds(value, table, spec)
+        sd = prior_sds(table, spec)
         expected = stats.norm(0, sd).logpdf(coefficients).sum() + prior_of_tau(value["tau"], spec)
         expected -= np.log(design.X.std(axis=0)).sum()  # the graph's are of scaled moderators
         for level, tau in zip(design.groups, value.get("tau_group", []), strict=True):
@@ -336,7 +335,7 @@ def test_log_density_is_that_of_the_textbook(tau, likelihood):
     assert density_errors(grouped_table(), spec).max() < ROUNDING
     table = grouped_table()
     unit = np.median(table.errors)
-    scale = {"half-normal": 10, "half-cauchy": 10, "log-normal": 1, "uniform": 50}[tau] * unit
+    scale = {"half-normal": 5, "half-cauchy": 5, "log-normal": 1, "uniform": 50}[tau] * unit
     derived = bm.EffectSizeSpec(tau=tau, likelihood=likelihood)
     stated = bm.EffectSizeSpec(tau=tau, tau_scale=scale, likelihood=likelihood)
     assert density_errors(table, stated).max() < ROUNDING
