@@ -1,5 +1,6 @@
 """The command that does a meta-analysis of any table of effect sizes."""
 
+from collections.abc import Hashable
 from pathlib import Path
 
 import bayesmeta as bm
@@ -137,8 +138,8 @@ def _read_moderators(text: str | None) -> str | list[str]:
     return split_names(text) if is_list else text
 
 
-def _read_references(words: list[str] | None) -> dict[str, str]:
-    return read_settings(words or (), form="NAME=LEVEL, such as arm=placebo")
+def _read_references(words: list[str] | None) -> dict[Hashable, str]:
+    return {**read_settings(words or (), form="NAME=LEVEL, such as arm=placebo")}
 
 
 def _read_steps(text: str | None) -> tuple[float, ...]:

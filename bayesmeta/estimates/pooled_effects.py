@@ -52,7 +52,8 @@ class PooledEffects:
         names = self.table["quantity"].tolist()
         if quantity not in names:
             raise unknown(QueryError, "quantity", quantity, names)
-        return self.table.iloc[names.index(quantity)].to_dict()
+        row = self.table.iloc[names.index(quantity)]
+        return {str(name): value for name, value in row.items()}
 
     def __repr__(self) -> str:
         from bayesmeta.tables.text import format_table

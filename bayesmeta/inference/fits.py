@@ -122,7 +122,7 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         """What failed when the fit was last checked and saved; empty where it was not."""
         return tuple(self.provenance.get("checked", {}).get("failures", ()))
 
-    @property
+    @cached_property
     def prior_report(self) -> Mapping[str, Any]:
         """What contradicts the priors, `failures`, and how these count, `advice`."""
         return {"failures": (), "advice": ()}

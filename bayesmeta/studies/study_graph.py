@@ -152,6 +152,7 @@ def _select(design: EffectDesign, spec: EffectSizeSpec, mean: Tensor, variance: 
     omega: Any = pt.concatenate([[1.0], pm.Deterministic("omega", pt.cumprod(ratio), dims="step")])
     step, lower, upper = selection_bounds(design, spec)
     sign = 1.0 if spec.favoured == "positive" else -1.0
-    z = [(edge - sign * mean[:, None]) / pt.sqrt(variance)[:, None] for edge in (lower, upper)]
+    sd: Any = pt.sqrt(variance)
+    z = [(edge - sign * mean[:, None]) / sd[:, None] for edge in (lower, upper)]
     shares = pm.math.invprobit(z[1]) - pm.math.invprobit(z[0])
     pm.Potential("selection", pt.log(omega[step]) - pt.log((shares * omega).sum(axis=1)))

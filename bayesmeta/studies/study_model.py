@@ -12,6 +12,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import SpecError
@@ -444,7 +445,9 @@ def effect_distribution(
     return StudentScores(y=design.y, mu=design.y - pull / alone, sd=alone**-0.5, nu=None)
 
 
-def selection_bounds(design: EffectDesign, spec: EffectSizeSpec) -> tuple[Array, Array, Array]:
+def selection_bounds(
+    design: EffectDesign, spec: EffectSizeSpec
+) -> tuple[NDArray[np.int64], Array, Array]:
     """Say between which favoured effects every study falls into each step of p values.
 
     Returns
