@@ -27,7 +27,7 @@ SPECS = {"the same model": TRUTH, "the default": ModelSpec(decisions=DECISIONS)}
 """The models that are fitted. The default takes undisclosed mixes for typical ones, and has to find
 that nothing interacts."""
 
-SETTINGS = {"draws": 400, "tune": 400, "chains": 2, "seed": 7, "progress": False}
+SETTINGS = {"draws": 600, "tune": 400, "chains": 2, "seed": 7, "progress": False}
 
 CONTRASTS = (
     Contrast("attention", "gqa", "mha"),
