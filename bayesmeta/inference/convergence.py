@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.fft
 import scipy.special
-import scipy.stats
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
@@ -135,8 +134,15 @@ def _score_ranks(values: Array) -> Array:
     ordered = np.take_along_axis(flat, order, axis=1)
     tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
     if tied.any():
-        scores[tied] = _normal_score(scipy.stats.rankdata(flat[tied], axis=1), size)
+        ranks = np.array([_average_ranks(row) for row in flat[tied]])
+        scores[tied] = _normal_score(ranks, size)
     return scores.reshape(values.shape)
+
+
+def _average_ranks(values: Array) -> Array:
+    """Rank values from 1 up, equal ones by the mean of their ranks."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[which]
 
 
 def _normal_score(ranks: Array, size: int) -> Array:
