@@ -205,7 +205,7 @@ def test_same_scores_and_seed_give_a_fit_of_the_given_data(fitted, spec):
     record = fitted.provenance
     assert record["data_checksum"] == fitted.dataset.checksum
     assert record["spec_checksum"] == spec.checksum
-    assert (record["draws"], record["chains"], record["seed"]) == (400, 2, 7)
+    assert (record["draws"], record["chains"], record["seed"]) == (600, 2, 7)
     assert set(record["seconds"]) == {"compile", "sample", "total"}
 
 
