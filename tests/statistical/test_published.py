@@ -100,7 +100,8 @@ def test_the_likelihood_of_events_has_its_maximum_where_metafor_has_it(name, pub
     # metafor integrates with fewer nodes; it prints three or four digits.
     assert best.x[0] == pytest.approx(published[0], abs=0.01)
     assert np.exp(best.x[1]) == pytest.approx(published[1], abs=0.015)
-    curvature = (loss(best.x + [1e-2, 0]) + loss(best.x - [1e-2, 0]) - 2 * loss(best.x)) / 1e-4
+    step = np.array([1e-2, 0.0])
+    curvature = (loss(best.x + step) + loss(best.x - step) - 2 * loss(best.x)) / 1e-4
     assert curvature**-0.5 == pytest.approx(error, rel=0.1)
 
 
