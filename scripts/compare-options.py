@@ -29,9 +29,9 @@ import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.crossvalidation.folds import Candidate, run_fold
 from bayesmeta.crossvalidation.schemes import build_folds
-from bayesmeta.jobs import write_text
 from bayesmeta.model.blocks import build_model
 from bayesmeta.model.spec import OPTIONS, build_design_for
+from bayesmeta.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("corrected", "as-published")

@@ -21,9 +21,9 @@ import pymc as pm
 
 import bayesmeta as bm
 from bayesmeta.data.vocabulary import MIX_COLUMNS
-from bayesmeta.jobs import write_text
 from bayesmeta.model.blocks import build_fact_model
 from bayesmeta.model.spec import build_design_for
+from bayesmeta.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = {"chains": 2, "tune": 500, "draws": 1000, "seed": 1}

@@ -24,7 +24,7 @@ from bayesmeta import defaults
 from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.crossvalidation.scoring_rules import score_refit
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.jobs import write_text
+from bayesmeta.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLER_SEEDS = (11, 12, 13)

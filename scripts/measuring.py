@@ -18,7 +18,7 @@ import numpy as np
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.jobs import write_text
+from bayesmeta.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 CORES = 2

@@ -49,6 +49,7 @@ from bayesmeta.validation.recovery import (
     score_recovery,
     score_verdicts,
 )
+from bayesmeta.whole_files import atomic, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 1
@@ -108,7 +109,7 @@ def write(record, *, arguments):
     """Write a table with what identifies it in front, so that a changed model makes it stale."""
     front = pd.DataFrame(identify(), index=record.index)
     text = pd.concat([front, record], axis=1).to_csv(index=False)
-    jobs.write_text(arguments.out, text=text)
+    write_text(arguments.out, text=text)
 
 
 def shares(record, by, *, digits, counts=COUNTS):
@@ -144,7 +145,7 @@ def check_calibration(arguments):
     header = {"spec_checksum": spec.checksum, "data_checksum": data.checksum, "n_draws": n_draws,
               "settings": settings, "seed": SEED}  # fmt: skip
     ranks = {name: values.astype(np.uint16) for name, values in stacked.items()}
-    with jobs.atomic(arguments.out) as part:
+    with atomic(arguments.out) as part:
         np.savez_compressed(part, _header=json.dumps(header), _n_divergences=divergences, **ranks)
     return summarise_calibration(arguments.out).to_string(index=False)
 

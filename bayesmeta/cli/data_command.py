@@ -4,7 +4,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
@@ -171,7 +171,14 @@ def import_command(source: Path, *, out: Path = Path("data")) -> Shown:
     return Shown(text, instead={"json": {"out": str(out), "rows": counts}})
 
 
-def _read_naming(names: list[str] | None, facts: list[str] | None) -> dict[str, dict[str, str]]:
+class Naming(TypedDict):
+    """What LMs of an import are to be called, and what is to stand in their columns."""
+
+    names: list[str] | None
+    facts: list[str] | None
+
+
+def _read_naming(*, names: list[str] | None, facts: list[str] | None) -> dict[str, dict[str, str]]:
     """Read the options of an import as the functions of importers take them."""
     return {
         "names": read_settings(names or [], form="--name OLD=NEW, such as --name run-7=lab/a-7b"),
@@ -203,8 +210,7 @@ def import_lm_eval_command(
     *,
     out: Path,
     protocols: Path | None = None,
-    names: list[str] | None = None,
-    facts: list[str] | None = None,
+    **naming: Unpack[Naming],
 ) -> Shown:
     """Take scores from results of lm-evaluation-harness.
 
@@ -215,8 +221,9 @@ def import_lm_eval_command(
     out : DIR
         The folder of tables to write, or to add to.
     """
-    naming = _read_naming(names, facts)
-    return _save_imported(bm.read_lm_eval(paths, protocols=protocols, **naming), out)
+    return _save_imported(
+        bm.read_lm_eval(paths, protocols=protocols, **_read_naming(**naming)), out
+    )
 
 
 @command("import-samples", group=tables)
@@ -227,8 +234,7 @@ def import_samples_command(
     cluster: str | None = None,
     n_shots: int | None = None,
     protocols: Path | None = None,
-    names: list[str] | None = None,
-    facts: list[str] | None = None,
+    **naming: Unpack[Naming],
 ) -> Shown:
     """Take scores, with errors of clustered items, from samples of lm-evaluation-harness.
 
@@ -246,8 +252,9 @@ def import_samples_command(
         Worked examples in the prompt, where no results beside the samples say it.
     """
     items = bm.read_lm_eval_samples(paths, cluster=cluster)
-    naming = _read_naming(names, facts)
-    shown = _save_imported(items.to_imported(n_shots=n_shots, protocols=protocols, **naming), out)
+    shown = _save_imported(
+        items.to_imported(n_shots=n_shots, protocols=protocols, **_read_naming(**naming)), out
+    )
     pairs = items.compare()
     text = f"{shown.table}\n\npaired differences:\n{bm.format_table(pairs, fmt='table')}"
     report = {**shown.instead["json"], "paired": pairs.to_dict("records")}
@@ -260,8 +267,7 @@ def import_inspect_command(
     *,
     out: Path,
     protocols: Path | None = None,
-    names: list[str] | None = None,
-    facts: list[str] | None = None,
+    **naming: Unpack[Naming],
 ) -> Shown:
     """Take scores from logs of Inspect.
 
@@ -272,8 +278,9 @@ def import_inspect_command(
     out : DIR
         The folder of tables to write, or to add to.
     """
-    naming = _read_naming(names, facts)
-    return _save_imported(bm.read_inspect_logs(paths, protocols=protocols, **naming), out)
+    return _save_imported(
+        bm.read_inspect_logs(paths, protocols=protocols, **_read_naming(**naming)), out
+    )
 
 
 @command("import-table", group=tables)
@@ -282,8 +289,7 @@ def import_table_command(
     *,
     out: Path,
     protocols: Path | None = None,
-    names: list[str] | None = None,
-    facts: list[str] | None = None,
+    **naming: Unpack[Naming],
 ) -> Shown:
     """Take scores from a leaderboard's table, or one of ObsScaling.
 
@@ -294,8 +300,9 @@ def import_table_command(
     out : DIR
         The folder of tables to write, or to add to.
     """
-    naming = _read_naming(names, facts)
-    return _save_imported(bm.read_result_table(path, protocols=protocols, **naming), out)
+    return _save_imported(
+        bm.read_result_table(path, protocols=protocols, **_read_naming(**naming)), out
+    )
 
 
 @command("import-mixtures", group=tables)
@@ -342,8 +349,7 @@ def import_hf_config_command(
     paths: list[Path],
     *,
     out: Path,
-    names: list[str] | None = None,
-    facts: list[str] | None = None,
+    **naming: Unpack[Naming],
 ) -> Shown:
     """Take design decisions from config.json files of the model hub.
 
@@ -354,7 +360,7 @@ def import_hf_config_command(
     out : DIR
         The folder of tables to write, or to add to.
     """
-    return _save_imported(bm.read_hf_config(paths, **_read_naming(names, facts)), out)
+    return _save_imported(bm.read_hf_config(paths, **_read_naming(**naming)), out)
 
 
 @command("doctor")

@@ -1,6 +1,6 @@
 """The command that does a meta-analysis of any table of effect sizes."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import bayesmeta as bm
@@ -92,9 +92,7 @@ def meta_command(
     forest : FIGURE.pdf
         Where to save a forest plot; or .png, .svg.
     """
-    for path, option in ((out, "--out"), (forest, "--forest")):
-        if path is not None:
-            check_out(path, option=option)
+    _check_places({"--out": out, "--forest": forest})
     data = bm.read_effect_sizes(
         table, study=study, effect=effect, se=se, variance=variance,
         limits=split_names(limits or ""), counts=split_names(counts or ""),
@@ -111,16 +109,12 @@ def meta_command(
     report = bm.check(fitted)
     fitted = fitted.with_diagnostics(report.to_dict())
     found = bm.summary(fitted, ci_prob=ci_prob, rope=rope)
-    written = []
     if out is not None:
         fitted.save(out)
-        written.append(str(out))
     if forest is not None:
-        written.append(
-            str(bm.plot.save_figure(bm.plot.study_forest(fitted, ci_prob=ci_prob), forest))
-        )
-    for path in written:
-        say(f"wrote {path}")
+        bm.plot.save_figure(bm.plot.study_forest(fitted, ci_prob=ci_prob), forest)
+    written = [str(path) for path in (out, forest) if path is not None]
+    say("\n".join(f"wrote {path}" for path in written))
     records = found.table.astype(object).where(found.table.notna(), None).to_dict("records")
     plain = {"summary": records, "model": found.text, "diagnostics": report.to_dict(),
              "written": written}  # fmt: skip
@@ -128,6 +122,13 @@ def meta_command(
         found.table, caption=found.text, verdict=f"\n{found.text}\n\n{report}",
         instead={"json": plain}, passed=report.passed,
     )  # fmt: skip
+
+
+def _check_places(paths: Mapping[str, Path | None]) -> None:
+    """Refuse what cannot be written before the work, by option."""
+    for option, path in paths.items():
+        if path is not None:
+            check_out(path, option=option)
 
 
 def _read_moderators(text: str | None) -> str | list[str]:

@@ -293,7 +293,7 @@ def _draw_all(kind: str, asked: FigureOptions) -> dict[str, "Drawn"]:
 
 def _save(drawn: Mapping[str, "Drawn"], *, kind: str, out: Path, data: Path | None) -> list[str]:
     """Write figures and their numbers; return the paths of the figures."""
-    from bayesmeta.jobs import make_folder, write_text
+    from bayesmeta.whole_files import make_folder, write_text
 
     figures, tables = {out: kind}, {} if data is None else {data: kind}
     if kind == ALL:

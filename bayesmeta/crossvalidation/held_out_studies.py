@@ -35,6 +35,7 @@ from bayesmeta.errors import EvaluationError, listing
 from bayesmeta.model.predictor import Array, StudentScores, contrast_distribution, law_slopes
 from bayesmeta.model.spec import ModelSpec, build_design_for, build_pairs
 from bayesmeta.tables.headed_columns import Column, head
+from bayesmeta.whole_files import write_text
 
 METRICS = ("coverage90", "log_density", "mae", "sign_right")
 _DIGITS = {"coverage90": 1, "log_density": 2, "mae": 2, "sign_right": 1}
@@ -361,7 +362,7 @@ class StudyScoreboard:
             If the file cannot be written.
         """
         text = self.rows.to_csv(index=False, float_format="%.5g", lineterminator="\n")
-        jobs.write_text(path, text=text)
+        write_text(path, text=text)
 
     def _whole(self) -> pd.DataFrame:
         return self.rows[self.rows["part"] == _ALL]

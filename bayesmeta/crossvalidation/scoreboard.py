@@ -35,6 +35,7 @@ from bayesmeta.jobs import progress_bar
 from bayesmeta.model.predictor import Array
 from bayesmeta.model.spec import ModelSpec
 from bayesmeta.tables.headed_columns import head
+from bayesmeta.whole_files import write_text
 
 _LEAK_FREE, _LEAKY = "leave-family-out", "random"
 
@@ -196,7 +197,7 @@ class Scoreboard:
             If the file cannot be written.
         """
         text = self.cells.to_csv(index=False, float_format="%.5g", lineterminator="\n")
-        jobs.write_text(path, text=text)
+        write_text(path, text=text)
 
     def _labels(self, column: str) -> list[str]:
         return list(dict.fromkeys(self.cells[column]))

@@ -15,7 +15,7 @@ from bayesmeta.data.checks import trace_stages, validate_tables
 from bayesmeta.data.csv_tables import format_table, hash_tables
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, shorten
-from bayesmeta.jobs import write_text
+from bayesmeta.whole_files import write_text
 
 VERSIONS = ("as-published", "corrected")
 """The two versions of the facts: what the paper's code analyses, and what an audit made of it."""

@@ -87,10 +87,10 @@ def summary(
     Returns
     -------
     PooledEffects
-        Rows `mean effect` (where every moderator is 0, or at its first level), `mean effect at mean
-        moderators`, a coefficient of every moderator, `effect in a new study` (in a new group, at
-        mean moderators: the prediction interval), `tau`, `tau of GROUP`, `I2` in percent, `H2`, and
-        relative probabilities of publication.
+        Rows `mean effect`; with moderators `mean effect at mean moderators`, `intercept` (the mean
+        effect where every moderator is 0, or at its first level) and a coefficient of each;
+        `effect in a new study` (in a new group, at mean moderators: the prediction interval),
+        `tau`, `tau of GROUP`, `I2` in percent, `H2`, and relative probabilities of publication.
 
     Raises
     ------
@@ -161,11 +161,10 @@ def _describe(
 
 def _list_effects(fit: EffectSizeFit, seed: int) -> dict[str, Array]:
     """Give the mean effect, coefficients, and the effect in a new study, shape (chain, draw)."""
-    mu = fit.parameters["mu"]
-    found = {"mean effect": mu}
     mean = mean_at_center(fit)
+    found = {"mean effect": mean}
     if fit.design.moderators:
-        found["mean effect at mean moderators"] = mean
+        found = {"mean effect at mean moderators": mean, "intercept": fit.parameters["mu"]}
     for j, name in enumerate(fit.design.moderators):
         found[name] = fit.parameters["gamma"][..., j]
     return found | {"effect in a new study": add_heterogeneity(fit, mean, seed=seed)}
@@ -195,12 +194,10 @@ def add_heterogeneity(fit: EffectSizeFit, mean: Array, *, seed: int) -> Array:
 
 def typical_variance(fit: EffectSizeFit) -> float:
     """Typical sampling variance of a study, by which I2 measures heterogeneity."""
-    design = fit.design
-    columns = design.columns
-    V = np.diag(design.se**2) if design.covariance is None else design.covariance
-    W = np.linalg.inv(V)
+    columns = fit.design.columns
+    W = np.linalg.inv(fit.design.errors)
     P = W - W @ columns @ np.linalg.solve(columns.T @ W @ columns, columns.T @ W)
-    return float((len(V) - columns.shape[1]) / np.trace(P))
+    return float((len(W) - columns.shape[1]) / np.trace(P))
 
 
 def _list_heterogeneity(fit: EffectSizeFit) -> dict[str, Array]:
@@ -301,14 +298,14 @@ def study_weights(fit: EffectSizeFit) -> Array:
     tau = fit.parameters.get("tau", np.zeros(fit.shape)).ravel()
     groups = fit.parameters.get("tau_group", np.zeros((*fit.shape, 0)))
     groups = groups.reshape(len(tau), -1)
-    V = np.diag(design.se**2) if design.covariance is None else design.covariance
-    total = np.zeros(len(V))
+    n = len(design.y)
+    total = np.zeros(n)
     rows = np.unique(np.linspace(0, len(tau) - 1, _THINNED).astype(int))
     for row in rows:
-        M = V + tau[row] ** 2 * np.eye(len(V))
+        M = design.errors + tau[row] ** 2 * np.eye(n)
         for level, scale in zip(design.groups, groups[row], strict=True):
             M = M + scale**2 * (level.index[:, None] == level.index)
-        weight = np.linalg.solve(M, np.ones(len(V)))
+        weight = np.linalg.solve(M, np.ones(n))
         total += weight / weight.sum()
     return total / len(rows)
 

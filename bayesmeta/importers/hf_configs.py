@@ -304,14 +304,9 @@ def _count_parameters(config: Mapping[str, Any], path: Path) -> float:
             kind = str(config.get("dtype") or config.get("torch_dtype")).removeprefix("torch.")
             size = as_number(about.get("total_size")) / _BYTES.get(kind, math.nan)
             size = math.nan if config.get("quantization_config") else size
-            return told if told > 0 else size if size == round_or_nan(size) else math.nan
+            return told if told > 0 else size if size.is_integer() else math.nan
     weights = path.with_name("model.safetensors")
     return _read_header(weights) if weights.is_file() else math.nan
-
-
-def round_or_nan(value: float) -> float:
-    """Round a number that may be NaN."""
-    return math.nan if math.isnan(value) else round(value)
 
 
 def _read_header(path: Path) -> float:

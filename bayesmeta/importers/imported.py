@@ -17,7 +17,7 @@ from bayesmeta.data.load import bundled_folder, load_dataset
 from bayesmeta.data.schema import COLUMNS, Column, column_names, get_column
 from bayesmeta.errors import DataError, listing, shorten, unknown
 from bayesmeta.importers.protocols import Measured, map_scores, read_protocols, rename
-from bayesmeta.jobs import write_folder
+from bayesmeta.whole_files import write_folder
 
 LEFT_OUT = ("lm", "task", "metric", "filter", "n_shots", "value", "why", "file")
 """Columns of what an importer left out."""

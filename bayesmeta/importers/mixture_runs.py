@@ -21,7 +21,7 @@ from bayesmeta.importers.foreign_files import as_mapping, as_number
 from bayesmeta.importers.imported import LEFT_OUT, summarise_left_out
 from bayesmeta.importers.protocols import Measured, map_scores, read_domains, read_protocols
 from bayesmeta.importers.result_tables import read_cells
-from bayesmeta.jobs import write_folder
+from bayesmeta.whole_files import write_folder
 
 _IDS = ("run", "run_id", "index", "data")
 """Headings of the column that both tables are joined on, the surest first."""

@@ -21,7 +21,7 @@ from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.schema import COLUMNS
 from bayesmeta.data.vocabulary import LM_VOCABULARY
 from bayesmeta.errors import DataError, listing
-from bayesmeta.jobs import write_text
+from bayesmeta.whole_files import write_text
 
 CURATED = ("lm", "lm_family", "developer", "released", "derived_from")
 """Columns of lms.csv that upstream does not have."""

@@ -117,9 +117,9 @@ def run_chains(
     )
     try:
         draws = _look(sampler, least, names=names, stopping=stopping, tune=settings["tune"])
-    except BaseException:
-        sampler.cancel()
-        raise
+    finally:
+        if not sampler.is_finished:
+            sampler.cancel()
     return _label(draws, names=names, compiled=compiled)
 
 
@@ -145,8 +145,6 @@ def _look(
             )
             if not len(insufficient):
                 break
-    if batches is None:
-        sampler.cancel()
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 

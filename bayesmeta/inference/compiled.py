@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 import bayesmeta
 from bayesmeta.errors import StoreError
-from bayesmeta.jobs import atomic
+from bayesmeta.whole_files import atomic
 
 if TYPE_CHECKING:
     import pymc as pm

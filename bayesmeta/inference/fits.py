@@ -311,7 +311,7 @@ def write_tree(tree: xr.DataTree, *, path: str | PathLike[str], compressed: bool
     StoreError
         If the folder does not exist or cannot be written.
     """
-    from bayesmeta.jobs import atomic
+    from bayesmeta.whole_files import atomic
 
     tree.attrs = {"bayesmeta_format": FORMAT, **tree.attrs}
     encoding = {

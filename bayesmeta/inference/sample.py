@@ -223,11 +223,6 @@ def _sample_independently(
             "energy": (("chain", "draw"), energy),
         },
         coords={name: coords[name] for name in ("chain", "draw")},
-        attrs={
-            "log_evidence": found.log_evidence,
-            "log_evidence_se": found.log_evidence_se,
-            "efficiency": found.efficiency,
-        },
     )
     return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
 

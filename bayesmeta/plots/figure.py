@@ -19,7 +19,6 @@ from matplotlib.text import Text
 
 from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.summary import check_ci_prob
-from bayesmeta.jobs import atomic
 from bayesmeta.plots.look import (
     choose_families,
     darken,
@@ -30,6 +29,7 @@ from bayesmeta.plots.look import (
     settings,
     written_in,
 )
+from bayesmeta.whole_files import atomic
 
 FORMATS = (".pdf", ".png", ".svg")
 _WIDTHS = (2.0, 20.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import NormalDist
 
 import numpy as np
@@ -94,10 +95,8 @@ def study_forest(
     axes = figure.subplots()
     places = np.arange(n, 0, -1) + 1.5
     weight = study_weights(fit)
-    for row, place in zip(table.to_dict("records"), places, strict=True):
-        size = _SQUARES[0] + (_SQUARES[1] - _SQUARES[0]) * np.sqrt(
-            weight[int(n + 1.5 - place)] / weight.max()
-        )
+    sizes = _SQUARES[0] + (_SQUARES[1] - _SQUARES[0]) * np.sqrt(weight / weight.max())
+    for row, place, size in zip(table.to_dict("records"), places, sizes, strict=True):
         axes.plot([row["observed_lower"], row["observed_upper"]], [place + 0.1] * 2, color=INK,
                   linewidth=pt(0.8))  # fmt: skip
         axes.plot(row["observed"], place + 0.1, "s", color=INK, markersize=pt(size),
@@ -122,23 +121,20 @@ def study_forest(
         f"effect{weighs}.",
     )
     ends = {"mean effect": pooled, "effect in a new study": new}
-    extra = pd.DataFrame([{"study": name, **_part(row)} for name, row in ends.items()])
+    extra = pd.DataFrame(
+        [{"study": name, **{k: row[k] for k in ("estimate", *_ENDS)}} for name, row in ends.items()]
+    )
     whole = pd.concat([table, extra], ignore_index=True)
     whole.attrs = table.attrs
     return Drawn(figure, whole)
 
 
-def _part(row: object) -> dict[str, float]:
-    return {name: row[name] for name in ("estimate", "lower", "upper")}  # type: ignore[index]
-
-
-def _draw_pooled(axes: Axes, pooled: object, new: object) -> None:
+def _draw_pooled(axes: Axes, mean: Mapping[str, float], new: Mapping[str, float]) -> None:
     """Draw the mean effect as a diamond, and the prediction interval as a line below it."""
-    mean, study = _part(pooled), _part(new)
     corners = [(mean["lower"], 1), (mean["estimate"], 1.3), (mean["upper"], 1),
                (mean["estimate"], 0.7)]  # fmt: skip
     axes.add_patch(Polygon(corners, closed=True, facecolor=_POOLED, edgecolor="none"))
-    axes.plot([study["lower"], study["upper"]], [0, 0], color=_POOLED, linewidth=pt(1.6),
+    axes.plot([new["lower"], new["upper"]], [0, 0], color=_POOLED, linewidth=pt(1.6),
               solid_capstyle="butt")  # fmt: skip
     axes.axvline(mean["estimate"], color=_POOLED, linewidth=pt(0.5), linestyle=":", zorder=0)
 

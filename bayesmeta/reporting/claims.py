@@ -19,8 +19,8 @@ from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.question import UNITS
 from bayesmeta.inference.fits import Fit
-from bayesmeta.jobs import write_text
 from bayesmeta.tables.latex import escape_latex
+from bayesmeta.whole_files import write_text
 
 _QUESTION = ("statement", "benchmark", "task_family", "lms", "lm_family", "scale", "equivalence",
              "more_than", "ci_prob")  # fmt: skip

@@ -22,7 +22,6 @@ from bayesmeta.estimates.curves import curve
 from bayesmeta.estimates.question import check_fit, find_decision, list_decisions
 from bayesmeta.inference.diagnostics import Diagnostics, check, thin_fit
 from bayesmeta.inference.fits import Fit
-from bayesmeta.jobs import make_folder, write_text
 from bayesmeta.model.spec import ModelSpec
 from bayesmeta.plots.figure import as_svg
 from bayesmeta.reporting.page import (
@@ -49,6 +48,7 @@ from bayesmeta.tables.wording import (
     with_interval,
     with_mcse,
 )
+from bayesmeta.whole_files import make_folder, write_text
 
 CURVED = "code_share"
 """The decision whose curve is drawn."""

@@ -14,7 +14,7 @@ from bayesmeta.inference.fits import EffectSizeFit
 from bayesmeta.inference.sample import fit as refit
 from bayesmeta.jobs import progress_bar
 from bayesmeta.model.predictor import Array
-from bayesmeta.studies.study_table import FEWEST
+from bayesmeta.studies.study_cells import FEWEST
 from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
 
 if TYPE_CHECKING:
@@ -159,26 +159,27 @@ def sensitivity_to_priors(fit: EffectSizeFit) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per estimate: `estimate`, the median; `prior` and `likelihood`, standard deviations
-        by which it moves (to first order) when either is squared; `reading`: which of them moves
-        it by more than 0.3: `likelihood`, `both`, `prior` or `neither`. Scales are on the log
-        scale; the likelihood's scale counts what the prior pulls against.
+        One row per estimate: `estimate`, the median, in its own unit; `prior` and `likelihood`,
+        standard deviations by which it moves (to first order) when either is squared; `reading`:
+        which of them moves it by more than 0.3: `likelihood`, `both`, `prior` or `neither`. Moves
+        of scales are on the log scale; the likelihood's counts what the prior pulls against.
     """
     import pandas as pd
 
-    from bayesmeta.studies.prior_conflict import SHIFTED, name_estimates
+    from bayesmeta.studies.prior_conflict import SHIFTED, list_scales, name_estimates
 
     check_study_fit(fit, "prior_sensitivity")
     flat = {name: x.reshape(-1, *x.shape[2:]) for name, x in fit.parameters.items()}
     density = fit.log_likelihood().sum(axis=-1).ravel()
-    shifts = fit.prior_report["shift"]
+    shifts, scales = fit.prior_report["shift"], list_scales(flat, fit.design)
+    unit = dict(zip(fit.design.moderators, fit.design.scale, strict=True))
     rows = []
     for name, values in name_estimates(flat, fit.design).items():
         moved = np.mean((values - values.mean()) * (density - density.mean())) * np.log(2)
         by = {"prior": shifts[name], "likelihood": float(moved / values.std())}
         moves = [source for source, shift in by.items() if abs(shift) > SHIFTED]
         reading = "both" if len(moves) == 2 else moves[0] if moves else "neither"
-        median = float(np.median(np.exp(values) if name.startswith("tau") else values))
+        median = float(np.median(scales.get(name, values / unit.get(name, 1.0))))
         rows.append({"quantity": name, "estimate": median, **by, "reading": reading})
     two = dict.fromkeys(("prior", "likelihood"), Column(digits=2))
     return head(pd.DataFrame(rows), {"estimate": Column(digits=3), **two})

@@ -17,9 +17,9 @@ from bayesmeta import defaults
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError, QueryError, listing, shorten, suggest, unknown
 from bayesmeta.estimates.summary import check_ci_prob, quantiles
-from bayesmeta.jobs import write_text
 from bayesmeta.specification_curves.grid import CHOICES
 from bayesmeta.tables.headed_columns import Column, head
+from bayesmeta.whole_files import write_text
 
 _RECORD = "multiverse.csv"
 _ASKED = ["statement", "target"]

@@ -3,8 +3,7 @@
 Given the heterogeneities, mean effect, coefficients and effects of groups and studies are normal
 under normal errors, and are summed out in closed form. What is left, a few scales, is drawn by
 adaptive importance sampling (Cornuet et al. 2012, https://doi.org/10.1111/j.1467-9469.2011.00756.x)
-from a multivariate t, and the rest given them. The same weights estimate the marginal likelihood,
-by which models are averaged.
+from a multivariate t, and the rest given them.
 """
 
 from __future__ import annotations
@@ -51,17 +50,10 @@ class ExactDraws:
         Draws by name, shape (draw, ...).
     log_density
         Log posterior density of the scales drawn, up to a constant, shape (draw,).
-    log_evidence, log_evidence_se
-        Log marginal likelihood, and its standard error.
-    efficiency
-        Effective share of the proposals.
     """
 
     parameters: Parameters
     log_density: Array
-    log_evidence: float
-    log_evidence_se: float
-    efficiency: float
 
 
 class Marginal(Protocol):
@@ -102,7 +94,7 @@ def sample_exactly(
     Returns
     -------
     ExactDraws
-        Draws of the parameters that the graph has, and the marginal likelihood.
+        Draws of the parameters that the graph has.
 
     Raises
     ------
@@ -161,14 +153,7 @@ def draw_marginal(marginal: Marginal, *, draws: int, rng: np.random.Generator) -
     # Systematic resampling: a proposal comes up as often as its weight says, or once more.
     ladder = (rng.random() + np.arange(draws)) / draws * weight.sum()
     chosen = rng.permutation(np.minimum(np.searchsorted(np.cumsum(weight), ladder), n - 1))
-    share = effective / n
-    return ExactDraws(
-        parameters=marginal.draw(points[chosen], rng),
-        log_density=log_density[chosen],
-        log_evidence=float(np.log(weight.mean()) + log_weight.max()),
-        log_evidence_se=float(np.sqrt(max(1 / share - 1, 0.0) / n)),
-        efficiency=float(share),
-    )
+    return ExactDraws(marginal.draw(points[chosen], rng), log_density=log_density[chosen])
 
 
 def _propose(

@@ -104,6 +104,11 @@ class EffectDesign:
         """Median standard error: the unit that default priors are stated in."""
         return float(np.median(self.se))
 
+    @property
+    def errors(self) -> Array:
+        """Covariance of the sampling errors, shape (study, study), independent or not."""
+        return np.diag(self.se**2) if self.covariance is None else self.covariance
+
     @cached_property
     def axes(self) -> tuple[Array | None, Array]:
         """Principal axes of the sampling errors, shape (study, axis), and their variances.

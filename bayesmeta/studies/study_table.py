@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from os import PathLike
-from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
@@ -21,20 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.data.csv_tables import (
-    check_columns_differ,
-    check_lengths,
-    parse_rows,
     write_rows,
 )
-from bayesmeta.errors import DataError, listing, shorten, suggest, unknown
+from bayesmeta.errors import DataError, listing, shorten, unknown
 from bayesmeta.model.predictor import Array
-
-FEWEST = 2
-"""Studies: one alone says nothing of how studies differ."""
-
-_BLANK_TEXT = frozenset({"", "na", "n/a", "nan", "nat", "null", "<na>", "#n/a", "#na"})
-_BLANK_NUMBER = _BLANK_TEXT | {"-", "--", ".", "?", "none", "missing", "n.a."}
-"""Spellings of a missing cell, in any case: of text, and beside numbers."""
+from bayesmeta.studies.study_cells import Cells, open_table, write_cell
 
 DERIVED_SE, DERIVED_EFFECT = "standard error", "log odds ratio"
 """Columns that are computed where the table has others in their place."""
@@ -44,9 +32,6 @@ FUNCTIONS = frozenset(
      "scale", "standardize"}
 )  # fmt: skip
 """What a formula may call: a saved fit holds its formula, and loading it must run nothing else."""
-
-_SHOWN = 5
-"""Rows that a message names."""
 
 _SYMMETRIC = 0.1
 """Share of the interval's width by which an effect may lie off its middle: rounding, no more."""
@@ -280,7 +265,7 @@ def read_effect_sizes(
     """
     if missing not in ("refuse", "drop"):
         raise unknown(DataError, "missing", missing, ("refuse", "drop"))
-    given = _open_table(table)
+    given = open_table(table)
     formula = moderators if isinstance(moderators, str) else None
     if formula is not None:
         moderators = _variables(formula)
@@ -288,40 +273,32 @@ def read_effect_sizes(
               "moderators": moderators}  # fmt: skip
     single = {"study": study, "effect": effect, "se": se, "variance": variance, "cluster": cluster}
     _check_measure(single, limits, counts, has_matrix=covariance is not None)
-    roles = [(role, name) for role, name in single.items() if name is not None]
-    for role, names in listed.items():
-        _check_list(names, role=role)
-        roles += [(role, name) for name in names]
+    roles = _list_roles(single, listed)
     named = given.find(roles)
     chosen = {named[name]: value for name, value in _check_levels(levels, named).items()}
-    reader = _Cells(given)
+    reader = Cells(given)
     for role, name in roles:
         reader.read(role, name, levels=chosen)
     dropped = reader.settle(missing, study=named[study])
-    columns, lookup = reader.columns, {
-        role: tuple(named[name] for name in names) for role, names in listed.items()
-    }  # fmt: skip
+    columns = reader.columns
+    lookup = {role: tuple(named[name] for name in names) for role, names in listed.items()}
     reader.check_distinct(named[study])
     matrix = _read_matrix(covariance, reader)
     measure = _Measure(reader, {k: named[v] for k, v in single.items() if v is not None}, lookup)
     columns |= measure.derive(matrix, ci_prob=ci_prob)
-    for name in lookup["moderators"]:
-        _check_varies(columns[name], name)
-    _check_groups(columns, lookup["groups"])
-    for name in lookup["crossed"]:
-        _check_groups(columns, (name,))
-    kept = dict.fromkeys(
-        [named[study], measure.effect, measure.se, *lookup["groups"], *lookup["crossed"],
-         *lookup["moderators"], *lookup["counts"],
-         *(named[name] for name in (cluster,) if name is not None)]
-    )  # fmt: skip
+    _check_content(columns, lookup)
+    within = None if cluster is None else named[cluster]
+    kept: list[str] = [named[study], measure.effect, measure.se]
+    for role in ("groups", "crossed", "moderators", "counts"):
+        kept += lookup[role]
+    kept += [within] if within else []
     found = EffectSizes(
         frame=pd.DataFrame({name: columns[name] for name in kept}),
         effect=measure.effect, se=measure.se, study=named[study],
         groups=lookup["groups"], moderators=lookup["moderators"], source=given.source,
         crossed=lookup["crossed"], formula=formula, levels=reader.order_levels(chosen),
         counts=lookup["counts"], covariance=matrix,
-        cluster=None if cluster is None else named[cluster], rho=_check_rho(rho, cluster),
+        cluster=within, rho=_check_rho(rho, cluster),
         dropped=dropped,
     )  # fmt: skip
     if found.rho is not None and found.correlated is not None:
@@ -329,127 +306,18 @@ def read_effect_sizes(
     return found
 
 
-# --- What was handed over -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """Cells by column, the number of every row, and what the columns say of themselves."""
-
-    labels: Sequence[Hashable]
-    cells: list[list[Any]]
-    lines: list[int]
-    source: str
-    where: str
-    categories: dict[int, list[str]] = field(default_factory=dict)
-    has_decimal_commas: bool = False
-
-    def find(self, roles: Sequence[tuple[str, Hashable]]) -> dict[Hashable, str]:
-        """Name every column that has a role, and check that it has one only."""
-        taken: dict[Hashable, str] = {}
-        for role, name in roles:
-            if name not in self.labels:
-                raise DataError(
-                    f"{self.what}: {role} names the column {name!r}, which is missing."
-                    f"{suggest(name, self.labels)} Columns that there are: {listing(self.labels)}. "
-                    "Correct the name, or add the column."
-                )
-            if self.labels.count(name) > 1:
-                raise DataError(f"{self.what} has two columns '{name}'. Keep one of them.")
-            if name in taken and {role, taken[name]} != {"cluster", "groups"}:
-                raise DataError(
-                    f"column '{name}' is named twice, as {taken[name]} and as {role}. Allowed: one "
-                    "role for each column. Leave one of them out."
-                )
-            taken[name] = role
-            if [str(other) for other in taken].count(str(name)) > 1:
-                raise DataError(
-                    f"two columns read '{name}': {listing(map(repr, taken))}. Allowed: names that "
-                    "differ as text. Rename one."
-                )
-            if role in ("groups", "crossed") and "/" in str(name):
-                raise DataError(
-                    f"{role} names the column '{name}'. Allowed: names without a slash, since "
-                    "saved draws are named after it. Rename the column."
-                )
-        return {name: str(name) for name in taken}
-
-    @property
-    def what(self) -> str:
-        """The file, or the frame."""
-        return self.where.rpartition(",")[0]
-
-
-def _open_table(table: Any) -> _Given:
-    """Take cells from a file, a frame of any library, or a dict of columns."""
-    if isinstance(table, str | PathLike):
-        return _read_file(Path(table))
-    if isinstance(table, Mapping):
-        try:
-            table = pd.DataFrame(table)
-        except ValueError as error:
-            raise DataError(
-                f"the dict of columns is no table ({error}). Allowed: a list of the same length "
-                "for every column. Correct the lengths."
-            ) from error
-    if isinstance(table, pd.DataFrame):
-        columns = [table.iloc[:, k] for k in range(table.shape[1])]
-        kinds = {
-            k: [str(level) for level in column.cat.categories]
-            for k, column in enumerate(columns)
-            if isinstance(column.dtype, pd.CategoricalDtype)
-        }
-        cells, labels = [column.tolist() for column in columns], list(table.columns)
-        return _from_memory(labels, cells, kinds)
-    import narwhals.stable.v2 as nw
-
-    try:
-        frame = nw.from_native(table, eager_only=True)
-    except TypeError as error:
-        raise DataError(
-            f"the table is {type(table).__name__}. Allowed: the path of a CSV file, a frame of "
-            "pandas, polars or another library that narwhals knows, or a dict of columns. Hand one "
-            "of these over."
-        ) from error
-    kinds = {
-        k: [str(level) for level in frame[name].cat.get_categories().to_list()]
-        for k, name in enumerate(frame.columns)
-        if frame[name].dtype in (nw.Categorical, nw.Enum)
-    }
-    return _from_memory(
-        list(frame.columns), [frame[name].to_list() for name in frame.columns], kinds
-    )
-
-
-def _from_memory(
-    labels: Sequence[Hashable], cells: list[list[Any]], categories: dict[int, list[str]]
-) -> _Given:
-    lines = list(range(1, 1 + len(cells[0]))) if cells else []
-    return _Given(labels, cells, lines, "memory", "the frame, row", categories)
-
-
-def _read_file(path: Path) -> _Given:
-    """Cells by column, and the line number of every row."""
-    if not path.is_file():
-        raise DataError(
-            f"{path} does not exist. Name a CSV file with one row per study, or hand over a frame."
-        )
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    mark = max(",;\t", key=first.count)
-    rows = parse_rows(path, delimiter=mark)
-    if not rows:
-        raise DataError(f"{path} is empty. Its first line must name the columns.")
-    (first, header), body = rows[0], rows[1:]
-    check_columns_differ(header, where=f"{path}, line {first}")
-    check_lengths(rows, file=str(path))
-    return _Given(
-        list(header), [[cells[k] for _, cells in body] for k in range(len(header))],
-        [line for line, _ in body], str(path), f"{path}, line", has_decimal_commas=mark != ",",
-    )  # fmt: skip
-
-
 # --- What was asked -------------------------------------------------------------------------------
+
+
+def _list_roles(
+    single: Mapping[str, Hashable | None], listed: Mapping[str, Any]
+) -> list[tuple[str, Hashable]]:
+    """List the columns that are named, each with its role."""
+    roles = [(role, name) for role, name in single.items() if name is not None]
+    for role, names in listed.items():
+        _check_list(names, role=role)
+        roles += [(role, name) for name in names]
+    return roles
 
 
 def _check_list(given: Any, *, role: str) -> None:
@@ -536,7 +404,7 @@ def _check_levels(
         if name not in named:
             raise unknown(DataError, "levels of", name, named, said="is not a moderator of these")
         several = isinstance(value, list | tuple)
-        found[name] = tuple(_text(one) for one in value) if several else (_text(value),)
+        found[name] = tuple(write_cell(one) for one in value) if several else (write_cell(value),)
     return found
 
 
@@ -556,181 +424,6 @@ def _is_real(value: object) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
-# --- Cells ----------------------------------------------------------------------------------------
-
-
-class _Cells:
-    """Cells of the columns that have a role, as numbers and text, and where they stand."""
-
-    def __init__(self, given: _Given) -> None:
-        self.given, self.lines = given, given.lines
-        self.columns: dict[str, list[Any]] = {}
-        self.kept: list[int] = list(range(len(given.lines)))
-
-    def fail(self, row: int, column: str, said: str) -> DataError:
-        return DataError(f"{self.given.where} {self.lines[row]}, column '{column}': {said}")
-
-    def read(self, role: str, label: Hashable, *, levels: Mapping[str, tuple[str, ...]]) -> None:
-        """Read a column as its role asks; missing cells are None."""
-        k, column = self.given.labels.index(label), str(label)
-        raw = self.given.cells[k]
-        if role in ("study", "groups", "crossed", "cluster"):
-            # A study may be called NA, as a country may; an empty cell is missing anyway.
-            blank = {""} if role == "study" else _BLANK_TEXT
-            found = [_text(cell) for cell in raw]
-            self.columns[column] = [None if x.lower() in blank else x for x in found]
-        elif role == "moderators":
-            is_text = column in levels or k in self.given.categories
-            self.columns[column] = self.moderator(column, raw, is_text=is_text)
-        else:
-            self.columns[column] = self.numbers(column, raw)
-
-    def number(self, text: str) -> float:
-        """Read the number that a text is, NaN if none."""
-        if self.given.has_decimal_commas and text.count(",") == 1 and "." not in text:
-            text = text.replace(",", ".")
-        try:
-            return math.nan if "_" in text else float(text)
-        except ValueError:
-            return math.nan
-
-    def numbers(self, column: str, raw: Sequence[Any]) -> list[float | None]:
-        """Read finite numbers."""
-        found: list[float | None] = []
-        for row, text in enumerate(map(_text, raw)):
-            value = None if text.lower() in _BLANK_NUMBER else self.number(text)
-            if value is not None and not math.isfinite(value):
-                raise self.fail(
-                    row, column, f"'{shorten(text)}' is not a finite number. Allowed: digits with "
-                    "a point for decimals, without units. Correct the cell, or remove the row."
-                )  # fmt: skip
-            found.append(value)
-        return found
-
-    def moderator(self, column: str, raw: Sequence[Any], *, is_text: bool) -> list[Any]:
-        """Read numbers where every cell is one, or text where none is."""
-        if any(isinstance(cell, datetime.date | np.datetime64) for cell in raw):
-            raise DataError(
-                f"moderator '{column}' holds dates. Allowed: numbers or text. Turn it into a "
-                "number, such as the year."
-            )
-        texts = [_text(cell) for cell in raw]
-        texts = [None if text.lower() in _BLANK_TEXT else text for text in texts]
-        numeric = [text is not None and math.isfinite(self.number(text)) for text in texts]
-        if is_text or not any(numeric):
-            return list(texts)
-        for row, text in enumerate(texts):
-            if text is not None and not numeric[row] and text.lower() not in _BLANK_NUMBER:
-                raise self.fail(
-                    row, column, f"'{shorten(text)}' is not a finite number, but other cells of "
-                    "this moderator are. Allowed: numbers in every row, or text in every row. "
-                    "Correct the cell, write the levels as words, or list them as levels."
-                )  # fmt: skip
-        return [
-            self.number(text) if fine and text is not None else None
-            for text, fine in zip(texts, numeric, strict=True)
-        ]
-
-    def settle(self, missing: str, *, study: str) -> tuple[str, ...]:
-        """Refuse missing cells, or drop their rows; give the names of the studies dropped."""
-        gaps = {
-            name: [row for row, cell in enumerate(cells) if cell is None]
-            for name, cells in self.columns.items()
-        }
-        gone = sorted({row for rows in gaps.values() for row in rows})
-        if gone and missing == "refuse":
-            raise self.missing({name: rows for name, rows in gaps.items() if rows}, gone)
-        self.kept = [row for row in self.kept if row not in set(gone)]
-        names = [self.columns[study][row] or f"row {self.lines[row]}" for row in gone]
-        self.columns = {
-            name: [cells[row] for row in self.kept] for name, cells in self.columns.items()
-        }
-        self.lines = [self.lines[row] for row in self.kept]
-        if len(self.lines) < FEWEST:
-            left = f" without the {len(gone)} that lack a value" if gone else ""
-            raise DataError(
-                f"{self.given.what} holds {len(self.lines)} studies{left}. Allowed: at least "
-                f"{FEWEST}, since one study says nothing of how studies differ. Add a row for "
-                "every study."
-            )
-        return tuple(names)
-
-    def missing(self, gaps: Mapping[str, list[int]], gone: Sequence[int]) -> DataError:
-        """Name and count missing cells."""
-        noun = self.given.where.rpartition(" ")[2]
-        (column, rows), *rest = gaps.items()
-        if not rest and len(rows) == 1:
-            return self.fail(
-                rows[0], column, "the cell is blank. Allowed: a value for every study. Fill the "
-                "cell, or remove the row: missing='drop' does that."
-            )  # fmt: skip
-        parts = []
-        for name, rows in gaps.items():
-            shown = listing(self.lines[row] for row in rows[:_SHOWN])
-            more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-            parts.append(f"'{name}' in {noun} {shown}{more}")
-        return DataError(
-            f"{self.given.what}: {len(gone)} of {len(self.lines)} rows lack a value: "
-            f"{'; '.join(parts)}. Allowed: a value for every study. Fill the cells, or remove the "
-            "rows: missing='drop' does that, and says which."
-        )
-
-    def check_distinct(self, column: str) -> None:
-        """Raise where a study stands twice."""
-        first: dict[str, int] = {}
-        for row, name in enumerate(self.columns[column]):
-            if name in first:
-                raise self.fail(
-                    row, column, f"study '{name}' stood already in "
-                    f"{self.given.where.rpartition(' ')[2]} {self.lines[first[name]]}. Allowed: "
-                    "every study once. Give the rows names of their own, and the study as a group "
-                    "if both are results of it."
-                )  # fmt: skip
-            first[name] = row
-
-    def check_cells(
-        self, column: str, is_fine: Callable[[float], bool], say: Callable[[float], str]
-    ) -> None:
-        """Raise at the first number that is not allowed."""
-        for row, value in enumerate(self.columns[column]):
-            if not is_fine(value):
-                raise self.fail(row, column, say(value))
-
-    def order_levels(self, chosen: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-        """List the levels of text moderators whose order was given, the reference first."""
-        by_column = {
-            str(self.given.labels[k]): levels for k, levels in self.given.categories.items()
-        }
-        found = {}
-        for name in {**by_column, **chosen}:
-            if name not in self.columns or isinstance(self.columns[name][0], float):
-                continue
-            there = sorted(set(self.columns[name]))
-            order = [level for level in by_column.get(name, there) if level in there]
-            asked = chosen.get(name, ())
-            for level in asked:
-                if level not in there:
-                    raise unknown(DataError, f"level of '{name}'", level, there)
-            if len(asked) > 1 and set(asked) != set(there):
-                lacking = listing(level for level in there if level not in asked)
-                raise DataError(
-                    f"levels of '{name}' leave out {lacking}. Allowed: all levels in order, or the "
-                    "reference alone. Add what is missing."
-                )
-            found[name] = tuple(dict.fromkeys([*asked, *order]))
-        return found
-
-
-def _text(cell: object) -> str:
-    """Write a cell as text, blank where it is not known; numbers read back as they were."""
-    if cell is None or cell is pd.NA or cell is pd.NaT:
-        return ""
-    if isinstance(cell, float | np.floating):
-        value = float(cell)
-        return "" if math.isnan(value) else repr(value)
-    return str(cell).strip()
-
-
 # --- Effects and their errors ---------------------------------------------------------------------
 
 
@@ -738,7 +431,7 @@ def _text(cell: object) -> str:
 class _Measure:
     """Effects and standard errors, from whichever columns there are."""
 
-    reader: _Cells
+    reader: Cells
     single: Mapping[str, str]
     listed: Mapping[str, tuple[str, ...]]
 
@@ -829,7 +522,7 @@ class _Measure:
         }
 
 
-def _read_matrix(covariance: Any, reader: _Cells) -> Array | None:
+def _read_matrix(covariance: Any, reader: Cells) -> Array | None:
     """Check a covariance matrix, and keep the rows that are kept."""
     if covariance is None:
         return None
@@ -881,6 +574,14 @@ def _check_diagonal(matrix: Array, se: NDArray[np.float64]) -> None:
             "matrix, not one of correlations, in the order of the rows. Correct it, or leave out "
             "se."
         )
+
+
+def _check_content(columns: dict[str, list], lookup: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse moderators that never change, and groups that group nothing."""
+    for name in lookup["moderators"]:
+        _check_varies(columns[name], name)
+    for groups in (lookup["groups"], *((name,) for name in lookup["crossed"])):
+        _check_groups(columns, groups)
 
 
 def _check_varies(values: list[float] | list[str], name: str) -> None:

@@ -14,7 +14,7 @@ from bayesmeta.data.dataset import count_stages
 from bayesmeta.data.load import bundled_folder, load_dataset, read_dataset
 from bayesmeta.data.schema import column_names
 from bayesmeta.errors import DataError, StoreError
-from bayesmeta.jobs import write_text
+from bayesmeta.whole_files import write_text
 
 CORRECTIONS = "lm,field,published_value,corrected_value\n"
 

@@ -1,5 +1,6 @@
 """Verdicts on fits of effect sizes: priors that contradict the data fail, and it is kept."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -67,3 +68,16 @@ def test_priors_of_coefficients_that_contradict_the_data_fail():
     found = bm.check(bm.fit(bm.read_effect_sizes(frame, **roles), spec, progress=False)).failures
     assert any("prior of the mean effect, normal(0, 1), contradicts" in line for line in found)
     assert any("prior of the x, normal(0, 0.1), contradicts" in line for line in found)
+
+
+def test_estimates_are_in_the_units_of_the_table():
+    frame = pd.DataFrame(
+        {"s": range(8), "y": np.linspace(0, 1, 8), "se": 0.1, "tau_years": np.arange(8) * 10.0}
+    )
+    table = bm.read_effect_sizes(frame, study="s", effect="y", se="se", moderators=["tau_years"])
+    fit = bm.fit(table)
+    found = bm.prior_sensitivity(fit).set_index("quantity")["estimate"]
+    rows = bm.summary(fit)
+    for name, row in (("tau_years", "tau_years"), ("tau", "tau"),
+                      ("mean effect", "mean effect at mean moderators")):  # fmt: skip
+        assert found[name] == pytest.approx(rows[row]["estimate"])

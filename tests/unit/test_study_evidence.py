@@ -9,7 +9,7 @@ from bayesmeta.data.experiments import Experiments
 from bayesmeta.data.load import load_experiments, load_run_noise
 from bayesmeta.design.arm_scores import build_arm_scores
 from bayesmeta.errors import QueryError
-from bayesmeta.estimates.evidence_card import compare_runs, estimate_studies
+from bayesmeta.estimates.arm_comparisons import compare_runs, estimate_studies
 from bayesmeta.estimates.question import Contrast, Substitution
 from bayesmeta.estimates.summary import pool_studies
 
