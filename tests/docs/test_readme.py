@@ -341,3 +341,16 @@ def test_no_file_names_a_machine_or_a_registry():
 
 def read(name):
     return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "VALIDATION.md", "MODEL.md"])
+def test_names_of_the_package_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"\bbm\.((?:plot\.)?[A-Za-z_]+)", text))
+    missing = {name for name in named if not has_name(name)}
+    assert not missing
+
+
+def has_name(name):
+    place = bm.plot if name.startswith("plot.") else bm
+    return hasattr(place, name.removeprefix("plot."))
