@@ -18,6 +18,7 @@ from bayesmeta.crossvalidation.scoreboard import load_scoreboard
 from bayesmeta.data.load import load_dataset
 from bayesmeta.errors import EvaluationError, FitError, listing
 from bayesmeta.estimates.contrasts import Effects, effects
+from bayesmeta.estimates.counterfactual import tells_effects
 from bayesmeta.estimates.curves import curve
 from bayesmeta.estimates.question import check_fit, find_decision, list_decisions
 from bayesmeta.inference.diagnostics import Diagnostics, check, thin_fit
@@ -86,7 +87,7 @@ def summarise_fit(
     )
     blocks: list[Any] = [Text(fitted)]
     if panel is not None:
-        blocks += _conclusions(panel)
+        blocks += _conclusions(panel, informed=tells_effects(fit))
     if found is not None:
         blocks.append(
             Text(
@@ -117,15 +118,21 @@ def _verdict_on_checks(diagnostics: Diagnostics | None) -> str:
 _CONCLUSIONS = {
     defaults.SUPPORTED: "Supported by controlled experiments, over all benchmarks: {}.",
     defaults.CONFLICTING: "Experiments and LMs disagree over all benchmarks on: {}.",
-    defaults.ASSOCIATION_ONLY: "A direction is clear over all benchmarks, but experiments do not "
-    "show it, so that it may be what is confounded with the decision: {}.",
+    defaults.ASSOCIATION_ONLY: "A direction is clear over all benchmarks, but as an association "
+    "alone, so that it may be that of what is confounded with the decision: {}.",
     defaults.PRIOR_DOMINATED: "A direction is clear over all benchmarks, but hardly rests on data: "
     "{}.",
 }
 """Sentences of the summary, by verdict; the last two are said of clear directions alone."""
 
 
-def _conclusions(panel: Panel) -> Iterator[Any]:
+_UNINFORMED = (
+    "No controlled experiment informed this fit: all that it tells are associations. “bayesmeta "
+    "evidence” sets experiments beside them."
+)
+
+
+def _conclusions(panel: Panel, *, informed: bool) -> Iterator[Any]:
     """Say what experiments support, what they contradict, and what only looks certain."""
     overall, narrow = panel.on("overall"), panel.on("benchmark")
     for verdict, sentence in _CONCLUSIONS.items():
@@ -134,7 +141,8 @@ def _conclusions(panel: Panel) -> Iterator[Any]:
         if held:
             yield Text(sentence.format("; ".join(map(_named, held))))
         elif verdict == defaults.SUPPORTED:
-            yield Text("No effect over all benchmarks is supported by controlled experiments.")
+            nothing = "No effect over all benchmarks is supported by controlled experiments."
+            yield Text(nothing if informed else _UNINFORMED)
     counts = [f"{sum(f.card.verdict == name for f in narrow)} {name}" for name in defaults.VERDICTS]
     sure = sum(f.is_sure for f in narrow)
     yield Text(

@@ -14,8 +14,8 @@ MEANINGS: dict[str, str] = {
     "same direction, and LMs do not contradict them",
     defaults.CONFLICTING: "controlled experiments and LMs disagree: an association that an "
     "experiment does not find",
-    defaults.ASSOCIATION_ONLY: "LMs that have it differ; no controlled experiment says that "
-    "changing it does anything, or too few do, or not clearly",
+    defaults.ASSOCIATION_ONLY: "LMs that have it differ; no controlled experiment that informed "
+    "the fit says so, or too few do, or not clearly",
     defaults.PRIOR_DOMINATED: "the data hardly speak to it: do not read the probability as "
     "evidence",
 }
