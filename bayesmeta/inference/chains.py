@@ -115,18 +115,17 @@ def run_chains(
         return_raw_trace=True,
         **settings,
     )
-    try:
+    with contextlib.ExitStack() as broken_off:
+        broken_off.callback(sampler.cancel)  # by an interruption, or whatever else comes between
         draws = _look(sampler, least, names=names, stopping=stopping, tune=settings["tune"])
-    finally:
-        if not sampler.is_finished:
-            sampler.cancel()
+        broken_off.pop_all()
     return _label(draws, names=names, compiled=compiled)
 
 
 def _look(
     sampler: Any, least: list[int], *, names: Sequence[str], stopping: Stopping, tune: int
 ) -> dict[str, NDArray[Any]]:
-    """Wait for the draws of every look, and look; gives all draws of the last one."""
+    """Look at the draws as they come, end the chains, and give all draws of the last look."""
     batches, parts, seen = None, [], 0
     insufficient = np.empty(0, np.intp)
     rounded: list[NDArray[np.float32]] = []
@@ -145,6 +144,8 @@ def _look(
             )
             if not len(insufficient):
                 break
+    if batches is None:
+        sampler.cancel()
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 

@@ -131,6 +131,12 @@ def test_same_seed_stops_at_the_same_draw_however_slow_the_looks_are(fitted, tri
     xr.testing.assert_equal(again.draws, fitted.draws)
 
 
+def test_chains_that_still_run_are_ended():
+    spec = bm.ModelSpec(decisions=(), interactions="none", family_effects="none")
+    fit = bm.fit(bm.load_dataset(), spec, target_ess=100, most_draws=50_000, progress=False)
+    assert fit.shape[1] < 5_000
+
+
 def test_fixed_draws_are_the_first_of_those_that_went_on(fitted, trials):
     settings = {name: SETTINGS[name] for name in ("sampler", "seed", "tune", "progress")}
     fixed = bm.fit(trials, draws=60, **settings)
