@@ -444,7 +444,9 @@ def effect_block(design: Design, spec: ModelSpec) -> dict[str, Tensor]:
     of variance t^2 as without experiments, and given it an effect is r times the association with
     variance r (1 - r) t^2. In this form neither the prior of the associations nor their blocks
     change. The share r differs between decisions about a common mean, so that decisions with
-    experiments tell how biased the others are.
+    experiments tell how biased the others are. The t of the last variance is the effects' own:
+    with a common one, small effects in experiments would shrink associations that are large, and
+    LMs would be predicted worse.
 
     Parameters
     ----------
@@ -469,16 +471,20 @@ def effect_block(design: Design, spec: ModelSpec) -> dict[str, Tensor]:
     inside = (share * (1 - share)) ** 0.5
     if design.terms:
         owner, loading = design.free_decision, design.loading
+        medians = np.full(len(design.decisions), priors.beta_tau)
+        tau = _scale("tau_effect", medians, priors.beta_tau_log_sd, dims="decision")
         free = _informed(
             "effect", design, contrasts.columns["beta"] @ loading, owner=owner,
             center=share[owner][:, None] * pt.dot(np.linalg.pinv(loading), model["beta"]),
-            scale=(inside[: len(design.decisions)] * _learned_scale(design, spec))[owner],
+            scale=(inside[: len(design.decisions)] * tau)[owner],
             levels=_effect_levels(spec),
         )  # fmt: skip
         effect = pt.dot(loading, free)
         found["beta"] = pm.Deterministic("beta_effect", effect, dims=("term", "benchmark"))
     if design.surface is not None:
-        tau, owner = model["tau_surface"], np.zeros(design.surface.n_functions, np.int64)
+        medians, log_sd = np.array(priors.surface_tau), priors.surface_tau_log_sd
+        tau = _scale("tau_surface_effect", medians, log_sd, dims="level")
+        owner = np.zeros(design.surface.n_functions, np.int64)
         effect = _informed(
             "surface_effect", design, contrasts.columns["surface"], owner=owner,
             center=share[-1] * model["surface"], scale=inside[-1] * pt.ones(len(owner)),
@@ -490,12 +496,13 @@ def effect_block(design: Design, spec: ModelSpec) -> dict[str, Tensor]:
     return found
 
 
-def _learned_scale(design: Design, spec: ModelSpec) -> Tensor:
-    """Scale of the effects of every decision, (decision,), fixed without pooling."""
-    if spec.pooling == "none" or not design.terms:
-        return pt.as_tensor(np.full(len(design.decisions), spec.priors.beta_sd))
+def _effect_scale(design: Design, spec: ModelSpec) -> Tensor:
+    """Scale of the effects of every decision, (decision,), fixed where associations' is."""
     model: Any = pm.modelcontext(None)
-    return model["tau_beta"]
+    learned = "tau_effect" if spec.bias == "estimated" else "tau_beta"
+    if learned in model:
+        return model[learned]
+    return pt.as_tensor(np.full(len(design.decisions), spec.priors.beta_sd))
 
 
 def _effect_levels(spec: ModelSpec) -> tuple[float, float, float]:
@@ -578,7 +585,7 @@ def experiment_block(
     contrasts, priors = design.contrasts, spec.priors
     assert contrasts is not None
     parts = dict(effects)
-    tau = _learned_scale(design, spec)
+    tau = _effect_scale(design, spec)
     if contrasts.arm_terms:
         names = contrasts.arm_decisions
         medians = np.full(len(names), priors.arm_tau)

@@ -177,9 +177,10 @@ def draw_setting(parameters: Parameters, *, design: Design, spec: ModelSpec, see
     n, n_benchmarks = len(design.free_decision), len(design.benchmarks)
     shared = rng.standard_normal((*ratio.shape, n, 1))
     own = rng.standard_normal((*ratio.shape, n, n_benchmarks))
+    learned = "tau_effect" if spec.bias == "estimated" else "tau_beta"
     tau = np.full((*ratio.shape, len(design.decisions)), spec.priors.beta_sd)
-    if spec.pooling != "none":
-        tau = np.asarray(parameters["tau_beta"], float)
+    if learned in parameters:
+        tau = np.asarray(parameters[learned], float)
     scale = (ratio[..., None] * tau)[..., design.free_decision, None]
     return design.loading @ (scale * (shared + spec.priors.beta_ratio * np.sqrt(2) * own))
 
