@@ -2,12 +2,13 @@
 
 Usage: validate.py CHECK [--n N] [--workers N] [--keep FOLDER] [--out FILE]
 
-- calibration: simulation-based; truths from the prior, scores given them with the real LMs,
-  benchmarks and gaps, and a fit for each (`bayesmeta.validation.calibration`). The record holds the
+- calibration: simulation-based; truths from the prior, scores and contrasts given them with the real
+  LMs, arms, benchmarks and gaps, and a fit for each (`bayesmeta.validation.calibration`). The record holds the
   ranks of every parameter and of the joint log density.
-- coverage: scores drawn from chosen effects (`bayesmeta.validation.recovery`); N sets of scores in
-  each setting. The record has a row per setting, contrast and kind of target: the 90 % intervals
-  there were, how many held their truth, their mean width, the root mean square error.
+- coverage: data drawn from chosen effects and biases (`bayesmeta.validation.recovery`); N sets of
+  data in each setting. The record has a row per setting, contrast, kind of target, and kind,
+  association or effect: the 90 % intervals there were, how many held their truth, their mean width,
+  the root mean square error.
 - power: the same where four decisions vary within families. The record has a row per setting,
   contrast, kind of target and size of the true effect: the effects there were, those with P(helps)
   above 0.95 or below 0.05, those called supported, and those of them with the wrong sign.
@@ -65,6 +66,8 @@ SCALES = {
     "family effects": ("tau_family_log",),
     "residual": ("sigma",),
     "slopes of scale": ("kappa_tau_task", "kappa_tau_benchmark"),
+    "bias of associations": ("bias_ratio",),
+    "effects by study": ("study_ratio",),
 }
 """Priors of scales by what they are the scale of."""
 
@@ -177,11 +180,12 @@ def check_coverage(arguments):
     fits = fits.assign(n=1, width=fits["upper"] - fits["lower"],
                        squared=(fits["estimate"] - fits["truth"]) ** 2)  # fmt: skip
     columns = ["n", "covered", "width", "squared"]
-    record = fits.groupby(["cell", "contrast", "by"], sort=False)[columns].sum().reset_index()
+    groups = ["cell", "contrast", "kind", "tried", "by"]
+    record = fits.groupby(groups, sort=False)[columns].sum().reset_index()
     record["width"] = (record["width"] / record["n"]).round(3)
     record["rmse"] = np.sqrt(record.pop("squared") / record["n"]).round(3)
     write(record, arguments=arguments)
-    return shares(record, ["cell", "by"], digits=1, counts=["n", "covered"])
+    return shares(record, ["cell", "kind", "tried", "by"], digits=1, counts=["n", "covered"])
 
 
 def count_verdicts(fits):

@@ -151,14 +151,14 @@ def informed(small, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def bundled():
-    """The bundled data."""
-    return load_dataset()
+    """The bundled LMs and scores, without experiments."""
+    return load_dataset(experiments=False)
 
 
 @pytest.fixture(scope="session")
 def bundled_informed():
     """The bundled data with the bundled experiments."""
-    return load_dataset(experiments=True)
+    return load_dataset()
 
 
 ADDITIVE = {"interactions": "none", "unknown_numbers": "estimated"}
@@ -257,9 +257,10 @@ def dims_of_experiments(design, spec):
     dims = {"arm_sigma": ()}
     if spec.bias == "estimated":
         dims |= {"effect_share_mean": (), "effect_share": ("effect_block",)}
-        dims |= {"beta_effect": ("term", "benchmark")} if design.terms else {}
+        if design.terms:
+            dims |= {"beta_effect": ("term", "benchmark"), "tau_effect": ("decision",)}
         if design.surface is not None:
-            dims["surface_effect"] = ("function", "benchmark")
+            dims |= {"surface_effect": ("function", "benchmark"), "tau_surface_effect": ("level",)}
     if design.contrasts.arm_terms:
         dims |= {"tau_arm": ("arm_decision",), "arm_effect": ("arm_term", "benchmark")}
     if spec.study_effects == "random":

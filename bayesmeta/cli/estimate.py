@@ -73,7 +73,7 @@ def fit_command(
 
     check_out(out)
     chosen = bm.read_spec(spec) if spec is not None else bm.ModelSpec()
-    data = load_data(data_dir, version=version, experiments=chosen.experiments == "included")
+    data = load_data(data_dir, version=version)
     if quick:
         draws, tune, chains = defaults.QUICK_DRAWS, defaults.QUICK_DRAWS, defaults.QUICK_CHAINS
     with interruptible(f"nothing was written, {out} is as it was"):

@@ -46,16 +46,14 @@ def evaluate_command(
         One or more, with commas: random, leave-family-out, largest, leave-benchmark-out; or
         leave-study-out alone, which predicts controlled experiments.
     models : NAMES
-        With commas: full, scale, scale+family, synthesis, median, ols, xgboost-scale, xgboost-all,
+        With commas: full, scale, scale+family, median, ols, xgboost-scale, xgboost-all,
         scale+family-dummies, or spec files in TOML or JSON; full and scale if left out. Under
-        leave-study-out synthesis, no-effect, associations, experiments-alone; all if left out.
+        leave-study-out full, no-effect, associations, experiments-alone; all if left out.
     seeds : N|A-B
         Seeds 0 to N - 1, or A to B.
     """
-    from bayesmeta.crossvalidation.schemes import LEAVE_STUDY_OUT
-
     out, schemes = refits["out"], split_names(scheme)
-    data = load_data(data_dir, version=version, experiments=LEAVE_STUDY_OUT in schemes)
+    data = load_data(data_dir, version=version)
     with refitting(refits, what="folds") as executor:
         names = None if models is None else split_names(models)
         numbers = _read_seeds(seeds)

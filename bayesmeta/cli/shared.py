@@ -505,10 +505,10 @@ def say(text: str) -> None:
 # --- Reading, refusals, refits --------------------------------------------------------------------
 
 
-def load_data(folder: Path | None, *, version: str, experiments: bool = False) -> "bm.Dataset":
-    """Read the tables of a folder, or the bundled ones, with `experiments` where they are asked."""
+def load_data(folder: Path | None, *, version: str) -> "bm.Dataset":
+    """Read the tables of a folder, or the bundled ones."""
     if folder is None:
-        return bm.load_dataset(version=version, experiments=experiments)
+        return bm.load_dataset(version=version)
     return bm.read_dataset(folder, version=version)
 
 

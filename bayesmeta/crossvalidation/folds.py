@@ -24,12 +24,11 @@ from bayesmeta.model.spec import ModelSpec, read_spec
 
 MODELS: dict[str, ModelSpec] = {
     "full": ModelSpec(),
-    "scale": ModelSpec(decisions=(), family_effects="none"),
-    "scale+family": ModelSpec(decisions=()),
-    "synthesis": ModelSpec(experiments="included"),
+    "scale": ModelSpec(decisions=(), family_effects="none", experiments="ignored"),
+    "scale+family": ModelSpec(decisions=(), experiments="ignored"),
 }
-"""Bayesian models by name. All know size, data and release date; the second has no families; the
-last one learns from controlled experiments too, a cross-design synthesis."""
+"""Bayesian models by name. All know size, data and release date; the first alone learns from
+controlled experiments as well; the second has no families."""
 
 _GOOD_NAME = re.compile(r"\w[\w.+-]*")
 _SPEC_FILES = (".toml", ".json")

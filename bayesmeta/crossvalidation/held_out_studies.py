@@ -86,11 +86,12 @@ def _predict_none(dataset: Dataset, pairs: ArmContrasts, noise: Array) -> Studen
 
 def _predict_associations(dataset: Dataset, pairs: ArmContrasts, noise: Array) -> StudentScores:
     """Predict that what goes along with scores among LMs is what arms would show."""
-    refitter = find_refitter(dataset, spec=MODELS["full"])
+    spec = replace(MODELS["full"], experiments="ignored")
+    refitter = find_refitter(dataset, spec=spec)
     learned = np.ones(len(dataset.scores), bool)
     draws = refitter.refit(learned, seed=defaults.SEED, tune=defaults.STUDY_TUNE).parameters
     silent = {**draws, "arm_sigma": np.zeros_like(draws["sigma_score"])}
-    spec = replace(MODELS["full"], bias="none", likelihood="normal")
+    spec = replace(spec, bias="none", likelihood="normal")
     mu = contrast_distribution(silent, contrasts=pairs, spec=spec).mu
     return StudentScores(y=pairs.y, mu=mu, sd=np.sqrt(noise) + 0 * mu, nu=None)
 
@@ -101,7 +102,7 @@ def _predict_from_experiments(dataset: Dataset, pairs: ArmContrasts, noise: Arra
     It is the part of the model that sees experiments, with normal noise and scales at the medians
     of their priors, so that the posterior is a Gaussian regression in closed form.
     """
-    spec = MODELS["synthesis"]
+    spec = MODELS["full"]
     design = build_design_for(dataset, spec=spec)
     learned = design.contrasts
     assert learned is not None
@@ -173,7 +174,7 @@ STUDY_BASELINES: dict[str, Callable[[Dataset, ArmContrasts, Array], StudentScore
 }
 """Baselines by name: laws of all pairs, given the dataset, the pairs and their noise."""
 
-STUDY_MODELS = ("synthesis", *STUDY_BASELINES)
+STUDY_MODELS = ("full", *STUDY_BASELINES)
 """What is scored where no model is named."""
 
 
@@ -197,13 +198,13 @@ def run_studies(tasks: Sequence[tuple[Dataset, Candidate, int]]) -> list[pd.Data
     Examples
     --------
     >>> from bayesmeta.data.load import load_dataset
-    >>> data = load_dataset(experiments=True)
+    >>> data = load_dataset()
     >>> (rows,) = run_studies([(data, Candidate("no-effect"), 0)])
     >>> rows["study"].unique().tolist()
     ['bigscience-tr3']
     """
     dataset, candidate, _ = tasks[0]
-    spec = candidate.spec or MODELS["synthesis"]
+    spec = candidate.spec or MODELS["full"]
     design = build_design_for(dataset, spec=spec)
     pairs = build_pairs(dataset, design, spec=spec)
     noise = noise_variance(pairs, benchmarks=design.benchmarks)
@@ -379,12 +380,12 @@ def load_study_scoreboard() -> StudyScoreboard:
     Returns
     -------
     StudyScoreboard
-        The model with experiments, and baselines.
+        The default model, and baselines.
 
     Examples
     --------
     >>> load_study_scoreboard().means()["model"].tolist()
-    ['synthesis', 'no-effect', 'associations', 'experiments-alone']
+    ['full', 'no-effect', 'associations', 'experiments-alone']
     """
     return StudyScoreboard(pd.read_csv(bundled_folder() / "scoreboard-studies.csv"))
 
@@ -420,7 +421,7 @@ def evaluate_studies(
     _check(data, candidates)
     tasks = {}
     for candidate in candidates:
-        spec = candidate.spec or MODELS["synthesis"]
+        spec = candidate.spec or MODELS["full"]
         pairs = build_pairs(data, build_design_for(data, spec=spec), spec=spec)
         for study in range(len(pairs.studies)):
             tasks[_key(candidate, study)] = (data, candidate, study)
@@ -432,7 +433,7 @@ def evaluate_studies(
             run_studies, tasks, together=_together, executor=executor, keep=keep, report=show
         )
     rows = summarise_pairs(pd.concat(found.values()))
-    specs_of = {c.name: (c.spec or MODELS["synthesis"]).checksum[:12] for c in candidates}
+    specs_of = {c.name: (c.spec or MODELS["full"]).checksum[:12] for c in candidates}
     rows.insert(0, "spec_checksum", rows["model"].map(specs_of))
     rows.insert(1, "data_checksum", data.checksum[:12])
     return StudyScoreboard(rows)
@@ -453,7 +454,7 @@ def _check(data: Dataset, candidates: Sequence[Candidate]) -> None:
     if data.experiments is None:
         raise EvaluationError(
             f"scheme '{LEAVE_STUDY_OUT}' holds out studies, and the data have no experiments: "
-            f"{data!r}. Load them with load_dataset(experiments=True), or add your own with "
+            f"{data!r}. Load them with load_dataset(), or add your own with "
             "data.add(read_experiments(folder))."
         )
     for candidate in candidates:

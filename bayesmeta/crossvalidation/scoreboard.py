@@ -419,11 +419,11 @@ def evaluate(
     data
         Validated tables.
     models
-        Names: `full`, `scale`, `scale+family`, `synthesis`; baselines `median`, `ols`,
-        `xgboost-scale`, `xgboost-all`, `scale+family-dummies`; keys of `specs`; or paths of spec
-        files. `full` and `scale` if left out. Under `leave-study-out` `synthesis`, other specs that
-        include experiments, and baselines `no-effect`, `associations` (without experiments) and
-        `experiments-alone` (without LMs); all four if left out.
+        Names: `full`, `scale`, `scale+family`; baselines `median`, `ols`, `xgboost-scale`,
+        `xgboost-all`, `scale+family-dummies`; keys of `specs`; or paths of spec files. `full` and
+        `scale` if left out. Under `leave-study-out` `full`, other specs that include experiments,
+        and baselines `no-effect`, `associations` (without experiments) and `experiments-alone`
+        (without LMs); all four if left out.
     scheme
         One or more of `random`, `leave-family-out`, `largest`, `leave-benchmark-out`; or
         `leave-study-out`, which predicts pairs of arms of held-out studies, by itself.

@@ -53,8 +53,8 @@ def bundled_folder() -> Path:
     )
 
 
-def load_dataset(*, version: str = "corrected", experiments: bool = False) -> Dataset:
-    """Load the bundled scores and facts of 92 base LMs on 13 benchmark settings.
+def load_dataset(*, version: str = "corrected", experiments: bool = True) -> Dataset:
+    """Load the bundled scores and facts of 92 base LMs on 13 benchmark settings, and experiments.
 
     Parameters
     ----------
@@ -62,7 +62,8 @@ def load_dataset(*, version: str = "corrected", experiments: bool = False) -> Da
         `corrected` for the audited facts, or `as-published` for the values that the code of
         "Not-Just-Scaling Laws" (https://doi.org/10.48550/arXiv.2503.03862) analyses.
     experiments
-        Whether the bundled controlled experiments come with them.
+        Whether the bundled controlled experiments come with them, from which effects are told apart
+        from associations. They are the same in both versions.
 
     Returns
     -------

@@ -120,6 +120,36 @@ def build_arm_contrasts(
     return contrast_arms(coded, design, arms=arms, results=results, pairs=pairs)
 
 
+def put_contrasts(
+    dataset: Dataset, design: Design, y: Array, *, coding: Mapping[str, Any]
+) -> Dataset:
+    """Give arms the scores of which other contrasts are made; the mean of every cell stays.
+
+    Parameters
+    ----------
+    dataset, design, coding
+        As in `build_arm_contrasts`.
+    y
+        Orthonormal contrasts in native units, shape (contrast,).
+
+    Returns
+    -------
+    Dataset
+        With other results of the arms that are compared, kept between 0 and 1.
+    """
+    experiments = dataset.experiments
+    assert experiments is not None
+    arms = experiments.arms.reset_index(drop=True)
+    coded = code_arms(dataset, arms, coding=coding)
+    compared = _compare(coded, design, arms=arms, results=_usable(dataset, design))
+    weights, _, _ = _contrast_weights(compared["cell"].to_numpy(np.int64), pairs=False)
+    old = compared["score"].to_numpy(float)
+    results = experiments.results.reset_index(drop=True)
+    score = results["score"].to_numpy(float, copy=True)
+    score[compared["position"]] = np.clip(old + weights.T @ (y - weights @ old), 0.0, 1.0)
+    return replace(dataset, experiments=replace(experiments, results=results.assign(score=score)))
+
+
 def _usable(dataset: Dataset, design: Design) -> pd.DataFrame:
     """Give the results on benchmarks of the design that have a logistic link, with their items."""
     logistic = np.array(design.benchmarks, object)[design.outcomes.is_logistic]
@@ -127,7 +157,9 @@ def _usable(dataset: Dataset, design: Design) -> pd.DataFrame:
     assert dataset.experiments is not None
     results = dataset.experiments.results
     protocol = results["protocol"].astype(object).fillna("")
-    results = results.assign(protocol=protocol, n_seeds=results["n_seeds"].fillna(1.0))
+    results = results.assign(
+        protocol=protocol, n_seeds=results["n_seeds"].fillna(1.0), position=np.arange(len(results))
+    )
     return results.merge(items, left_on="benchmark", right_index=True)
 
 
@@ -139,16 +171,10 @@ def contrast_arms(
 
     n_lms = len(design.lms)
     blocks = {name: values[n_lms:] for name, values in _columns(coded).items()}
-    known = ~np.isnan(coded.X[n_lms:]).any(axis=1)
-    results = results.merge(
-        arms[_ARM].assign(row=np.arange(len(arms)), known=known), on=_ARM, how="inner"
-    )
-    results = results[results["known"]]
-    results = results[results.groupby(_CELL, dropna=False)["row"].transform("nunique") > 1]
-    results = results.reset_index(drop=True)
+    results = _compare(coded, design, arms=arms, results=results)
     row, score = results["row"].to_numpy(), results["score"].to_numpy(float)
     benchmark = pd.Index(design.benchmarks).get_indexer(pd.Index(results["benchmark"]))
-    cell = results.groupby(_CELL, sort=False, dropna=False).ngroup().to_numpy()
+    cell = results["cell"].to_numpy()
     mean = (np.bincount(cell, weights=score) / np.bincount(cell))[cell]
     floor = design.outcomes.floor[benchmark]
     p = np.clip((mean - floor) / (1 - floor), _INSIDE, 1 - _INSIDE)
@@ -183,6 +209,20 @@ def contrast_arms(
         setting_study=tuple(str(studies[s]) for s in setting_study),
         setting_block=setting_block,
     )
+
+
+def _compare(
+    coded: Design, design: Design, *, arms: pd.DataFrame, results: pd.DataFrame
+) -> pd.DataFrame:
+    """Keep the results of cells with two coded arms or more; number the `row` of arm and `cell`."""
+    known = ~np.isnan(coded.X[len(design.lms) :]).any(axis=1)
+    results = results.merge(
+        arms[_ARM].assign(row=np.arange(len(arms)), known=known), on=_ARM, how="inner"
+    )
+    results = results[results["known"]]
+    results = results[results.groupby(_CELL, dropna=False)["row"].transform("nunique") > 1]
+    cell = results.groupby(_CELL, sort=False, dropna=False).ngroup()
+    return results.assign(cell=cell).reset_index(drop=True)
 
 
 def _drop_rounding(values: Array) -> Array:

@@ -99,7 +99,7 @@ def _compute_baseline(fit: Fit, at: Sizes) -> Baseline:
 
 def tells_effects(fit: Fit) -> bool:
     """Whether a fit tells effects from associations: controlled experiments informed it."""
-    return fit.spec.experiments == "included"
+    return fit.design.contrasts is not None
 
 
 def choose_kind(fit: Fit, kind: str | None = None) -> str:
@@ -116,9 +116,10 @@ def choose_kind(fit: Fit, kind: str | None = None) -> str:
         raise unknown(QueryError, "kind", kind, KINDS)
     if kind != ASSOCIATION and not tells_effects(fit):
         raise QueryError(
-            f"kind is '{kind}', and this fit tells associations alone: its experiments are "
-            f"'ignored'. Allowed: {ASSOCIATION}. Fit bm.load_dataset(experiments=True) with "
-            "bm.ModelSpec(experiments='included') for effects."
+            f"kind is '{kind}', and this fit tells associations alone: no experiments informed it. "
+            f"Allowed: {ASSOCIATION}. For effects fit data with experiments, such as "
+            "bm.load_dataset() or data.add(bm.read_experiments(folder)), and leave the option "
+            "experiments of the model as it is."
         )
     return kind
 

@@ -18,7 +18,7 @@ from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.graph import compile_for
 from bayesmeta.inference.saved_fits import wrap_draws
 from bayesmeta.model.predictor import Array, Parameters
-from bayesmeta.model.spec import ModelSpec, build_design_for
+from bayesmeta.model.spec import ModelSpec, build_design_for, with_contrasts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +104,7 @@ class Refitter:
         *,
         seed: int,
         scores: Array | None = None,
+        contrasts: Array | None = None,
         without: str | None = None,
         chains: int = defaults.REFIT_CHAINS,
         tune: int = defaults.REFIT_TUNE,
@@ -117,8 +118,9 @@ class Refitter:
             Which scores to learn from, shape (obs,).
         seed
             Seed of the sampler.
-        scores
-            Scores to learn from instead of the recorded ones, in native units, shape (obs,).
+        scores, contrasts
+            Scores of LMs, shape (obs,), and contrasts between arms of experiments, shape
+            (contrast,), to learn from instead of the recorded ones; in native units.
         without
             Name of a study that is held out.
         chains, tune, draws
@@ -130,7 +132,7 @@ class Refitter:
             Draws, and the design that goes with them.
         """
         started = time.perf_counter()
-        dataset = self.dataset if scores is None else self.dataset.with_scores(scores)
+        dataset = self._with_results(scores, contrasts)
         design = build_design_for(dataset, spec=self.spec, train=train)
         if without is not None:
             assert design.contrasts is not None
@@ -157,12 +159,13 @@ class Refitter:
         draws: int = defaults.RECOVERY_DRAWS,
         train: NDArray[np.bool_] | None = None,
         scores: Array | None = None,
+        contrasts: Array | None = None,
     ) -> Fit:
         """Sample given the scores, the recorded ones or others, and make a fit of it.
 
         Parameters
         ----------
-        seed, chains, tune, draws, scores
+        seed, chains, tune, draws, scores, contrasts
             As in `refit`.
         train
             Which scores there are, shape (obs,); all if left out. The fit is that of tables
@@ -174,16 +177,26 @@ class Refitter:
             One chain that holds the draws of all: effects can be asked of it, convergence cannot.
             Its provenance says how many `chains` there were, and how many `divergences`.
         """
-        dataset = self.dataset if scores is None else self.dataset.with_scores(scores)
+        dataset = self._with_results(scores, contrasts)
         if train is None:
             train = np.ones(len(dataset.scores), bool)
-        found = self.refit(train, seed=seed, scores=scores, chains=chains, tune=tune, draws=draws)
+        found = self.refit(
+            train, seed=seed, scores=scores, contrasts=contrasts, chains=chains, tune=tune,
+            draws=draws,
+        )  # fmt: skip
         parameters = {name: values[None] for name, values in found.parameters.items()}
         kept = dataset.scores[train].reset_index(drop=True)
         dataset = dataclasses.replace(dataset, scores=kept)
         fit = wrap_draws(parameters, spec=self.spec, dataset=dataset, source="refit")
         counts = {"chains": chains, "divergences": found.n_divergences}
         return dataclasses.replace(fit, provenance={**fit.provenance, **counts})
+
+    def _with_results(self, scores: Array | None, contrasts: Array | None) -> Dataset:
+        dataset = self.dataset
+        if contrasts is not None:
+            design = build_design_for(dataset, spec=self.spec)
+            dataset = with_contrasts(dataset, design, contrasts, spec=self.spec)
+        return dataset if scores is None else dataset.with_scores(scores)
 
     def sample(
         self,

@@ -465,7 +465,8 @@ def effect_block(design: Design, spec: ModelSpec) -> dict[str, Tensor]:
     if spec.bias == "none":
         return found | {name: model[name] for name in ("beta", "surface") if name in model}
     n = len(design.effect_blocks)
-    mean = pm.Normal("effect_share_mean", 0.0, priors.effect_share_sd)
+    center = -2 * np.log(priors.bias_ratio)
+    mean = pm.Normal("effect_share_mean", center, priors.effect_share_sd)
     logit = mean + priors.effect_share_spread * pm.Normal("z_effect_share", shape=n)
     share = pm.Deterministic("effect_share", pm.math.sigmoid(logit), dims="effect_block")
     inside = (share * (1 - share)) ** 0.5

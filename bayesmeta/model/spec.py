@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import tomllib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.design.arm_contrasts import build_arm_contrasts
+from bayesmeta.design.arm_contrasts import build_arm_contrasts, put_contrasts
 from bayesmeta.design.arm_scores import build_arm_scores
 from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS
 from bayesmeta.design.facts import Design, build_design
@@ -38,7 +39,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "likelihood": ("student", "normal"),
     "unknown_numbers": ("typical", "estimated"),
     "generations": ("ignored", "measured"),
-    "experiments": ("ignored", "included"),
+    "experiments": ("included", "ignored"),
     "bias": ("estimated", "none"),
     "study_effects": ("random", "none"),
     "run_effects": ("random", "none"),
@@ -60,7 +61,7 @@ _REPLACEMENTS = {
 _OF_EXPERIMENTS = ("experiments", "bias", "study_effects", "run_effects")
 _EXPERIMENT_PRIORS = (
     "effect_share_sd", "effect_share_spread", "study_ratio", "study_ratio_log_sd", "arm_tau",
-    "arm_tau_log_sd", "run_sigma", "arm_sigma", "run_log_sd",
+    "arm_tau_log_sd", "run_sigma", "arm_sigma", "run_log_sd", "bias_ratio",
 )  # fmt: skip
 """Options and priors without a meaning where experiments are ignored: they are in no checksum of
 such a spec, so that it stays that of versions which did not know of experiments."""
@@ -147,10 +148,13 @@ class Priors:
         log standard deviation. Families differ by a factor of two to three.
     generation_nu
         Degrees of freedom of those errors.
+    bias_ratio
+        Size of the bias of associations relative to that of effects: at 1 a bias is a priori as
+        large as an effect, and half of an association's variance is effect.
     effect_share_sd, effect_share_spread
         Share of the variance of an association that is effect and not bias, on the logit scale:
-        standard deviation of its mean over decisions about one half, and of decisions about that
-        mean. A bias is a priori as large as an effect.
+        standard deviation of its mean over decisions about what `bias_ratio` says, and of decisions
+        about that mean.
     study_ratio, study_ratio_log_sd
         Effects that differ between studies: their scale as a fraction of that of the decision's
         effects. A half makes the effect in one study differ by a point or two.
@@ -204,6 +208,7 @@ class Priors:
     generation_sigma: float = 0.4
     generation_log_sd: float = 0.5
     generation_nu: float = 4.0
+    bias_ratio: float = 1.0
     effect_share_sd: float = 1.0
     effect_share_spread: float = 0.7
     study_ratio: float = 0.5
@@ -276,7 +281,8 @@ class ModelSpec:
     generations
         `ignored`; `measured`: what an LM writes is a noisy measurement of undisclosed shares.
     experiments
-        `ignored`; `included`: contrasts inside groups of controlled experiments inform effects.
+        `included`: contrasts inside groups of the data's controlled experiments inform effects, if
+        there are any; `ignored`.
     bias
         Of associations. `estimated`: the coefficients that LMs are predicted by are effects and a
         bias, and experiments see the effects alone (Verde 2021,
@@ -310,7 +316,7 @@ class ModelSpec:
     likelihood: str = "student"
     unknown_numbers: str = "typical"
     generations: str = "ignored"
-    experiments: str = "ignored"
+    experiments: str = "included"
     bias: str = "estimated"
     study_effects: str = "random"
     run_effects: str = "random"
@@ -531,6 +537,26 @@ def build_pairs(dataset: Dataset, design: Design, *, spec: ModelSpec) -> ArmCont
     return build_arm_contrasts(dataset, design, coding=_coding(spec), pairs=True)
 
 
+def with_contrasts(
+    dataset: Dataset, design: Design, y: NDArray[np.float64], *, spec: ModelSpec
+) -> Dataset:
+    """Give the arms of experiments the scores of which contrasts are made.
+
+    Parameters
+    ----------
+    dataset, design, spec
+        Validated tables with experiments, their design, and the model.
+    y
+        In the order of `Design.contrasts`, native units, shape (contrast,).
+
+    Returns
+    -------
+    Dataset
+        Its contrasts are those, but where an arm's score would leave 0 to 1.
+    """
+    return put_contrasts(dataset, design, y, coding=_coding(spec))
+
+
 def build_design_for(
     dataset: Dataset,
     *,
@@ -561,21 +587,18 @@ def build_design_for(
     """
     coding = _coding(spec)
     design = build_design(dataset, **coding, train=train, among=among)
-    if spec.experiments == "included" and among is None:
-        if dataset.experiments is None:
-            raise SpecError(
-                "experiments is 'included', and the data have none. Add them, as in "
-                "data.add(bm.load_experiments()), or set experiments to 'ignored'."
-            )
+    if spec.experiments == "included" and dataset.experiments is not None and among is None:
         contrasts = build_arm_contrasts(dataset, design, coding=coding)
-        if not len(contrasts.y):
-            raise SpecError(
-                "experiments is 'included', and those of the data say nothing here: no two arms of "
-                "a group whose facts LMs have share an accuracy of the data's benchmarks. Add "
-                "such results, or set experiments to 'ignored'."
+        if len(contrasts.y):
+            scores = build_arm_scores(dataset.experiments, benchmarks=design.benchmarks)
+            design = replace(design, contrasts=contrasts, arm_scores=scores)
+        else:
+            warnings.warn(
+                "the experiments of the data say nothing here, so that associations alone are "
+                "told: no two arms of a group whose facts LMs have share an accuracy of the data's "
+                "benchmarks. Add such results, or leave the experiments out.",
+                stacklevel=2,
             )
-        scores = build_arm_scores(dataset.experiments, benchmarks=design.benchmarks)
-        design = replace(design, contrasts=contrasts, arm_scores=scores)
     if spec.decisions != DEFAULT_DECISIONS and among is None:
         for overlap in find_overlaps(design, decisions=spec.decisions):
             raise SpecError(overlap.message)

@@ -33,6 +33,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "missing": ("kept", "dropped"),
     "likelihood": ("student", "normal"),
     "prior_width": ("default", "halved", "doubled"),
+    "experiments": ("included", "ignored"),
+    "bias_width": ("default", "halved", "doubled"),
 }
 """Choices with the levels that are tried, the usual one first.
 
@@ -43,11 +45,15 @@ CHOICES: dict[str, tuple[str, ...]] = {
 - `missing`: LMs whose value of the asked decision is missing are kept, as the model does it (a
   level of their own, or typical values), or dropped.
 - `prior_width`: scale of the prior of the decisions' effects (`beta_tau`), halved and doubled.
+- `experiments`: with them a statement is asked of effects, without them of associations; and
+  `bias_width`: how biased associations are a priori (`bias_ratio`), halved and doubled. Only of
+  data with experiments.
 """
 
-_OF_SPEC = ("family_effects", "release_date", "scaling", "likelihood")
+_OF_SPEC = ("family_effects", "release_date", "scaling", "likelihood", "experiments")
 _WIDTHS = {"default": 1.0, "halved": 0.5, "doubled": 2.0}
 _BUNDLED_ONLY = ("data", "flagged")
+_OF_EXPERIMENTS = ("experiments", "bias_width")
 _FLAGGED = {"corrected": "out", "as-published": "in"}
 """What the two versions of the bundled data do with flagged scores."""
 
@@ -94,6 +100,8 @@ def list_choices(
     """
     usual = {name: levels[0] for name, levels in CHOICES.items() if name not in _BUNDLED_ONLY}
     usual |= {name: getattr(spec, name) for name in _OF_SPEC}
+    if data.experiments is None:
+        usual = {name: first for name, first in usual.items() if name not in _OF_EXPERIMENTS}
     if _is_bundled(data):
         usual = {"data": data.version, "flagged": _FLAGGED[data.version], **usual}
     if grid is None:
@@ -116,6 +124,7 @@ def _read_grid(
     for name, levels in grid.items():
         if name not in allowed:
             why = "Only the bundled data have it." * (name in _BUNDLED_ONLY)
+            why += "Only data with experiments have it." * (name in _OF_EXPERIMENTS)
             raise unknown(EvaluationError, "choice", name, allowed, why=why, mend=_CORRECT)
         known = OPTIONS.get(name, CHOICES[name])
         if isinstance(levels, str) or not isinstance(levels, Sequence) or not levels:
@@ -135,7 +144,9 @@ def _read_grid(
 
 
 def _is_bundled(data: Dataset) -> bool:
-    return data.checksum == load_dataset(version=data.version).checksum
+    """Whether the LMs and their scores are the bundled ones, whatever experiments come along."""
+    bundled = load_dataset(version=data.version, experiments=False)
+    return replace(data, experiments=None).checksum == bundled.checksum
 
 
 def build_grid(
@@ -275,7 +286,12 @@ def apply_to_spec(spec: ModelSpec, specification: Specification) -> ModelSpec:
     """
     options = {name: specification[name] for name in _OF_SPEC if name in specification}
     width = _WIDTHS[specification.get("prior_width", "default")]
-    priors = replace(spec.priors, beta_tau=width * spec.priors.beta_tau)
+    bias = _WIDTHS[specification.get("bias_width", "default")]
+    priors = replace(
+        spec.priors,
+        beta_tau=width * spec.priors.beta_tau,
+        bias_ratio=bias * spec.priors.bias_ratio,
+    )
     return replace(spec, **options, priors=priors)
 
 
@@ -328,6 +344,7 @@ def build_variant(
     dataset, flagged = data, np.zeros(len(data.scores), bool)
     if "data" in specification:
         dataset, flagged = _with_flagged(specification["data"])
+        dataset = replace(dataset, experiments=data.experiments)
     if specification.get("missing") == "dropped":
         kept = ~_is_missing(dataset.lms, decisions)
         scored = dataset.scores["lm"].isin(dataset.lms["lm"][kept]).to_numpy()

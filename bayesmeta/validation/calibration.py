@@ -10,13 +10,19 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
+from bayesmeta.design.facts import Design, training_data
 from bayesmeta.inference.graph import draw_prior
 from bayesmeta.inference.refit import Refitter
-from bayesmeta.model.predictor import Array, Parameters, score_distribution
+from bayesmeta.model.predictor import (
+    Array,
+    Parameters,
+    contrast_distribution,
+    score_distribution,
+)
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 JOINT = "log_likelihood"
-"""What is ranked beside the parameters: the joint log density of the scores, which sees what no
+"""What is ranked beside the parameters: the joint log density of all data, which sees what no
 single parameter does (Modrák et al. 2023, https://doi.org/10.1214/23-BA1404)."""
 
 
@@ -46,9 +52,9 @@ class Ranks:
 class Calibrator:
     """A model compiled once, to be fitted to data sets that it makes itself.
 
-    Truths come from the prior, scores from the numpy model given them, with the real LMs,
-    benchmarks, standard errors and gaps; the rank of a truth among draws given its scores is
-    uniform if sampler, graph and numpy model agree (Talts et al. 2018,
+    Truths come from the prior, scores and contrasts of experiments from the numpy model given
+    them, with the real LMs, arms, benchmarks, standard errors and gaps; the rank of a truth among
+    draws given its data is uniform if sampler, graph and numpy model agree (Talts et al. 2018,
     https://doi.org/10.48550/arXiv.1804.06788). What a design reads off recorded scores, such as
     floors and centres, stays as it is: otherwise the prior would depend on the data.
 
@@ -83,11 +89,19 @@ class Calibrator:
             name: np.asarray(prior[name], float)[0] for name in self._refitter.names
         }
 
-    def simulate(self, k: int) -> Array:
-        """Simulate the scores of a truth, shape (obs,)."""
+    def simulate(self, k: int) -> Design:
+        """Simulate the scores of a truth and, where there are any, the contrasts of experiments."""
         truth = {name: values[k] for name, values in self.truths.items()}
-        state = int(np.random.SeedSequence((self.seed, k)).generate_state(1)[0])
-        return score_distribution(truth, design=self.design, spec=self.spec).draw(state)
+        seeds = np.random.SeedSequence((self.seed, k)).generate_state(2)
+        law = score_distribution(truth, design=self.design, spec=self.spec)
+        found = replace(
+            self.design, outcomes=replace(self.design.outcomes, y=law.draw(int(seeds[0])))
+        )
+        contrasts = self.design.contrasts
+        if contrasts is None:
+            return found
+        law = contrast_distribution(truth, contrasts=contrasts, spec=self.spec)
+        return replace(found, contrasts=replace(contrasts, y=law.draw(int(seeds[1]))))
 
     def rank(
         self,
@@ -114,9 +128,10 @@ class Calibrator:
         Ranks
             Ranks of all parameters and of the joint log density.
         """
-        y = self.simulate(k)
+        design = self.simulate(k)
+        made = training_data(design)
         tree = self._refitter.sample(
-            {"data_y": y[self.design.outcomes.train]},
+            {name: made[name] for name in ("data_y", "data_contrast_y") if name in made},
             chains=chains,
             tune=tune,
             draws=draws,
@@ -130,17 +145,22 @@ class Calibrator:
             kept[name] = values.reshape(-1, *values.shape[2:])
         truth = {name: values[k] for name, values in self.truths.items()}
         ranks = {name: (kept[name] < truth[name]).sum(axis=0) for name in self.truths}
-        design = replace(self.design, outcomes=replace(self.design.outcomes, y=y))
-        joint, true_joint = (
-            score_distribution(one, design=design, spec=self.spec).log_density().sum(axis=-1)
-            for one in (kept, truth)
-        )
+        joint, true_joint = (self._log_likelihood(one, design) for one in (kept, truth))
         ranks[JOINT] = (joint < true_joint).sum(axis=0)
         return Ranks(
             ranks={name: np.asarray(rank, np.int64) for name, rank in ranks.items()},
             n_draws=len(joint),
             n_divergences=int(np.sum(tree["sample_stats"]["diverging"].to_numpy())),
         )
+
+    def _log_likelihood(self, parameters: Parameters, design: Design) -> Array:
+        """Joint log density of scores and contrasts, shape (...)."""
+        laws = [score_distribution(parameters, design=design, spec=self.spec)]
+        if design.contrasts is not None:
+            laws.append(
+                contrast_distribution(parameters, contrasts=design.contrasts, spec=self.spec)
+            )
+        return np.sum([law.log_density().sum(axis=-1) for law in laws], axis=0)
 
 
 def uniformity(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.errors import EvaluationError, unknown
+from bayesmeta.estimates.counterfactual import EFFECT
 from bayesmeta.validation.calibration import JOINT, uniformity
 from bayesmeta.validation.recovery import SETTINGS
 
@@ -36,7 +37,8 @@ def load_validation(check: str) -> pd.DataFrame:
         where the truth is known, a row per setting. `placebo`: randomly permuted decisions, a row
         per kind of target. `power`: real effects of decisions that vary within families, a row per
         kind of target and least size in percentage points. `priors`: P(helps) of every contrast
-        with other scales of the prior.
+        with other scales of the prior. Coverage is that of associations, of effects that an
+        experiment varies, and of effects that none does.
 
     Returns
     -------
@@ -123,10 +125,12 @@ def summarise_calibration(path: str | PathLike[str]) -> pd.DataFrame:
 
 
 def _summarise_coverage(path: Path) -> pd.DataFrame:
-    """Coverage of 90 % intervals by setting, and its least over contrasts."""
+    """Coverage of 90 % intervals by setting and kind of effect, and its least over contrasts."""
     record, settings = pd.read_csv(path), {one.name: one for one in SETTINGS}
+    tried = record["tried"].map({True: "effect, in experiments", False: "effect, in none"})
+    record["of"] = tried.where(record["kind"] == EFFECT, record["kind"])
     rows = []
-    for name, part in record.groupby("cell", sort=False):
+    for (name, of), part in record.groupby(["cell", "of"], sort=False):
         sums = part.groupby("by")[["covered", "n"]].sum()
         shares = 100 * sums["covered"] / sums["n"]
         means = part[part["by"] == "overall"]
@@ -134,6 +138,7 @@ def _summarise_coverage(path: Path) -> pd.DataFrame:
         rows.append(
             {
                 **asdict(settings[str(name)]),
+                "of": of,
                 "repeats": int(means["n"].max()),
                 **{by: round(float(shares[by]), 1) for by in _TARGETS},
                 "least": round(100 * float(worst["covered"] / worst["n"]), 1),

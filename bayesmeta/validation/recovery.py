@@ -1,9 +1,10 @@
-"""Known truths: scores drawn from chosen effects, to see how often intervals hold them."""
+"""Known truths: data drawn from chosen effects, to see how often intervals hold them."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,23 @@ from bayesmeta.data.dataset import Dataset
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.design.facts import Design
 from bayesmeta.estimates.contrasts import effects
-from bayesmeta.estimates.counterfactual import contrast_draws
-from bayesmeta.estimates.question import BY, default_contrasts, list_decisions
+from bayesmeta.estimates.counterfactual import (
+    ASSOCIATION,
+    EFFECT,
+    choose_kind,
+    contrast_draws,
+    tells_effects,
+)
+from bayesmeta.estimates.question import BY, Statement, default_contrasts, list_decisions
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.inference.saved_fits import wrap_draws
-from bayesmeta.model.predictor import Array, Parameters, score_distribution
+from bayesmeta.model.predictor import (
+    Array,
+    Parameters,
+    contrast_distribution,
+    score_distribution,
+)
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
 FEW_FAMILIES = 10
@@ -110,9 +122,27 @@ POWER_SETTINGS = tuple(
 """Settings in which four decisions have real effects and vary within families."""
 
 
+class Drawn(NamedTuple):
+    """Data drawn from a truth.
+
+    Parameters
+    ----------
+    scores
+        Of LMs, in native units, shape (score,).
+    contrasts
+        Between arms of experiments, shape (contrast,); None where there are none.
+    truth
+        The parameters behind them, as a fit of one draw.
+    """
+
+    scores: Array
+    contrasts: Array | None
+    truth: Fit
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Truth:
-    """Facts and effects that scores are drawn from, and what a model sees of the facts.
+    """Facts and effects that data are drawn from, and what a model sees of the facts.
 
     Parameters
     ----------
@@ -123,8 +153,8 @@ class Truth:
     spec
         The model that scores are drawn from.
     parameters
-        Chosen values by name; effects of families, LMs and the surface are drawn anew for each
-        set of scores.
+        Chosen values by name; effects of families, LMs and the surface, and what experiments see,
+        are drawn anew for each set of data.
     effects
         As in the setting; those of decisions are drawn anew as well where it is `drawn`.
     """
@@ -135,18 +165,23 @@ class Truth:
     parameters: Parameters
     effects: str
 
-    def draw(self, seed: int) -> tuple[Array, Fit]:
-        """Draw scores in native units, shape (score,), and give the truth behind them as a fit."""
+    def draw(self, seed: int) -> Drawn:
+        """Draw data, and give the truth behind them."""
         design, rng = build_design_for(self.full, spec=self.spec), np.random.default_rng(seed)
         drawn = {**self.parameters, **_draw_nuisance(design, self.spec, rng=rng)}
         if self.effects == "drawn":
             drawn["beta"] = _draw_effects(design, self.spec, rng=rng)
-        state = int(rng.integers(2**31))
-        scores = score_distribution(drawn, design=design, spec=self.spec).draw(state)
+        states = rng.integers(2**31, size=2)
+        scores = score_distribution(drawn, design=design, spec=self.spec).draw(int(states[0]))
         top = np.where(design.outcomes.is_logistic, 1.0, 2.0)[design.outcomes.benchmark_index]
+        contrasts = None
+        if design.contrasts is not None:
+            drawn |= _draw_experiments(design, self.spec, drawn, effects=self.effects, rng=rng)
+            law = contrast_distribution(drawn, contrasts=design.contrasts, spec=self.spec)
+            contrasts = law.draw(int(states[1]))
         wrapped = {name: np.asarray(value, float)[None, None] for name, value in drawn.items()}
         truth = wrap_draws(wrapped, spec=self.spec, dataset=self.full, source="truth")
-        return np.clip(scores, 0.0, top), truth
+        return Drawn(np.clip(scores, 0.0, top), contrasts, truth)
 
 
 def build_truth(dataset: Dataset, *, setting: Setting, seed: int = defaults.SEED) -> Truth:
@@ -286,57 +321,110 @@ def _draw_nuisance(
     design: Design, spec: ModelSpec, *, rng: np.random.Generator
 ) -> dict[str, Array]:
     """Draw effects of families and LMs, and a surface, as the model supposes them."""
-    assert design.surface is not None
-    task, n_tasks = design.task_family_index, len(design.task_families)
-    n = design.surface.n_functions
-    shared, of_task, own = spec.priors.surface_tau
     return {
         "u": rng.normal(size=len(design.lm_families)),
-        "w": rng.normal(size=(len(design.lm_families), n_tasks)),
+        "w": rng.normal(size=(len(design.lm_families), len(design.task_families))),
         "v": rng.normal(size=len(design.lms)),
-        "surface": shared * rng.normal(size=(n, 1))
-        + of_task * rng.normal(size=(n, n_tasks))[:, task]
-        + own * rng.normal(size=(n, len(design.benchmarks))),
+        "surface": _draw_surface(design, spec, rng=rng),
+    }
+
+
+def _draw_surface(design: Design, spec: ModelSpec, *, rng: np.random.Generator) -> Array:
+    """Draw weights of the surface, shape (function, benchmark)."""
+    assert design.surface is not None
+    task, n = design.task_family_index, design.surface.n_functions
+    shared, of_task, own = spec.priors.surface_tau
+    return (
+        shared * rng.normal(size=(n, 1))
+        + of_task * rng.normal(size=(n, len(design.task_families)))[:, task]
+        + own * rng.normal(size=(n, len(design.benchmarks)))
+    )
+
+
+def _draw_experiments(
+    design: Design,
+    spec: ModelSpec,
+    drawn: Parameters,
+    *,
+    effects: str,
+    rng: np.random.Generator,
+) -> dict[str, Array]:
+    """Draw effects of which half of the associations' variance is, and what else arms see.
+
+    An effect is half of the association and half of other values of the same kind; the bias is the
+    difference of these halves, which is independent of it and as large.
+    """
+    contrasts, priors = design.contrasts, spec.priors
+    assert contrasts is not None
+    if effects == "drawn":
+        other, tau = _draw_effects(design, spec, rng=rng), priors.beta_tau
+    else:
+        tau = EFFECTS[effects]
+        mean = rng.choice([-1.0, 1.0], (design.loading.shape[1], 1))
+        deviations = _draw_deviations(design, ratio=priors.beta_ratio, rng=rng)
+        other = design.loading @ (tau * (mean + deviations))
+    n, n_benchmarks = len(contrasts.arm_terms), len(design.benchmarks)
+    task, ratio = design.task_family_index, priors.beta_ratio
+    by_task = rng.normal(size=(n, len(design.task_families)))[:, task]
+    arm = rng.normal(size=(n, 1)) + ratio * (by_task + rng.normal(size=(n, n_benchmarks)))
+    measured = contrasts.measured_settings()
+    of_decision = contrasts.setting_block[:, None] < len(design.decisions)
+    scale = priors.study_ratio * np.where(of_decision, tau, priors.arm_tau)
+    own = np.sqrt(2) * ratio * rng.normal(size=measured.shape) * measured
+    return {
+        "beta_effect": (drawn["beta"] + other) / 2,
+        "surface_effect": (drawn["surface"] + _draw_surface(design, spec, rng=rng)) / 2,
+        "arm_effect": priors.arm_tau * arm,
+        "study_effect": scale * (rng.normal(size=(len(measured), 1)) + own),
+        "study_ratio": np.array(priors.study_ratio),
+        "tau_effect": np.full(len(design.decisions), tau),
+        "run_effect": priors.run_sigma * rng.normal(size=len(contrasts.runs)),
+        "arm_sigma": np.array(priors.arm_sigma),
+        "arm_nu_beyond_one": np.array(20.0),
     }
 
 
 def score_recovery(
     refitter: Refitter, truth: Truth, *, seed: int, ci_prob: float = defaults.CI_PROB
 ) -> pd.DataFrame:
-    """Fit scores drawn from a truth, and hold the intervals of all effects against it.
+    """Fit data drawn from a truth, and hold the intervals of all effects against it.
 
     Parameters
     ----------
     refitter
         The model under test, compiled for `truth.seen`.
     truth
-        What scores are drawn from.
+        What data are drawn from.
     seed
-        Seed of scores and sampler.
+        Seed of data and sampler.
     ci_prob
         Probability of the intervals.
 
     Returns
     -------
     pandas.DataFrame
-        One row per contrast and target: what it is, `truth`, `estimate`, `lower`, `upper` in
-        percentage points and `covered`. Contrasts are those that `effects` reports by default.
+        One row per contrast, target and kind, `association` or, where experiments inform the
+        fit, `effect`: what it is, whether an experiment varies it (`tried`), `truth`, `estimate`,
+        `lower`, `upper` in percentage points and `covered`. Contrasts are those that `effects`
+        reports by default.
     """
-    scores, true_fit = truth.draw(seed)
-    fit = refitter.fit(seed=seed, scores=scores)
-    tail = (1 - ci_prob) / 2
+    drawn = truth.draw(seed)
+    fit = refitter.fit(seed=seed, scores=drawn.scores, contrasts=drawn.contrasts)
+    tail, true_fit = (1 - ci_prob) / 2, drawn.truth
     names, rows = list_decisions(true_fit.design), []
     contrasts = [c for name in names for c in default_contrasts(true_fit.design, name)]
-    for contrast, by in itertools.product(contrasts, BY):
-        known = contrast_draws(true_fit, contrast=contrast, by=by).values[0, 0]
-        draws = contrast_draws(fit, contrast=contrast, by=by)
+    kinds = (ASSOCIATION, EFFECT) if tells_effects(fit) else (ASSOCIATION,)
+    for contrast, by, kind in itertools.product(contrasts, BY, kinds):
+        known = contrast_draws(true_fit, contrast=contrast, by=by, kind=kind).values[0, 0]
+        draws = contrast_draws(fit, contrast=contrast, by=by, kind=kind)
         lower, estimate, upper = draws.quantile([tail, 0.5, 1 - tail], dim=("chain", "draw"))
         rows.append(
                 pd.DataFrame(
                     {
-                        "contrast": contrast.label, "by": by, "target": draws["target"].values,
-                        "truth": known, "estimate": estimate.values, "lower": lower.values,
-                        "upper": upper.values,
+                        "contrast": contrast.label, "kind": kind,
+                        "tried": _is_tried(fit.design, contrast), "by": by,
+                        "target": draws["target"].values, "truth": known,
+                        "estimate": estimate.values, "lower": lower.values, "upper": upper.values,
                         "covered": (lower.values <= known) & (known <= upper.values),
                     }
                 )
@@ -344,17 +432,26 @@ def score_recovery(
     return pd.concat(rows, ignore_index=True)
 
 
+def _is_tried(design: Design, contrast: Statement) -> bool:
+    """Whether arms of a group differ in all columns in which the sides of a contrast do."""
+    if design.contrasts is None:
+        return False
+    one, other = (side.of(design.facts).X for side in contrast.sides)
+    varied = (design.contrasts.columns["beta"] != 0).any(axis=0)
+    return bool(varied[(one != other).any(axis=0)].all())
+
+
 def score_verdicts(refitter: Refitter, truth: Truth, *, seed: int) -> pd.DataFrame:
-    """Fit scores drawn from a truth, and see what is said of decisions that vary within families.
+    """Fit data drawn from a truth, and see what is said of decisions that vary within families.
 
     Parameters
     ----------
     refitter
         The model under test, compiled for `truth.seen`.
     truth
-        What scores are drawn from, with decisions that are `varied`.
+        What data are drawn from, with decisions that are `varied`.
     seed
-        Seed of scores and sampler.
+        Seed of data and sampler.
 
     Returns
     -------
@@ -362,11 +459,14 @@ def score_verdicts(refitter: Refitter, truth: Truth, *, seed: int) -> pd.DataFra
         One row per contrast and target, as `Effects.table` gives them, with the `truth` in
         percentage points.
     """
-    scores, true_fit = truth.draw(seed)
-    fit = refitter.fit(seed=seed, scores=scores)
-    tables = []
+    drawn = truth.draw(seed)
+    fit = refitter.fit(seed=seed, scores=drawn.scores, contrasts=drawn.contrasts)
+    kind, tables = choose_kind(fit), []
     for by in BY:
         found = effects(fit, VARIED, by=by)
-        known = [contrast_draws(true_fit, contrast=c, by=by).values[0, 0] for c in found.contrasts]
+        known = [
+            contrast_draws(drawn.truth, contrast=c, by=by, kind=kind).values[0, 0]
+            for c in found.contrasts
+        ]
         tables.append(found.table().assign(truth=np.concatenate(known)))
     return pd.concat(tables, ignore_index=True)

@@ -138,7 +138,7 @@ def test_experiments_alone_is_the_regression_that_can_be_worked_out_by_hand(tria
     kept = experiments.results.query("benchmark == 'reading' and group == 'main'")
     data = replace(trials, experiments=replace(experiments, results=kept.reset_index(drop=True)))
     spec = replace(SMALL, scaling="none")
-    monkeypatch.setitem(MODELS, "synthesis", spec)
+    monkeypatch.setitem(MODELS, "full", spec)
     (rows,) = run_studies([(data, Candidate("experiments-alone"), 1)])
     design, priors = build_design_for(data, spec=spec), spec.priors
     pairs = build_pairs(data, design, spec=spec)
@@ -158,8 +158,8 @@ def test_experiments_alone_is_the_regression_that_can_be_worked_out_by_hand(tria
 
 def test_no_effect_is_a_normal_law_about_zero(trials):
     (rows,) = run_studies([(trials, Candidate("no-effect"), 1)])
-    design = build_design_for(trials, spec=MODELS["synthesis"])
-    pairs = build_pairs(trials, design, spec=MODELS["synthesis"])
+    design = build_design_for(trials, spec=MODELS["full"])
+    pairs = build_pairs(trials, design, spec=MODELS["full"])
     noise = noise_variance(pairs, benchmarks=design.benchmarks)[pairs.study_index == 1]
     law = stats.norm(0, 100 * np.sqrt(noise + 0.02**2))
     np.testing.assert_allclose(rows["log_density"], law.logpdf(rows["difference"]))
@@ -179,7 +179,7 @@ def test_noise_is_that_of_recorded_runs_and_less_with_more_of_them(trials):
 
 def test_associations_are_coefficients_of_the_model_without_experiments(trials, monkeypatch):
     monkeypatch.setitem(MODELS, "full", replace(SMALL, experiments="ignored"))
-    monkeypatch.setitem(MODELS, "synthesis", SMALL)
+    monkeypatch.setitem(MODELS, "full", SMALL)
     design, rng, asked = build_design_for(trials, spec=SMALL), np.random.default_rng(1), []
     draws = {
         "beta": rng.normal(0, 0.3, (50, len(design.terms), 4)),
@@ -278,7 +278,7 @@ def test_what_cannot_be_scored_is_refused(trials, small, refusal):
         bm.evaluate(small, **SCHEME)
     with refusal(EvaluationError, LEAVE_STUDY_OUT, "random", "call of its own"):
         bm.evaluate(trials, scheme=["random", LEAVE_STUDY_OUT])
-    with refusal(EvaluationError, "'full'", "synthesis", "associations"):
+    with refusal(EvaluationError, "'full'", "full", "associations"):
         bm.evaluate(trials, ["full"], **SCHEME)
     with refusal(EvaluationError, "'median'", *STUDY_BASELINES):
         bm.evaluate(trials, ["median"], **SCHEME)
@@ -306,9 +306,9 @@ def test_record_is_of_these_models_and_tables(data):
     rows = bm.load_study_scoreboard().rows
     assert list(dict.fromkeys(rows["model"])) == list(STUDY_MODELS)
     assert set(rows["data_checksum"]) == {data.checksum[:12]}
-    assert set(rows["spec_checksum"]) == {MODELS["synthesis"].checksum[:12]}
-    design = build_design_for(data, spec=MODELS["synthesis"])
-    pairs = build_pairs(data, design, spec=MODELS["synthesis"])
+    assert set(rows["spec_checksum"]) == {MODELS["full"].checksum[:12]}
+    design = build_design_for(data, spec=MODELS["full"])
+    pairs = build_pairs(data, design, spec=MODELS["full"])
     counts = dict(zip(pairs.studies, np.bincount(pairs.study_index).tolist(), strict=True))
     for _, own in rows.query("part == 'all'").groupby("model"):
         assert own.set_index("study")["n"].to_dict() == counts
@@ -325,19 +325,19 @@ def test_what_is_said_of_the_record():
     """`VALIDATION.md` says it in words; its table is printed by the command above it."""
     board = bm.load_study_scoreboard()
     means = board.means().set_index("model")
-    others = means.drop(index="synthesis")
+    others = means.drop(index="full")
     for name, best in (("log_density", max), ("mae", min)):
-        assert best(means[name]) == means.loc["synthesis", name]
+        assert best(means[name]) == means.loc["full", name]
     alone = means.loc["experiments-alone"]
-    assert abs(means.loc["synthesis", "sign_right"] - alone["sign_right"]) < alone["sign_right_se"]
+    assert abs(means.loc["full", "sign_right"] - alone["sign_right"]) < alone["sign_right_se"]
     assert means["mae"].idxmax() == means["log_density"].idxmin() == "associations"
-    assert means.loc["synthesis", "coverage90"] < 87
+    assert means.loc["full", "coverage90"] < 87
     own = board.table().set_index(["study", "model"]).loc["deepseek-v2"]
     assert (own["n"] == 2).all()
     assert own["coverage90"].to_dict() == {**dict.fromkeys(STUDY_MODELS, 0.0), "no-effect": 50.0}
     wide = board.table().query("study != 'mean'").pivot(index="study", columns="model")
     for name in ("log_density", "mae"):
         for other in others.index:
-            gap = wide[name]["synthesis"] - wide[name][other]
+            gap = wide[name]["full"] - wide[name][other]
             lead = abs(gap.mean()) / (gap.std() / np.sqrt(len(gap)))
             assert (lead > 2) == (other == "associations")
