@@ -2,9 +2,9 @@
 
 Usage: validate.py CHECK [--n N] [--workers N] [--keep FOLDER] [--out FILE]
 
-- calibration: simulation-based; truths from the prior, scores and contrasts given them with the real
-  LMs, arms, benchmarks and gaps, and a fit for each (`bayesmeta.validation.calibration`). The record holds the
-  ranks of every parameter and of the joint log density.
+- calibration: simulation-based; truths from the prior, scores and contrasts given them with the
+  real LMs, arms, benchmarks and gaps, and a fit for each (`bayesmeta.validation.calibration`). The
+  record holds the ranks of every parameter and of the joint log density.
 - coverage: data drawn from chosen effects and biases (`bayesmeta.validation.recovery`); N sets of
   data in each setting. The record has a row per setting, contrast, kind of target, and kind,
   association or effect: the 90 % intervals there were, how many held their truth, their mean width,

@@ -105,7 +105,8 @@ def _assemble(tree: xr.DataTree) -> Fit | EffectSizeFit:
     if EFFECTS in tables:
         data = _read_effect_sizes(tables[EFFECTS], tree.attrs)
         return EffectSizeFit(posterior, EffectSizeSpec.from_dict(spec), data, provenance)
-    return Fit(posterior, ModelSpec.from_dict(spec), _read_dataset(tables, tree.attrs), provenance)
+    spec = ModelSpec.from_dict({"experiments": "ignored", **spec})  # as files of before have it
+    return Fit(posterior, spec, _read_dataset(tables, tree.attrs), provenance)
 
 
 def _read_effect_sizes(text: str, attributes: Mapping[Any, Any]) -> EffectSizes:

@@ -386,9 +386,9 @@ class ModelSpec:
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
         """Build a spec from plain values; what is left out keeps its default.
 
-        Specs in files are older than keys that were added since. The default of a new key is
-        therefore the model as it was without the key; where it cannot be, `FORMAT` of
-        `inference/fits.py` is raised.
+        Specs in saved fits may be older than keys that were added since. The default of a new key
+        is therefore the model as it was without the key, or `inference/saved_fits.py` says what it
+        was; where neither can be, `FORMAT` of `inference/fits.py` is raised.
 
         Raises
         ------

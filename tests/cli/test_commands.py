@@ -449,21 +449,6 @@ def test_interrupted_fit_leaves_the_old_one_alone(monkeypatch, tmp_path):
     assert out.read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("value", ["included", "ignored"])
-def test_spec_with_experiments_is_fitted_to_data_with_experiments(monkeypatch, tmp_path, value):
-    seen = []
-
-    def stop(data, *_, **__):
-        seen.append(data.experiments)
-        raise KeyboardInterrupt
-
-    spec = tmp_path / "spec.toml"
-    spec.write_text(f'experiments = "{value}"\n')
-    monkeypatch.setattr("bayesmeta.fit", stop)
-    run("fit", "--spec", str(spec), "--out", str(tmp_path / "fit.nc"))
-    assert [found is not None for found in seen] == [value == "included"]
-
-
 def test_failed_fit_warns_with_every_answer(tmp_path):
     path = tmp_path / "failed.nc"
     report = {"failures": ["R-hat reaches 1.200; allowed is 1.01."]}

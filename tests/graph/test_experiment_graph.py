@@ -13,7 +13,7 @@ from bayesmeta.design.facts import training_data
 from bayesmeta.inference.graph import list_kept
 from bayesmeta.model.blocks import build_model
 from bayesmeta.model.predictor import contrast_distribution
-from bayesmeta.model.spec import ModelSpec, build_design_for, build_pairs
+from bayesmeta.model.spec import ModelSpec, Priors, build_design_for, build_pairs
 
 ROUNDING = 1e-8
 """Two orders of summation of the same terms in double precision."""
@@ -118,52 +118,60 @@ def expected_covariance(task, *, shared, of_task, own):
 
 
 @pytest.mark.parametrize("pooling", ["partial", "none", "complete"])
-def test_associations_are_the_sum_of_effect_and_bias_that_are_independent(
+def test_effects_are_a_share_of_associations_and_of_something_of_their_own(
     informed, draw_prior, pooling
 ):
     n, spec = 4000, spec_of({"pooling": pooling})
     design = build_design_for(informed, spec=spec)
-    names = ["beta", "beta_effect", "effect_share"] + ["tau_beta"] * (pooling != "none")
-    beta, effect, share, *tau = draw_prior(spec, names, n)
+    names = ["beta", "beta_effect", "effect_share", "tau_effect"]
+    names += ["tau_beta"] * (pooling != "none")
+    beta, effect, share, own_scale, *tau = draw_prior(spec, names, n)
     scale = tau[0] if tau else np.full((n, len(design.decisions)), spec.priors.beta_sd)
     owner, ratio = design.free_decision, spec.priors.beta_ratio
     share = share[:, owner, None]
-    free, informed_free = (np.einsum("tf,dtb->dfb", design.loading, x) / scale[:, owner, None]
-                           for x in (beta, effect))  # fmt: skip
-    effects = informed_free / np.sqrt(share)
-    biases = (free - informed_free) / np.sqrt(1 - share)
+    free, free_effect = (np.einsum("tf,dtb->dfb", design.loading, x) for x in (beta, effect))
+    other = free_effect - share * free
+    free = free / scale[:, owner, None]
+    other = other / (np.sqrt(share * (1 - share)) * own_scale[:, owner, None])
     shared, of_task, own = {"partial": (1, ratio**2, ratio**2), "none": (0, 0, 1),
                             "complete": (1, 0, 0)}[pooling]  # fmt: skip
     expected = expected_covariance(
         design.task_family_index, shared=shared, of_task=of_task, own=own
     )
     size = np.prod(free.shape[:2])
-    for one, other, want in (
-        (free, free, 1), (effects, effects, 1), (biases, biases, 1), (effects, biases, 0)
-    ):  # fmt: skip
-        found = np.einsum("dfb,dfc->bc", one, other) / size
+    for one, two, want in ((free, free, 1), (other, other, 1), (free, other, 0)):
+        found = np.einsum("dfb,dfc->bc", one, two) / size
         np.testing.assert_allclose(found, want * expected, atol=5 * 1.5 / np.sqrt(size))
     # Coordinates that contrasts tell precisely, and others, have one prior.
-    each = (effects**2).mean(axis=0)
+    each = (other**2).mean(axis=0)
     assert each == pytest.approx(np.diag(expected) * np.ones(each.shape), rel=5 * np.sqrt(2 / n))
 
 
-def test_effects_of_the_surface_have_the_share_of_its_variance(informed, draw_prior):
+def test_effects_of_the_surface_are_made_likewise(informed, draw_prior):
     n, spec = 2000, spec_of({})
     design = build_design_for(informed, spec=spec)
-    names = ["surface", "surface_effect", "effect_share", "tau_surface"]
+    names = ["surface", "surface_effect", "effect_share", "tau_surface_effect"]
     surface, effect, share, tau = draw_prior(spec, names, n)
     share, task = share[:, -1, None, None], design.task_family_index
-    effects, biases = effect / np.sqrt(share), (surface - effect) / np.sqrt(1 - share)
+    other = (effect - share * surface) / np.sqrt(share * (1 - share))
     shared, of_task, own = (tau**2).T[..., None, None]
     expected = shared + of_task * (task[:, None] == task) + own * np.eye(len(task))
+    sd = np.sqrt(np.einsum("dbb->db", expected))  # relative to it: scales have tails
+    relative = sd[:, :, None] * sd[:, None]
     k = surface.shape[1]
-    for one, other, want in ((effects, effects, 1), (biases, biases, 1), (effects, biases, 0)):
-        # Relative to the variances of the draw: their scales have tails.
-        sd = np.sqrt(np.einsum("dbb->db", expected))
-        found = np.einsum("dfb,dfc->dbc", one, other) / k / (sd[:, :, None] * sd[:, None])
-        wanted = want * expected / (sd[:, :, None] * sd[:, None])
-        np.testing.assert_allclose(found.mean(axis=0), wanted.mean(axis=0), atol=0.06)
+    for one, want in ((other, 1), (surface, 0)):
+        found = np.einsum("dfb,dfc->dbc", one, other) / k / relative
+        np.testing.assert_allclose(
+            found.mean(axis=0), want * (expected / relative).mean(axis=0), atol=0.06
+        )
+
+
+@pytest.mark.parametrize("ratio", [0.5, 2.0])
+def test_larger_biases_leave_effects_a_smaller_share(draw_prior, ratio):
+    spec = spec_of({"priors": Priors(bias_ratio=ratio)})
+    (mean,) = draw_prior(spec, ["effect_share_mean"], 4000)
+    share = 1 / (1 + np.exp(-np.median(mean)))
+    assert np.sqrt((1 - share) / share) == pytest.approx(ratio, rel=0.05)
 
 
 def test_some_coordinates_are_centred_and_some_are_not(informed, bundled_informed):
@@ -187,7 +195,7 @@ def test_shares_of_effects_differ_between_decisions_about_a_common_mean(draw_pri
 def test_effects_in_a_study_differ_as_much_as_is_stated(informed, draw_prior):
     n, spec = 4000, spec_of({})
     contrasts = build_design_for(informed, spec=spec).contrasts
-    names = ["study_effect", "study_ratio", "tau_beta", "tau_arm"]
+    names = ["study_effect", "study_ratio", "tau_effect", "tau_arm"]
     effect, ratio, tau, tau_arm = draw_prior(spec, names, n)
     scale = np.concatenate([tau, tau_arm], axis=1)[:, contrasts.setting_block]
     standard = effect / (ratio[:, None] * scale)[..., None]

@@ -8,8 +8,7 @@ from scipy import integrate, stats
 
 from bayesmeta.design import arm_contrasts
 from bayesmeta.design.facts import training_data
-from bayesmeta.errors import SpecError
-from bayesmeta.model.spec import ModelSpec, build_design_for, build_pairs
+from bayesmeta.model.spec import ModelSpec, build_design_for, build_pairs, with_contrasts
 
 SPEC = ModelSpec(experiments="included")
 
@@ -302,10 +301,24 @@ def test_a_held_out_study_leaves_no_trace(informed):
 
 def test_experiments_without_a_usable_contrast(informed, refusal):
     none = with_results(informed, benchmark="proofs")
-    with refusal(SpecError, "experiments", "included", "ignored"):
-        build_design_for(none, spec=SPEC)
+    with pytest.warns(UserWarning, match="experiments of the data say nothing here"):
+        assert build_design_for(none, spec=SPEC).contrasts is None
 
 
-def test_experiments_that_are_not_there(small, refusal):
-    with refusal(SpecError, "experiments", "included", "load_experiments", "ignored"):
-        build_design_for(small, spec=SPEC)
+def test_experiments_that_are_not_there(small):
+    assert build_design_for(small, spec=SPEC).contrasts is None
+
+
+def test_other_contrasts_are_those_of_other_scores(informed):
+    design = build_design_for(informed, spec=SPEC)
+    y = design.contrasts.y + np.random.default_rng(1).normal(0, 0.01, len(design.contrasts.y))
+    other = with_contrasts(informed, design, y, spec=SPEC)
+    found = build_design_for(other, spec=SPEC).contrasts
+    np.testing.assert_allclose(found.y, y, atol=1e-12)
+    for name, columns in design.contrasts.columns.items():
+        np.testing.assert_allclose(found.columns[name], columns, atol=1e-12)
+    # Results of arms that are not compared, such as those on a Brier score, stay.
+    unused = informed.experiments.results["benchmark"] == "proofs"
+    same = other.experiments.results["score"] == informed.experiments.results["score"]
+    assert same[unused].all()
+    assert not same[~unused].all()

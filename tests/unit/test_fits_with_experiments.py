@@ -8,7 +8,8 @@ import bayesmeta as bm
 from bayesmeta.errors import QueryError
 from bayesmeta.inference.shipped import ShippedFit, save_to_ship
 
-SPEC = bm.ModelSpec(experiments="included")
+SPEC = bm.ModelSpec()
+WITHOUT = bm.ModelSpec(experiments="ignored")
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def fit(informed, build_fake_fit):
 def plain(fit, build_fake_fit):
     """The same associations, without experiments."""
     override = {name: values for name, values in fit.parameters.items() if "effect" not in name}
-    return build_fake_fit(fit.dataset, spec=bm.ModelSpec(), override=override)
+    return build_fake_fit(fit.dataset, spec=WITHOUT, override=override)
 
 
 def test_it_is_saved_and_read(fit, tmp_path):
@@ -56,7 +57,7 @@ def unbiased(fit, build_fake_fit):
     override = {name: values for name, values in fit.parameters.items() if "effect" not in name}
     for name in ("beta", "surface"):
         override[name] = fit.parameters[f"{name}_effect"]
-    return build_fake_fit(fit.dataset, spec=bm.ModelSpec(), override=override)
+    return build_fake_fit(fit.dataset, spec=WITHOUT, override=override)
 
 
 def test_associations_are_those_of_a_fit_without_experiments(fit, plain):
@@ -95,7 +96,7 @@ def test_a_new_setting_adds_what_differs_between_studies(fit):
         for kind in ("effect", "new_setting")
     }
     added = (kinds["new_setting"] - kinds["effect"]).values
-    tau = fit.parameters["tau_beta"][..., fit.design.decisions.index("attention")]
+    tau = fit.parameters["tau_effect"][..., fit.design.decisions.index("attention")]
     own = 2 * fit.spec.priors.beta_ratio**2
     expected = fit.parameters["study_ratio"] * tau * np.sqrt(2 * (1 + own))  # of two levels
     standard = added / expected[..., None, None]
@@ -129,7 +130,7 @@ def test_a_card_is_drawn_of_the_association(fit, plain):
 
 
 def test_a_fit_without_experiments_tells_no_effect(plain, refusal):
-    with refusal(QueryError, "kind", "'effect'", "association", "experiments='included'"):
+    with refusal(QueryError, "kind", "'effect'", "association", "load_dataset()"):
         bm.effects(plain, "attention", kind="effect")
     with refusal(QueryError, "kind", "'causal'", "association", "effect", "new_setting"):
         bm.effects(plain, "attention", kind="causal")

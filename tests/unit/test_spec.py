@@ -96,7 +96,8 @@ CONTRADICTIONS = ({"generations": "measured", "unknown_numbers": "typical"},)
 
 OF_EXPERIMENTS = ("bias", "study_effects", "run_effects", "effect_share_sd",
                   "effect_share_spread", "study_ratio", "study_ratio_log_sd", "arm_tau",
-                  "arm_tau_log_sd", "run_sigma", "arm_sigma", "run_log_sd")  # fmt: skip
+                  "arm_tau_log_sd", "run_sigma", "arm_sigma", "run_log_sd",
+                  "bias_ratio")  # fmt: skip
 """Options and priors that mean nothing where experiments are ignored."""
 
 
@@ -122,7 +123,8 @@ def test_checksum_changes_with_every_prior(name):
 @pytest.mark.parametrize("name", [name for name in (*OPTIONS, *NUMBERS) if name != "experiments"])
 def test_what_concerns_experiments_is_in_no_checksum_where_they_are_ignored(name):
     other = {name: OPTIONS[name][-1]} if name in OPTIONS else {"priors": halved(name)}
-    usual = {"unknown_numbers": "estimated"} if name == "generations" else {}
+    usual = {"experiments": "ignored"}
+    usual |= {"unknown_numbers": "estimated"} if name == "generations" else {}
     same = ModelSpec(**usual, **other).checksum == ModelSpec(**usual).checksum
     assert same == (name in OF_EXPERIMENTS)
 
@@ -181,12 +183,13 @@ def test_contradictions_name_both_options(refusal, pair):
 
 
 CHECKSUM = "c22f23804f1702fdadd468e04c48952cc4333fdce5a56d644d2bf75339c6cff7"
-"""Of the default model, which records and saved fits carry."""
+"""Of the model without experiments, which records and fits carry that know of none."""
 
 
 def test_options_that_are_gone_change_no_checksum():
-    assert ModelSpec().checksum == CHECKSUM
-    assert ModelSpec(priors={"beta_tau": 0.2}).checksum.startswith("326dfcb2d69c45c3")
+    assert ModelSpec(experiments="ignored").checksum == CHECKSUM
+    other = ModelSpec(experiments="ignored", priors={"beta_tau": 0.2})
+    assert other.checksum.startswith("326dfcb2d69c45c3")
 
 
 def test_older_spec_may_hold_options_that_are_gone(write):
@@ -197,7 +200,7 @@ def test_older_spec_may_hold_options_that_are_gone(write):
         key: value for key, value in old.items() if key not in {"experiments", *OF_EXPERIMENTS}
     }
     older["priors"] = {k: v for k, v in old["priors"].items() if k not in OF_EXPERIMENTS}
-    assert hash_values(older) == UNUSUAL.checksum
+    assert hash_values(older) == dataclasses.replace(UNUSUAL, experiments="ignored").checksum
     assert read_spec(write(json.dumps(older), "older.json")) == UNUSUAL
     assert not (RETIRED.keys() | RETIRED_PRIORS.keys()) & {*UNUSUAL.to_dict(), *NUMBERS}
 
