@@ -242,7 +242,10 @@ def test_data_show_lists_the_lms():
     ]  # fmt: skip
     assert rows["Salesforce/codegen-2B-mono"]["n_stages"] == 2
     assert rows["Salesforce/codegen-2B-mono"]["derived_from"] == "Salesforce/codegen-2B-multi"
+    assert rows["Salesforce/codegen-16B-mono"]["n_stages"] == 2
     assert rows["EleutherAI/gpt-j-6b"]["n_stages"] == 0
+    assert rows["EleutherAI/gpt-j-6b"]["n_epochs"] == 1.08
+    assert rows["01-ai/Yi-34B"]["n_epochs"] is None
 
 
 def test_data_validate_accepts_the_bundled_tables(tmp_path):

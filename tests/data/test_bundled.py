@@ -1,6 +1,7 @@
 """The bundled tables hold what the paper analyses, and what the audit made of it."""
 
 import math
+import re
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 
 from bayesmeta.data.checks import validate_tables
 from bayesmeta.data.csv_tables import format_table, read_table
+from bayesmeta.data.dataset import count_stages
 from bayesmeta.data.load import bundled_folder, load_corrections, load_dataset, load_generation
 from bayesmeta.data.schema import COLUMNS
 from bayesmeta.data.vocabulary import LM_VOCABULARY, MIX_COLUMNS
@@ -97,6 +99,57 @@ def test_corrections_are_explained_and_change_something():
     assert dropped.sum() == 46
 
 
+def test_arithmetic_of_reasons_is_right():
+    """Every `a x b / c = d` in a reason holds, and the last one gives the corrected value."""
+    rows = load_corrections()
+    formula = re.compile(r"([\d(][\d.,()+x/ -]*) = ([\d.,]*\d)")
+    found = rows["reason"].str.extractall(formula)
+    assert found.groupby(level=0).ngroups > 60
+    for position, equations in found.groupby(level=0):
+        for left, right in equations.itertuples(index=False):
+            shown = float(right.replace(",", ""))
+            step = 10.0 ** -len(right.partition(".")[2])
+            value = pd.eval(left.replace(",", "").replace("x", "*"))
+            assert abs(value - shown) <= (0.5 + 1e-6) * step, (left, right)
+        assert shown == float(rows.loc[position, "corrected_value"])
+
+
+def test_stages_and_repetition():
+    data = load_dataset()
+    lms = data.lms.set_index("lm").assign(n_stages=count_stages(data.lms).to_numpy())
+    assert lms["n_epochs"].notna().sum() == 62
+    assert lms["n_stages"].value_counts().to_dict() == {0: 81, 1: 7, 2: 4}
+    assert set(lms.index[lms["n_stages"] == 2]) == {
+        f"Salesforce/codegen-{size}-mono" for size in ("350M", "2B", "6B", "16B")
+    }
+    continued = lms["derived_from"].str.partition(";")[0].dropna()
+    continued = continued[continued.isin(lms.index)]
+    assert len(continued) == 9
+    assert (lms.loc[continued.index, "n_tokens"] >= lms.loc[continued, "n_tokens"].to_numpy()).all()
+    # Different tokens that one family read are as many, however long it read them.
+    smol = lms[lms["lm_family"] == "smollm"]
+    assert np.allclose(smol["n_tokens"] / smol["n_epochs"], 252e9, rtol=1e-3)
+    published = load_dataset(version="as-published").lms
+    assert published["n_epochs"].isna().all()
+
+
+def test_tokens_and_code_of_codegen_are_of_all_stages():
+    """Against steps and batches of the paper (arXiv 2203.13474), in sequences of 2,048 tokens."""
+    lms = load_dataset().lms.set_index("lm")
+    sequences = {"350M": 256, "2B": 512, "6B": 512, "16B": 1024}
+    rows = lms[lms["lm_family"] == "codegen"]
+    assert len(rows) == 11
+    for lm, row in rows.iterrows():
+        size, stage = str(lm).removeprefix("Salesforce/codegen-").split("-")
+        code_steps = {"nl": 0, "multi": 150_000, "mono": 300_000}[stage]
+        steps = 350_000 + code_steps
+        assert row["n_tokens"] == steps * sequences[size] * 2048
+        text = 350_000 / steps  # the part read from the Pile, whose code share is 8 percent
+        assert math.isclose(row["code_share"], 100 - 92 * text, abs_tol=0.005)
+        for name, share in (("web", 37), ("books", 15), ("reference", 12), ("academic", 28)):
+            assert math.isclose(row[f"{name}_share"], share * text, abs_tol=0.005)
+
+
 def test_files_are_in_canonical_form():
     for name in ("lms", "scores", "benchmarks", "corrections", "generation"):
         path = bundled_folder() / f"{name}.csv"
@@ -179,13 +232,16 @@ def test_corrected_facts_equal_the_audit(audited):
             "n_heads": "n_heads", "english_share": "pct_english"}  # fmt: skip
     for ours, theirs in same.items():
         pdt.assert_series_equal(lms[ours], audit[theirs], check_names=False, check_dtype=False)
+    # The audit kept CodeGen's sizes of corpora, with doubt; here stand the tokens seen.
+    codegen = lms.index[lms["lm_family"] == "codegen"]
     for column in MIX_COLUMNS:
         # Its shares summed to 103 and are rescaled here.
-        ours = lms[column].drop("aisingapore/sea-lion-7b")
-        theirs = audit[f"pct_{column.removesuffix('_share')}"].drop("aisingapore/sea-lion-7b")
-        pdt.assert_series_equal(ours, theirs, check_names=False)
+        other = [*codegen, "aisingapore/sea-lion-7b"]
+        theirs = audit[f"pct_{column.removesuffix('_share')}"]
+        pdt.assert_series_equal(lms[column].drop(other), theirs.drop(other), check_names=False)
     assert (lms["position_embedding"].replace("rotary", "rope")
             == audit["positional_embeddings"]).all()  # fmt: skip
     assert ((lms["weight_tying"] == "tied") == audit["weight_tying"]).all()
-    assert np.allclose(lms["n_tokens"], audit["tokens_b"] * 1e9, rtol=1e-12)
+    tokens = audit["tokens_b"].drop(codegen) * 1e9
+    assert np.allclose(lms["n_tokens"].drop(codegen), tokens, rtol=1e-12)
     assert math.isclose(lms.loc["EleutherAI/pythia-14m", "n_tokens"], 299.89e9)
