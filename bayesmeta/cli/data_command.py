@@ -112,8 +112,7 @@ def add_command(data_dir: Path, *, out: Path) -> Shown:
         The folder to write.
     """
     own = _read_tables(data_dir)
-    studies = isinstance(own, bm.Experiments) or own.experiments is not None
-    both = bm.load_dataset(experiments=studies).add(own)
+    both = bm.load_dataset().add(own)
     both.save(out)
     rows = _count_rows(both)
     report = {"out": str(out), "rows": {name: rows[name] for name in rows if name != "benchmarks"}}
