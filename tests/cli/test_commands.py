@@ -391,7 +391,7 @@ BAD = {
     "changed size": (["whatif", "EleutherAI/pythia-1b", "n_params=7B"], "7e9"),
     "sampler": (["fit", "--sampler", "stan"], "nutpie"),
     "choice of analysts": (["multiverse", STATEMENT, "--choice", "prior=wide"], "prior_width"),
-    "specifications": (["multiverse", STATEMENT, "--n", "3"], "whole number from 12 up"),
+    "specifications": (["multiverse", STATEMENT, "--n", "3"], "whole number from 15 up"),
 }
 
 

@@ -124,9 +124,9 @@ def test_errors_of_single_runs_come_from_the_items(experiments):
 
 def test_checksums(experiments, bundled):
     assert experiments.checksum == bm.load_experiments().checksum
-    both = bm.load_dataset(experiments=True)
+    both = bm.load_dataset()
     assert bundled.experiments is None
-    assert both.checksum != bundled.checksum == bm.load_dataset().checksum
+    assert both.checksum != bundled.checksum == bm.load_dataset(experiments=False).checksum
     assert both.experiments is not None
     assert both.experiments.checksum == experiments.checksum
 
@@ -190,7 +190,7 @@ def test_own_benchmarks(write_folder):
 
 def test_experiments_are_added_saved_and_read(write_folder, experiments, tmp_path, refusal):
     own = bm.read_experiments(write_folder(TEXTS))
-    data = bm.load_dataset(experiments=True).add(own)
+    data = bm.load_dataset().add(own)
     assert data.experiments.arms["study"].nunique() == 17
     assert "17 studies" in repr(data)
     with refusal(DataError, "study 'mine'", "another study", "Remove"):
@@ -200,7 +200,7 @@ def test_experiments_are_added_saved_and_read(write_folder, experiments, tmp_pat
     assert again.checksum == data.checksum
     assert {file.name for file in (tmp_path / "both/experiments").iterdir()} == {*FILES.values()}
     with refusal(DataError, "experiments", "name another folder"):
-        bm.load_dataset().save(tmp_path / "both")
+        bm.load_dataset(experiments=False).save(tmp_path / "both")
     with refusal(DataError, "Dataset", "Experiments", "bm.read_experiments"):
         data.add("folder")
 
@@ -213,7 +213,8 @@ def test_a_benchmark_has_one_metric(write_folder, experiments, refusal):
 
 def test_saved_fit_keeps_experiments(build_fake_fit, small, write_folder, tmp_path):
     data = small.add(bm.read_experiments(write_folder(TEXTS)))
-    fit = build_fake_fit(data)
+    with pytest.warns(UserWarning, match="experiments of the data say nothing here"):
+        fit = build_fake_fit(data)
     fit.save(tmp_path / "fit.nc")
     assert bm.load_fit(tmp_path / "fit.nc").dataset.checksum == data.checksum
 
@@ -328,7 +329,7 @@ def test_experiments_do_not_stand_among_other_tables(write_folder, texts, refusa
     with refusal(DataError, "arms.csv", "bm.read_experiments", "data add", "Move"):
         bm.read_dataset(folder)
     with refusal(DataError, "arms.csv", "name another folder"):
-        bm.load_dataset(experiments=True).save(folder)
+        bm.load_dataset().save(folder)
     assert {file.name for file in folder.glob("*.csv")} == {"arms.csv", "results.csv"}
     with refusal(DataError, "experiments", "beside lms.csv"):
         bm.read_dataset(write_folder(texts))
@@ -355,7 +356,7 @@ def test_folders_are_paths(folder, experiments, refusal):
 def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_written(tmp_path, refusal):
     (tmp_path / "experiments").write_text("")
     with refusal(DataError, f"{tmp_path}/experiments", "cannot be made", "Name another"):
-        bm.load_dataset(experiments=True).save(tmp_path)
+        bm.load_dataset().save(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["experiments"]
 
 
