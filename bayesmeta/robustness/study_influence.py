@@ -179,7 +179,8 @@ def sensitivity_to_priors(fit: EffectSizeFit) -> pd.DataFrame:
         by = {"prior": shifts[name], "likelihood": float(moved / values.std())}
         moves = [source for source, shift in by.items() if abs(shift) > SHIFTED]
         reading = "both" if len(moves) == 2 else moves[0] if moves else "neither"
-        median = float(np.median(scales.get(name, values / unit.get(name, 1.0))))
+        own = scales[name] if name in scales else values / unit.get(name, 1.0)
+        median = float(np.median(own))
         rows.append({"quantity": name, "estimate": median, **by, "reading": reading})
     two = dict.fromkeys(("prior", "likelihood"), Column(digits=2))
     return head(pd.DataFrame(rows), {"estimate": Column(digits=3), **two})

@@ -3,11 +3,12 @@
 Given the heterogeneities, mean effect, coefficients and effects of groups and studies are normal
 under normal errors, and are summed out in closed form. What is left, a few scales, is drawn by
 adaptive importance sampling (Cornuet et al. 2012, https://doi.org/10.1111/j.1467-9469.2011.00756.x)
-from a multivariate t, and the rest given them.
+from a multivariate t, and the rest given them. The mean of the weights is the marginal likelihood.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,10 +51,14 @@ class ExactDraws:
         Draws by name, shape (draw, ...).
     log_density
         Log posterior density of the scales drawn, up to a constant, shape (draw,).
+    log_marginal, mcse
+        Log marginal likelihood, and its Monte Carlo standard error.
     """
 
     parameters: Parameters
     log_density: Array
+    log_marginal: float
+    mcse: float
 
 
 class Marginal(Protocol):
@@ -153,7 +158,12 @@ def draw_marginal(marginal: Marginal, *, draws: int, rng: np.random.Generator) -
     # Systematic resampling: a proposal comes up as often as its weight says, or once more.
     ladder = (rng.random() + np.arange(draws)) / draws * weight.sum()
     chosen = rng.permutation(np.minimum(np.searchsorted(np.cumsum(weight), ladder), n - 1))
-    return ExactDraws(marginal.draw(points[chosen], rng), log_density=log_density[chosen])
+    return ExactDraws(
+        marginal.draw(points[chosen], rng),
+        log_density=log_density[chosen],
+        log_marginal=float(log_weight.max() + np.log(weight.mean())),
+        mcse=math.sqrt(max(0.0, 1 / effective - 1 / n)),
+    )
 
 
 def _propose(

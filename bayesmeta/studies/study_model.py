@@ -126,7 +126,7 @@ class EffectSizeSpec:
                 continue
             if value is None and item.default is None:
                 continue
-            if value is None or not _is_positive(value):
+            if value is None or not is_positive(value):
                 left_out = "; None for what follows from the table" if item.default is None else ""
                 raise SpecError(
                     f"{item.name} is {value!r}. Allowed: a positive number, in the unit of the "
@@ -137,7 +137,7 @@ class EffectSizeSpec:
 
     def _check_selection(self) -> None:
         steps = self.selection
-        fine = isinstance(steps, list | tuple) and all(_is_positive(p) and p < 1 for p in steps)
+        fine = isinstance(steps, list | tuple) and all(is_positive(p) and p < 1 for p in steps)
         if not fine or list(steps) != sorted(set(steps)):
             raise SpecError(
                 f"selection is {steps!r}. Allowed: one-sided p values that rise, between 0 and 1, "
@@ -180,7 +180,8 @@ class EffectSizeSpec:
         return cls(**values)
 
 
-def _is_positive(value: object) -> bool:
+def is_positive(value: object) -> bool:
+    """Say whether something is a positive, finite number, and not a truth value."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         return False
     return math.isfinite(value) and float(value) > 0
