@@ -1,5 +1,6 @@
 """The command that does a meta-analysis of any table of effect sizes."""
 
+import math
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,8 +158,9 @@ def _average(
 
 
 def _list_rows(table: "pd.DataFrame") -> list[dict[Any, Any]]:
-    """Give the rows of a table as plain values, blank cells as None."""
-    return table.astype(object).where(table.notna(), None).to_dict("records")
+    """Give the rows of a table as plain values, None for what JSON has no number for."""
+    plain = table.replace([math.inf, -math.inf], math.nan).astype(object)
+    return plain.where(plain.notna(), None).to_dict("records")
 
 
 def _to_plain(

@@ -37,7 +37,8 @@ _COLUMNS = {
     "prob_positive": PROBABILITY._replace(heading="P(> 0)"),
     "prob_zero": PROBABILITY._replace(heading="P(= 0)"),
     "inclusion_bf": Column("inclusion BF", digits=3),
-    "bf_mcse": Column("MCSE of the BF", digits=3),
+    "log_bf": Column("log BF", digits=2),
+    "log_bf_mcse": Column("MCSE of the log BF", digits=3),
     "mcse": Column("MCSE of the mean", digits=4),
     "log_marginal": Column("log marginal likelihood", digits=3),
     "log_marginal_mcse": Column("MCSE", digits=4),
@@ -96,7 +97,7 @@ def average_models(
     spec: EnsembleSpec | None = None,
     *,
     ci_prob: float = defaults.CI_PROB,
-    draws: int = 10_000,
+    draws: int = 4000,
     seed: int = defaults.SEED,
 ) -> AveragedModels:
     """Average a meta-analysis over models with and without effect, heterogeneity and bias.
@@ -151,7 +152,8 @@ def average_models(
     if not whole or draws < _FEWEST_DRAWS:
         raise QueryError(f"draws is {draws!r}. Allowed: a whole number from {_FEWEST_DRAWS} up.")
     design = build_effect_design(table)
-    spec = (EnsembleSpec() if spec is None else spec).scaled_to(design)
+    stated = EnsembleSpec() if spec is None else spec
+    spec = stated.scaled_to(design)
     rng = np.random.default_rng(seed)
     found = [
         draw_marginal(MemberMarginal(design, spec, one), draws=int(draws), rng=rng)
@@ -170,7 +172,7 @@ def average_models(
         summary=head(pd.DataFrame(ensemble.list_estimates(rng, ci_prob)), _COLUMNS),
         models=head(pd.DataFrame(ensemble.list_models()), _COLUMNS),
         draws=ensemble.mix(rng),
-        text=_describe(table, spec, ci_prob),
+        text=_describe(table, spec, ci_prob, follows=stated.mu_sd is None),
     )
 
 
@@ -221,25 +223,24 @@ class _Ensemble:
             inside = np.array([has(one) for one in self.members])
             if inside.all() or not inside.any():
                 continue
-            bf, error = self.compare(inside)
+            log_bf, error = self.compare(inside)
             rows.append({
                 "component": name, "models": f"{inside.sum()} of {len(inside)}",
                 "prior_prob": self.prior[inside].sum(),
                 "posterior_prob": self.posterior[inside].sum(),
-                "inclusion_bf": bf, "bf_mcse": bf * error,
+                "inclusion_bf": _exp(log_bf), "log_bf": log_bf, "log_bf_mcse": error,
             })  # fmt: skip
         return rows
 
     def compare(self, inside: NDArray[np.bool_]) -> tuple[float, float]:
-        """Bayes factor of some models against the others, and its relative Monte Carlo error."""
+        """Log Bayes factor of some models against the others, and its Monte Carlo error."""
         logs, shares = [], []
         for some in (inside, ~inside):
             terms = np.log(self.prior[some]) + self.log_marginal[some]
             logs.append(np.logaddexp.reduce(terms) - math.log(self.prior[some].sum()))
             share = np.exp(terms - np.logaddexp.reduce(terms))
             shares.append(np.square(share * self.error[some]).sum())
-        with np.errstate(over="ignore"):
-            return float(np.exp(logs[0] - logs[1])), math.sqrt(sum(shares))
+        return float(logs[0] - logs[1]), math.sqrt(sum(shares))
 
     def list_models(self) -> list[dict[str, Any]]:
         """Say of every model what it has and how probable it is."""
@@ -251,7 +252,7 @@ class _Ensemble:
                 "bias": str(one.bias), "prior_prob": one.prior_prob,
                 "posterior_prob": self.posterior[k], "log_marginal": self.log_marginal[k],
                 "log_marginal_mcse": self.error[k],
-                "inclusion_bf": self.compare(alone)[0] if len(alone) > 1 else math.nan,
+                "inclusion_bf": _exp(self.compare(alone)[0]) if len(alone) > 1 else math.nan,
             })  # fmt: skip
         return rows
 
@@ -310,6 +311,11 @@ class _Ensemble:
         return {"mu": self.mu[model, row], "tau": self.tau[model, row], "model": model}
 
 
+def _exp(log: float) -> float:
+    """Exponential, infinite where it is too large for a number."""
+    return math.exp(log) if log < 700 else math.inf
+
+
 def _quantiles(draws: Array, weight: Array, probs: tuple[float, ...]) -> list[float]:
     """Quantiles of draws of shape (model, draw), every draw of a model with its weight."""
     values, weights = draws.ravel(), np.repeat(weight, draws.shape[1])
@@ -319,7 +325,7 @@ def _quantiles(draws: Array, weight: Array, probs: tuple[float, ...]) -> list[fl
     return [float(values[order][min(k, len(values) - 1)]) for k in found]
 
 
-def _describe(table: EffectSizes, spec: EnsembleSpec, ci_prob: float) -> str:
+def _describe(table: EffectSizes, spec: EnsembleSpec, ci_prob: float, *, follows: bool) -> str:
     """Say what was averaged, under which priors."""
     law = "normal" if spec.mu_df is None else f"t with {spec.mu_df:g} df"
     scales = {"pet": spec.pet_scale, "peese": spec.peese_scale}
@@ -335,9 +341,11 @@ def _describe(table: EffectSizes, spec: EnsembleSpec, ci_prob: float) -> str:
     }
     priors = [prior for prior, there in stated.items() if there]
     counted = " Counts are taken as log odds ratios with normal errors." if table.counts else ""
+    advice = "; mu_sd follows from the table here, so state it where it is known" * follows
     return (
         f"{len(table.frame)} studies, {len(members)} models.{counted} Priors, in the unit of "
         f"the effects: {'; '.join(priors)}. Effects favoured by publication: {spec.favoured}. "
-        f"Bayes factors depend on these priors. Medians and {percent(ci_prob, whole=False)} "
-        "equal-tailed intervals; P(= 0) is the probability of models in which it is exactly 0."
+        f"Bayes factors depend on these priors{advice}. "
+        f"Medians and {percent(ci_prob, whole=False)} equal-tailed intervals; "
+        "P(= 0) is the probability of models in which it is exactly 0."
     )

@@ -28,8 +28,11 @@ from bayesmeta.studies.study_model import (
 _DF = 5.0
 """Degrees of freedom of the proposals: heavier tails than a posterior of log scales has."""
 
-_PILOT, _ROUNDS = 2000, 4
-"""Proposals of a round that adapts, and such rounds."""
+_PILOT, _ROUNDS, _MOST_ROUNDS = 2000, 4, 40
+"""Proposals of a round that adapts, and such rounds: at least, and where few proposals count."""
+
+_ENOUGH = 0.1
+"""Share of effective draws from which on proposals fit."""
 
 _MOST_PROPOSALS = 64
 """Most proposals for each draw that is asked for."""
@@ -138,20 +141,22 @@ def choose_marginal(design: EffectDesign, spec: EffectSizeSpec) -> Marginal:
 def draw_marginal(marginal: Marginal, *, draws: int, rng: np.random.Generator) -> ExactDraws:
     """Draw from a density by adaptive importance sampling and resampling."""
     center, root = marginal.start, np.diag(marginal.spread)
-    for _ in range(_ROUNDS if len(center) else 0):
+    for done in range(_MOST_ROUNDS if len(center) else 0):
         points, log_weight, _ = _propose(marginal, center, root, n=_PILOT, rng=rng)
         center, root = _fit(points, log_weight, center, root)
+        if done + 1 >= _ROUNDS and _count_effective(log_weight) >= _ENOUGH * _PILOT:
+            break
     n = 2 * draws
     while True:
         points, log_weight, log_density = _propose(marginal, center, root, n=n, rng=rng)
         weight = np.exp(log_weight - log_weight.max())
-        effective = weight.sum() ** 2 / (weight**2).sum()
+        effective = _count_effective(log_weight)
         if effective >= draws:
             break
         if n > _MOST_PROPOSALS * draws:
             raise FitError(
                 f"independent draws are too rare: {effective:.0f} effective ones of {n}, and "
-                f"{draws} are asked for. Allowed: sampler 'nutpie', or fewer draws."
+                f"{draws} are asked for. Allowed: fewer draws, or in bm.fit the sampler 'nutpie'."
             )
         center, root = _fit(points, log_weight, center, root)
         n *= 2
@@ -164,6 +169,12 @@ def draw_marginal(marginal: Marginal, *, draws: int, rng: np.random.Generator) -
         log_marginal=float(log_weight.max() + np.log(weight.mean())),
         mcse=math.sqrt(max(0.0, 1 / effective - 1 / n)),
     )
+
+
+def _count_effective(log_weight: Array) -> float:
+    """Effective number of weighted draws."""
+    weight = np.exp(log_weight - log_weight.max())
+    return float(weight.sum() ** 2 / (weight**2).sum())
 
 
 def _propose(
@@ -183,6 +194,12 @@ def _propose(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         log_density = marginal.log_density(points)
     log_density = np.where(np.isnan(log_density), -np.inf, log_density)
+    if not np.isfinite(log_density - log_proposal).any():
+        raise FitError(
+            "no draw is possible: under these priors the data have no probability that a number "
+            "could hold. Allowed: priors in the unit of the effects, and effects without "
+            "outliers beyond all bounds. Widen the priors, or check the table."
+        )
     return points, log_density - log_proposal, log_density
 
 
@@ -192,7 +209,7 @@ def _fit(points: Array, log_weight: Array, center: Array, root: Array) -> tuple[
     while True:
         weight = np.exp(power * (log_weight - log_weight.max()))
         weight /= weight.sum()
-        if 1 / (weight**2).sum() >= 10 * (1 + len(center)) or power < 1e-3:
+        if 1 / (weight**2).sum() >= 10 * (1 + len(center)) or power < 1e-12:
             break
         power /= 2
     mean = weight @ points

@@ -16,10 +16,12 @@ from bayesmeta.model.spec import refuse_unknown
 from bayesmeta.studies.study_design import SMALL_STUDY, EffectDesign
 from bayesmeta.studies.study_model import OPTIONS, EffectSizeSpec, is_positive, log_selection
 
-MU_WIDTH, TAU_WIDTH, PEESE_WIDTH = 4.0, 0.6, 1.25
-"""Default scales, in median standard errors (PEESE: in their inverse): those of RoBMA for
-standardised mean differences, 1, 0.15 and 5, where the median standard error is 0.25, which is that
-of 64 participants in two groups."""
+UNIT_WIDTH = 4.0
+"""Median standard errors in what stands for one standard deviation of participants where no scale
+was stated: as many as there are with 64 participants in two groups."""
+
+TAU_SHARE, PEESE_SHARE = 0.15, 5.0
+"""Default scales of heterogeneity and of PEESE, in that unit and in its inverse: RoBMA's."""
 
 _CHUNK = 2_000_000
 """Numbers held at once."""
@@ -41,22 +43,24 @@ class EnsembleSpec:
     in the favoured direction, and the mean effect is that of a study without error.
 
     Bayes factors depend on how wide the priors of what is tested are, however many studies there
-    are. State scales in the unit of the effects where it is known: for standardised mean
-    differences RoBMA has `mu_sd=1, tau_scale=0.15, peese_scale=5`; for log odds ratios multiply the
-    first two by 1.81 (pi / sqrt(3)) and divide the third by it; for Fisher's z the factor is 0.5.
+    are. State `mu_sd` in the unit of the effects where it is known, and the other scales follow as
+    RoBMA has them: 1 for standardised mean differences, 1.81 (pi / sqrt(3)) for log odds ratios,
+    0.5 for Fisher's z. Without it, nothing depends on the unit.
 
     Parameters
     ----------
     mu_sd
-        Scale of the prior of the mean effect, about 0. By default 4 median standard errors.
+        Scale of the prior of the mean effect, about 0. By default 4 median standard errors, which
+        is 1 for standardised mean differences of 64 participants; or the median absolute effect
+        where that is larger.
     mu_df
         Degrees of freedom of that prior, a t distribution; normal if left out, 1 for Cauchy.
     tau_shape, tau_scale
-        Inverse gamma prior of the standard deviation between studies. By default the scale is 0.6
-        median standard errors.
+        Inverse gamma prior of the standard deviation between studies. By default the scale is
+        0.15 `mu_sd`.
     pet_scale, peese_scale
         Scales of the half-Cauchy priors of the slopes on the standard error, and on its square; the
-        second by default 1.25 divided by the median standard error.
+        second by default 5 divided by `mu_sd`.
     one_sided, two_sided
         Selection models: for each the p values at which the probability of publication falls.
     regressions
@@ -139,12 +143,14 @@ class EnsembleSpec:
 
     def scaled_to(self, design: EffectDesign) -> EnsembleSpec:
         """State the scales that were left out for a table."""
-        unit = design.typical_error
+        unit = self.mu_sd
+        if unit is None:
+            unit = max(UNIT_WIDTH * design.typical_error, float(np.median(np.abs(design.y))))
         return dataclasses.replace(
             self,
-            mu_sd=MU_WIDTH * unit if self.mu_sd is None else self.mu_sd,
-            tau_scale=TAU_WIDTH * unit if self.tau_scale is None else self.tau_scale,
-            peese_scale=PEESE_WIDTH / unit if self.peese_scale is None else self.peese_scale,
+            mu_sd=unit,
+            tau_scale=TAU_SHARE * unit if self.tau_scale is None else self.tau_scale,
+            peese_scale=PEESE_SHARE / unit if self.peese_scale is None else self.peese_scale,
         )
 
 

@@ -485,11 +485,11 @@ def log_selection(
     from scipy.special import ndtr
 
     omega = np.concatenate([np.ones((*omega.shape[:-1], 1)), omega], axis=-1)
-    step, lower, upper = selection_bounds(design, spec)
+    step, lower, _ = selection_bounds(design, spec)
     center = mean if spec.favoured == "positive" else -mean
-    shares = ndtr((upper - center[..., None]) / sd[..., None])
-    shares = shares - ndtr((lower - center[..., None]) / sd[..., None])
-    average = (shares * omega[..., None, :]).sum(axis=-1)
+    above = ndtr((center[..., None] - lower[:, :-1]) / sd[..., None])
+    rises = omega[..., None, :-1] - omega[..., None, 1:]
+    average = omega[..., None, -1] + (above * rises).sum(axis=-1)
     return np.log(omega[..., step]) - np.log(average)
 
 

@@ -55,7 +55,7 @@ def test_bayes_factor_of_two_normal_models_is_the_closed_form():
         mean, 0, np.sqrt(variance)
     )
     assert found["inclusion_bf"] == pytest.approx(exact, rel=0.01)
-    assert abs(found["inclusion_bf"] - exact) < 4 * found["bf_mcse"]
+    assert abs(found["log_bf"] - np.log(exact)) < 4 * found["log_bf_mcse"]
 
 
 def weigh(y, se, mean, sd, cuts, omega):
@@ -145,8 +145,8 @@ def test_monte_carlo_errors_are_those_of_repetitions():
     spec = bm.EnsembleSpec(mu_sd=1, tau_scale=0.15, peese_scale=5)
     runs = [bm.average_models(table(*BEM), spec, draws=500, seed=k) for k in range(25)]
     for name in ("effect", "heterogeneity", "publication bias"):
-        values = [run[name]["inclusion_bf"] for run in runs]
-        stated = np.mean([run[name]["bf_mcse"] for run in runs])
+        values = [run[name]["log_bf"] for run in runs]
+        stated = np.mean([run[name]["log_bf_mcse"] for run in runs])
         assert 0.6 < np.std(values) / stated < 1.7
     means = [run.summary["mean"][0] for run in runs]
     assert 0.6 < np.std(means) / np.mean([run.summary["mcse"][0] for run in runs]) < 1.7
@@ -264,7 +264,21 @@ def test_a_table_of_counts_is_said_to_be_taken_as_log_odds_ratios():
     assert "log odds ratios with normal errors" in bm.average_models(counted, draws=200).text
 
 
+def test_evidence_beyond_numbers_and_narrow_errors_are_answered():
+    """Twenty studies at 5, each within 0.001: under no effect a regression on the error alone."""
+    y = 5 + 0.001 * np.random.default_rng(1).standard_normal(20)
+    found = bm.average_models(table(y, np.full(20, 0.001)), draws=1000)
+    assert found["effect"]["log_bf"] > 5
+    assert np.isfinite(found.models["log_marginal"]).all()
+    far = bm.average_models(table([0.0, 30.0, -30.0], [0.01, 0.01, 0.01]), draws=1000)
+    assert far["heterogeneity"]["log_bf"] > 700
+    assert far["heterogeneity"]["inclusion_bf"] == np.inf
+    with pytest.raises(FitError, match="Widen the priors"):
+        bm.average_models(table(y, np.full(20, 0.001)), bm.EnsembleSpec(mu_sd=1e-200))
+
+
 def test_few_draws_of_a_hard_table_end_in_words(monkeypatch):
     monkeypatch.setattr("bayesmeta.studies.exact_posterior._MOST_PROPOSALS", 0)
+    monkeypatch.setattr("bayesmeta.studies.exact_posterior._MOST_ROUNDS", 1)
     with pytest.raises(FitError, match="independent draws are too rare"):
         bm.average_models(table(np.linspace(-5, 5, 40), np.full(40, 0.01)), draws=3000)
