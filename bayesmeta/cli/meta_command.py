@@ -49,6 +49,7 @@ def meta_command(
     average: bool = False,
     out: Path | None = None,
     forest: Path | None = None,
+    report: Path | None = None,
 ) -> Shown:
     """Meta-analysis of effect sizes of any field: fit, check, summary, forest.
 
@@ -108,6 +109,8 @@ def meta_command(
         Where to save the fit.
     forest : FIGURE.pdf
         Where to save a forest plot; or .png, .svg.
+    report : DIR
+        A folder for a page with all of it; made if its parent exists.
     """
     _check_places({"--out": out, "--forest": forest})
     nested = split_names(groups or "")
@@ -126,17 +129,18 @@ def meta_command(
     )  # fmt: skip
     averaged = _average(data, spec, ci_prob=ci_prob, seed=seed) if average else None
     fitted = bm.fit(data, spec, seed=seed, progress=False)
-    report = bm.check(fitted)
-    fitted = fitted.with_diagnostics(report.to_dict())
+    checks = bm.check(fitted)
+    fitted = fitted.with_diagnostics(checks.to_dict())
     found = bm.summary(fitted, ci_prob=ci_prob, rope=rope)
     if out is not None:
         fitted.save(out)
     if forest is not None:
         bm.plot.save_figure(bm.plot.study_forest(fitted, ci_prob=ci_prob), forest)
-    written = [str(path) for path in (out, forest) if path is not None]
+    pages = () if report is None else bm.report(fitted, report)
+    written = [str(path) for path in (out, forest, *pages) if path is not None]
     say("\n".join(f"wrote {path}" for path in written))
-    plain = _to_plain(found, fitted, report) | {"written": written}
-    verdict = f"\n{found.text}\n\n{report}"
+    plain = _to_plain(found, fitted, checks) | {"written": written}
+    verdict = f"\n{found.text}\n\n{checks}"
     if averaged is not None:
         verdict += f"\n\nAveraged over models:\n\n{averaged!r}"
         parts = ("components", "summary", "models")
@@ -144,7 +148,7 @@ def meta_command(
         plain["average"] = rows | {"model": averaged.text}
     return Shown(
         found.table, caption=found.text, verdict=verdict, instead={"json": plain},
-        passed=report.passed,
+        passed=checks.passed,
     )  # fmt: skip
 
 

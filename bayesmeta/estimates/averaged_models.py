@@ -183,16 +183,21 @@ def _check_table(table: object) -> None:
             f"average_models was given {type(table).__name__}. Allowed: what bm.read_effect_sizes "
             "read."
         )
+    hindrance = find_hindrance(table)
+    if hindrance is not None:
+        raise QueryError(
+            f"the table has {hindrance}. Allowed in average_models: independent studies without "
+            "moderators and groups. Read the table without them, or fit single models."
+        )
+
+
+def find_hindrance(table: EffectSizes) -> str | None:
+    """Name what a table has that the models of an ensemble have no place for."""
     has = {
-        "moderators": table.moderators, "groups": table.groups, "crossed": table.crossed,
+        "moderators": table.moderators, "groups": table.groups, "crossed groups": table.crossed,
         "correlated errors": table.correlated is not None,
     }  # fmt: skip
-    for name, there in has.items():
-        if there:
-            raise QueryError(
-                f"the table has {name}. Allowed in average_models: independent studies without "
-                "moderators and groups. Read the table without them, or fit single models."
-            )
+    return next((name for name, there in has.items() if there), None)
 
 
 @dataclass(slots=True)

@@ -43,7 +43,10 @@ _OWN, _POOLED = "#0072B2", "#D55E00"
 _SQUARES = (1.5, 6.0)
 """Points of the lightest and of the heaviest study's square."""
 
-_MOST_ROWS, _ENDS = 150, ("lower", "upper")
+MOST_ROWS = 150
+"""Studies that a forest plot holds."""
+
+_ENDS = ("lower", "upper")
 
 
 @drawn_from(EffectSizeFit, made_by=_MADE_BY)
@@ -83,9 +86,9 @@ def study_forest(
     """
     table = study_table(fit, ci_prob=ci_prob)
     n = len(table)
-    if n > _MOST_ROWS:
+    if n > MOST_ROWS:
         raise QueryError(
-            f"this figure shows at most {_MOST_ROWS} studies, and the fit has {n}. Allowed: a fit "
+            f"this figure shows at most {MOST_ROWS} studies, and the fit has {n}. Allowed: a fit "
             "of fewer; plot.funnel shows any number."
         )
     rows = summary(fit, ci_prob=ci_prob)

@@ -113,7 +113,7 @@ def _on_one_line(value: object) -> str:
     return "-" if missing else _BREAKS.sub(" ", str(value)).strip()
 
 
-def _build_grid(frame: pd.DataFrame) -> Grid:
+def build_grid(frame: pd.DataFrame) -> Grid:
     """Lay a table out for a paper."""
     raw, cells = set_for_paper(frame), set_for_paper(_for_reading(frame))
     kinds = [raw.iloc[:, k] for k in range(raw.shape[1])]
@@ -126,7 +126,7 @@ def _build_grid(frame: pd.DataFrame) -> Grid:
 
 def _as_markdown(frame: pd.DataFrame, caption: str | None) -> str:
     """Write a pipe table, with the characters escaped that Markdown treats specially."""
-    grid = _build_grid(frame)
+    grid = build_grid(frame)
     rules = ["---:" if is_number else "---" for is_number in grid.are_numbers]
     names, *rows = [[escape_markdown(cell) for cell in row] for row in (grid.names, *grid.rows)]
     lines = [f"| {' | '.join(row)} |" for row in (names, rules, *rows)]
@@ -134,12 +134,12 @@ def _as_markdown(frame: pd.DataFrame, caption: str | None) -> str:
 
 
 def _as_latex(frame: pd.DataFrame, caption: str | None) -> str:
-    return write_table(_build_grid(frame), caption=caption)
+    return write_table(build_grid(frame), caption=caption)
 
 
 def _as_html(frame: pd.DataFrame, caption: str | None) -> str:
     """Write a table element, with the characters escaped that HTML treats specially."""
-    grid = _build_grid(frame)
+    grid = build_grid(frame)
     styles = [' style="text-align: right"' if is_number else "" for is_number in grid.are_numbers]
 
     def row(tag: str, cells: list[str]) -> str:
