@@ -9,6 +9,7 @@ import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.cli.shared import Shown, check_out, command, read_settings, say, split_names
 from bayesmeta.errors import QueryError
+from bayesmeta.whole_files import make_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,6 +114,8 @@ def meta_command(
         A folder for a page with all of it; made if its parent exists.
     """
     _check_places({"--out": out, "--forest": forest})
+    if report is not None:
+        make_folder(report, option="--report")
     nested = split_names(groups or "")
     data = bm.read_effect_sizes(
         table, study=study, effect=effect, se=se, variance=variance,

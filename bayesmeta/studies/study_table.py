@@ -597,17 +597,16 @@ def _check_groups(columns: dict[str, list], groups: tuple[str, ...]) -> None:
     n_above, path = 1, [()] * len(next(iter(columns.values())))
     for k, name in enumerate(groups):
         path = [(*outer, label) for outer, label in zip(path, columns[name], strict=True)]
-        n = len(set(path))
+        n, inside = len(set(path)), f" inside '{groups[k - 1]}'" if k else ""
         if n == n_above:
-            where = f"inside '{groups[k - 1]}'" if k else "in every study"
             raise DataError(
-                f"group '{name}' has one label {where}. Allowed: columns with several labels, "
-                "since one group shows no difference between groups. Leave it out."
+                f"group '{name}' has one label{inside or ' in every study'}. Allowed: columns with "
+                "several labels, since one group shows no difference between groups. Leave it out."
             )
         if n == len(path):
             raise DataError(
-                f"group '{name}' has another label in every study. Allowed: columns in which some "
-                "studies share a label, since differences between studies are modelled already. "
-                "Leave it out."
+                f"group '{name}' has another label in every study{inside}. Allowed: columns "
+                "in which some studies share a label, since differences between "
+                "studies are modelled already. Leave it out."
             )
         n_above = n
