@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError, unknown
+from bayesmeta.estimates.pooled_effects import effect_columns
 from bayesmeta.estimates.summary import check_ci_prob
 from bayesmeta.model.predictor import Array
 from bayesmeta.studies.exact_posterior import draw_marginal
@@ -32,14 +33,12 @@ _COMPONENTS = {
 """What a model may have, in the order of the table."""
 
 _COLUMNS = {
-    **dict.fromkeys(("estimate", "mean", "sd", "lower", "upper"), Column(digits=3)),
     **dict.fromkeys(("prior_prob", "posterior_prob"), PROBABILITY),
     "prob_positive": PROBABILITY._replace(heading="P(> 0)"),
     "prob_zero": PROBABILITY._replace(heading="P(= 0)"),
     "inclusion_bf": Column("inclusion BF", digits=3),
     "log_bf": Column("log BF", digits=2),
     "log_bf_mcse": Column("MCSE of the log BF", digits=3),
-    "mcse": Column("MCSE of the mean", digits=4),
     "log_marginal": Column("log marginal likelihood", digits=3),
     "log_marginal_mcse": Column("MCSE", digits=4),
 }
@@ -167,9 +166,12 @@ def average_models(
         tau=np.array([one.parameters["tau"] for one in found]),
     )
     components = pd.DataFrame(ensemble.list_components())
+    estimates = pd.DataFrame(ensemble.list_estimates(rng, ci_prob))
+    columns = effect_columns(estimates["sd"], "mean")
+    columns["mcse"] = Column("MCSE of the mean", digits=(columns["mean"].digits or 0) + 1)
     return AveragedModels(
         components=head(components, _COLUMNS),
-        summary=head(pd.DataFrame(ensemble.list_estimates(rng, ci_prob)), _COLUMNS),
+        summary=head(estimates, _COLUMNS | columns),
         models=head(pd.DataFrame(ensemble.list_models()), _COLUMNS),
         draws=ensemble.mix(rng),
         text=_describe(table, spec, ci_prob, follows=stated.mu_sd is None),

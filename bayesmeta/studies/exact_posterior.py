@@ -295,9 +295,12 @@ class NormalMarginal:
         """Log joint density of effects and logs of scales."""
         found = []
         for some in self._chunks(points):
-            L, half, _, variance = self._solve(some)
+            L, half, S, variance = self._solve(some)
             log_root = np.log(np.diagonal(L, axis1=1, axis2=2)).sum(axis=1)
-            square = (self.y**2 / variance).sum(axis=1) - np.square(half).sum(axis=1)
+            # By residuals: effects far from zero would cancel in a difference of squares.
+            z = np.linalg.solve(L.transpose(0, 2, 1), half[..., None])[..., 0]
+            off = self.y - (S * z) @ self.A.T
+            square = (off**2 / variance).sum(axis=1) + np.square(z).sum(axis=1)
             normal = -0.5 * (np.log(2 * np.pi * variance).sum(axis=1) + square) - log_root
             found.append(normal + self.scales.split(some)[2])
         return np.concatenate(found)
@@ -353,6 +356,8 @@ class JointMarginal:
         self.spread = np.concatenate([spread, np.ones(self.scales.n), 1.5 * np.ones(self.n_steps)])
         self.counts = None
         if design.counts is not None:
+            if spec.mu_sd is None:
+                _refuse_unbounded(design.counts)
             self.counts = EventCounts(design.counts, y=design.y, se=design.se)
 
     def _split(self, points: Array) -> tuple[Array, Array, Array, Array]:
@@ -391,6 +396,22 @@ class JointMarginal:
         return found | {
             "theta": draw_theta(self.design, mean, tau, rng), "omega": _omega(logits),
         }  # fmt: skip
+
+
+def _refuse_unbounded(counts: Array) -> None:
+    """Refuse counts whose odds ratio has no bound, unless a prior was stated."""
+    events, total, control_events, control_total = counts.T
+    for which, some in (
+        ("an event among the treated", events),
+        ("an event among the controls", control_events),
+        ("a case without event among the treated", total - events),
+        ("a case without event among the controls", control_total - control_events),
+    ):
+        if not some.any():
+            raise FitError(
+                f"no study has {which}, so that the data set no bound to the odds ratio. Allowed: "
+                "a prior that does: state mu_sd, in log odds, such as 2.8."
+            )
 
 
 def _omega(logits: Array) -> Array:

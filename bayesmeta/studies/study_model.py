@@ -50,7 +50,7 @@ class EffectSizeSpec:
     that nothing depends on units or on where a moderator has its zero. Heterogeneity is half-Cauchy
     with five median standard errors: nearly uniform where studies of any precision differ, and
     proper. Mean effect and slopes, per standard deviation of the moderator, are normal about 0 with
-    a hundred median standard errors, which is next to flat. Where more is known, state it in the
+    a million median standard errors, which is flat. Where more is known, state it in the
     unit of the effects: with few studies intervals get much narrower (Röver et al. 2021,
     https://doi.org/10.1002/jrsm.1475, has half-normal scales by kind of effect: 0.5 for log odds
     ratios and standardised mean differences).
@@ -59,10 +59,11 @@ class EffectSizeSpec:
     ----------
     mu_sd
         Standard deviation of the normal prior of the mean effect, at the mean of every moderator.
-        By default 100 median standard errors.
+        By default a million median standard errors.
     moderator_sd
         Standard deviation of the normal prior of a moderator's coefficient: effect per unit of the
-        moderator. By default 100 median standard errors per standard deviation of the moderator.
+        moderator. By default a million median standard errors per standard deviation of the
+        moderator.
     tau
         Prior of the standard deviation between studies, and of that between the groups of every
         level: `half-cauchy`, `half-normal`, `log-normal` or `uniform`; `none` where studies of one

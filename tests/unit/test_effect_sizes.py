@@ -137,7 +137,7 @@ BAD = {
     ),
     "one study": (
         lambda frame: frame.head(1), {},
-        r"the frame holds 1 studies\. Allowed: at least 2, since one study .* Add a row",
+        r"the frame holds 1 study\. Allowed: at least 2, since one study .* Add a row",
     ),
     "constant moderator": (
         add(site="here"), {"moderators": ["site"]},

@@ -195,7 +195,7 @@ def test_gaps_are_named_and_counted(refusal):
     frame.loc[[2, 4], "arm"] = "NA"
     with refusal(DataError, "3 of 6 rows", "'y' in row 2, 3", "'arm' in row 3, 5"):
         read(frame, moderators=["arm"])
-    with refusal(DataError, "1 studies without the 5 that lack a value", "at least 2"):
+    with refusal(DataError, "1 study without the 5 that lack a value", "at least 2"):
         read(FRAME.assign(y=[0.1, *[None] * 5]), missing="drop")
     with refusal(DataError, "missing 'ignore' is not known", "refuse, drop"):
         read(missing="ignore")
