@@ -175,15 +175,15 @@ def _to_plain(
 ) -> dict[str, Any]:
     """Sum up for programs."""
     rows = {row["quantity"]: row for row in _list_rows(found.table)}
-    has_slopes = "intercept" in rows
-    mean = rows["mean effect at mean moderators" if has_slopes else "mean effect"]
+    from bayesmeta.estimates.pooled_effects import name_mean
+
+    names = [name for name in ("intercept", *fitted.design.moderators) if name in rows]
     return {
         "passed": report.passed,
-        "mean": mean,
+        "mean": rows[name_mean(fitted)],
         "prediction": rows["effect in a new study"],
         "tau": rows.get("tau"), "i2": rows.get("I2"), "h2": rows.get("H2"),
-        "coefficients": [rows[name] for name in ("intercept", *fitted.design.moderators)]
-        if has_slopes else [],
+        "coefficients": [rows[name] for name in names],
         "conflict": list(fitted.prior_report["failures"]),
         "summary": list(rows.values()),
         "model": found.text,

@@ -26,6 +26,9 @@ _PROBABILITIES = {
     "prob_positive": PROBABILITY._replace(heading="P(> 0)"),
     "prob_rope": PROBABILITY._replace(heading="P(in ROPE)"),
 }
+MEAN = "mean effect"
+"""What a summary calls it where there are no moderators."""
+
 _THINNED = 200
 """Draws that weights are averaged over: they hardly vary."""
 
@@ -106,10 +109,11 @@ def summary(
     Returns
     -------
     PooledEffects
-        Rows `mean effect`; with moderators `mean effect at mean moderators`, `intercept` (the mean
-        effect where every moderator is 0, or at its first level) and a coefficient of each;
-        `effect in a new study` (in a new group, at mean moderators: the prediction interval),
-        `tau`, `tau of GROUP`, `I2` in percent, `H2`, and relative probabilities of publication.
+        Rows `mean effect` (under PET or PEESE that of a study without error); with moderators
+        `mean effect at mean moderators`, `intercept` (the mean effect where every moderator is 0,
+        or at its first level) and a coefficient of each; `effect in a new study` (in a new group,
+        at mean moderators: the prediction interval), `tau`, `tau of GROUP`, `I2` in percent, `H2`,
+        and relative probabilities of publication.
 
     Raises
     ------
@@ -181,13 +185,19 @@ def _describe(
 
 def _list_effects(fit: EffectSizeFit, seed: int) -> dict[str, Array]:
     """Give the mean effect, coefficients, and the effect in a new study, shape (chain, draw)."""
-    mean = mean_at_center(fit)
-    found = {"mean effect": mean}
-    if fit.design.moderators:
-        found = {"mean effect at mean moderators": mean, "intercept": fit.parameters["mu"]}
+    mean, name = mean_at_center(fit), name_mean(fit)
+    found = {name: mean}
+    if name != MEAN:
+        found["intercept"] = fit.parameters["mu"]
     for j, name in enumerate(fit.design.moderators):
         found[name] = fit.parameters["gamma"][..., j]
     return found | {"effect in a new study": add_heterogeneity(fit, mean, seed=seed)}
+
+
+def name_mean(fit: EffectSizeFit) -> str:
+    """Name the mean effect in a summary; a regression on the error is no moderator here."""
+    has_moderators = len(fit.design.moderators) > fit.design.n_bias
+    return "mean effect at mean moderators" if has_moderators else MEAN
 
 
 def mean_at_center(fit: EffectSizeFit) -> Array:

@@ -14,6 +14,7 @@ from bayesmeta import defaults
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.pooled_effects import (
     mean_at,
+    name_mean,
     predict_effects,
     study_table,
     study_weights,
@@ -92,8 +93,7 @@ def study_forest(
             "of fewer; plot.funnel shows any number."
         )
     rows = summary(fit, ci_prob=ci_prob)
-    at_center = "mean effect at mean moderators" if fit.design.moderators else "mean effect"
-    pooled, new = rows[at_center], rows["effect in a new study"]
+    pooled, new = rows[name_mean(fit)], rows["effect in a new study"]
     figure = build_figure(width=width, height=1.05 + 0.17 * (n + 2))
     axes = figure.subplots()
     places = np.arange(n, 0, -1) + 1.5

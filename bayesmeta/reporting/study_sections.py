@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from bayesmeta import defaults, plots
 from bayesmeta.estimates.averaged_models import average_models, find_hindrance
-from bayesmeta.estimates.pooled_effects import PooledEffects, describe_model, study_table, summary
+from bayesmeta.estimates.pooled_effects import (
+    MEAN,
+    PooledEffects,
+    describe_model,
+    name_mean,
+    study_table,
+    summary,
+)
 from bayesmeta.inference.fits import EffectSizeFit
 from bayesmeta.plots.figure import as_svg
 from bayesmeta.plots.meta_figures import MOST_ROWS
@@ -25,8 +32,6 @@ if TYPE_CHECKING:
 
 MOST_REFITS = 100
 """Studies above which the report does not fit without each of them."""
-
-_CENTER, _MEAN = "mean effect at mean moderators", "mean effect"
 
 
 def title_of_studies(fit: EffectSizeFit) -> str:
@@ -83,8 +88,8 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 def report_summary(fit: EffectSizeFit, found: PooledEffects) -> Section:
     """Say in words what was analysed, whether it holds, and what it says."""
-    data, slopes = fit.dataset, bool(fit.design.moderators)
-    mean, new = found[_CENTER if slopes else _MEAN], found["effect in a new study"]
+    data, slopes = fit.dataset, name_mean(fit) != MEAN
+    mean, new = found[name_mean(fit)], found["effect in a new study"]
     verdict = "The fit passes its checks and may be reported."
     if fit.failures:
         verdict = "THE FIT FAILED ITS CHECKS: do not report it."

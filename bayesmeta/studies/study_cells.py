@@ -120,7 +120,7 @@ def open_table(given: Any) -> Given:
     import narwhals.stable.v2 as nw
 
     try:
-        frame = nw.from_native(table, eager_only=True)
+        frame = nw.from_native(given, eager_only=True)
     except TypeError as error:
         raise DataError(
             f"the table is {type(table).__name__}. Allowed: the path of a CSV file, a frame of "
