@@ -126,6 +126,18 @@ class EventCounts:
         return mean + share * (self.y[i] - mean), np.sqrt(share) * self.se[i]
 
 
+def find_unbounded(counts: Array) -> str | None:
+    """Name what no study has, where the odds ratio has no bound for want of it."""
+    events, total, control_events, control_total = counts.T
+    kinds = {
+        "an event among the treated": events,
+        "an event among the controls": control_events,
+        "a case without event among the treated": total - events,
+        "a case without event among the controls": control_total - control_events,
+    }
+    return next((name for name, some in kinds.items() if not some.any()), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Tabulated:
     """One study over the grid.

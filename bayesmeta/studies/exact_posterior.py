@@ -16,7 +16,7 @@ import numpy as np
 
 from bayesmeta.errors import FitError
 from bayesmeta.model.predictor import Array, Parameters
-from bayesmeta.studies.event_counts import EventCounts
+from bayesmeta.studies.event_counts import EventCounts, find_unbounded
 from bayesmeta.studies.study_design import EffectDesign
 from bayesmeta.studies.study_model import (
     EffectPriors,
@@ -356,8 +356,12 @@ class JointMarginal:
         self.spread = np.concatenate([spread, np.ones(self.scales.n), 1.5 * np.ones(self.n_steps)])
         self.counts = None
         if design.counts is not None:
-            if spec.mu_sd is None:
-                _refuse_unbounded(design.counts)
+            lacking = find_unbounded(design.counts)
+            if spec.mu_sd is None and lacking is not None:
+                raise FitError(
+                    f"no study has {lacking}, so that the data set no bound to the odds ratio. "
+                    "Allowed: a prior that does: state mu_sd, in log odds, such as 2.8."
+                )
             self.counts = EventCounts(design.counts, y=design.y, se=design.se)
 
     def _split(self, points: Array) -> tuple[Array, Array, Array, Array]:
@@ -396,22 +400,6 @@ class JointMarginal:
         return found | {
             "theta": draw_theta(self.design, mean, tau, rng), "omega": _omega(logits),
         }  # fmt: skip
-
-
-def _refuse_unbounded(counts: Array) -> None:
-    """Refuse counts whose odds ratio has no bound, unless a prior was stated."""
-    events, total, control_events, control_total = counts.T
-    for which, some in (
-        ("an event among the treated", events),
-        ("an event among the controls", control_events),
-        ("a case without event among the treated", total - events),
-        ("a case without event among the controls", control_total - control_events),
-    ):
-        if not some.any():
-            raise FitError(
-                f"no study has {which}, so that the data set no bound to the odds ratio. Allowed: "
-                "a prior that does: state mu_sd, in log odds, such as 2.8."
-            )
 
 
 def _omega(logits: Array) -> Array:

@@ -497,7 +497,7 @@ class _Measure:
         smallest, largest, middle = errors.min(), sizes.max(), np.median(errors)
         if largest <= _SPAN * smallest and largest <= _MOST:
             return
-        is_small = middle / smallest > largest / middle
+        is_small = middle * (middle / smallest) > largest
         row = int(errors.argmin() if is_small else sizes.argmax())
         what = f"standard error {smallest:.3g}" if is_small else f"number {largest:.3g}"
         raise self.reader.fail(
