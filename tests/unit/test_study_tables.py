@@ -443,9 +443,10 @@ def test_whole_numbers_that_became_floats_are_the_same_labels():
     assert table.dropped == ("5",)
 
 
-@pytest.mark.parametrize(
-    "cell", ["\u2013", "\u2014", "\u2026", "*", "NR", "not reported", "n/a", "#N/A", "nd"]
-)
+BLANKS = ["\u2013", "\u2014", "\u2026", "*", "NR", "not reported", "n/a", "#N/A", "nd"]
+
+
+@pytest.mark.parametrize("cell", BLANKS)
 def test_gaps_in_more_spellings_are_gaps(cell):
     frame = FRAME.assign(y=[cell, *map(str, FRAME["y"][1:])])
     assert read(frame, missing="drop").dropped == ("a",)
