@@ -21,15 +21,26 @@ from bayesmeta.tables.latex import Grid, write_table
 from bayesmeta.tables.wording import BOUNDS, escape_markdown, name_few, readable, write_fact
 
 
+_HUGE = 1e9
+"""From here on a number with decimals is written with a power of ten."""
+
+
 def _for_reading(frame: pd.DataFrame) -> pd.DataFrame:
     """Round for the eye; a probability that would read as 0 or 1 reads as a bound."""
     texts = {}
     for name, column in describe_columns(frame).items():
         if column.digits is None or not pd.api.types.is_numeric_dtype(frame[name]):
             continue
-        written = ["-" if pd.isna(x) else f"{x:.{column.digits}f}" for x in frame[name]]
+        written = [_write_number(x, column.digits) for x in frame[name]]
         texts[name] = [BOUNDS.get(x, x) for x in written] if column.is_probability else written
     return frame.assign(**texts)
+
+
+def _write_number(x: float, digits: int) -> str:
+    """Write a number with so many decimals, or with a power of ten where these say nothing."""
+    if pd.isna(x):
+        return "-"
+    return f"{x:.4g}" if digits and abs(x) >= _HUGE else f"{x:.{digits}f}"
 
 
 def _as_table(frame: pd.DataFrame, caption: str | None) -> str:
