@@ -20,7 +20,6 @@ from bayesmeta.tables.headed_columns import describe_columns, short_unit
 from bayesmeta.tables.latex import Grid, write_table
 from bayesmeta.tables.wording import BOUNDS, escape_markdown, name_few, readable, write_fact
 
-
 _HUGE = 1e9
 """From here on a number with decimals is written with a power of ten."""
 
