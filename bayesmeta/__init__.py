@@ -11,7 +11,8 @@ The public names, in the order in which data flow:
   `check`, `loo`, `compare`
 - estimates: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `substitutions`, `rank_levels`,
   `whatif`, `predict`, `rank_designs`
-- meta-analysis of effect sizes: `summary`, `study_table`, `predict_effects`, `leave_study_out`
+- meta-analysis of effect sizes: `summary`, `study_table`, `predict_effects`, `leave_study_out`,
+  `average_models`, `EnsembleSpec`, `AveragedModels`
 - robustness: `leave_family_out`, `ladders`, `tipping_point`, `prior_sensitivity`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `StudyScoreboard`,
   `load_study_scoreboard`, `load_validation`, `multiverse`, `Multiverse`, `load_multiverse`
@@ -33,6 +34,7 @@ _HOMES = {
     "data.load": ("load_dataset", "load_experiments", "read_dataset", "read_experiments"),
     "errors": ("BayesmetaError",),
     "estimates.answer": ("query",),
+    "estimates.averaged_models": ("AveragedModels", "average_models"),
     "estimates.changed_lms": ("whatif",),
     "estimates.contrasts": ("effects", "prob_helps", "substitutions"),
     "estimates.curves": ("curve",),
@@ -63,6 +65,7 @@ _HOMES = {
     "robustness.within_family": ("ladders",),
     "specification_curves.results": ("Multiverse", "load_multiverse"),
     "specification_curves.specification_fits": ("multiverse",),
+    "studies.model_ensemble": ("EnsembleSpec",),
     "studies.study_model": ("EffectSizeSpec",),
     "studies.study_table": ("EffectSizes", "read_effect_sizes"),
     "tables.text": ("format_table",),

@@ -16,6 +16,8 @@ from bayesmeta.data.load import read_dataset as read_dataset
 from bayesmeta.data.load import read_experiments as read_experiments
 from bayesmeta.errors import BayesmetaError as BayesmetaError
 from bayesmeta.estimates.answer import query as query
+from bayesmeta.estimates.averaged_models import AveragedModels as AveragedModels
+from bayesmeta.estimates.averaged_models import average_models as average_models
 from bayesmeta.estimates.changed_lms import whatif as whatif
 from bayesmeta.estimates.contrasts import effects as effects
 from bayesmeta.estimates.contrasts import prob_helps as prob_helps
@@ -60,6 +62,7 @@ from bayesmeta.robustness.within_family import ladders as ladders
 from bayesmeta.specification_curves.results import Multiverse as Multiverse
 from bayesmeta.specification_curves.results import load_multiverse as load_multiverse
 from bayesmeta.specification_curves.specification_fits import multiverse as multiverse
+from bayesmeta.studies.model_ensemble import EnsembleSpec as EnsembleSpec
 from bayesmeta.studies.study_model import EffectSizeSpec as EffectSizeSpec
 from bayesmeta.studies.study_table import EffectSizes as EffectSizes
 from bayesmeta.studies.study_table import read_effect_sizes as read_effect_sizes
