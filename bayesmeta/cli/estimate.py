@@ -197,6 +197,18 @@ def evidence_command(fit: "bm.Fit", statement: str, **where: Unpack[On]) -> Show
     return Shown(found.table, caption, verdict=str(found), instead={"json": found.to_dict})
 
 
+@command("experiments", working="comparing arms")
+def experiments_command(fit: "bm.Fit", *, ci_prob: float = defaults.CI_PROB) -> Shown:
+    """What controlled experiments found, and what the fit says."""
+    found = bm.controlled_answers(fit, ci_prob=ci_prob)
+    caption = (
+        "Controlled experiments beside the fit: effect in the very arms, effect averaged over the "
+        f"LMs, association; percentage points, {100 * ci_prob:g} % intervals."
+    )
+    short = dict.fromkeys(("table", "md", "latex", "html"), found.summary)
+    return Shown(found.table, caption, verdict=f"\n{found}", instead=short)
+
+
 @command("rank")
 def rank_command(fit: "bm.Fit", decision: str, *, by: str = "overall") -> Shown:
     """How probably each level of a decision is the best."""

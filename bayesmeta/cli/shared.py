@@ -34,7 +34,10 @@ POINTS = "percentage points"
 CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "Fit": {"estimate": ("fit", "check")},
     "Estimate": {
-        "estimate": ("query", "evidence", "effects", "substitutions", "rank", "curve", "tradeoff")
+        "estimate": (
+            "query", "evidence", "experiments", "effects", "substitutions", "rank", "curve",
+            "tradeoff",
+        )
     },
     "Robustness": {
         "robustness_commands": ("influence", "ladders", "tipping"),

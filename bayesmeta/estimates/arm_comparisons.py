@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,11 @@ class Runs:
     protocols: NDArray[np.int64]
     control: NDArray[np.int64]
     at: Sizes
+
+    def of(self, kept: NDArray[np.bool_]) -> Runs:
+        """Keep some comparisons."""
+        per = ("study", "group", "benchmark", "estimate", "variance", "protocols", "control")
+        return replace(self, **{name: getattr(self, name)[kept] for name in per})
 
 
 def compare_runs(arms: ArmScores, statement: Statement) -> Runs:
