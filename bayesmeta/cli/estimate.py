@@ -103,10 +103,14 @@ def fit_command(
     table = found.table()
     return Shown(
         table,
-        heading=f"\n{KIND_WORDS[found.kind].capitalize()} on the score over all benchmarks, in percentage points "
+        heading=f"\n{KIND_WORDS[found.kind].capitalize()} on the score over all benchmarks, in "
+        "percentage points "
         f"({100 * defaults.CI_PROB:g} % equal-tailed intervals):",
         **said,
-        instead={"table": table.drop(columns=["by", "target", "ci_prob", "units", "kind"]), "json": report},
+        instead={
+            "table": table.drop(columns=["by", "target", "ci_prob", "units", "kind"]),
+            "json": report,
+        },
         passed=diagnostics.passed,
     )
 
@@ -210,7 +214,7 @@ def experiments_command(fit: "bm.Fit", *, ci_prob: float = defaults.CI_PROB) -> 
         "Controlled experiments beside the fit: effect in the very arms, effect averaged over the "
         f"LMs, association; percentage points, {100 * ci_prob:g} % intervals."
     )
-    short = dict.fromkeys(("table", "md", "latex", "html"), found.summary)
+    short: dict[str, Any] = dict.fromkeys(("table", "md", "latex", "html"), found.summary)
     return Shown(found.table, caption, verdict=f"\n{found}", instead=short)
 
 

@@ -35,7 +35,13 @@ CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "Fit": {"estimate": ("fit", "check")},
     "Estimate": {
         "estimate": (
-            "query", "evidence", "experiments", "effects", "substitutions", "rank", "curve",
+            "query",
+            "evidence",
+            "experiments",
+            "effects",
+            "substitutions",
+            "rank",
+            "curve",
             "tradeoff",
         )
     },

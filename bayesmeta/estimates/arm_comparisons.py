@@ -212,14 +212,14 @@ def weigh_comparisons(runs: Runs, *, on: NDArray[np.bool_]) -> list[Array]:
 
 
 def _weigh_groups(variance: Array, group: NDArray[np.int64]) -> tuple[NDArray[np.int64], Array]:
-    """Number of comparisons in every group, and precision of their mean."""
+    """Count the comparisons of every group, and compute the precision of their mean."""
     n, share = np.bincount(group), defaults.BENCHMARKS_SHARE
     mean = np.bincount(group, weights=variance) / n
     return n, 1 / (mean * ((1 - share) / n + share))
 
 
 def _error_of(runs: Runs, weights: Array) -> float:
-    """Standard error of the estimate of a study."""
+    """Compute the standard error of the estimate of a study."""
     own = weights > 0
     _, group = np.unique(runs.group[own], return_inverse=True)
     return float(_weigh_groups(runs.variance[own], group)[1].sum() ** -0.5)

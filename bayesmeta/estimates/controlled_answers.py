@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.design.arm_contrasts import noise_variance
 from bayesmeta.design.arm_scores import CONTROLS, rate_control
-from bayesmeta.errors import QueryError, listing
+from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.arm_comparisons import (
     Runs,
@@ -60,8 +60,10 @@ class Comparison:
     @property
     def label(self) -> str:
         """The statement, or the fact and its values."""
-        sides = (" or ".join(f"{x:g}" if isinstance(x, float) else x for x in side)
-                 for side in (self.level, self.reference))  # fmt: skip
+        sides = (
+            " or ".join(f"{x:g}" if isinstance(x, float) else str(x) for x in side)
+            for side in (self.level, self.reference)
+        )
         return self.statement or f"{self.fact}: {' > '.join(sides)}"
 
 
@@ -90,7 +92,9 @@ COMPARISONS = (
     Comparison("corpus", ("c4", "refinedweb"), ("redpajama",), (*_COMMON, "lambada", "mmlu_5shot")),
     Comparison("corpus", ("pile",), ("oscar",), ("hellaswag", "lambada")),
     Comparison("books_share", (5.0,), (0.0,), _COMMON, "swap web_share -> books_share by 5"),
-    Comparison("reference_share", (5.0,), (0.0,), _COMMON, "swap web_share -> reference_share by 5"),
+    Comparison(
+        "reference_share", (5.0,), (0.0,), _COMMON, "swap web_share -> reference_share by 5"
+    ),
     Comparison("n_epochs", (4.0,), (1.0,), ("hellaswag",)),
     Comparison("n_epochs", (44.0,), (1.0,), ("hellaswag",)),
 )  # fmt: skip
@@ -149,7 +153,9 @@ class ControlledAnswers:
     def summary(self) -> pd.DataFrame:
         """Give the same for reading: estimates with their intervals, rounded."""
         rows = self.rows
-        texts = {name: [_write(row, name) for row in rows.to_dict("records")] for name in _INTERVALS}
+        texts = {
+            name: [_write(row, name) for row in rows.to_dict("records")] for name in _INTERVALS
+        }
         said = {True: "yes", False: "no"}
         columns = {
             "question": rows["question"],
@@ -166,8 +172,9 @@ class ControlledAnswers:
         missed = told[~told["reproduced"].astype(bool)]
         names = listing(f"{row.question} on {row.benchmark}" for row in missed.itertuples())
         said = [
-            f"{count(len(told), 'comparison', 'comparisons')} with scores; of the same arms the fit "
-            f"reproduces {len(told) - len(missed)} within {_CLEAR} standard deviations of noise."
+            f"{count(len(told), 'comparison', 'comparisons')} with scores; of the same arms the "
+            f"fit reproduces {len(told) - len(missed)} within {_CLEAR} standard deviations of "
+            "noise."
         ]
         said += [f"Not reproduced: {names}."] * bool(names)
         differ = self.rows.dropna(subset=["differs_by"])
@@ -179,14 +186,20 @@ class ControlledAnswers:
         return "\n".join(said)
 
 
-def _write(row: dict[str, Any], name: str) -> str:
+def _write(row: Mapping[Any, Any], name: str) -> str:
+    """Write an estimate with its interval; a dash where there is none."""
     if pd.isna(row[name]):
         return "-"
-    ends = (f"{row[f'{name}{end}']:.1f}" for end in ("_lower", "_upper"))
-    return f"{row[name]:+.1f} ({' to '.join(ends)})"
+    middle, *ends = (f"{row[f'{name}{end}']:+.1f}" for end in ("", "_lower", "_upper"))
+    return f"{middle} ({' to '.join(ends)})".replace("+0.0", "0.0").replace("-0.0", "0.0")
 
 
-def controlled_answers(fit: Fit, *, ci_prob: float = defaults.CI_PROB) -> ControlledAnswers:
+def controlled_answers(
+    fit: Fit,
+    *,
+    decisions: Sequence[str] | None = None,
+    ci_prob: float = defaults.CI_PROB,
+) -> ControlledAnswers:
     """Set what controlled experiments found beside what a fit says, question by question.
 
     The controlled estimate is computed from the arms themselves: in every group the mean score of
@@ -197,6 +210,8 @@ def controlled_answers(fit: Fit, *, ci_prob: float = defaults.CI_PROB) -> Contro
     ----------
     fit
         A fit that experiments informed.
+    decisions
+        Facts of arms that questions are about, such as `attention` or `corpus`; all if left out.
     ci_prob
         Probability of the intervals.
 
@@ -208,7 +223,7 @@ def controlled_answers(fit: Fit, *, ci_prob: float = defaults.CI_PROB) -> Contro
     Raises
     ------
     QueryError
-        If no experiments informed the fit.
+        If no experiments informed the fit, or no experiment asked about a fact.
 
     Examples
     --------
@@ -221,7 +236,12 @@ def controlled_answers(fit: Fit, *, ci_prob: float = defaults.CI_PROB) -> Contro
     check_ci_prob(ci_prob)
     assert fit.dataset.experiments is not None
     arms = fit.dataset.experiments.arms.reset_index(drop=True)
-    asked = [one for one in COMPARISONS if _is_known(fit, one)]
+    facts = list(dict.fromkeys(one.fact for one in COMPARISONS))
+    for name in decisions or ():
+        if name not in facts:
+            raise unknown(QueryError, "decision", name, facts, said="was asked by no experiment")
+    wanted = [one for one in COMPARISONS if decisions is None or one.fact in decisions]
+    asked = [one for one in wanted if _is_known(fit, one)]
     sides = np.array([_take_sides(arms, one) for one in asked], np.int64).reshape(-1, len(arms))
     found = build_differences(fit.dataset, fit.design, spec=fit.spec, sides=sides)
     runs = _as_runs(fit, found, arms=arms, sides=sides)
@@ -373,7 +393,7 @@ def _find_pull(fit: Fit, answer: Answer, row: dict[str, Any]) -> str:
 
 
 def _list_sources(fit: Fit, answer: Answer) -> Iterator[tuple[str, float, float]]:
-    """Sources of an effect on one benchmark but its own experiments: name, mean, variance."""
+    """List sources of an effect but experiments on its benchmark: name, mean, variance."""
     share = float(np.mean(fit.parameters["effect_share_mean"]))
     card, arms = answer.evidence, fit.design.arm_scores
     yield "the prior (no effect)", 0.0, share * card.prior_sd**2

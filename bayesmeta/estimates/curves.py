@@ -167,7 +167,8 @@ class Curve:
 
     def __repr__(self) -> str:
         sizes = self.draws.sizes
-        return f"Curve({self.kind} of {self.decision} at {sizes['grid']} points on {sizes['target']} targets)"
+        where = f"{sizes['grid']} points on {sizes['target']} targets"
+        return f"Curve({self.kind} of {self.decision} at {where})"
 
 
 def curve(
@@ -224,9 +225,7 @@ def curve(
         recorded.min(), recorded.max(), _N_GRID
     )  # fmt: skip
     thin = thin_fit(fit, draws=_MAX_DRAWS) if np.prod(fit.shape) > _MAX_DRAWS else fit
-    at = np.stack(
-        [mean_score_at(thin, settings={decision: x}, kind=chosen) for x in grid], axis=-1
-    )
+    at = np.stack([mean_score_at(thin, settings={decision: x}, kind=chosen) for x in grid], axis=-1)
     draws = average_benchmarks(at - at[..., :1], fit=thin, by=by).assign_coords(grid=grid)
     return Curve(draws=draws, decision=decision, by=by, recorded=recorded, kind=chosen)
 

@@ -220,7 +220,9 @@ class Newcomers:
         By associations, which predict; or so that LMs differ among each other by effects. These are
         the predictions less the bias of what distinguishes an LM from the average LM of the data.
         """
-        eta = linear_predictor(self.parameters, design=self.design, spec=fit.spec)[..., self.rows, :]
+        eta = linear_predictor(self.parameters, design=self.design, spec=fit.spec)[
+            ..., self.rows, :
+        ]
         if kind == ASSOCIATION:
             return eta
         facts = complete_facts(self.parameters, design=self.design)

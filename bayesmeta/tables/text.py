@@ -79,7 +79,9 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
     by = _only(frame, "by")
     if by is not None and "target" in frame:
         titles["target"] = readable(by)
-    left_out = [name for name in ("ci_prob", "units", "by", "kind") if _only(frame, name) is not None]
+    left_out = [
+        name for name in ("ci_prob", "units", "by", "kind") if _only(frame, name) is not None
+    ]
     left_out += ["target"] if by == "overall" and "target" in frame else []
     facts = {str(n): frame[n].map(write_fact) for n in columns if columns[n].holds_facts}
     kept = frame.assign(**facts).drop(columns=left_out)

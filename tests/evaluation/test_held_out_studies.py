@@ -22,9 +22,9 @@ from bayesmeta.crossvalidation.held_out_studies import (
     summarise_pairs,
 )
 from bayesmeta.crossvalidation.schemes import LEAVE_STUDY_OUT
+from bayesmeta.design.arm_contrasts import noise_variance
 from bayesmeta.errors import EvaluationError, SpecError
 from bayesmeta.model.predictor import StudentScores
-from bayesmeta.design.arm_contrasts import noise_variance
 from bayesmeta.model.spec import build_design_for, build_pairs
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'float_precision' argument is deprecated")
