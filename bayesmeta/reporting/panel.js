@@ -97,7 +97,7 @@
     if (turned) ways.reverse();
     const three = { [data.kind]: { p, mcse, range: [estimate, lower, upper] } };
     for (const name of Object.keys(kinds)) {
-      if (!on[name]) continue;
+      if (name === data.kind || !on[name]) continue;
       const [q, error] = turned ? on[name].negative : on[name].positive;
       three[name] = { p: q, mcse: error, range: turned ? reverse(on[name].effect) : on[name].effect };
     }
@@ -138,9 +138,9 @@
       `${percent(card.within_share)} of its variance is within families`]);
     found.push(["Missing", `for ${percent(card.missing)} of the language models`]);
     const orient = turned ? reverse : (part) => part;
-    found.push(["Within families alone", on.within ? range(orient(on.within)) : "no family varies"]);
-    if (on.between) found.push(["From means of families alone", range(orient(on.between))]);
-    found.push(["Most influential family", `${data.families[on.family]}; without it ` +
+    found.push(["Association within families alone", on.within ? range(orient(on.within)) : "no family varies"]);
+    if (on.between) found.push(["Association from means of families alone", range(orient(on.between))]);
+    found.push(["Most influential family", `${data.families[on.family]}; association without it ` +
       range(orient(on.without))]);
     found.push(["Posterior contraction", percent(on.contraction)]);
     found.push(["Effective number of LMs", fixed(on.effective, 1)]);
