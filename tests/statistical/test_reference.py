@@ -82,16 +82,26 @@ def test_no_benchmark_supports_rotary_against_learned(reference):
     assert (table["verdict"] != "supported").all()
 
 
-def test_more_code_helps_the_code_benchmark(reference):
+def test_more_code_goes_with_higher_scores_in_code(reference):
     # Two ladders vary the code share inside families; HumanEval must see it.
-    helps = bm.prob_helps(reference, "code_share", 30, over=10, benchmark="humaneval")
-    assert helps.estimate > CONFIDENT[1]
+    answer = bm.query(reference, "code_share: 30 > 10", benchmark="humaneval")
+    assert answer.association["probability"] > CONFIDENT[1]
 
 
-def test_more_code_hurts_language_modelling(reference):
+def test_more_code_goes_with_lower_scores_in_language_modelling(reference):
     # LAMBADA falls along CodeGen's nl, multi and mono at every size.
-    helps = bm.prob_helps(reference, "code_share", 30, over=10, benchmark="lambada")
-    assert helps.estimate < CONFIDENT[0]
+    answer = bm.query(reference, "code_share: 30 > 10", benchmark="lambada")
+    assert answer.association["probability"] < CONFIDENT[0]
+
+
+def test_an_effect_without_experiments_on_it_is_less_sure_than_its_association(reference):
+    # No experiment varies the norm, and none that varies code is scored on HumanEval.
+    asked = ("norm: rmsnorm > layernorm", None), ("code_share: 30 > 10", "humaneval")
+    for statement, benchmark in asked:
+        answer = bm.query(reference, statement, benchmark=benchmark)
+        assert abs(answer.probability.estimate - 0.5) < abs(answer.association["probability"] - 0.5)
+        width = answer.new_setting["upper"] - answer.new_setting["lower"]
+        assert width > answer.effect["upper"] - answer.effect["lower"]
 
 
 def test_expected_scores_follow_the_data(reference):

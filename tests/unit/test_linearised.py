@@ -206,8 +206,12 @@ def test_means_of_families_do_not_see_differences_between_siblings(built):
 
 
 def test_it_says_what_the_posterior_says():
-    """On the shipped posterior; what is left out is the uncertainty of scales."""
+    """On the shipped posterior; what is left out is the uncertainty of scales, and experiments.
+
+    These inform the associations of what they vary, a little: the approximation is of LMs alone.
+    """
     fit = bm.load_reference_fit()
+    varied = (fit.design.contrasts.columns["beta"] != 0).any(axis=0)
     model = linearise(fit)
     for by in ("overall", "task_family"):
         for weights in weigh_benchmarks(fit.design, by=by)[1]:
@@ -218,7 +222,10 @@ def test_it_says_what_the_posterior_says():
                     moved = to_free(fit.design, change)
                     found = model.estimate(moved, weights=weights)
                     label = f"{contrast.label} {by}"
-                    assert abs(float(found.mean) - draws.mean()) < 0.5 * draws.std(), label
+                    one, other = (side.of(fit.design.facts).X for side in contrast.sides)
+                    informed = varied[(one != other).any(axis=0)].any()
+                    most = (1.0 if informed else 0.5) * draws.std()
+                    assert abs(float(found.mean) - draws.mean()) < most, label
                     assert 0.65 < float(found.sd) / draws.std() < 1.25, label
 
 
