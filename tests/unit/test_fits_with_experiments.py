@@ -237,3 +237,27 @@ def test_predictions_keep_the_bias_that_designs_leave_out(fit, plain):
     assert np.abs(gap).max() > 0
     sizes = bm.predict(fit, designs).expected.values, bm.predict(plain, designs).expected.values
     np.testing.assert_allclose(*sizes, atol=1e-9)
+
+
+def test_a_claim_says_which_of_the_three_it_is(fit, plain):
+    made, before = bm.claim(fit, STATEMENT), bm.claim(plain, STATEMENT)
+    assert (made.to_dict()["answer"]["kind"], before.to_dict()["answer"]["kind"]) == (
+        "effect", "association"
+    )  # fmt: skip
+    assert ": effect " in made.sentence
+    assert "probability of a positive effect" in made.sentence
+    for words, part in (
+        ("in a new setting", made.answer.new_setting), ("association", made.answer.association)
+    ):  # fmt: skip
+        assert f"; {words} {part['estimate']:.1f} (" in made.sentence
+    assert "effect" not in before.sentence
+    assert ": association " in before.sentence
+    assert made.answer.verdict in made.sentence
+    assert bm.check_claim(made, fit)["agree"].all()
+
+
+def test_a_claim_of_an_association_is_none_of_an_effect(fit, plain):
+    """Made of a fit without experiments, it does not hold of one that tells the two apart."""
+    table = bm.check_claim(bm.claim(plain, STATEMENT), fit).set_index("what")
+    assert not table.loc["kind", "agree"]
+    assert table.loc["kind", ["claimed", "found"]].tolist() == ["association", "effect"]

@@ -249,9 +249,7 @@ def test_embedded_answers_are_those_of_query(name, request):
             for shown, way in zip(on["ways"][margin], ways[::-1] if turned else ways, strict=True):
                 assert shown == pytest.approx(way, rel=1e-8)
             found, contrast = answer.evidence, parse_statement(fit.design, statement)
-            gain = contrast_draws(
-                fit, contrast=contrast, by=target["by"], kind=choose_kind(fit)
-            )
+            gain = contrast_draws(fit, contrast=contrast, by=target["by"], kind=choose_kind(fit))
             gain = gain.sel(target=target["name"]).values * (-1 if turned else 1)
             quantiles = np.quantile(gain, (np.arange(100) + 0.5) / 100)
             np.testing.assert_allclose(on["quantiles"], quantiles, rtol=1e-3, atol=1e-9)
