@@ -247,7 +247,8 @@ def plot_command(
     ----------
     kind : KIND
         {forest, atlas, curve, tradeoff, scaling, evidence, studies, study-funnel,
-        three-answers, calibration, ppc, prior-posterior, ladders, scoreboard, gains, ranks, specification-curve, all}.
+        three-answers, calibration, ppc, prior-posterior, ladders, scoreboard, gains, ranks,
+        specification-curve, all}.
     out : FILE
         A .pdf, .png or .svg; for all: a folder.
     style

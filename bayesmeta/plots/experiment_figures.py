@@ -189,8 +189,8 @@ def study_funnel(
     if len(table) < defaults.FUNNEL_LEAST or pooled is None:
         raise QueryError(
             f"'{sources.answer.statement}' has {len(table)} comparisons of arms, and a funnel of "
-            f"so few shows nothing. Allowed: at least {defaults.FUNNEL_LEAST}; plot.studies draws any "
-            "number."
+            f"so few shows nothing. Allowed: at least {defaults.FUNNEL_LEAST}; plot.studies draws "
+            "any number."
         )
     figure = build_figure(width=width, height=0.8 * width)
     axes = figure.subplots()
