@@ -170,7 +170,9 @@ class ControlledAnswers:
     def __repr__(self) -> str:
         told = self.rows.dropna(subset=["controlled"])
         missed = told[~told["reproduced"].astype(bool)]
-        names = listing(f"{row.question} on {row.benchmark}" for row in missed.itertuples())
+        names = "; ".join(
+            f"{row.question} on {row.benchmark} ({row.studies})" for row in missed.itertuples()
+        )
         said = [
             f"{count(len(told), 'comparison', 'comparisons')} with scores; of the same arms the "
             f"fit reproduces {len(told) - len(missed)} within {_CLEAR} standard deviations of "
