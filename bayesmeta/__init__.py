@@ -9,8 +9,8 @@ The public names, in the order in which data flow:
 - model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
-- estimates: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `substitutions`, `rank_levels`,
-  `whatif`, `predict`, `rank_designs`
+- estimates: `effects`, `prob_helps`, `query`, `evidence`, `controlled_answers`, `curve`,
+  `substitutions`, `rank_levels`, `whatif`, `predict`, `rank_designs`
 - meta-analysis of effect sizes: `summary`, `study_table`, `predict_effects`, `leave_study_out`,
   `average_models`, `EnsembleSpec`, `AveragedModels`
 - robustness: `leave_family_out`, `ladders`, `tipping_point`, `prior_sensitivity`
@@ -37,6 +37,7 @@ _HOMES = {
     "estimates.averaged_models": ("AveragedModels", "average_models"),
     "estimates.changed_lms": ("whatif",),
     "estimates.contrasts": ("effects", "prob_helps", "substitutions"),
+    "estimates.controlled_answers": ("ControlledAnswers", "controlled_answers"),
     "estimates.curves": ("curve",),
     "estimates.pooled_effects": ("predict_effects", "study_table", "summary"),
     "estimates.predictions": ("predict",),

@@ -22,6 +22,8 @@ from bayesmeta.estimates.changed_lms import whatif as whatif
 from bayesmeta.estimates.contrasts import effects as effects
 from bayesmeta.estimates.contrasts import prob_helps as prob_helps
 from bayesmeta.estimates.contrasts import substitutions as substitutions
+from bayesmeta.estimates.controlled_answers import ControlledAnswers as ControlledAnswers
+from bayesmeta.estimates.controlled_answers import controlled_answers as controlled_answers
 from bayesmeta.estimates.curves import curve as curve
 from bayesmeta.estimates.pooled_effects import predict_effects as predict_effects
 from bayesmeta.estimates.pooled_effects import study_table as study_table

@@ -117,6 +117,10 @@ STUDY_HETEROGENEITY: Final = 1.0
 """Scale, in points, of the half-normal prior of the heterogeneity between studies: results of one
 decision differ between studies by a point or so."""
 
+FUNNEL_LEAST: Final = 10
+"""Comparisons below which a funnel shows nothing (Sterne et al. 2011,
+https://doi.org/10.1136/bmj.d4002)."""
+
 REACH: Final = 0.5
 """Share of a statement's size that arms of a group have to span: less would be extrapolated."""
 

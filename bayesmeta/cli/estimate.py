@@ -18,6 +18,7 @@ from bayesmeta.cli.shared import (
     say,
 )
 from bayesmeta.errors import listing
+from bayesmeta.tables.wording import KIND_WORDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,13 +99,18 @@ def fit_command(
     said = {"opening": str(diagnostics), "verdict": f"wrote {out}"}
     if not known:
         return Shown("", **said, instead={"json": report}, passed=diagnostics.passed)
-    table = bm.effects(fitted, by="overall").table()
+    found = bm.effects(fitted, by="overall")
+    table = found.table()
     return Shown(
         table,
-        heading="\nEffects on the score over all benchmarks, in percentage points "
+        heading=f"\n{KIND_WORDS[found.kind].capitalize()} on the score over all benchmarks, in "
+        "percentage points "
         f"({100 * defaults.CI_PROB:g} % equal-tailed intervals):",
         **said,
-        instead={"table": table.drop(columns=["by", "target", "ci_prob", "units"]), "json": report},
+        instead={
+            "table": table.drop(columns=["by", "target", "ci_prob", "units", "kind"]),
+            "json": report,
+        },
         passed=diagnostics.passed,
     )
 
@@ -123,6 +129,7 @@ def effects_command(
     *,
     decision: list[str] | None = None,
     by: str = "overall",
+    kind: str | None = None,
     ci_prob: float = defaults.CI_PROB,
     **over: Unpack[Over],
 ) -> Shown:
@@ -135,9 +142,10 @@ def effects_command(
     by
         {benchmark, task_family, overall, lm_family}.
     """
-    found = bm.effects(fit, decision, by=by, **over)
+    found = bm.effects(fit, decision, by=by, kind=kind, **over)
     on = "expected score" if over["scale"] == "score" else "latent scale"
-    return Shown(found.table(ci_prob=ci_prob), f"Effects of design decisions on the {on}.")
+    caption = f"Design decisions, on the {on}."
+    return Shown(found.table(ci_prob=ci_prob), caption)
 
 
 @command("substitutions", working=_AVERAGING)
@@ -147,6 +155,7 @@ def substitutions_command(
     *,
     points: float = 10.0,
     by: str = "overall",
+    kind: str | None = None,
     ci_prob: float = defaults.CI_PROB,
 ) -> Shown:
     """Effects of substituting one part of the mix for another.
@@ -158,8 +167,8 @@ def substitutions_command(
     points : PP
         What moves, in percent of the mix.
     """
-    found = bm.substitutions(fit, receiver, points=points, by=by)
-    caption = "Effects of moving points of the training mix from one part to another."
+    found = bm.substitutions(fit, receiver, points=points, by=by, kind=kind)
+    caption = "Points of the training mix moved from one part to another."
     return Shown(found.table(ci_prob=ci_prob), caption)
 
 
@@ -197,11 +206,26 @@ def evidence_command(fit: "bm.Fit", statement: str, **where: Unpack[On]) -> Show
     return Shown(found.table, caption, verdict=str(found), instead={"json": found.to_dict})
 
 
+@command("experiments", working="comparing arms")
+def experiments_command(fit: "bm.Fit", *, ci_prob: float = defaults.CI_PROB) -> Shown:
+    """What controlled experiments found, and what the fit says."""
+    found = bm.controlled_answers(fit, ci_prob=ci_prob)
+    caption = (
+        "Controlled experiments beside the fit: effect in the very arms, effect averaged over the "
+        f"LMs, association; percentage points, {100 * ci_prob:g} % intervals."
+    )
+    short: dict[str, Any] = dict.fromkeys(("table", "md", "latex", "html"), found.summary)
+    return Shown(found.table, caption, verdict=f"\n{found}", instead=short)
+
+
 @command("rank")
-def rank_command(fit: "bm.Fit", decision: str, *, by: str = "overall") -> Shown:
+def rank_command(
+    fit: "bm.Fit", decision: str, *, by: str = "overall", kind: str | None = None
+) -> Shown:
     """How probably each level of a decision is the best."""
-    table = bm.rank_levels(fit, decision, by=by).table()
-    return Shown(table, f"Which level of {decision} is the best.")
+    found = bm.rank_levels(fit, decision, by=by, kind=kind)
+    caption = f"Which level of {decision} is the best, by {KIND_WORDS[found.kind]}."
+    return Shown(found.table(), caption)
 
 
 @command("curve", working=_AVERAGING)
@@ -210,6 +234,7 @@ def curve_command(
     decision: str = "code_share",
     *,
     by: str = "task_family",
+    kind: str | None = None,
     ci_prob: float = defaults.CI_PROB,
 ) -> Shown:
     """Dose-response curve of a number, and where it is highest.
@@ -219,10 +244,12 @@ def curve_command(
     decision : [DECISION]
         A number, such as web_share; code_share if left out.
     """
-    drawn = bm.curve(fit, decision, by=by)
+    drawn = bm.curve(fit, decision, by=by, kind=kind)
     optimum = drawn.optimum(ci_prob=ci_prob)
     instead = {"json": lambda: _curve_report(drawn.table(ci_prob=ci_prob), optimum)}
-    caption = f"Where along {decision} ({drawn.units}) the score is highest."
+    caption = (
+        f"Where along {decision} ({drawn.units}) the score is highest, by {KIND_WORDS[drawn.kind]}."
+    )
     return Shown(optimum.reset_index(), caption, instead=instead)
 
 
@@ -235,6 +262,7 @@ def tradeoff_command(
     loss: str | None = None,
     weights: tuple[float, float] = (1, 1),
     by: str = "task_family",
+    kind: str | None = None,
     ci_prob: float = defaults.CI_PROB,
 ) -> Shown:
     """How does adding code trade off against other tasks?
@@ -250,10 +278,13 @@ def tradeoff_command(
     weights
         Of the gain and of the mean loss.
     """
-    drawn = bm.curve(fit, decision, by=by)
+    drawn = bm.curve(fit, decision, by=by, kind=kind)
     names = None if loss is None else loss.split(",")
     found = drawn.tradeoff(gain=gain, loss=names, weights=weights)
-    caption = f"Where along {decision} ({drawn.units}) {gain} gains and other tasks lose."
+    caption = (
+        f"Where along {decision} ({drawn.units}) {gain} gains and other tasks lose, by "
+        f"{KIND_WORDS[found.kind]}."
+    )
     return Shown(found.table(ci_prob=ci_prob).reset_index(), caption)
 
 
@@ -266,6 +297,7 @@ def _curve_report(points: "pd.DataFrame", optimum: "pd.DataFrame") -> dict[str, 
         "grid": list(dict.fromkeys(points["grid"])),
         "units": "percentage points above the first grid point",
         "ci_prob": float(points["ci_prob"].iloc[0]),
+        "kind": str(points["kind"].iloc[0]),
         "curves": curves,
-        "optimum": optimum.to_dict(orient="index"),
+        "optimum": optimum.drop(columns="kind").to_dict(orient="index"),
     }

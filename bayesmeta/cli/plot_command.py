@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import bayesmeta as bm
+from bayesmeta import defaults
 from bayesmeta.cli.shared import Shown, check_out, command, load_fit, say, under_way
 from bayesmeta.errors import QueryError, listing, shorten, unknown
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from bayesmeta.plots.figure import Drawn
 
 _STATEMENT = "code_share: 20 > 5"
+
+_ATTENTION = "attention: gqa > mha"
 
 _LONGEST_TABLE = 2000
 """Rows that are printed for reading; other formats are for programs and are written whole."""
@@ -39,6 +42,11 @@ class FigureOptions(TypedDict):
     data: Path | None
 
 
+_NOTHING_ASKED: FigureOptions = {
+    "decision": None, "by": None, "along": None, "statement": None, "target": None,
+    "multiverse": None, "fit": None, "ci_prob": None, "data_version": None, "data": None,
+}  # fmt: skip
+
 type Draw = Callable[..., "Drawn"]
 """What draws; told the probability of its intervals, where one was given."""
 
@@ -48,7 +56,7 @@ def _take_one(option: str, given: list[str] | None) -> str | None:
     if given is not None and len(given) > 1:
         raise QueryError(
             f"{option} is given {len(given)} times, and this figure shows one. Allowed more than "
-            "once with: forest, atlas, prior-posterior."
+            "once with: forest, atlas, prior-posterior, three-answers."
         )
     return given[0] if given else None
 
@@ -61,9 +69,20 @@ def list_hindrances(fit: "bm.Fit") -> dict[str, str]:
         "tradeoff": None if "code" in fit.design.task_families else "no benchmark of this fit has "
         "the task family 'code'; in Python bm.plot.tradeoff(bm.curve(fit).tradeoff(gain=NAME)) "
         "draws what another one gains",
+        "three-answers": None if fit.design.contrasts is not None else "no controlled experiment "
+        "informed this fit, so that it tells associations alone",
+        "study-funnel": None if _has_funnel(fit) else "there are too few comparisons of arms",
         "scaling": None if fit.design.knows_sizes else "this fit's model has no scale",
     }  # fmt: skip
     return {kind: reason for kind, reason in reasons.items() if reason is not None}
+
+
+def _has_funnel(fit: "bm.Fit") -> bool:
+    try:
+        statement, _ = _ask_statement(fit, _NOTHING_ASKED, usual=_ATTENTION)
+        return len(bm.evidence(fit, statement).comparisons) >= defaults.FUNNEL_LEAST
+    except QueryError:
+        return False
 
 
 def _has_ladder(fit: "bm.Fit") -> bool:
@@ -74,9 +93,9 @@ def _has_ladder(fit: "bm.Fit") -> bool:
     return True
 
 
-def _ask_effects(fit: "bm.Fit", asked: FigureOptions, by: str) -> Any:
+def _ask_effects(fit: "bm.Fit", asked: FigureOptions, by: str, kind: str | None = None) -> Any:
     names = [*(asked["decision"] or ()), *(asked["statement"] or ())]
-    return bm.effects(fit, names or None, by=asked["by"] or by)
+    return bm.effects(fit, names or None, by=asked["by"] or by, kind=kind)
 
 
 def _ask_curve(fit: "bm.Fit", asked: FigureOptions) -> Any:
@@ -110,8 +129,23 @@ def _evidence(fit: "bm.Fit", asked: FigureOptions) -> Draw:
 
 def _studies(fit: "bm.Fit", asked: FigureOptions) -> Draw:
     """Draw a forest of studies."""
-    statement, where = _ask_statement(fit, asked, usual="attention: gqa > mha")
+    statement, where = _ask_statement(fit, asked, usual=_ATTENTION)
     return partial(bm.plot.studies, bm.evidence(fit, statement, **where))
+
+
+def _study_funnel(fit: "bm.Fit", asked: FigureOptions) -> Draw:
+    """Draw a funnel of comparisons of arms."""
+    statement, where = _ask_statement(fit, asked, usual=_ATTENTION)
+    return partial(bm.plot.study_funnel, bm.evidence(fit, statement, **where))
+
+
+def _three_answers(fit: "bm.Fit", asked: FigureOptions) -> Draw:
+    """Draw effects, effects in a new setting and associations."""
+    effect, new, association = (
+        _ask_effects(fit, asked, "overall", kind)
+        for kind in ("effect", "new_setting", "association")
+    )
+    return partial(bm.plot.three_answers, effect, new_setting=new, association=association)
 
 
 def _ask_statement(
@@ -161,6 +195,8 @@ POSTERIOR: dict[str, Callable[["bm.Fit", FigureOptions], Draw]] = {
     "scaling": lambda fit, asked: partial(bm.plot.scaling, fit, along=asked["along"] or "compute"),
     "evidence": _evidence,
     "studies": _studies,
+    "study-funnel": _study_funnel,
+    "three-answers": _three_answers,
     "calibration": lambda fit, _: partial(bm.plot.calibration, fit),
     "ppc": lambda fit, _: partial(bm.plot.ppc, fit),
     "prior-posterior": _prior_posterior,
@@ -179,12 +215,12 @@ RECORDED: dict[str, Callable[[FigureOptions], Draw]] = {
 ALL = "all"
 KINDS = (*POSTERIOR, *RECORDED, ALL)
 APPLIES = {
-    "--decision": ("forest", "atlas", "curve", "tradeoff", "prior-posterior"),
-    "--by": ("forest", "atlas", "curve", "prior-posterior", "ladders"),
+    "--decision": ("forest", "atlas", "curve", "tradeoff", "prior-posterior", "three-answers"),
+    "--by": ("forest", "atlas", "curve", "prior-posterior", "ladders", "three-answers"),
     "--along": ("scaling",),
-    "--statement": ("forest", "atlas", "prior-posterior", "evidence", "studies", "ladders",
-                    "specification-curve"),
-    "--target": ("evidence", "studies", "specification-curve"),
+    "--statement": ("forest", "atlas", "prior-posterior", "evidence", "studies", "study-funnel",
+                    "three-answers", "ladders", "specification-curve"),
+    "--target": ("evidence", "studies", "study-funnel", "specification-curve"),
     "--multiverse": ("specification-curve", ALL),
     "--fit": (*POSTERIOR, ALL),
     "--ci-prob": (*POSTERIOR, "specification-curve", ALL),
@@ -210,8 +246,9 @@ def plot_command(
     Parameters
     ----------
     kind : KIND
-        {forest, atlas, curve, tradeoff, scaling, evidence, studies, calibration, ppc,
-        prior-posterior, ladders, scoreboard, gains, ranks, specification-curve, all}.
+        {forest, atlas, curve, tradeoff, scaling, evidence, studies, study-funnel,
+        three-answers, calibration, ppc, prior-posterior, ladders, scoreboard, gains, ranks,
+        specification-curve, all}.
     out : FILE
         A .pdf, .png or .svg; for all: a folder.
     style

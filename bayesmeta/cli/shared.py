@@ -34,7 +34,16 @@ POINTS = "percentage points"
 CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "Fit": {"estimate": ("fit", "check")},
     "Estimate": {
-        "estimate": ("query", "evidence", "effects", "substitutions", "rank", "curve", "tradeoff")
+        "estimate": (
+            "query",
+            "evidence",
+            "experiments",
+            "effects",
+            "substitutions",
+            "rank",
+            "curve",
+            "tradeoff",
+        )
     },
     "Robustness": {
         "robustness_commands": ("influence", "ladders", "tipping"),
@@ -160,6 +169,9 @@ class Options:
         Half-width of the region of practical equivalence (ROPE), in points; 0.5.
     by
         {benchmark, task_family, overall}.
+    kind
+        {effect, new_setting, association}: what changing it does on average or in a new setting, or
+        what distinguishes LMs; the effect, where the fit tells it, if left out.
     seed : N >= 0
         Of random numbers.
     version : --data-version

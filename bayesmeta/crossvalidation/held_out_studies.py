@@ -27,7 +27,8 @@ from bayesmeta.crossvalidation.folds import (
 )
 from bayesmeta.crossvalidation.schemes import LEAVE_STUDY_OUT
 from bayesmeta.data.dataset import Dataset
-from bayesmeta.data.load import bundled_folder, load_run_noise
+from bayesmeta.data.load import bundled_folder
+from bayesmeta.design.arm_contrasts import noise_variance
 from bayesmeta.design.facts import Design
 from bayesmeta.design.outcomes import ArmContrasts
 from bayesmeta.design.scale import SCALE_TERMS
@@ -55,27 +56,6 @@ better, which is known only afterwards."""
 
 
 # --- Models ---------------------------------------------------------------------------------------
-
-
-def noise_variance(contrasts: ArmContrasts, *, benchmarks: Sequence[str]) -> Array:
-    """Compute the variance that repeated runs of the same arms would give contrasts.
-
-    Parameters
-    ----------
-    contrasts
-        Orthonormal ones or pairs.
-    benchmarks
-        Names that their indices refer to.
-
-    Returns
-    -------
-    ndarray
-        Known sampling variance, and that between recorded runs of one recipe on the benchmark
-        (`run_noise.csv`), shape (contrast,).
-    """
-    recorded = load_run_noise()
-    between = np.array([recorded.get(name, defaults.USUAL_NOISE) for name in benchmarks])
-    return contrasts.sampling + contrasts.repeats * between[contrasts.benchmark_index] ** 2
 
 
 def _predict_none(dataset: Dataset, pairs: ArmContrasts, noise: Array) -> StudentScores:

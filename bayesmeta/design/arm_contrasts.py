@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta import defaults
 from bayesmeta.design.composition import Array
 from bayesmeta.design.decisions import DECISIONS, SIZES
 from bayesmeta.design.facts import Design, build_design
@@ -88,7 +89,12 @@ def _typical(column: pd.Series) -> Any:
 
 
 def build_arm_contrasts(
-    dataset: Dataset, design: Design, *, coding: Mapping[str, Any], pairs: bool = False
+    dataset: Dataset,
+    design: Design,
+    *,
+    coding: Mapping[str, Any],
+    pairs: bool = False,
+    sides: NDArray[np.int64] | None = None,
 ) -> ArmContrasts:
     """Turn the experiments of a dataset into contrasts in the coding of its LMs.
 
@@ -106,6 +112,10 @@ def build_arm_contrasts(
     pairs
         Whether contrasts are differences from the first arm of a cell instead of orthonormal ones:
         these are what is predicted and shown, those are what the model learns from.
+    sides
+        Instead of either: which arms are compared with which, 1 and -1, shape (question, arm). In
+        every cell that has both, the mean of the ones less that of the others; the label `question`
+        says for which row.
 
     Returns
     -------
@@ -117,7 +127,7 @@ def build_arm_contrasts(
     arms = experiments.arms.reset_index(drop=True)
     coded = code_arms(dataset, arms, coding=coding)
     results = _usable(dataset, design)
-    return contrast_arms(coded, design, arms=arms, results=results, pairs=pairs)
+    return contrast_arms(coded, design, arms=arms, results=results, pairs=pairs, sides=sides)
 
 
 def put_contrasts(
@@ -164,7 +174,13 @@ def _usable(dataset: Dataset, design: Design) -> pd.DataFrame:
 
 
 def contrast_arms(
-    coded: Design, design: Design, *, arms: pd.DataFrame, results: pd.DataFrame, pairs: bool
+    coded: Design,
+    design: Design,
+    *,
+    arms: pd.DataFrame,
+    results: pd.DataFrame,
+    pairs: bool,
+    sides: NDArray[np.int64] | None = None,
 ) -> ArmContrasts:
     """Form the contrasts of coded arms, in the order of their results."""
     import pandas as pd
@@ -179,8 +195,13 @@ def contrast_arms(
     floor = design.outcomes.floor[benchmark]
     p = np.clip((mean - floor) / (1 - floor), _INSIDE, 1 - _INSIDE)
     slope = (1 - floor) * p * (1 - p)
-    weights, where, first = _contrast_weights(cell.astype(np.int64), pairs=pairs)
     names = results[["group", "protocol", "arm"]].astype(object)
+    if sides is None:
+        weights, where, first = _contrast_weights(cell.astype(np.int64), pairs=pairs)
+        more = {"base": names["arm"].to_numpy()[first]} if pairs else {}
+    else:
+        weights, where, question = _compare_sides(cell.astype(np.int64), sides[:, row])
+        more = {"question": question}
     labels = {str(name): column.to_numpy()[where] for name, column in names.items()}
     seeds = results["n_seeds"].to_numpy(float)
     study, studies = pd.factorize(results["study"])
@@ -202,7 +223,7 @@ def contrast_arms(
         train=np.ones(len(where), dtype=bool),
         study_index=study[where],
         benchmark_index=benchmark[where].astype(np.int64),
-        labels=labels | {"base": names["arm"].to_numpy()[first]} if pairs else labels,
+        labels=labels | more,
         columns={
             name: _drop_rounding((weights * slope) @ values) for name, values in columns.items()
         },
@@ -258,6 +279,26 @@ def _contrast_weights(
     return weights, np.array(last, dtype=np.int64), np.array(base, dtype=np.int64)
 
 
+def _compare_sides(
+    cell: NDArray[np.int64], sides: NDArray[np.int64]
+) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+    """Weights of the scores in every comparison of two sides, a score of its first side, its row.
+
+    The sides are those of every result, shape (question, result).
+    """
+    n = cell.max(initial=-1) + 1
+    weights, where, question = [], [], []
+    for k, side in enumerate(sides):
+        counts = [np.bincount(cell, weights=side == sign, minlength=n) for sign in (1, -1)]
+        for c in np.flatnonzero(np.minimum(*counts)):
+            row = (cell == c) * ((side == 1) / counts[0][c] - (side == -1) / counts[1][c])
+            weights.append(row)
+            where.append(int(np.argmax(row > 0)))
+            question.append(k)
+    stacked = np.array(weights).reshape(len(weights), len(cell))
+    return stacked, np.array(where, dtype=np.int64), np.array(question, dtype=np.int64)
+
+
 def _helmert(n: int) -> Array:
     """Orthonormal contrasts of n values, each of one value with the mean of those before it."""
     steps = np.tril(-np.ones((n, n)), k=-1) + np.diag(np.arange(n))
@@ -271,6 +312,29 @@ def _sampling_variance(results: pd.DataFrame, mean: Array) -> Array:
     given = np.square(results["se"].to_numpy(float))
     known = np.where((seeds == 1) & ~np.isnan(given), given, np.nan_to_num(binomial))
     return UNSHARED * known / seeds
+
+
+def noise_variance(contrasts: ArmContrasts, *, benchmarks: Sequence[str]) -> Array:
+    """Compute the variance that repeated runs of the same arms would give contrasts.
+
+    Parameters
+    ----------
+    contrasts
+        Orthonormal ones or pairs.
+    benchmarks
+        Names that their indices refer to.
+
+    Returns
+    -------
+    ndarray
+        Known sampling variance, and that between recorded runs of one recipe on the benchmark
+        (`run_noise.csv`), shape (contrast,).
+    """
+    from bayesmeta.data.load import load_run_noise
+
+    recorded = load_run_noise()
+    between = np.array([recorded.get(name, defaults.USUAL_NOISE) for name in benchmarks])
+    return contrasts.sampling + contrasts.repeats * between[contrasts.benchmark_index] ** 2
 
 
 def _name_runs(arms: pd.DataFrame) -> pd.Series:

@@ -106,7 +106,7 @@ def build_arm_scores(experiments: Experiments, *, benchmarks: Sequence[str]) -> 
         study_index=study.astype(np.int64),
         group_index=arms.groupby(key[:2], sort=False).ngroup().to_numpy().astype(np.int64),
         corpus=pd.factorize(arms["corpus"])[0].astype(np.int64),
-        control=pd.Index(CONTROLS).get_indexer(pd.Index(_rate_control(arms))),
+        control=pd.Index(CONTROLS).get_indexer(pd.Index(rate_control(arms))),
         arm_index=results["row"].to_numpy(np.int64),
         benchmark_index=pd.Index(list(benchmarks)).get_indexer(pd.Index(names)).astype(np.int64),
         cell_index=cells.ngroup().to_numpy().astype(np.int64),
@@ -115,7 +115,7 @@ def build_arm_scores(experiments: Experiments, *, benchmarks: Sequence[str]) -> 
     )
 
 
-def _rate_control(arms: pd.DataFrame) -> pd.Series:
+def rate_control(arms: pd.DataFrame) -> pd.Series:
     """Say how well arms are controlled; of a group that says nothing, by what its arms differ in.
 
     Arms that differ in one decision are clean, those that differ in the mix or the corpus alone

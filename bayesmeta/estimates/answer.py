@@ -14,6 +14,7 @@ from bayesmeta.design.decisions import SIZES
 from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
+    EFFECT,
     NEW_SETTING,
     Sizes,
     choose_kind,
@@ -135,6 +136,11 @@ class Answer:
         return self.contrast.label
 
     @property
+    def kind(self) -> str:
+        """Whether `effect` is one, or an `association`, where the fit tells no effects."""
+        return ASSOCIATION if self.association is None else EFFECT
+
+    @property
     def as_association(self) -> Answer:
         """The same with the association in the place of the effect, where the fit tells both."""
         if self.association is None:
@@ -157,6 +163,7 @@ class Answer:
         return {
             "statement": self.statement,
             "target": self.target,
+            "kind": self.kind,
             **own,
             **({"effect": self.effect} if self.association is None else three),
             **({"at": dict(self.at), "outside": list(self.outside)} if self.at else {}),

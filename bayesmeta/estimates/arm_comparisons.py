@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,11 @@ class Runs:
     protocols: NDArray[np.int64]
     control: NDArray[np.int64]
     at: Sizes
+
+    def of(self, kept: NDArray[np.bool_]) -> Runs:
+        """Keep some comparisons."""
+        per = ("study", "group", "benchmark", "estimate", "variance", "protocols", "control")
+        return replace(self, **{name: getattr(self, name)[kept] for name in per})
 
 
 def compare_runs(arms: ArmScores, statement: Statement) -> Runs:
@@ -169,25 +174,52 @@ def estimate_studies(runs: Runs, *, on: NDArray[np.bool_]) -> list[dict[str, Any
     list of dict
         `study`, `estimate` and `se` in points, `n` comparisons, `control`.
     """
+    found = []
+    for weights in weigh_comparisons(runs, on=on):
+        own = weights > 0
+        study = int(runs.study[own][0])
+        found.append(
+            {
+                "study": runs.studies[study],
+                "estimate": float(weights @ runs.estimate),
+                "se": _error_of(runs, weights),
+                "n": int(runs.protocols[own].sum()),
+                "control": CONTROLS[int(runs.control[own].max())],
+            }
+        )
+    return found
+
+
+def weigh_comparisons(runs: Runs, *, on: NDArray[np.bool_]) -> list[Array]:
+    """Weights of all comparisons in the estimate of every study, see `estimate_studies`.
+
+    Returns
+    -------
+    list of ndarray
+        One of shape (comparison,) for every study that has any; they sum to one.
+    """
     found, counts = [], on[runs.benchmark] if len(runs.benchmark) else np.zeros(0, bool)
     for k in dict.fromkeys(runs.study[counts].tolist()):
         own = counts & (runs.study == k)
         controlled = own & (runs.control < len(CONTROLS) - 1)
         own = controlled if controlled.any() else own
         _, group = np.unique(runs.group[own], return_inverse=True)
-        n = np.bincount(group)
-        estimate, variance = (
-            np.bincount(group, weights=v[own]) / n for v in (runs.estimate, runs.variance)
-        )
-        share = defaults.BENCHMARKS_SHARE
-        precision = 1 / (variance * ((1 - share) / n + share))
-        found.append(
-            {
-                "study": runs.studies[k],
-                "estimate": float(precision @ estimate / precision.sum()),
-                "se": float(precision.sum() ** -0.5),
-                "n": int(runs.protocols[own].sum()),
-                "control": CONTROLS[int(runs.control[own].max())],
-            }
-        )
+        n, precision = _weigh_groups(runs.variance[own], group)
+        weights = np.zeros(len(own))
+        weights[own] = (precision / precision.sum() / n)[group]
+        found.append(weights)
     return found
+
+
+def _weigh_groups(variance: Array, group: NDArray[np.int64]) -> tuple[NDArray[np.int64], Array]:
+    """Count the comparisons of every group, and compute the precision of their mean."""
+    n, share = np.bincount(group), defaults.BENCHMARKS_SHARE
+    mean = np.bincount(group, weights=variance) / n
+    return n, 1 / (mean * ((1 - share) / n + share))
+
+
+def _error_of(runs: Runs, weights: Array) -> float:
+    """Compute the standard error of the estimate of a study."""
+    own = weights > 0
+    _, group = np.unique(runs.group[own], return_inverse=True)
+    return float(_weigh_groups(runs.variance[own], group)[1].sum() ** -0.5)

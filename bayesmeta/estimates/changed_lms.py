@@ -14,7 +14,12 @@ from bayesmeta import defaults
 from bayesmeta.design.composition import MIX_COLUMNS
 from bayesmeta.design.decisions import SIZES, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing, unknown
-from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at
+from bayesmeta.estimates.counterfactual import (
+    ASSOCIATION,
+    average_benchmarks,
+    choose_kind,
+    mean_score_at,
+)
 from bayesmeta.estimates.evidence_card import lies_outside
 from bayesmeta.estimates.question import (
     UNITS,
@@ -55,6 +60,8 @@ class WhatIf:
         target; higher is better, so that a Brier score counts with a minus.
     extrapolates
         Changed facts whose new value lies outside the range that the LMs of the data record.
+    kind
+        `effect`, or `association` where the fit tells no effects.
     """
 
     lm: str
@@ -63,6 +70,7 @@ class WhatIf:
     by: str
     draws: xr.Dataset
     extrapolates: tuple[str, ...]
+    kind: str = ASSOCIATION
 
     @property
     def label(self) -> str:
@@ -79,8 +87,8 @@ class WhatIf:
         -------
         pandas.DataFrame
             One row per target: the medians of the score as it is and as changed; of the difference
-            the median, standard deviation and interval in percentage points, and the probability
-            that it is positive with its MCSE.
+            the median, standard deviation and interval in percentage points, the probability that
+            it is positive with its MCSE, and whether it is an `effect` or an `association`.
 
         Raises
         ------
@@ -100,6 +108,7 @@ class WhatIf:
                     "as_is": float(here["as_is"].median()),
                     "changed": float(here["changed"].median()),
                     **summarise_effect(here["difference"].values, ci_prob=ci_prob, units=UNITS),
+                    "kind": self.kind,
                 }
             )
         return pd.DataFrame(rows)
@@ -119,7 +128,8 @@ def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) 
 
     The effects of the LM and of its family, and all its other recorded facts, are held as they
     are. A part of the training mix takes its place from the parts that are not changed, in
-    proportion. Like every effect it is an association adjusted for the modelled covariates.
+    proportion. The difference is an effect, or, where no experiments informed the fit, an
+    association adjusted for the modelled covariates.
 
     Parameters
     ----------
@@ -158,11 +168,13 @@ def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) 
     recorded = {name: _read_recorded(fit.design, name, row) for name in settings}
     _check_changes(settings, recorded, lm=lm)
     rows = np.arange(len(fit.design.lms)) == row
+    kind = choose_kind(fit)
     as_is, changed = (
-        average_benchmarks(mean_score_at(fit, settings=s, rows=rows), fit=fit, by=by)
+        average_benchmarks(mean_score_at(fit, settings=s, rows=rows, kind=kind), fit=fit, by=by)
         for s in ({}, settings)
     )
     return WhatIf(
+        kind=kind,
         lm=lm,
         changes=settings,
         recorded=recorded,

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates import summary
-from bayesmeta.estimates.counterfactual import choose_kind, contrast_draws, effect_on_benchmarks
+from bayesmeta.estimates.counterfactual import (
+    ASSOCIATION,
+    choose_kind,
+    contrast_draws,
+    effect_on_benchmarks,
+)
 from bayesmeta.estimates.evidence_card import judge, support_of
 from bayesmeta.estimates.question import (
     LM_FAMILY,
@@ -34,6 +39,7 @@ from bayesmeta.estimates.question import (
     weigh_target,
 )
 from bayesmeta.tables.headed_columns import head
+from bayesmeta.tables.wording import KIND_WORDS
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
@@ -63,6 +69,9 @@ class Effects:
         Number of LMs that every contrast is averaged over, if not all LMs of the data.
     among
         Names of the LMs, or families, that were asked about; none where all were.
+    kind
+        Whether these are of an `association`, an `effect`, or an effect in a `new_setting`; the
+        verdicts are on the effect, where the fit tells it.
     """
 
     draws: xr.DataArray
@@ -72,6 +81,7 @@ class Effects:
     counts: tuple[tuple[int, int], ...]
     n_lms: tuple[int, ...] | None = None
     among: tuple[str, ...] = ()
+    kind: str = ASSOCIATION
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise the effects; equal-tailed intervals have the probability `ci_prob`.
@@ -80,7 +90,7 @@ class Effects:
         -------
         pandas.DataFrame
             One row per contrast and target that it applies to: the median and standard deviation in
-            percentage points, interval, probability that the level helps with its MCSE, and
+            percentage points, interval, probability that the level helps with its MCSE, kind and
             verdict; of substitutions also the number of LMs averaged over. Which LMs were asked
             about, where not all were, is in `attrs["among"]`.
 
@@ -104,6 +114,7 @@ class Effects:
                         "by": self.by,
                         "target": str(target),
                         **summary.summarise_effect(values, ci_prob=ci_prob, units=units),
+                        "kind": self.kind,
                         "verdict": str(self.verdicts[k, t]),
                         **({} if self.n_lms is None else {"n_lms": self.n_lms[k]}),
                     }
@@ -133,7 +144,8 @@ class Effects:
 
     def __repr__(self) -> str:
         n, targets = self.draws.sizes["contrast"], self.draws.sizes["target"]
-        return summary.outline(self, f"{n} contrasts on {targets} targets by {self.by}", self.draws)
+        what = f"{n} {KIND_WORDS[self.kind]} on {targets} targets by {self.by}"
+        return summary.outline(self, what, self.draws)
 
 
 def effects(
@@ -255,6 +267,7 @@ def _collect(
             label=("target", list(design.benchmark_labels)), task_family=("target", tasks)
         )
     return Effects(
+        kind=kind,
         draws=draws.transpose("chain", "draw", "contrast", "target"),
         contrasts=tuple(contrasts),
         by=by,
@@ -270,7 +283,12 @@ def _weights_of(fit: Fit, part: xr.DataArray) -> NDArray[np.float64]:
 
 
 def substitutions(
-    fit: Fit, receiver: str | None = None, *, points: float = 10.0, by: str = "overall"
+    fit: Fit,
+    receiver: str | None = None,
+    *,
+    points: float = 10.0,
+    by: str = "overall",
+    kind: str | None = None,
 ) -> Effects:
     """Compute what it does to substitute points of one part of the training mix for another.
 
@@ -290,6 +308,8 @@ def substitutions(
         What moves, in percent of the training tokens.
     by
         `benchmark`, `task_family` or `overall`.
+    kind
+        As in `effects`.
 
     Returns
     -------
@@ -300,7 +320,7 @@ def substitutions(
     Raises
     ------
     QueryError
-        If the part or `by` is not known, the points are out of range, or no LM can make
+        If the part, `by` or `kind` is not known, the points are out of range, or no LM can make
         the substitution.
 
     Examples
@@ -313,7 +333,7 @@ def substitutions(
     check_by(by)
     found = list_substitutions(fit.design, receiver=receiver, points=points)
     n_lms = tuple(int(one.applies(fit.design).sum()) for one in found)
-    return replace(_collect(fit, found, by=by, kind=choose_kind(fit)), n_lms=n_lms)
+    return replace(_collect(fit, found, by=by, kind=choose_kind(fit, kind)), n_lms=n_lms)
 
 
 def prob_helps(

@@ -286,7 +286,7 @@ def effect_on_benchmarks(
     return high - low
 
 
-@lru_cache(maxsize=2)  # the contrasts of a decision share their reference
+@lru_cache(maxsize=8)  # contrasts of a decision share their reference, targets share both sides
 def _mean_score_of(fit: Fit, side: Side, kept: bytes, kind: str, at: Sizes) -> Array:
     rows = np.frombuffer(kept, dtype=bool)
     rows = slice(None) if rows.all() else rows

@@ -13,7 +13,12 @@ import xarray as xr
 from bayesmeta import defaults
 from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.errors import QueryError, listing, unknown
-from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at
+from bayesmeta.estimates.counterfactual import (
+    ASSOCIATION,
+    average_benchmarks,
+    choose_kind,
+    mean_score_at,
+)
 from bayesmeta.estimates.question import as_names, check_by, check_fit, find_decision
 from bayesmeta.estimates.summary import check_ci_prob, estimate_probability, outline, quantiles
 from bayesmeta.inference.diagnostics import thin_fit
@@ -44,12 +49,15 @@ class Curve:
         What a target is: a benchmark, a task family, or all benchmarks.
     recorded
         Values of the LMs that record the decision, shape (lm,).
+    kind
+        Whether it is of an `association`, an `effect`, or an effect in a `new_setting`.
     """
 
     draws: xr.DataArray
     decision: str
     by: str
     recorded: np.ndarray
+    kind: str = ASSOCIATION
 
     @property
     def units(self) -> str:
@@ -62,9 +70,9 @@ class Curve:
         Returns
         -------
         pandas.DataFrame
-            Columns target, grid, estimate, lower, upper, ci_prob.
+            Columns target, grid, estimate, lower, upper, ci_prob, kind.
         """
-        return _tabulate_grid(self.draws, ci_prob=ci_prob)
+        return _tabulate_grid(self.draws, ci_prob=ci_prob).assign(kind=self.kind)
 
     def optimum(
         self,
@@ -86,7 +94,8 @@ class Curve:
         pandas.DataFrame
             Indexed by target: median and interval of the optimum in the unit of the grid; the
             probability that it lies in the band, with its MCSE; and those that it lies at either
-            end of the grid, where the curve may rise further, with the larger MCSE of the two.
+            end of the grid, where the curve may rise further, with the larger MCSE of the two; and
+            the kind.
         """
         grid = self.draws["grid"].values
         best = grid[self.draws.argmax("grid").transpose("target", "chain", "draw").values]
@@ -96,7 +105,7 @@ class Curve:
         inside = [estimate_probability((band[0] <= at) & (at <= band[1])) for at in best]
         table.insert(4, f"prob_between_{band[0]:g}_{band[1]:g}", [p.estimate for p in inside])
         table.insert(5, "mcse", [p.mcse for p in inside])
-        return head(table, units=self.units)
+        return head(table.assign(kind=self.kind), units=self.units)
 
     def tradeoff(
         self,
@@ -153,14 +162,18 @@ class Curve:
             decision=self.decision,
             units=self.units,
             recorded=self.recorded,
+            kind=self.kind,
         )
 
     def __repr__(self) -> str:
         sizes = self.draws.sizes
-        return f"Curve({self.decision} at {sizes['grid']} points on {sizes['target']} targets)"
+        where = f"{sizes['grid']} points on {sizes['target']} targets"
+        return f"Curve({self.kind} of {self.decision} at {where})"
 
 
-def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") -> Curve:
+def curve(
+    fit: Fit, decision: str = "code_share", *, by: str = "task_family", kind: str | None = None
+) -> Curve:
     """Compute the expected score along a numeric decision, draw by draw.
 
     Every LM of the data is given each value of the grid in turn, all its other recorded facts held
@@ -174,6 +187,9 @@ def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") ->
         Name of a decision measured in percent or as a number.
     by
         `benchmark`, `task_family` or `overall`.
+    kind
+        Whether scores change by the `effect` of the decision, by that in a `new_setting`, or by its
+        `association`; the effect where the fit tells it, if left out.
 
     Returns
     -------
@@ -183,7 +199,8 @@ def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") ->
     Raises
     ------
     QueryError
-        If the decision is not in the fit or has levels instead of values.
+        If the decision is not in the fit or has levels instead of values, or `by` or `kind` is not
+        known.
 
     Examples
     --------
@@ -201,15 +218,16 @@ def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") ->
             f"{listing(numeric)}."
         )
     check_by(by)
+    chosen = choose_kind(fit, kind)
     values = fit.design.recorded[decision]
     recorded = values[~np.isnan(values)]
     grid = _SHARE_GRID if found.kind == "share" else np.geomspace(
         recorded.min(), recorded.max(), _N_GRID
     )  # fmt: skip
     thin = thin_fit(fit, draws=_MAX_DRAWS) if np.prod(fit.shape) > _MAX_DRAWS else fit
-    at = np.stack([mean_score_at(thin, settings={decision: x}) for x in grid], axis=-1)
+    at = np.stack([mean_score_at(thin, settings={decision: x}, kind=chosen) for x in grid], axis=-1)
     draws = average_benchmarks(at - at[..., :1], fit=thin, by=by).assign_coords(grid=grid)
-    return Curve(draws=draws, decision=decision, by=by, recorded=recorded)
+    return Curve(draws=draws, decision=decision, by=by, recorded=recorded, kind=chosen)
 
 
 _FLAT = 1e-9
@@ -233,6 +251,8 @@ class Tradeoff:
         Name of the decision and unit of the grid.
     recorded
         Values of the LMs that record the decision, shape (lm,).
+    kind
+        Whether it is of an `association`, an `effect`, or an effect in a `new_setting`.
     """
 
     gain: xr.DataArray
@@ -243,6 +263,7 @@ class Tradeoff:
     decision: str
     units: str
     recorded: Array
+    kind: str = ASSOCIATION
 
     @property
     def loss_starts(self) -> xr.DataArray:
@@ -270,12 +291,12 @@ class Tradeoff:
         pandas.DataFrame
             Indexed by place (`loss_starts`, `best_sum`): median and interval in the unit of the
             grid; the probabilities that the place is at either end of the grid, where it stands
-            for a loss from the start on, for none, or for a sum that is best beyond; and the
-            larger MCSE of the two.
+            for a loss from the start on, for none, or for a sum that is best beyond; the larger
+            MCSE of the two; and the kind.
         """
         places = {"loss_starts": self.loss_starts.values, "best_sum": self.best_sum.values}
         table = _tabulate_places(places, grid=self.gain["grid"].values, ci_prob=ci_prob)
-        return head(table.rename_axis("place"), units=self.units)
+        return head(table.rename_axis("place").assign(kind=self.kind), units=self.units)
 
     def path(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise gain and loss at every point of the grid, with intervals of `ci_prob`.
@@ -283,12 +304,12 @@ class Tradeoff:
         Returns
         -------
         pandas.DataFrame
-            Columns side (`gain`, `loss`), target, grid, estimate, lower, upper, ci_prob.
+            Columns side (`gain`, `loss`), target, grid, estimate, lower, upper, ci_prob, kind.
         """
         names = pd.Index([self.gain_name, self.loss_label], name="target")
         table = _tabulate_grid(xr.concat([self.gain, self.loss], dim=names), ci_prob=ci_prob)
         table.insert(0, "side", np.repeat(["gain", "loss"], len(table) // 2))
-        return table
+        return table.assign(kind=self.kind)
 
     @property
     def loss_label(self) -> str:

@@ -18,10 +18,19 @@ from bayesmeta.data.vocabulary import METRIC_RANGE
 from bayesmeta.design.composition import MIX_COLUMNS
 from bayesmeta.design.decisions import DECISIONS, SIZES, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing, unknown
-from bayesmeta.estimates.counterfactual import POINTS, label_draws
+from bayesmeta.estimates.counterfactual import ASSOCIATION, POINTS, label_draws
 from bayesmeta.estimates.question import UNITS, check_fit, check_seed
 from bayesmeta.estimates.summary import check_ci_prob, outline, summarise
-from bayesmeta.model.predictor import Array, expected_score, linear_predictor, score_distribution
+from bayesmeta.model.predictor import (
+    Array,
+    build_columns,
+    complete_facts,
+    expected_score,
+    linear_predictor,
+    list_coefficients,
+    multiply,
+    score_distribution,
+)
 from bayesmeta.model.spec import build_design_for
 
 if TYPE_CHECKING:
@@ -205,10 +214,29 @@ class Newcomers:
         """Where the new LMs stand in the design."""
         return slice(len(self.design.lms) - len(self.lms), None)
 
-    def latent(self, fit: Fit) -> Array:
-        """Compute latent values of the new LMs, shape (chain, draw, lm, benchmark)."""
-        eta = linear_predictor(self.parameters, design=self.design, spec=fit.spec)
-        return eta[..., self.rows, :]
+    def latent(self, fit: Fit, *, kind: str = ASSOCIATION) -> Array:
+        """Compute latent values of the new LMs, shape (chain, draw, lm, benchmark).
+
+        By associations, which predict; or so that LMs differ among each other by effects. These are
+        the predictions less the bias of what distinguishes an LM from the average LM of the data.
+        """
+        eta = linear_predictor(self.parameters, design=self.design, spec=fit.spec)[
+            ..., self.rows, :
+        ]
+        if kind == ASSOCIATION:
+            return eta
+        facts = complete_facts(self.parameters, design=self.design)
+        columns = build_columns(facts, parameters=self.parameters, only=("beta", "surface"))
+        n = len(self.design.lms) - len(self.lms)
+        apart = {
+            name: values[..., self.rows, :] - values[..., :n, :].mean(axis=-2, keepdims=True)
+            for name, values in columns.items()
+        }
+        found, without = (
+            list_coefficients(self.parameters, design=self.design, kind=k)
+            for k in (ASSOCIATION, kind)
+        )
+        return eta - multiply(apart, {name: found[name] - without[name] for name in apart})
 
 
 def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:

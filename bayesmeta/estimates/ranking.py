@@ -17,7 +17,13 @@ from bayesmeta import defaults
 from bayesmeta.data.load import read_lms
 from bayesmeta.design.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
-from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at, to_points
+from bayesmeta.estimates.counterfactual import (
+    ASSOCIATION,
+    average_benchmarks,
+    choose_kind,
+    mean_score_at,
+    to_points,
+)
 from bayesmeta.estimates.predictions import label_scores, name_facts, place_lms
 from bayesmeta.estimates.question import (
     UNITS,
@@ -53,11 +59,14 @@ class Ranking:
         What a target is: a benchmark, a task family, or all benchmarks.
     ranks
         Dims chain, draw, level, target; 1 is the level with the highest score.
+    kind
+        Whether levels differ by their `association`, their `effect`, or that in a `new_setting`.
     """
 
     decision: str
     by: str
     ranks: xr.DataArray
+    kind: str = ASSOCIATION
 
     def table(self) -> pd.DataFrame:
         """Summarise the ranks.
@@ -66,7 +75,7 @@ class Ranking:
         -------
         pandas.DataFrame
             One row per target and level, the most probable best first: `prob_best` and its
-            `mcse`, `expected_rank` and its `mcse_rank`, and the number of `levels` compared.
+            `mcse`, `expected_rank` and its `mcse_rank`, the number of `levels` compared, and kind.
         """
         rows = []
         for t, target in enumerate(self.ranks["target"].values):
@@ -74,7 +83,7 @@ class Ranking:
                 {
                     "decision": self.decision, "level": str(level), "by": self.by,
                     "target": str(target), **_summarise_ranks(self.ranks.values[:, :, k, t]),
-                    "levels": self.ranks.sizes["level"],
+                    "levels": self.ranks.sizes["level"], "kind": self.kind,
                 }
                 for k, level in enumerate(self.ranks["level"].values)
             ]  # fmt: skip
@@ -87,7 +96,9 @@ class Ranking:
         return outline(self, what, self.ranks)
 
 
-def rank_levels(fit: Fit, decision: str, *, by: str = "overall") -> Ranking:
+def rank_levels(
+    fit: Fit, decision: str, *, by: str = "overall", kind: str | None = None
+) -> Ranking:
     """Rank the levels of a decision by the expected score, with every LM given each in turn.
 
     Levels are ranked within each draw, so that what they have in common cancels out. A level that
@@ -102,6 +113,9 @@ def rank_levels(fit: Fit, decision: str, *, by: str = "overall") -> Ranking:
         Name of a categorical decision.
     by
         `benchmark`, `task_family` or `overall`.
+    kind
+        Whether levels differ by their `effect`, by that in a `new_setting`, or by their
+        `association`; the effect where the fit tells it, if left out.
 
     Returns
     -------
@@ -112,7 +126,7 @@ def rank_levels(fit: Fit, decision: str, *, by: str = "overall") -> Ranking:
     Raises
     ------
     QueryError
-        If the decision or `by` is not known, or the decision is not categorical.
+        If the decision, `by` or `kind` is not known, or the decision is not categorical.
 
     Examples
     --------
@@ -131,14 +145,17 @@ def rank_levels(fit: Fit, decision: str, *, by: str = "overall") -> Ranking:
             "the score is highest."
         )
     levels = [level for level in list_levels(fit.design, decision) if level != UNDISCLOSED]
+    chosen = choose_kind(fit, kind)
     scores = xr.concat(
         [
-            average_benchmarks(mean_score_at(fit, settings={decision: level}), fit=fit, by=by)
+            average_benchmarks(
+                mean_score_at(fit, settings={decision: level}, kind=chosen), fit=fit, by=by
+            )
             for level in levels
         ],
         dim=pd.Index(levels, name="level"),
     ).transpose("chain", "draw", "level", "target")
-    return Ranking(decision, by=by, ranks=_rank_draws(scores, dim="level"))
+    return Ranking(decision, by=by, ranks=_rank_draws(scores, dim="level"), kind=chosen)
 
 
 def _rank_draws(scores: xr.DataArray, *, dim: str) -> xr.DataArray:
@@ -265,7 +282,9 @@ def rank_designs(
 
     Designs are ranked within each draw, so that what they have in common cancels out, such as the
     effect of a new family that they share. The effect of each LM, which no design decides, is part
-    of its score: of two equal designs each is the best with probability one half.
+    of its score: of two equal designs each is the best with probability one half. Designs differ by
+    the effects of what they decide where the fit tells these, and else by associations; `predict`
+    always goes by associations.
 
     Parameters
     ----------
@@ -308,7 +327,8 @@ def rank_designs(
     left_out = _over_budget(flop, budget)
     kept = lms[~lms["lm"].isin(list(left_out))].reset_index(drop=True)
     placed = place_lms(fit, kept, seed=seed)
-    points = to_points(expected_score(placed.latent(fit), design=placed.design), design=fit.design)
+    latent = placed.latent(fit, kind=choose_kind(fit))
+    points = to_points(expected_score(latent, design=placed.design), design=fit.design)
     wanted = [fit.design.benchmarks.index(name) for name in names]
     scores = label_scores(fit, kept, points[..., wanted].mean(axis=-1))
     return DesignRanking(

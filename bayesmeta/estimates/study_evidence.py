@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
 import pandas as pd
 
 from bayesmeta import defaults
@@ -12,6 +13,7 @@ from bayesmeta.data.load import load_experiments
 from bayesmeta.design.arm_scores import build_arm_scores
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates.answer import Answer, query
+from bayesmeta.estimates.arm_comparisons import compare_runs
 from bayesmeta.estimates.counterfactual import choose_kind, effect_on_benchmarks
 from bayesmeta.estimates.evidence_card import Evidence, build_evidence
 from bayesmeta.estimates.question import UNITS, build_contrast, refuse_prior, weigh_target
@@ -20,6 +22,7 @@ from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
 
 if TYPE_CHECKING:
     from bayesmeta.data.experiments import Experiments
+    from bayesmeta.design.arm_scores import ArmScores
     from bayesmeta.inference.fits import Fit
 
 _STUDY_COLUMNS = ["study", "estimate", "se", "n", "control", "weight"]
@@ -33,9 +36,13 @@ class Sources:
     ----------
     answer
         What the posterior says, and what stands behind it.
+    comparisons
+        One row per group of arms and benchmark that compares both sides: `study`, number of the
+        `group`, `benchmark`, `estimate` and `se` in points.
     """
 
     answer: Answer
+    comparisons: pd.DataFrame
 
     @property
     def studies(self) -> pd.DataFrame:
@@ -217,7 +224,7 @@ def evidence(
         return _read_card(fit, decision, level, over=over)
     answer = query(fit, decision, benchmark=benchmark, task_family=task_family)
     if experiments is None and fit.design.arm_scores is not None:
-        return Sources(answer)
+        return Sources(answer, _list_comparisons(fit, answer, fit.design.arm_scores))
     arms = build_arm_scores(experiments or load_experiments(), benchmarks=fit.design.benchmarks)
     _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     card = build_evidence(
@@ -227,7 +234,25 @@ def evidence(
         probability=answer.probability.estimate,
         arms=arms,
     )
-    return Sources(replace(answer, evidence=card))
+    return Sources(replace(answer, evidence=card), _list_comparisons(fit, answer, arms))
+
+
+def _list_comparisons(fit: Fit, answer: Answer, arms: ArmScores) -> pd.DataFrame:
+    """List the comparisons of a statement on the benchmarks of its target."""
+    runs = compare_runs(arms, answer.contrast)
+    names = np.array(fit.design.benchmarks, object)[runs.benchmark]
+    tasks = np.array(fit.design.task_families, object)[fit.design.task_family_index[runs.benchmark]]
+    table = pd.DataFrame(
+        {
+            "study": np.array(runs.studies, object)[runs.study],
+            "group": runs.group,
+            "benchmark": names,
+            "estimate": runs.estimate,
+            "se": np.sqrt(runs.variance),
+        }
+    )
+    on = (answer.target == "overall") | (names == answer.target) | (tasks == answer.target)
+    return table[on].reset_index(drop=True)
 
 
 def _read_card(

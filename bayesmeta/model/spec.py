@@ -537,6 +537,26 @@ def build_pairs(dataset: Dataset, design: Design, *, spec: ModelSpec) -> ArmCont
     return build_arm_contrasts(dataset, design, coding=_coding(spec), pairs=True)
 
 
+def build_differences(
+    dataset: Dataset, design: Design, *, spec: ModelSpec, sides: NDArray[np.int64]
+) -> ArmContrasts:
+    """Build the differences of some arms from others, in every group that has both.
+
+    Parameters
+    ----------
+    dataset, design, spec
+        Validated tables with experiments, their design, and the model.
+    sides
+        Which arms are compared with which, 1 and -1, shape (question, arm).
+
+    Returns
+    -------
+    ArmContrasts
+        With the coefficients of `Design.contrasts`; the label `question` says for which row.
+    """
+    return build_arm_contrasts(dataset, design, coding=_coding(spec), sides=sides)
+
+
 def with_contrasts(
     dataset: Dataset, design: Design, y: NDArray[np.float64], *, spec: ModelSpec
 ) -> Dataset:

@@ -6,6 +6,7 @@ the Okabe-Ito set, told apart by colour-blind readers; shape or position says th
 
 from bayesmeta.plots.dose_response import curve, tradeoff
 from bayesmeta.plots.evidence_intervals import evidence
+from bayesmeta.plots.experiment_figures import study_funnel, three_answers
 from bayesmeta.plots.figure import Drawn, save_figure
 from bayesmeta.plots.forests import forest, ladders, prior_posterior, studies
 from bayesmeta.plots.heatmap import atlas
@@ -40,6 +41,8 @@ __all__ = [
     "specification_curve",
     "studies",
     "study_forest",
+    "study_funnel",
+    "three_answers",
     "tradeoff",
     "use",
 ]

@@ -24,6 +24,7 @@ from bayesmeta.plots.marks import (
     short,
     write_below,
 )
+from bayesmeta.tables.wording import KIND_WORDS
 
 _COLUMNS = 4
 _NARROWEST = 1.6
@@ -85,8 +86,8 @@ def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAG
     write_below(
         figure,
         f"{name} ({draws.units}); ticks: recorded LMs; line and band: median and "
-        f"{interval_words(ci_prob)};",
-        "bars: posterior probability that the maximum lies there",
+        f"{interval_words(ci_prob)},",
+        f"by {KIND_WORDS[draws.kind]}; bars: posterior probability that the maximum lies there",
         beside="change in score from the left\nedge (percentage points)",
     )
     return Drawn(figure, table)
@@ -197,7 +198,8 @@ def tradeoff(
     name = found.decision.replace("_", " ")
     write_below(
         figure,
-        f"{name} ({found.units}); ticks: recorded LMs; change: from the left edge; lines: medians; "
+        f"{name} ({found.units}); ticks: recorded LMs; change: from the left edge, by "
+        f"{KIND_WORDS[found.kind]}; lines: medians; "
         f"bands, brackets: {interval_words(ci_prob, noun='intervals')}; bars: posterior "
         "probability",
     )

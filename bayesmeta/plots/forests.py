@@ -209,10 +209,20 @@ def group_targets(effects: Effects) -> tuple[list[tuple[str, str]], list[int]]:
     return [(printable(tasks[k]), printable(labels[k])) for k in order], order
 
 
+_MEASURED = {
+    "association": "association with",
+    "effect": "effect on",
+    "new_setting": "effect in a new setting on",
+}
+
+
 def _describe(effects: Effects, *, ci_prob: float) -> str:
     """Say what is shown."""
     units = effects.draws.attrs["units"]
-    measured = f"effect on the score ({units})" if units == UNITS else f"latent effect ({units})"
+    kind = _MEASURED[effects.kind]
+    measured = (
+        f"{kind} the score ({units})" if units == UNITS else f"{kind} latent values ({units})"
+    )
     where = " over all benchmarks" if effects.by in ("overall", LM_FAMILY) else ""
     among = f", averaged over {name_few(effects.among)}" if effects.among else ""
     return f"{measured}{where}{among}; median and {interval_words(ci_prob)}"

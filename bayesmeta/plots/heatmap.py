@@ -108,7 +108,8 @@ def atlas(
         _draw_row(axes, part, x=x, y=float(place), size=min(_TEXT, cell / 4.2))
     _label_cells(axes, rows=rows, columns=columns, x=x, y=y)
     among = f" averaged over {name_few(effects.among)}" if effects.among else ""
-    words = f"P(helps); numbers: median effect ({effects.draws.attrs['units']}){among}"
+    kind = "effect in a new setting" if effects.kind == "new_setting" else effects.kind
+    words = f"P(helps); numbers: median {kind} ({effects.draws.attrs['units']}){among}"
     _draw_legend(axes, words=words, pad=_PAD / height)
     return Drawn(figure, table)
 

@@ -17,6 +17,7 @@ import pandas as pd
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.answer import Answer, query
+from bayesmeta.estimates.counterfactual import ASSOCIATION, EFFECT
 from bayesmeta.estimates.question import UNITS
 from bayesmeta.inference.fits import Fit
 from bayesmeta.tables.latex import escape_latex
@@ -88,7 +89,12 @@ class Claim:
 
 
 def word_claim(answer: Mapping[str, Any], *, latex: bool = False) -> str:
-    """Put the plain values of an answer into one sentence."""
+    """Put the plain values of an answer into one sentence, which says what kind of answer it is.
+
+    Of a fit that experiments informed that is an effect, on average and in a new setting, beside
+    the association; of another, an association. Answers of earlier releases do not say their kind,
+    and are worded as they were.
+    """
     effect, card, n = answer["effect"], answer["evidence"], int(answer["n_lms"])
     digits = 1 if effect["units"] == UNITS else 2
     name = escape_latex if latex else str
@@ -101,13 +107,25 @@ def word_claim(answer: Mapping[str, Any], *, latex: bool = False) -> str:
     where = "over all benchmarks" if answer["target"] == "overall" else f"on {answer['target']}"
     among = f" of {listing(answer['among'])}" if answer["among"] else ""
     probability = name(_short(float(answer["probability"]), float(answer["mcse"])))
+    kind = answer.get("kind")
+    positive = f"a positive {kind or 'effect'}"
+    of_it = "association's " if kind == EFFECT else ""
+    beside = "".join(
+        f"; {words} {number(part['estimate'])} ({number(part['lower'])} to {number(part['upper'])})"
+        for words, part in (
+            ("in a new setting", answer.get("new_setting")),
+            ("association", answer.get("association")),
+        )
+        if part is not None
+    )
     return (
-        f"{name(answer['statement'])} {name(where)}: {number(effect['estimate'])} "
+        f"{name(answer['statement'])} {name(where)}: {f'{kind} ' if kind else ''}"
+        f"{number(effect['estimate'])} "
         f"{effect['units']} ({100 * float(effect['ci_prob']):g}{percent} equal-tailed interval "
         f"{number(effect['lower'])} to {number(effect['upper'])}), averaged over {n} "
-        f"{'LM' if n == 1 else 'LMs'}{name(among)}; probability of a positive effect "
-        f"{probability}; evidence {card['verdict']}, the most influential family being "
-        f"{name(card['most_influential_family'])}."
+        f"{'LM' if n == 1 else 'LMs'}{name(among)}; probability of {positive} "
+        f"{probability}{beside}; evidence {card['verdict']}, the {of_it}most influential family "
+        f"being {name(card['most_influential_family'])}."
     )
 
 
@@ -179,9 +197,9 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
     -------
     pandas.DataFrame
         One row per thing checked: `what`, what was `claimed`, what was `found`, and whether the two
-        `agree`. Checksums, question and verdict have to be the same, and the sentence that of the
-        claim's own numbers. Given the same draws, so has every number of the answer; given others,
-        those of the effect to 4 Monte Carlo standard errors.
+        `agree`. Checksums, question, kind and verdict have to be the same, and the sentence that of
+        the claim's own numbers. Given the same draws, so has every number of the answer; given
+        others, those of the effect to 4 Monte Carlo standard errors.
 
     Raises
     ------
@@ -213,6 +231,7 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
     for what in ("probability", *_EFFECT):
         old, new = (side["effect"][what] if what in _EFFECT else side[what] for side in (then, now))
         rows.append(_compare(what, old, new, slack=slack.get(what, _ROUNDING)))
+    rows.append(_compare_exactly("kind", then.get("kind", ASSOCIATION), now["kind"]))
     rows.append(_compare_verdicts(*(side["evidence"]["verdict"] for side in (then, now))))
     if same:
         now = now if "verdict" in then else _like_old(now, then)

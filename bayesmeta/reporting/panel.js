@@ -79,6 +79,9 @@
     `${signed(estimate)} (${signed(lower)} to ${signed(upper)})`;
   const reverse = (part) => part && [-part[0], -part[2], -part[1]];
 
+  const kinds = { effect: "Effect on average", new_setting: "Effect in a new setting",
+    association: "Association" };
+
   // ---- a question --------------------------------------------------------------------------
 
   function ask(question) {
@@ -92,9 +95,16 @@
     const [estimate, lower, upper] = turned ? reverse(on.effect) : on.effect;
     const ways = waysAt(on, question.equivalence);
     if (turned) ways.reverse();
+    const three = { [data.kind]: { p, mcse, range: [estimate, lower, upper] } };
+    for (const name of Object.keys(kinds)) {
+      if (name === data.kind || !on[name]) continue;
+      const [q, error] = turned ? on[name].negative : on[name].positive;
+      three[name] = { p: q, mcse: error, range: turned ? reverse(on[name].effect) : on[name].effect };
+    }
     return {
       decision,
       target,
+      three,
       statement:
         `${decision.name}: ${decision.levels[question.level]} > ${decision.levels[question.over]}`,
       helps: { p, mcse },
@@ -128,9 +138,9 @@
       `${percent(card.within_share)} of its variance is within families`]);
     found.push(["Missing", `for ${percent(card.missing)} of the language models`]);
     const orient = turned ? reverse : (part) => part;
-    found.push(["Within families alone", on.within ? range(orient(on.within)) : "no family varies"]);
-    if (on.between) found.push(["From means of families alone", range(orient(on.between))]);
-    found.push(["Most influential family", `${data.families[on.family]}; without it ` +
+    found.push(["Association within families alone", on.within ? range(orient(on.within)) : "no family varies"]);
+    if (on.between) found.push(["Association from means of families alone", range(orient(on.between))]);
+    found.push(["Most influential family", `${data.families[on.family]}; association without it ` +
       range(orient(on.without))]);
     found.push(["Posterior contraction", percent(on.contraction)]);
     found.push(["Effective number of LMs", fixed(on.effective, 1)]);
@@ -154,9 +164,12 @@
     by("asked").textContent = `P(${answer.statement}) ${where}`;
     by("probability").textContent = wordProbability(answer.helps);
     const level = fixed(100 * data.ci_prob, 0);
-    by("effect").textContent = `${signed(answer.estimate)} ${data.units}`;
+    by("effect").textContent = `${kinds[data.kind]}: ${signed(answer.estimate)} ${data.units}`;
     by("interval").textContent =
       `${level} % interval ${signed(answer.lower)} to ${signed(answer.upper)}`;
+    by("kinds").replaceChildren(...Object.keys(kinds).filter((name) => answer.three[name])
+      .flatMap((name) => [element("dt", kinds[name]), element("dd",
+        `${range(answer.three[name].range)}, P(positive) ${wordProbability(answer.three[name])}`)]));
     const margin = answer.equivalence;
     by("ways").replaceChildren(
       ...[["helps", `helps by ${margin} points or more`],
@@ -184,7 +197,7 @@
     by("answer").dataset.answer = JSON.stringify({
       statement: answer.statement, target: answer.target.name, probability: answer.helps.p,
       mcse: answer.helps.mcse, estimate: answer.estimate, lower: answer.lower, upper: answer.upper,
-      three_way: answer.ways, practically: practical, verdict,
+      three: answer.three, three_way: answer.ways, practically: practical, verdict,
       within: answer.turned ? reverse(answer.on.within) : answer.on.within,
       family: data.families[answer.on.family], milliseconds: performance.now() - start });
   }

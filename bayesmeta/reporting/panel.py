@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.design.decisions import SIZES, UNDISCLOSED
 from bayesmeta.estimates.answer import three_ways
-from bayesmeta.estimates.counterfactual import mean_score_at
+from bayesmeta.estimates.counterfactual import (
+    ASSOCIATION,
+    KINDS,
+    choose_kind,
+    mean_score_at,
+    tells_effects,
+)
 from bayesmeta.estimates.evidence_card import Evidence, build_evidence
 from bayesmeta.estimates.question import (
     BY,
@@ -95,6 +101,29 @@ class Offer:
         return build_contrast(fit.design, decision=self.name, level=level, reference=reference)
 
 
+@dataclass(frozen=True, slots=True)
+class Other:
+    """An association, or an effect in a new setting, beside an effect.
+
+    Parameters
+    ----------
+    effect
+        Median, standard deviation and interval in percentage points.
+    probability, negative
+        Probability that it is positive, or negative.
+    """
+
+    effect: dict[str, float | str]
+    probability: Probability
+    negative: Probability
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether a direction is as probable as one that counts as told."""
+        p = self.probability.estimate
+        return max(p, 1 - p) >= defaults.CERTAIN
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
     """A contrast on a target.
@@ -113,6 +142,10 @@ class Finding:
         Probability that it is positive.
     card
         What stands behind it.
+    kind
+        Whether that is an `effect`, or an `association` where the fit tells no effects.
+    others
+        The association and the effect in a new setting, by kind, where the fit tells effects.
     """
 
     contrast: Contrast
@@ -121,6 +154,8 @@ class Finding:
     effect: dict[str, float | str]
     probability: Probability
     card: Evidence
+    kind: str = ASSOCIATION
+    others: Mapping[str, Other] = field(default_factory=dict)
 
     @property
     def is_sure(self) -> bool:
@@ -266,6 +301,7 @@ def build_panel(
         "prob_sure": defaults.CERTAIN,
         "verdicts": {name: [MARKS[name], MEANINGS[name]] for name in defaults.VERDICTS},
         "units": UNITS,
+        "kind": choose_kind(fit),
         "shipped": fit.provenance.get("created") == load_reference_fit().provenance["created"],
         "families": list(fit.design.lm_families),
         "targets": _describe_targets(targets),
@@ -288,15 +324,19 @@ def _embed(
     fit: Fit, offer: Offer, targets: tuple[Target, ...]
 ) -> tuple[dict[str, Any], list[Finding]]:
     """Answer every pair of levels of one decision, and list the findings that tables show."""
-    at = [mean_score_at(fit, settings={offer.name: level}) for level in offer.levels]
+    at = {
+        kind: [mean_score_at(fit, settings={offer.name: x}, kind=kind) for x in offer.levels]
+        for kind in (KINDS if tells_effects(fit) else (ASSOCIATION,))
+    }
     pairs, shown = [], {}
-    for first, second in combinations(range(len(at)), 2):
+    for first, second in combinations(range(len(offer.levels)), 2):
         pair = (second, first) if (second, first) in offer.pairs else (first, second)
-        contrast, gain = offer.contrast(fit, pair), at[pair[0]] - at[pair[1]]
+        contrast = offer.contrast(fit, pair)
+        gains = {kind: scores[pair[0]] - scores[pair[1]] for kind, scores in at.items()}
         found: dict[tuple[float, ...], Finding] = {}
         for target in targets:
             if target.weights not in found:
-                found[target.weights] = _find(fit, contrast, gain, target)
+                found[target.weights] = _find(fit, contrast, gains, target)
         answers = [_describe_answer(fit, finding) for finding in found.values()]
         lms = _describe_support(next(iter(found.values())).card)
         pairs.append({"pair": pair, **lms, "answers": answers})
@@ -311,10 +351,12 @@ def _embed(
     return part, [finding for pair in offer.pairs for finding in shown[pair]]
 
 
-def _find(fit: Fit, contrast: Contrast, gain: NDArray[np.float64], target: Target) -> Finding:
-    """Answer one contrast on a target, from gains of shape (chain, draw, benchmark)."""
-    weights = np.array(target.weights)
-    values = gain @ weights
+def _find(
+    fit: Fit, contrast: Contrast, gains: Mapping[str, NDArray[np.float64]], target: Target
+) -> Finding:
+    """Answer one contrast on a target, from gains by kind, (chain, draw, benchmark) each."""
+    weights, own = np.array(target.weights), choose_kind(fit)
+    values = gains[own] @ weights
     probability = estimate_probability(values > 0)
     return Finding(
         contrast,
@@ -325,6 +367,16 @@ def _find(fit: Fit, contrast: Contrast, gain: NDArray[np.float64], target: Targe
         card=build_evidence(
             fit, contrast=contrast, weights=weights, probability=probability.estimate
         ),
+        kind=own,
+        others={kind: _sum_up(gain @ weights) for kind, gain in gains.items() if kind != own},
+    )
+
+
+def _sum_up(values: NDArray[np.float64]) -> Other:
+    return Other(
+        summarise(values, ci_prob=defaults.CI_PROB, units=UNITS),
+        probability=estimate_probability(values > 0),
+        negative=estimate_probability(values < 0),
     )
 
 
@@ -351,6 +403,7 @@ def _describe_answer(fit: Fit, found: Finding) -> dict[str, Any]:
         "positive": _describe_probability(found.probability),
         "negative": _describe_probability(estimate_probability(values < 0)),
         "effect": _describe_estimate(found.effect),
+        **{kind: _describe_other(other) for kind, other in found.others.items()},
         "ways": [[_describe_probability(way) for way in three] for three in ways],
         "quantiles": [float(f"{x:.4g}") for x in np.quantile(values, places)],
         "verdict": card.verdict,
@@ -358,6 +411,14 @@ def _describe_answer(fit: Fit, found: Finding) -> dict[str, Any]:
         "effective": card.effective_lms,
         "family": fit.design.lm_families.index(card.most_influential_family),
         **{name: _describe_estimate(part) for name, part in parts.items()},
+    }
+
+
+def _describe_other(found: Other) -> dict[str, Any]:
+    return {
+        "positive": _describe_probability(found.probability),
+        "negative": _describe_probability(found.negative),
+        "effect": _describe_estimate(found.effect),
     }
 
 

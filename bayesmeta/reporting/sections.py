@@ -15,10 +15,17 @@ from markupsafe import Markup
 
 from bayesmeta import defaults, plots
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard
+from bayesmeta.data.experiments import list_differences
 from bayesmeta.data.load import load_dataset
 from bayesmeta.errors import EvaluationError, FitError, QueryError, listing
 from bayesmeta.estimates.contrasts import Effects, effects
-from bayesmeta.estimates.counterfactual import tells_effects
+from bayesmeta.estimates.controlled_answers import COMPARISONS, controlled_answers
+from bayesmeta.estimates.counterfactual import (
+    ASSOCIATION,
+    EFFECT,
+    NEW_SETTING,
+    tells_effects,
+)
 from bayesmeta.estimates.curves import curve
 from bayesmeta.estimates.question import check_fit, find_decision, list_decisions
 from bayesmeta.inference.diagnostics import Diagnostics, check, thin_fit
@@ -42,8 +49,8 @@ from bayesmeta.reporting.study_sections import (
     list_study_sections,
     title_of_studies,
 )
-from bayesmeta.tables.text import describe_intervals
 from bayesmeta.tables.wording import (
+    KIND_WORDS,
     MARKS,
     MEANINGS,
     count,
@@ -71,9 +78,12 @@ def title_of(fit: Fit) -> str:
 
 
 def _named(finding: Finding) -> str:
-    """Name a contrast, its target and its effect."""
+    """Name a contrast, its target, and its effect and association."""
     where = "" if finding.target.by == "overall" else f" on {finding.target.label}"
-    return f"{finding.contrast.label}{where}, {with_interval(finding.effect)} points"
+    said = f"{finding.kind} {with_interval(finding.effect)}"
+    if ASSOCIATION in finding.others:
+        said += f", association {with_interval(finding.others[ASSOCIATION].effect)}"
+    return f"{finding.contrast.label}{where}, {said} points"
 
 
 def summarise_fit(
@@ -100,16 +110,26 @@ def summarise_fit(
                 f"{percent(found.wrong_signs())} of these claims would be expected to be wrong."
             )
         )
+    meant = _THREE if tells_effects(fit) else _ONE
     blocks.append(
         Text(
-            "Effects are differences in expected score, in percentage points and in the good "
-            "direction of each benchmark, all other recorded facts held as they are: associations "
-            "adjusted for the modelled covariates. Intervals are equal-tailed, "
-            f"{percent(defaults.CI_PROB)}. Verdicts say whether the data, and more than one part "
-            "of them, are the reason for an answer:"
+            "Numbers are differences in expected score, in percentage points and in the good "
+            f"direction of each benchmark, all other recorded facts held as they are. {meant} "
+            f"Intervals are equal-tailed, {percent(defaults.CI_PROB)}. Verdicts say whether "
+            "experiments and LMs, together, are the reason for an answer:"
         )
     )
     return Section("summary", "Summary", [*blocks, Listing(_VERDICTS)])
+
+
+_THREE = (
+    "Three things are told apart. An association is what distinguishes LMs that have it; it "
+    "predicts scores and claims nothing about changing anything. An effect is what changing the "
+    "decision does on average, over settings like those of the data. An effect in a new setting, "
+    "such as the next model, adds what differs between settings."
+)
+_ONE = "All of them are associations adjusted for the modelled covariates."
+"""What the numbers of a report are, of a fit that experiments informed and of one without."""
 
 
 def _verdict_on_checks(diagnostics: Diagnostics | None) -> str:
@@ -123,12 +143,14 @@ def _verdict_on_checks(diagnostics: Diagnostics | None) -> str:
 _CONCLUSIONS = {
     defaults.SUPPORTED: "Supported by controlled experiments, over all benchmarks: {}.",
     defaults.CONFLICTING: "Experiments and LMs disagree over all benchmarks on: {}.",
-    defaults.ASSOCIATION_ONLY: "A direction is clear over all benchmarks, but as an association "
-    "alone, so that it may be that of what is confounded with the decision: {}.",
+    defaults.ASSOCIATION_ONLY: "A direction is clear over all benchmarks, but experiments do not "
+    "carry it, so that it may be that of what is confounded with the decision: {}.",
     defaults.PRIOR_DOMINATED: "A direction is clear over all benchmarks, but hardly rests on data: "
     "{}.",
 }
 """Sentences of the summary, by verdict; the last two are said of clear directions alone."""
+
+_ONLY_ASSOCIATED = "Clear as associations over all benchmarks, but not as effects: {}."
 
 
 _UNINFORMED = (
@@ -148,10 +170,15 @@ def _conclusions(panel: Panel, *, informed: bool) -> Iterator[Any]:
         elif verdict == defaults.SUPPORTED:
             nothing = "No effect over all benchmarks is supported by controlled experiments."
             yield Text(nothing if informed else _UNINFORMED)
+    known = (defaults.SUPPORTED, defaults.CONFLICTING)
+    only = [f for f in overall if f.card.verdict not in known and _is_association_alone(f)]
+    if only:
+        yield Text(_ONLY_ASSOCIATED.format("; ".join(map(_named, only))))
     counts = [f"{sum(f.card.verdict == name for f in narrow)} {name}" for name in defaults.VERDICTS]
     sure = sum(f.is_sure for f in narrow)
+    what = "effects" if informed else "associations"
     yield Text(
-        f"Of {len(narrow)} effects on single benchmarks {listing(counts)}; {sure} have a direction "
+        f"Of {len(narrow)} {what} on single benchmarks {listing(counts)}; {sure} have a direction "
         f"of at least {percent(defaults.CERTAIN)}."
     )
     supported: dict[str, list[str]] = {}
@@ -160,6 +187,12 @@ def _conclusions(panel: Panel, *, informed: bool) -> Iterator[Any]:
             supported.setdefault(found.contrast.label, []).append(found.target.label)
     if supported:
         yield Listing([f"{label} on {listing(names)}" for label, names in supported.items()])
+
+
+def _is_association_alone(finding: Finding) -> bool:
+    """Whether an association has a clear direction, and the effect beside it has none."""
+    other = finding.others.get(ASSOCIATION)
+    return other is not None and other.is_sure and not finding.is_sure
 
 
 def report_checks(diagnostics: Diagnostics | None, *, noun: str = "scores") -> Section:
@@ -184,24 +217,46 @@ def report_checks(diagnostics: Diagnostics | None, *, noun: str = "scores") -> S
     return Section("checks", "Does it pass its checks?", blocks)
 
 
-def report_effects(found: Effects) -> Section:
-    """List effects over all benchmarks."""
-    table = found.table()
+def report_effects(kinds: Sequence[Effects]) -> Section:
+    """List effects over all benchmarks, in a new setting too, and associations.
+
+    The kind that is drawn stands first.
+    """
+    tables = [one.table().to_dict(orient="records") for one in kinds]
     rows = [
         (
-            f"{readable(str(row['decision']))}: {row['level']} against {row['reference']}",
-            with_interval({str(key): value for key, value in row.items()}),
-            with_mcse(row["prob_helps"], row["mcse"]),
-            Cell(marked(str(row["verdict"]))),
+            f"{readable(str(same[0]['decision']))}: {same[0]['level']} against "
+            f"{same[0]['reference']}",
+            *(cell for row in same for cell in _write_effect(row)),
+            Cell(marked(str(same[0]["verdict"]))),
         )
-        for row in table.to_dict(orient="records")
+        for same in zip(*tables, strict=True)
     ]
-    header = ("contrast", "effect, points", "P(helps), MCSE", "verdict")
-    caption = f"What every decision changes. {describe_intervals(table)}"
-    words = ("Effects over all benchmarks: medians and equal-tailed intervals; shapes mark the "
-             "verdicts")  # fmt: skip
-    blocks = _show("forest", plots.forest(found), words, Table(caption, header, rows, "numbers"))
-    return Section("effects", "Effects over all benchmarks", blocks)
+    names = [_HEADINGS[one.kind] for one in kinds]
+    columns = [f"{name}{end}" for name in names for end in (", points", ": P(positive), MCSE")]
+    header = ("contrast", *columns, "verdict")
+    what = KIND_WORDS[kinds[0].kind].capitalize()
+    caption = (
+        f"Every decision over all benchmarks: {listing(names)}. Medians with "
+        f"{percent(defaults.CI_PROB)} equal-tailed intervals, in percentage points (pp)."
+    )
+    words = (
+        f"{what} over all benchmarks: medians and equal-tailed intervals; shapes mark the verdicts"
+    )
+    blocks = _show("forest", plots.forest(kinds[0]), words, Table(caption, header, rows, "numbers"))
+    return Section("effects", f"{what} over all benchmarks", blocks)
+
+
+_HEADINGS = {
+    "effect": "effect on average",
+    "new_setting": "effect in a new setting",
+    "association": "association",
+}
+
+
+def _write_effect(row: Mapping[Any, Any]) -> tuple[str, str]:
+    """Write an estimate with its interval, and the probability that it is positive."""
+    return with_interval(row), with_mcse(row["prob_helps"], row["mcse"])
 
 
 def _show(name: str, drawn: plots.Drawn, words: str, table: Table) -> list[Any]:
@@ -220,14 +275,18 @@ def report_atlas(panel: Panel) -> Section:
         "contrast",
         *(readable(t.label) if t.by == "task_family" else t.label for t in panel.targets),
     ]
+    what = panel.findings[0].kind
     explained = (
-        "Each cell has the effect in points, an arrow for its direction and a mark for its verdict "
-        f"({', '.join(map(marked, defaults.VERDICTS))}). Two arrows: the direction has a "
+        f"Each cell has the {what} in points, an arrow for its direction and a mark for its "
+        f"verdict ({', '.join(map(marked, defaults.VERDICTS))}). Two arrows: the direction has a "
         f"probability of at least {percent(defaults.CERTAIN)}; one: of at least "
         f"{percent(_PROB_LIKELY)}; a dot: less. Blue is better, orange is worse, paler is less "
         "sure."
     )
-    caption = "Effects over all benchmarks, task families and benchmarks, percentage points"
+    caption = (
+        f"{KIND_WORDS[what].capitalize()} over all benchmarks, task families and benchmarks, "
+        "percentage points"
+    )
     blocks = [Text(explained), Table(caption, header, rows, style="atlas")]
     return Section("atlas", "Atlas: every decision on every benchmark", blocks)
 
@@ -240,7 +299,16 @@ def _atlas_cell(finding: Finding) -> Cell:
     return Cell(
         f"{signed(float(finding.effect['estimate']))} {arrow} {MARKS[verdict]}",
         style=f"{'up' if p > 0.5 else 'down'}{sure}",
-        note=f"{with_interval(finding.effect)}, P(helps) {finding.probability}, {verdict}",
+        note=f"{finding.kind} {with_interval(finding.effect)}, P(helps) {finding.probability}"
+        f"{_beside(finding)}, {verdict}",
+    )
+
+
+def _beside(finding: Finding) -> str:
+    """Write what stands beside an effect: the effect in a new setting, and the association."""
+    return "".join(
+        f"; {_HEADINGS[kind]} {with_interval(one.effect)}, P(positive) {one.probability}"
+        for kind, one in sorted(finding.others.items(), reverse=True)
     )
 
 
@@ -264,8 +332,68 @@ def report_curves(fit: Fit) -> Iterator[Section]:
     header = ("task family", "best share of code", f"P(best at {low:g} to {high:g} %), MCSE",
               "P(best at either edge)")  # fmt: skip
     table = Table("Where the curve of each task family is highest", header, rows, style="numbers")
-    words = "Change in score along the share of code in the training data, by task family"
+    words = (
+        "Change in score along the share of code in the training data, by task family; by "
+        f"{KIND_WORDS[found.kind]}"
+    )
     yield Section("curves", "How much code", _show("curve", plots.curve(found), words, table))
+
+
+def report_experiments(
+    fit: Fit, panel: Panel | None, *, decisions: Sequence[str] | None
+) -> Iterator[Section]:
+    """List the studies that informed a fit, verdicts, and what experiments say beside the fit."""
+    contrasts = fit.design.contrasts
+    if contrasts is None:
+        return
+    words = (
+        f"{len(contrasts.y)} contrasts between arms of controlled experiments, of "
+        f"{count(len(contrasts.studies), 'study', 'studies')}, informed the fit: LMs that were "
+        "trained alike but for what differs. Their levels are left out."
+    )
+    blocks: list[Any] = [Text(words), _list_studies(fit)]
+    if panel is not None:
+        blocks.append(Listing(_list_verdicts(panel)))
+    asked = {one.fact for one in COMPARISONS if decisions is None or one.fact in decisions}
+    if asked:
+        found = controlled_answers(fit, decisions=sorted(asked))
+        table = found.summary()
+        caption = (
+            "What controlled experiments found, and what the fit says: the effect in the very "
+            "arms, at their size, tokens and mix; effect and association averaged over the LMs; "
+            "whether the fit reproduces the controlled estimate with what is special to its "
+            f"studies; percentage points, {percent(defaults.CI_PROB)} intervals"
+        )
+        header = [readable(str(name)) for name in table]
+        blocks.append(Table(caption, header, table.to_numpy().tolist(), style="numbers"))
+        blocks.append(Listing(str(found).splitlines()))
+    yield Section("experiments", "Controlled experiments", blocks)
+
+
+def _list_studies(fit: Fit) -> Table:
+    """List the studies whose contrasts informed a fit."""
+    experiments, contrasts = fit.dataset.experiments, fit.design.contrasts
+    assert experiments is not None
+    assert contrasts is not None
+    titles = dict(zip(experiments.studies["study"], experiments.studies["title"], strict=True))
+    rows = []
+    for k, study in enumerate(contrasts.studies):
+        arms = experiments.arms[experiments.arms["study"] == study]
+        own = contrasts.study_index == k
+        n_benchmarks = len(np.unique(contrasts.benchmark_index[own]))
+        differ = listing(map(readable, list_differences(arms)))
+        numbers = str(len(arms)), str(int(own.sum())), str(n_benchmarks)
+        rows.append((study, str(titles.get(study, "-")), *numbers, differ))
+    header = ("study", "title", "arms", "contrasts", "benchmarks", "what differs between arms")
+    return Table("Studies of controlled experiments", header, rows)
+
+
+def _list_verdicts(panel: Panel) -> list[str]:
+    """List the contrasts over all benchmarks by verdict."""
+    by_verdict: dict[str, list[str]] = {name: [] for name in defaults.VERDICTS}
+    for found in panel.on("overall"):
+        by_verdict[found.card.verdict].append(found.contrast.label)
+    return [f"{marked(name)}: {listing(labels) or 'none'}." for name, labels in by_verdict.items()]
 
 
 def report_scoreboard(fit: Fit) -> Iterator[Section]:
@@ -306,7 +434,8 @@ def report_cards(panel: Panel) -> Section:
     """List what stands behind every contrast over all benchmarks."""
     cards = [
         Details(
-            f"{MARKS[found.card.verdict]} {found.contrast.label}: {with_interval(found.effect)}",
+            f"{MARKS[found.card.verdict]} {found.contrast.label}: {found.kind} "
+            f"{with_interval(found.effect)}",
             [Table("Evidence over all benchmarks", ("what", "found"), list(_card_rows(found)))],
         )
         for found in panel.on("overall")
@@ -317,7 +446,16 @@ def report_cards(panel: Panel) -> Section:
 def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
     card = found.card
     yield "verdict", marked(card.verdict)
-    yield "P(helps)", str(found.probability)
+    yield _HEADINGS[found.kind], f"{with_interval(found.effect)}, P(positive) {found.probability}"
+    for kind, one in sorted(found.others.items(), reverse=True):
+        yield _HEADINGS[kind], f"{with_interval(one.effect)}, P(positive) {one.probability}"
+    if card.experiments is not None:
+        yield "controlled experiments alone", with_interval(card.experiments)
+        yield (
+            "studies",
+            listing(f"{one['study']} {signed(one['estimate'])}" for one in card.studies),
+        )
+        yield "P(experiments and LMs conflict)", f"{card.prob_conflict:.2f}"
     for name, n in card.lms.items():
         families = count(card.lm_families[name], "family", "families")
         yield readable(name), f"{count(n, 'LM', 'LMs')} of {families}"
@@ -328,12 +466,12 @@ def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
     yield "confounded with", ", ".join(others) or "nothing"
     yield "posterior contraction", percent(card.contraction)
     for name, part in (
-        ("within families alone", card.within_families),
-        ("from means of families alone", card.between_families),
+        ("association within families alone", card.within_families),
+        ("association from means of families alone", card.between_families),
     ):
         yield name, "no family varies" if part is None else with_interval(part)
     yield "most influential family", card.most_influential_family
-    yield "the effect without it", with_interval(card.without_it)
+    yield "the association without it", with_interval(card.without_it)
 
 
 _REPORTED = ("diagnostics", "checked", "priors")
@@ -398,7 +536,8 @@ def report(
     """Write what a fit says, as one HTML page and as Markdown.
 
     The page needs no network and no other file. It holds a summary in words, the checks, effects,
-    an atlas of decisions and benchmarks, curves, the cards of evidence, the origin of the fit, and
+    what experiments say, an atlas of decisions and benchmarks, curves, the cards of evidence, the
+    origin of the fit, and
     a panel that looks up the answers of `query`, computed before. A fit of many draws is thinned
     first, for the whole report, which says so. The report of a meta-analysis of effect sizes has
     the studies, heterogeneity, refits without each study, publication bias and priors instead.
@@ -451,17 +590,18 @@ def report(
     if whole > defaults.REFERENCE_DRAWS:
         fit = thin_fit(fit, diagnostics=diagnostics)
     panel = build_panel(fit, decisions=names, progress=progress)
-    found = effects(fit, names) if known else None
+    kinds = [effects(fit, names, kind=kind) for kind in _list_kinds(fit)] if known else []
     sections = [
         report_checks(diagnostics),
-        *([] if found is None else [report_effects(found)]),
+        *([report_effects(kinds)] if kinds else []),
+        *report_experiments(fit, panel, decisions=names),
         *([] if panel is None else [report_atlas(panel)]),
         *(report_curves(fit) if names is None or CURVED in names else ()),
         *report_scoreboard(fit),
         *([] if panel is None else [report_cards(panel)]),
         report_origin(fit, whole=whole),
     ]
-    summary = summarise_fit(fit, diagnostics, panel, found)
+    summary = summarise_fit(fit, diagnostics, panel, kinds[0] if kinds else None)
     return _write_files(folder, title_of(fit), [summary, *sections], panel)
 
 
@@ -498,6 +638,11 @@ def _write_files(
     for path, text in zip(paths, texts, strict=True):
         write_text(path, text=text)
     return paths
+
+
+def _list_kinds(fit: Fit) -> tuple[str, ...]:
+    """List what is told apart, what is claimed first."""
+    return (EFFECT, NEW_SETTING, ASSOCIATION) if tells_effects(fit) else (ASSOCIATION,)
 
 
 def _diagnose(fit: Fit | EffectSizeFit) -> Diagnostics | None:

@@ -18,7 +18,14 @@ import pandas as pd
 from bayesmeta.errors import QueryError, shorten, unknown
 from bayesmeta.tables.headed_columns import describe_columns, short_unit
 from bayesmeta.tables.latex import Grid, write_table
-from bayesmeta.tables.wording import BOUNDS, escape_markdown, name_few, readable, write_fact
+from bayesmeta.tables.wording import (
+    BOUNDS,
+    KIND_WORDS,
+    escape_markdown,
+    name_few,
+    readable,
+    write_fact,
+)
 
 _HUGE = 1e9
 """From here on a number with decimals is written with a power of ten."""
@@ -67,7 +74,7 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Without `ci_prob`, `units`, `by` and a target that are the same in every row.
+        Without `ci_prob`, `units`, `by`, `kind` and a target that are the same in every row.
 
     Examples
     --------
@@ -82,7 +89,9 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
     by = _only(frame, "by")
     if by is not None and "target" in frame:
         titles["target"] = readable(by)
-    left_out = [name for name in ("ci_prob", "units", "by") if _only(frame, name) is not None]
+    left_out = [
+        name for name in ("ci_prob", "units", "by", "kind") if _only(frame, name) is not None
+    ]
     left_out += ["target"] if by == "overall" and "target" in frame else []
     facts = {str(n): frame[n].map(write_fact) for n in columns if columns[n].holds_facts}
     kept = frame.assign(**facts).drop(columns=left_out)
@@ -196,7 +205,9 @@ def describe_intervals(frame: pd.DataFrame) -> str | None:
     ci_prob, units = _only(frame, "ci_prob"), _only(frame, "units")
     if ci_prob is None or not pd.api.types.is_numeric_dtype(frame["ci_prob"]):
         return None
-    words = f"Medians with {100 * float(ci_prob):g} % equal-tailed intervals"
+    kind = KIND_WORDS.get(_only(frame, "kind") or "")
+    of_kind = "" if kind is None else f" of {kind}"
+    words = f"Medians{of_kind} with {100 * float(ci_prob):g} % equal-tailed intervals"
     if units is not None:
         words += f", in {units}" + (f" ({short})" if (short := short_unit(units)) != units else "")
     words += ", over all benchmarks" if _only(frame, "by") in ("overall", "lm_family") else ""

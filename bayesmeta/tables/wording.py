@@ -21,6 +21,14 @@ MEANINGS: dict[str, str] = {
 }
 """What each verdict means."""
 
+KIND_WORDS = {
+    "association": "associations",
+    "effect": "effects",
+    "new_setting": "effects in a new setting",
+}
+"""What differences are: what distinguishes LMs, what changing a decision does on average, and what
+it does in a setting that is not in the data."""
+
 BOUNDS = {"0.000": "< 0.001", "1.000": "> 0.999"}
 """What stands for a probability that would read as 0 or 1."""
 

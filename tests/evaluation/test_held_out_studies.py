@@ -18,11 +18,11 @@ from bayesmeta.crossvalidation.held_out_studies import (
     STUDY_BASELINES,
     STUDY_MODELS,
     StudyScoreboard,
-    noise_variance,
     run_studies,
     summarise_pairs,
 )
 from bayesmeta.crossvalidation.schemes import LEAVE_STUDY_OUT
+from bayesmeta.design.arm_contrasts import noise_variance
 from bayesmeta.errors import EvaluationError, SpecError
 from bayesmeta.model.predictor import StudentScores
 from bayesmeta.model.spec import build_design_for, build_pairs

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 import bayesmeta as bm
+from bayesmeta.data.load import read_lms
 from bayesmeta.errors import QueryError
+from bayesmeta.estimates.predictions import place_lms
 from bayesmeta.inference.shipped import ShippedFit, save_to_ship
 
 SPEC = bm.ModelSpec()
@@ -171,3 +173,91 @@ def test_its_prior_is_drawn_and_has_a_density(informed):
     density = prior.log_prior()
     assert {"run_sigma", "arm_sigma", "effect_share_mean"} <= set(density)
     assert all(np.isfinite(values).all() for values in density.values())
+
+
+KINDS = ("association", "effect", "new_setting")
+
+
+def test_every_table_says_which_of_the_three_it_is(fit):
+    for kind in (None, *KINDS):
+        curve = bm.curve(fit, "code_share", by="overall", kind=kind)
+        tables = (
+            bm.effects(fit, "attention", kind=kind).table(),
+            bm.substitutions(fit, "code_share", points=1, kind=kind).table(),
+            bm.rank_levels(fit, "attention", kind=kind).table(),
+            curve.table(),
+            curve.optimum(),
+        )
+        for table in tables:
+            assert set(table["kind"]) == {kind or "effect"}
+    with pytest.raises(QueryError, match="kind 'affect' is not known"):
+        bm.rank_levels(fit, "attention", kind="affect")
+
+
+def test_curves_ranks_and_substitutions_of_associations(fit, plain):
+    """By associations a fit with experiments says what one without says."""
+    for ask in (
+        lambda one: bm.curve(one, "code_share", kind="association").draws.values,
+        lambda one: bm.curve(one, "code_share", kind="association").tradeoff(gain="logic").loss,
+        lambda one: bm.rank_levels(one, "attention", kind="association").ranks.values,
+        lambda one: bm.substitutions(one, "code_share", points=1, kind="association").draws.values,
+    ):
+        np.testing.assert_allclose(ask(fit), ask(plain), atol=1e-9)
+
+
+def test_what_if_is_an_effect(fit, plain):
+    lm = fit.design.lms[0]
+    level = next(x for x in ("gqa", "mha") if x != fit.design.recorded["attention"][0])
+    found, before = (bm.whatif(one, lm, attention=level) for one in (fit, plain))
+    assert (found.kind, before.kind) == ("effect", "association")
+    assert set(found.table()["kind"]) == {"effect"}
+    np.testing.assert_allclose(found.draws["as_is"], before.draws["as_is"], atol=1e-9)
+    assert np.abs(found.draws["difference"] - before.draws["difference"]).max() > 0.1
+
+
+def test_designs_differ_by_effects(fit):
+    """Two designs that differ in attention alone, on the latent scale, by the coefficients."""
+    both = pd.concat([NEW, NEW.assign(lm="other", attention="mha")], ignore_index=True)
+    lms = read_lms(both)
+    placed = place_lms(fit, lms, seed=1)
+    by_kind = {kind: placed.latent(fit, kind=kind) for kind in ("association", "effect")}
+    gap = {kind: eta[..., 0, :] - eta[..., 1, :] for kind, eta in by_kind.items()}
+    x = placed.design.facts.X[-2:]
+    for kind, name in (("association", "beta"), ("effect", "beta_effect")):
+        by_hand = (x[0] - x[1]) @ fit.parameters[name]
+        by_hand = by_hand + gap["association"] - (x[0] - x[1]) @ fit.parameters["beta"]
+        np.testing.assert_allclose(gap[kind], by_hand, atol=1e-9)
+    assert np.abs(gap["effect"] - gap["association"]).max() > 0.01
+
+
+def test_predictions_keep_the_bias_that_designs_leave_out(fit, plain):
+    designs = pd.concat([NEW.assign(lm=f"d{k}", n_params=1e9 * 2**k) for k in range(3)])
+    ranked, predicted = bm.rank_designs(fit, designs), bm.rank_designs(plain, designs)
+    gap = ranked.scores.values - predicted.scores.values
+    assert np.abs(gap).max() > 0
+    sizes = bm.predict(fit, designs).expected.values, bm.predict(plain, designs).expected.values
+    np.testing.assert_allclose(*sizes, atol=1e-9)
+
+
+def test_a_claim_says_which_of_the_three_it_is(fit, plain):
+    made, before = bm.claim(fit, STATEMENT), bm.claim(plain, STATEMENT)
+    assert (made.to_dict()["answer"]["kind"], before.to_dict()["answer"]["kind"]) == (
+        "effect", "association"
+    )  # fmt: skip
+    assert ": effect " in made.sentence
+    assert "probability of a positive effect" in made.sentence
+    for words, part in (
+        ("in a new setting", made.answer.new_setting), ("association", made.answer.association)
+    ):  # fmt: skip
+        assert f"; {words} {part['estimate']:.1f} (" in made.sentence
+    assert "effect" not in before.sentence
+    assert ": association " in before.sentence
+    assert made.answer.verdict in made.sentence
+    assert bm.check_claim(made, fit)["agree"].all()
+
+
+def test_a_claim_of_an_association_is_none_of_an_effect(fit, plain):
+    """Made of a fit without experiments, it does not hold of one that tells the two apart."""
+    table = bm.check_claim(bm.claim(plain, STATEMENT), fit).set_index("what")
+    assert not table.loc["kind", "agree"]
+    assert table.loc["kind", ["claimed", "found"]].tolist() == ["association", "effect"]

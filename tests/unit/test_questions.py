@@ -240,7 +240,7 @@ def test_claim_can_be_checked_from_its_file(fake_fit, tmp_path):
     assert bm.check_claim(path, fake_fit)["agree"].all()
 
 
-NEW = ("sources", "prob_conflict", "verdict")
+NEW = ("sources", "prob_conflict", "verdict", "kind")
 """Parts of an answer that claims of the last release lack."""
 
 
@@ -251,6 +251,8 @@ def test_claim_of_the_last_release_is_read_with_its_own_words(fake_fit):
     del old["answer"]["evidence"]["confounded_with"]
     for name in NEW:
         del old["answer"][name]
+    old["claim"], old["latex"] = (word_claim(old["answer"], latex=latex) for latex in (False, True))
+    assert "association" not in old["claim"]
     assert bm.check_claim(old, fake_fit)["agree"].all()
 
 
@@ -302,6 +304,7 @@ def tamper(values, change):
         ("everything else", lambda v: v["answer"]["effect"].update(units="bananas")),
         ("everything else", lambda v: v["answer"].update(prob_equivalent=0.99)),
         ("everything else", lambda v: v["answer"]["evidence"]["lms"].update(gqa=50)),
+        ("kind", lambda v: v["answer"].update(kind="effect")),
         ("verdict", lambda v: v["answer"]["evidence"].update(verdict="supported")),
     ],
 )

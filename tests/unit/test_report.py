@@ -16,7 +16,7 @@ import pytest
 import bayesmeta as bm
 from bayesmeta.data.load import read_dataset
 from bayesmeta.errors import QueryError
-from bayesmeta.estimates.counterfactual import contrast_draws
+from bayesmeta.estimates.counterfactual import choose_kind, contrast_draws
 from bayesmeta.estimates.question import parse_statement
 from bayesmeta.inference.saved_fits import wrap_draws
 from bayesmeta.model.spec import ModelSpec
@@ -168,19 +168,23 @@ def test_every_control_has_a_label_and_the_page_a_skip_link(page):
     assert all(a["aria-label"] for t, a in page.elements if a.get("role") in ("img", "region"))
 
 
-def test_page_and_markdown_say_the_same(shipped_report):
+def test_page_and_markdown_say_the_same(shipped_report, reference):
     _, text, markdown = shipped_report
     shown = " ".join(Page(text).texts)
+    checksum = reference.provenance["data_checksum"]
     for words in (
         "The fit passes its checks",
         "effects on single benchmarks",
-        "No controlled experiment informed this fit",
+        "620 contrasts between arms of controlled experiments",
+        "Three things are told apart",
+        "effect in a new setting",
+        "attention: gqa > mha on mmlu_5shot",
         *MEANINGS.values(),
         "Data and provenance",
-        "8cdcf1475142",
+        checksum,
     ):
         assert words in shown
-        assert words.replace(">", "\\>") in markdown
+        assert words.replace(">", "\\>").replace("_", "\\_") in markdown
     assert "scores in 90 % intervals" in markdown  # the recorded evaluation is of this model
     assert "significan" not in (text + markdown).lower()
 
@@ -252,11 +256,20 @@ def test_embedded_answers_are_those_of_query(name, request):
                 [asked.estimate, asked.mcse], rel=1e-8
             )
             assert turn(on["effect"], turned) == pytest.approx(describe(answer.effect), rel=1e-8)
+            for kind in ("association", "new_setting"):
+                other = getattr(answer, kind)
+                assert (kind in on) == (other is not None)
+                if other is not None:
+                    shown = on[kind]["negative" if turned else "positive"]
+                    asked = [other["probability"], other["mcse"]]
+                    assert shown == pytest.approx(asked, rel=1e-8)
+                    estimate = turn(on[kind]["effect"], turned)
+                    assert estimate == pytest.approx(describe(other), rel=1e-8)
             ways = [[way.estimate, way.mcse] for way in answer.three_way.values()]
             for shown, way in zip(on["ways"][margin], ways[::-1] if turned else ways, strict=True):
                 assert shown == pytest.approx(way, rel=1e-8)
             found, contrast = answer.evidence, parse_statement(fit.design, statement)
-            gain = contrast_draws(fit, contrast=contrast, by=target["by"])
+            gain = contrast_draws(fit, contrast=contrast, by=target["by"], kind=choose_kind(fit))
             gain = gain.sel(target=target["name"]).values * (-1 if turned else 1)
             quantiles = np.quantile(gain, (np.arange(100) + 0.5) / 100)
             np.testing.assert_allclose(on["quantiles"], quantiles, rtol=1e-3, atol=1e-9)
@@ -380,7 +393,7 @@ for (const question of QUESTIONS) {
     answer: JSON.parse(document.getElementById("answer").dataset.answer || "null"),
     trouble: shown("trouble"), probability: shown("probability"), effect: shown("effect"),
     interval: shown("interval"), command: shown("command"), verdict: shown("verdict"),
-    evidence: shown("behind"), hash: location.hash, loop,
+    evidence: shown("behind"), kinds: shown("kinds"), hash: location.hash, loop,
   });
 }
 document.getElementById("collected").textContent = JSON.stringify(collected);
@@ -459,6 +472,15 @@ def check_answer(shown, answer):
         assert_way(found["three_way"][name], part, n_bounds=0 if stored else n_bounds)
     if answer.equivalence in panels.MARGINS:
         assert found["practically"] == answer.practically
+    kinds = {"association": answer.association, "new_setting": answer.new_setting}
+    told = {name: part for name, part in kinds.items() if part is not None}
+    own = "effect" if told else "association"
+    assert set(found["three"]) == {own, *told}
+    for name, part in told.items():
+        assert found["three"][name]["p"] == pytest.approx(part["probability"], rel=1e-8)
+        assert found["three"][name]["range"] == pytest.approx(describe(part), rel=1e-8)
+        assert f"{part['estimate']:+.1f}" in shown["kinds"].replace("\N{MINUS SIGN}", "-")
+    assert found["three"][own]["p"] == found["probability"]
     assert found["verdict"] == answer.evidence.verdict
     assert found["family"] == answer.evidence.most_influential_family
     assert (found["within"] is None) == (answer.evidence.within_families is None)
