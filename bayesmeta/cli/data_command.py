@@ -87,7 +87,7 @@ def show_command(
 
 @command("validate", group=tables)
 def validate_command(data_dir: Path) -> Shown:
-    """Check your own tables; the first problem is named by file, line and column.
+    """Check your own tables; problems are named by file, line and column.
 
     Parameters
     ----------

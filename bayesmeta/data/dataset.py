@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.data.checks import trace_stages, validate_tables
-from bayesmeta.data.csv_tables import format_table, hash_tables
+from bayesmeta.data.csv_tables import format_table, hash_tables, mark_percent
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, shorten
 from bayesmeta.whole_files import write_text
@@ -250,7 +250,7 @@ class Dataset:
         folder = Path(folder)
         scores = pd.concat([self.scores, _blank_scores(self)], ignore_index=True)
         validate_tables(self.lms, scores, self.benchmarks, where=str(folder))
-        texts = replace(self, scores=scores).format_tables()
+        texts = replace(self, scores=scores, lms=mark_percent(self.lms)).format_tables()
         try:
             folder.mkdir(exist_ok=True)
             if self.experiments is not None:
