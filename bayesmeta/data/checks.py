@@ -364,6 +364,8 @@ def check_errors(
     file
         The name of the file of scores, for error messages.
     """
+    if "se" not in scores:
+        return
     items = benchmarks["n_items"] if "n_items" in benchmarks else [math.nan] * len(benchmarks)
     known = {name: (metric, n) for name, metric, n in
              zip(benchmarks["benchmark"], benchmarks["metric"], items, strict=True)}  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -17,7 +18,7 @@ from bayesmeta.data.checks import (
 )
 from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.csv_tables import build_cell_error, parse_frame, read_table, scan_table
-from bayesmeta.data.dataset import VERSIONS, Dataset
+from bayesmeta.data.dataset import VERSIONS, Dataset, match_families
 from bayesmeta.data.experiment_checks import validate_arms, validate_results
 from bayesmeta.data.experiments import Experiments, fill_from_group
 from bayesmeta.data.schema import COLUMNS, column_names
@@ -265,13 +266,17 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
     return data.add(read_experiments(inside)) if inside.is_dir() else data
 
 
-def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
+def read_lms(
+    source: str | PathLike[str] | pd.DataFrame, *, families: Iterable[str] = ()
+) -> pd.DataFrame:
     r"""Read and check one table of LMs, such as new ones to predict for.
 
     Parameters
     ----------
     source
         A CSV file, or a frame, with at least lm, lm_family, n_params and n_tokens.
+    families
+        Names of known families; one that differs only by case is taken for it.
 
     Returns
     -------
@@ -309,7 +314,7 @@ def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
             )
         lms, problems = scan_table(path, table="lms")
     refuse([*problems, *check_lms(lms, file=file)])
-    return lms.reset_index(drop=True)
+    return match_families(lms, known=families).reset_index(drop=True)
 
 
 def _check_folder(folder: str | PathLike[str]) -> Path:
@@ -447,7 +452,7 @@ def _finish(
             f"'{version}'. At least one score is needed. Fill in the scores."
         )
     return Dataset(
-        lms=lms.reset_index(drop=True),
+        lms=match_families(lms).reset_index(drop=True),
         scores=scores.loc[scores["score"].notna()].reset_index(drop=True),
         benchmarks=benchmarks.reset_index(drop=True),
         version=version,

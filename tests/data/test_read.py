@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.csv_tables import format_table, read_table
 from bayesmeta.data.dataset import count_stages
-from bayesmeta.data.load import bundled_folder, load_dataset, read_dataset
+from bayesmeta.data.load import bundled_folder, load_dataset, read_dataset, read_lms
 from bayesmeta.data.schema import column_names
 from bayesmeta.errors import DataError, StoreError
 from bayesmeta.whole_files import write_text
@@ -245,6 +245,21 @@ def test_a_label_may_be_na(texts, write_folder):
     rows = "benchmark,label,task_family,metric\nreading,NA,language,accuracy\nproofs,,l,brier\n"
     data = read_dataset(write_folder(texts | {"benchmarks": rows}))
     assert data.benchmarks["label"].tolist() == ["NA", "proofs"]
+
+
+def test_families_that_differ_by_case_are_one(texts, write_folder, caplog):
+    texts["lms"] = texts["lms"].replace("large,one", "large,One").replace("two", "PYTHIA")
+    own = read_dataset(write_folder(texts))
+    assert own.lms["lm_family"].tolist() == ["one", "one", "PYTHIA"]
+    both = load_dataset().add(own)
+    assert both.lms["lm_family"].tolist()[-3:] == ["one", "one", "pythia"]
+    new = read_lms(own.lms.iloc[[2]], families=["olmo", "pythia"])
+    assert new["lm_family"].tolist() == ["pythia"]
+    assert [record.message for record in caplog.records] == [
+        "lm_family of large: read 'One' as 'one'",
+        "lm_family of other: read 'PYTHIA' as 'pythia'",
+        "lm_family of other: read 'PYTHIA' as 'pythia'",
+    ]  # fmt: skip
 
 
 FRACTIONS = "lm,lm_family,n_params,n_tokens,code_share\n{}other,two,2e9,1e11,\n"
