@@ -2,10 +2,10 @@
 
 The public names, in the order in which data flow:
 
-- data: `load_dataset`, `read_dataset`, `Dataset`; `load_experiments`, `read_experiments`,
-  `Experiments`; `read_lm_eval`, `read_lm_eval_samples`, `read_hf_config`, `read_inspect_logs`,
-  `read_result_table`, `read_mixture_runs`, `Imported`, `Items`, `MixtureRuns`;
-  `read_effect_sizes`, `EffectSizes`
+- data: `load_dataset`, `read_dataset`, `diff_datasets`, `Dataset`; `load_experiments`,
+  `read_experiments`, `Experiments`; `read_lm_eval`, `read_lm_eval_samples`, `read_hf_config`,
+  `read_inspect_logs`, `read_result_table`, `read_mixture_runs`, `Imported`, `Items`,
+  `MixtureRuns`; `read_effect_sizes`, `EffectSizes`
 - model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
@@ -29,6 +29,7 @@ _HOMES = {
     "crossvalidation.held_out_studies": ("StudyScoreboard", "load_study_scoreboard"),
     "crossvalidation.scoreboard": ("Scoreboard", "evaluate", "load_scoreboard"),
     "data.dataset": ("Dataset",),
+    "data.differences": ("diff_datasets",),
     "data.experiments": ("Experiments",),
     "data.load": ("load_dataset", "load_experiments", "read_dataset", "read_experiments"),
     "errors": ("BayesmetaError",),

@@ -11,6 +11,7 @@ import click
 import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.cli.shared import COMMANDS, Shown, command, load_data, read_settings, say
+from bayesmeta.data.dataset import VERSIONS
 from bayesmeta.errors import BayesmetaError
 
 if TYPE_CHECKING:
@@ -118,6 +119,53 @@ def add_command(data_dir: Path, *, out: Path) -> Shown:
     rows = _count_rows(both)
     report = {"out": str(out), "rows": {name: rows[name] for name in rows if name != "benchmarks"}}
     return Shown(f"{both!r}\nwrote {out}", instead={"json": report})
+
+
+MOST_ROWS = 40
+"""Differences that are printed for reading; other formats hold all."""
+
+
+@command("diff", group=tables)
+def diff_command(before: str, after: str) -> Shown:
+    """List the cells in which two datasets differ.
+
+    Parameters
+    ----------
+    before : A
+        A folder of tables; or corrected or as-published, the versions of the bundled ones.
+    after : B
+        The same.
+    """
+    from bayesmeta.data.differences import count_differences
+
+    data = [_read_version(name) for name in (before, after)]
+    found = bm.diff_datasets(*data)
+    counts = count_differences(found)
+    told = [
+        f"{table}: {n['added']} rows added, {n['removed']} removed, {n['changed']} cells changed"
+        for table, n in counts.items()
+    ]
+    more = f"... and {len(found) - MOST_ROWS} cells more; --format csv lists all"
+    sides = [{"source": one.source, "checksum": one.checksum} for one in data]
+    report = {"before": sides[0], "after": sides[1], "rows": counts,
+              "cells": found.to_dict("records")}  # fmt: skip
+    return Shown(
+        found,
+        opening="\n".join([f"before: {data[0]!r}", f"after: {data[1]!r}", *told]),
+        verdict=more if len(found) > MOST_ROWS else "",
+        instead={
+            "json": report,
+            "table": found.head(MOST_ROWS).replace("", "-") if len(found) else "no differences",
+        },
+    )
+
+
+def _read_version(name: str) -> "bm.Dataset | bm.Experiments":
+    """Read a folder of tables, or a version of the bundled ones."""
+    folder = Path(name)
+    if name in VERSIONS and not folder.is_dir():
+        return bm.load_dataset(version=name)
+    return _read_tables(folder)
 
 
 def _read_tables(folder: Path) -> "bm.Dataset | bm.Experiments":

@@ -261,6 +261,21 @@ def test_data_add_writes_a_folder_that_commands_take(tmp_path):
     assert run_json("data", "validate", str(both))["rows"]["scores"] == 1106
 
 
+def test_data_diff_lists_cells(tmp_path):
+    report = run_json("data", "diff", "as-published", "corrected")
+    assert report["rows"]["scores"] == {"added": 23, "removed": 46, "changed": 69}
+    assert report["cells"][0] == {
+        "table": "lms", "row": "01-ai/Yi-34B", "change": "changed", "column": "n_params",
+        "before": "34000000000", "after": "34388917248",
+    }  # fmt: skip
+    assert report["after"] == {"source": "bundled", "checksum": bm.load_dataset().checksum}
+    shown = run("data", "diff", "as-published", "corrected").stdout
+    assert "scores: 23 rows added, 46 removed, 69 cells changed" in shown
+    assert f"and {len(report['cells']) - 40} cells more" in shown
+    bm.load_dataset().save(tmp_path / "same")
+    assert "no differences" in run("data", "diff", "corrected", str(tmp_path / "same")).stdout
+
+
 def test_data_show_lists_the_studies():
     rows = {row["study"]: row for row in run_json("data", "show", "--experiments")}
     assert rows["muennighoff"]["n_results"] == 533
