@@ -12,7 +12,7 @@ The public names, in the order in which data flow:
 - estimates: `effects`, `prob_helps`, `query`, `evidence`, `curve`, `substitutions`, `rank_levels`,
   `whatif`, `predict`, `rank_designs`
 - meta-analysis of effect sizes: `summary`, `study_table`, `predict_effects`, `leave_study_out`
-- robustness: `leave_family_out`, `ladders`, `tipping_point`, `prior_sensitivity`
+- robustness: `changes`, `leave_family_out`, `ladders`, `tipping_point`, `prior_sensitivity`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `StudyScoreboard`,
   `load_study_scoreboard`, `load_validation`, `multiverse`, `Multiverse`, `load_multiverse`
 - reporting: `claim`, `check_claim`, `format_table`, `plot`, `report`
@@ -58,6 +58,7 @@ _HOMES = {
     "reporting.claims": ("check_claim", "claim"),
     "reporting.sections": ("report",),
     "robustness.influence": ("leave_family_out",),
+    "robustness.new_data": ("changes",),
     "robustness.power_scaling": ("prior_sensitivity",),
     "robustness.study_influence": ("leave_study_out",),
     "robustness.tipping": ("tipping_point",),

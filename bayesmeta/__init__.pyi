@@ -54,6 +54,7 @@ from bayesmeta.reporting.claims import check_claim as check_claim
 from bayesmeta.reporting.claims import claim as claim
 from bayesmeta.reporting.sections import report as report
 from bayesmeta.robustness.influence import leave_family_out as leave_family_out
+from bayesmeta.robustness.new_data import changes as changes
 from bayesmeta.robustness.power_scaling import prior_sensitivity as prior_sensitivity
 from bayesmeta.robustness.study_influence import leave_study_out as leave_study_out
 from bayesmeta.robustness.tipping import tipping_point as tipping_point

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesmeta.importers.imported import Imported
+    from bayesmeta.robustness.new_data import Changes
 
 NEEDED = {
     "pymc": "the model",
@@ -102,8 +103,11 @@ def validate_command(data_dir: Path) -> Shown:
 
 
 @command("add", group=tables)
-def add_command(data_dir: Path, *, out: Path) -> Shown:
-    """Put your own tables below the bundled ones, into a folder that every command takes.
+def add_command(fit: "bm.Fit", data_dir: Path, *, out: Path, refit: bool = False) -> Shown:
+    """Put your own tables below the bundled ones, and say what that changes.
+
+    Writes a folder that every command takes. New scores are predicted before they are seen; then
+    the draws are weighed by them, and effects before and after are compared.
 
     Parameters
     ----------
@@ -111,6 +115,8 @@ def add_command(data_dir: Path, *, out: Path) -> Shown:
         Your own tables, as `data validate` takes them.
     out : BOTH
         The folder to write.
+    refit
+        Refit instead of weighing draws: tens of seconds.
     """
     own = _read_tables(data_dir)
     studies = isinstance(own, bm.Experiments) or own.experiments is not None
@@ -118,7 +124,40 @@ def add_command(data_dir: Path, *, out: Path) -> Shown:
     both.save(out)
     rows = _count_rows(both)
     report = {"out": str(out), "rows": {name: rows[name] for name in rows if name != "benchmarks"}}
-    return Shown(f"{both!r}\nwrote {out}", instead={"json": report})
+    text = f"{both!r}\nwrote {out}"
+    if isinstance(own, bm.Dataset):
+        try:
+            found = bm.changes(fit, own, refit=refit)
+        except BayesmetaError as error:  # the tables are written, whatever this fit knows of them
+            text += f"\n\nwhat this changes cannot be said: {error}"
+        else:
+            text += _tell_changes(found)
+            report["changes"] = found.to_dict()
+    return Shown(text, instead={"json": report})
+
+
+MOST_STATEMENTS = 10
+"""Effects that are printed for reading, those that moved most."""
+
+
+def _tell_changes(found: "Changes") -> str:
+    """Say which LMs surprised and which effects moved, for reading."""
+    parts = [""]
+    if len(found.lms):
+        table = bm.format_table(found.lms, fmt="table")
+        parts += ["\nnew scores, and what was predicted before they were seen (means in "
+                  "percentage points, higher is better):", table]  # fmt: skip
+    if len(found.statements):
+        shown = found.statements.head(MOST_STATEMENTS)
+        shown = shown.drop(columns=["verdict_before", "verdict_after"])
+        verdicts = found.list_verdicts()
+        parts += [
+            f"\neffects before and after by {found.method}, those that moved most (move: in "
+            "posterior standard deviations):",
+            bm.format_table(shown, fmt="table"),
+            "\nverdicts that changed: " + ("; ".join(verdicts) or "none"),
+        ]
+    return "\n".join([*parts, f"\n{found!r}"])
 
 
 MOST_ROWS = 40

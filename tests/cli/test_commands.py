@@ -259,6 +259,15 @@ def test_data_add_writes_a_folder_that_commands_take(tmp_path):
     result = run("data", "add", str(own), "--out", str(both))
     assert "Dataset(93 lms, 13 benchmarks, 1106 scores" in result.stdout
     assert run_json("data", "validate", str(both))["rows"]["scores"] == 1106
+    assert "0 of 1 lms surprised (0.1 expected by chance); effects by importance" in result.stdout
+    assert "verdicts that changed: none" in result.stdout
+    report = run_json("data", "add", str(own), "--out", str(both))
+    assert list(report) == ["out", "rows", "changes"]
+    assert report["changes"]["method"] == "importance"
+    assert report["changes"]["lms"][0]["lm"] == "a"
+    first = report["changes"]["statements"][0]
+    assert list(first) == ["statement", "before", "after", "move"]
+    assert list(first["after"]) == ["estimate", "lower", "upper", "prob_helps", "verdict"]
 
 
 def test_data_diff_lists_cells(tmp_path):
