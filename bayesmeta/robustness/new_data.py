@@ -40,6 +40,9 @@ SURPRISE = 0.05
 _STEPS = 8
 """Scoring steps to the effects of a new family that its scores suggest."""
 
+_LENGTHS = (1.0, 0.5, 0.2, 0.05, 0.0)
+"""Shares of a step that are tried."""
+
 _INNER = 32
 """Draws of these effects for every draw of the posterior."""
 
@@ -369,25 +372,11 @@ def integrate_effects(
     ndarray
         Log likelihood, shape (draw,).
     """
-    n_draws, _, n_effects = loads.shape
-    mode, precision = np.zeros((n_draws, n_effects)), np.eye(n_effects)
 
     def shift(effect: Array) -> Array:
         return base + (loads @ effect[..., None])[..., 0]
 
-    for _ in range(_STEPS):
-        latent = shift(mode)
-        here = law(latent)
-        slope = (law(latent + _NUDGE).mu - law(latent - _NUDGE).mu) / (2 * _NUDGE)
-        residual = here.y - here.mu
-        weight = 1 / here.sd**2
-        if here.nu is not None:
-            weight = weight * (here.nu + 1) / (here.nu + weight * residual**2)
-        slopes = slope[..., None] * loads
-        weighted = np.swapaxes(slopes * weight[..., None], -1, -2)
-        precision = np.eye(n_effects) + weighted @ slopes
-        target = residual[..., None] + slopes @ mode[..., None]
-        mode = np.linalg.solve(precision, weighted @ target)[..., 0]
+    mode, precision = _find_mode(law, shift, loads=loads)
     root = np.linalg.cholesky(precision)
     log_det = np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
     terms = []
@@ -402,11 +391,43 @@ def integrate_effects(
     return np.logaddexp.reduce(terms, axis=0) - np.log(_INNER)
 
 
+def _find_mode(
+    law: Callable[[Array], StudentScores], shift: Callable[[Array], Array], *, loads: Array
+) -> tuple[Array, Array]:
+    """Find effects that scores suggest, shape (draw, effect), and the precision there.
+
+    Scoring steps as long as they help. The first ones take scores as normal: heavy tails would
+    explain those far from the start as outliers.
+    """
+    mode, precision = np.zeros((len(loads), loads.shape[-1])), np.eye(loads.shape[-1])
+    for k in range(_STEPS):
+        heavy = k >= _STEPS // 2
+        latent = shift(mode)
+        here = law(latent)
+        slope = (law(latent + _NUDGE).mu - law(latent - _NUDGE).mu) / (2 * _NUDGE)
+        residual, weight = here.y - here.mu, 1 / here.sd**2
+        if heavy and here.nu is not None:
+            weight = weight * (here.nu + 1) / (here.nu + weight * residual**2)
+        slopes = slope[..., None] * loads
+        weighted = np.swapaxes(slopes * weight[..., None], -1, -2)
+        precision = np.eye(loads.shape[-1]) + weighted @ slopes
+        target = residual[..., None] + slopes @ mode[..., None]
+        step = np.linalg.solve(precision, weighted @ target)[..., 0] - mode
+        tried = [mode + length * step for length in _LENGTHS]
+        found = [law(shift(effect)) for effect in tried]
+        if not heavy:
+            found = [replace(one, nu=None) for one in found]
+        worth = [one.log_density().sum(axis=-1) - 0.5 * (effect**2).sum(axis=-1)
+                 for one, effect in zip(found, tried, strict=True)]  # fmt: skip
+        mode = np.take_along_axis(np.array(tried), np.argmax(worth, axis=0)[None, :, None], 0)[0]
+    return mode, precision
+
+
 def weigh_draws(log_density: Array) -> tuple[Array, float]:
     """Smooth importance weights of draws; they sum to one, and come with their Pareto k."""
     from arviz_stats.base.array import array_stats
 
-    log_weight, k = array_stats.psislw(log_density)
+    log_weight, k = array_stats.psislw(-log_density)  # takes log densities to be left out
     return np.exp(log_weight - np.logaddexp.reduce(log_weight)), float(k)
 
 

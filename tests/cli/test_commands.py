@@ -255,7 +255,7 @@ def test_data_add_writes_a_folder_that_commands_take(tmp_path):
     own, both = tmp_path / "own", tmp_path / "both"
     own.mkdir()
     (own / "lms.csv").write_text("lm,lm_family,n_params,n_tokens\na,f,1000000000,20000000000\n")
-    (own / "scores.csv").write_text("lm,benchmark,score\na,hellaswag,0.5\n")
+    (own / "scores.csv").write_text("lm,benchmark,score\na,hellaswag,0.33\n")
     result = run("data", "add", str(own), "--out", str(both))
     assert "Dataset(93 lms, 13 benchmarks, 1106 scores" in result.stdout
     assert run_json("data", "validate", str(both))["rows"]["scores"] == 1106
