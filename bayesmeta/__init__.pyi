@@ -9,6 +9,7 @@ from bayesmeta.crossvalidation.scoreboard import Scoreboard as Scoreboard
 from bayesmeta.crossvalidation.scoreboard import evaluate as evaluate
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard as load_scoreboard
 from bayesmeta.data.dataset import Dataset as Dataset
+from bayesmeta.data.differences import diff_datasets as diff_datasets
 from bayesmeta.data.experiments import Experiments as Experiments
 from bayesmeta.data.load import load_dataset as load_dataset
 from bayesmeta.data.load import load_experiments as load_experiments
@@ -57,6 +58,7 @@ from bayesmeta.reporting.claims import check_claim as check_claim
 from bayesmeta.reporting.claims import claim as claim
 from bayesmeta.reporting.sections import report as report
 from bayesmeta.robustness.influence import leave_family_out as leave_family_out
+from bayesmeta.robustness.new_data import changes as changes
 from bayesmeta.robustness.power_scaling import prior_sensitivity as prior_sensitivity
 from bayesmeta.robustness.study_influence import leave_study_out as leave_study_out
 from bayesmeta.robustness.tipping import tipping_point as tipping_point

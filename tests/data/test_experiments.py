@@ -233,7 +233,7 @@ def test_blank_cells_that_others_disagree_on_stay_blank():
 
 # where the message says it is | what is changed in that file | what else it names
 REFUSED = """
-arms, line 4, column 'group' | mine,large,few -> mine,huge,few \
+arms, line 4, column 'group' | mine,large,few,7000000000,,gqa,, -> \
     | 'many'; 'mine'; 'large'; alone; two arms or more; Add
 arms, line 2, column 'group' | mha,10,80 -> gqa,10,80 \
     | 'many'; 'few'; 'small'; 'mine'; differ in nothing; attention
@@ -242,10 +242,10 @@ arms, line 3, column 'arm' | mine,small,few -> mine,small,many | 'mine'; 'small'
 arms, line 2, column 'web_share' | mha,10,80 -> mha,30,80 | 'many'; 'mine'; 110; 100.5; Rescale
 arms, line 2, column 'code_share' | mha,10,80 -> mha,110,0 | 'many'; 'mine'; 110; 100; percent
 arms, line 2, column 'web_share' | mha,10,80 -> mha,0.2,0.8 | 'many'; 'mine'; 1; fractions; 100
-arms, line 2, column 'n_params' | 1000000000,20000000000,mha -> 1B,20000000000,mha \
-    | '1B'; whole number
+arms, line 2, column 'n_params' | 1000000000,20000000000,mha -> 1Q,20000000000,mha \
+    | '1Q'; whole number
 arms, line 2, column 'n_params' | 1000000000,20000000000,mha -> 1.3,20000000000,mha \
-    | 'many'; 'mine'; '1.3'; 7000000000; Write the count itself
+    | 'many'; 'mine'; '1.3'; 7000000000; billions; 1.3B
 arms, line 2, column 'web_share' | mha,10,80 -> mha,0.1,0.8 | 'many'; 0.9; fractions; 100
 arms, line 2, column 'code_share' | mha,10,80 -> mha,0.1, \
     | 'many'; 'small'; 'mine'; 0.1; fraction; percent; 100; fill in
@@ -272,7 +272,7 @@ results, line 3, column 'se' | 0.004 -> -1 | 'few'; 'mine'; -1; number
 results, line 3, column 'n_seeds' | 0.004,3 -> 0.004,0 | 'few'; 'mine'; 0; whole number
 results, line 3, column 'n_seeds' | 0.004,3 -> 0.004,1234 | 'few'; 'mine'; 1234; 1000
 results, line 3, column 'n_seeds' | 0.004,3 -> 0.004,2.5 | 'few'; 'mine'; '2.5'; Round it
-results, line 3, column 'se' | 0.004 -> 0.48 | 'few'; 'mine'; 0.48; 'hellaswag'; 0.2; percent; 100
+results, line 3, column 'se' | 0.004 -> 0.48 | 'few'; 'mine'; 0.48; 'hellaswag'; 0.1; percent; 100
 results, line 3, column 'se' | 0.004 -> 1e-300 | 'few'; 'mine'; 1e-300; blank
 results, line 3, column 'score' | 0.42 -> 1.2 | 'few'; 'mine'; a Brier score; percent; metric
 results, line 3, column 'score' | 0.42 -> n/a | 'few'; 'small'; 'mine'; 'n/a'; a number
