@@ -2,17 +2,18 @@
 
 The public names, in the order in which data flow:
 
-- data: `load_dataset`, `read_dataset`, `Dataset`; `load_experiments`, `read_experiments`,
-  `Experiments`; `read_lm_eval`, `read_lm_eval_samples`, `read_hf_config`, `read_inspect_logs`,
-  `read_result_table`, `read_mixture_runs`, `Imported`, `Items`, `MixtureRuns`;
-  `read_effect_sizes`, `EffectSizes`
+- data: `load_dataset`, `read_dataset`, `diff_datasets`, `Dataset`; `load_experiments`,
+  `read_experiments`, `Experiments`; `read_lm_eval`, `read_lm_eval_samples`, `read_hf_config`,
+  `read_inspect_logs`, `read_result_table`, `read_mixture_runs`, `Imported`, `Items`,
+  `MixtureRuns`; `read_effect_sizes`, `EffectSizes`
 - model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
 - estimates: `effects`, `prob_helps`, `query`, `evidence`, `controlled_answers`, `curve`,
   `substitutions`, `rank_levels`, `whatif`, `predict`, `rank_designs`
-- meta-analysis of effect sizes: `summary`, `study_table`, `predict_effects`, `leave_study_out`
-- robustness: `leave_family_out`, `ladders`, `tipping_point`, `prior_sensitivity`
+- meta-analysis of effect sizes: `summary`, `study_table`, `predict_effects`, `leave_study_out`,
+  `average_models`, `EnsembleSpec`, `AveragedModels`
+- robustness: `changes`, `leave_family_out`, `ladders`, `tipping_point`, `prior_sensitivity`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `StudyScoreboard`,
   `load_study_scoreboard`, `load_validation`, `multiverse`, `Multiverse`, `load_multiverse`
 - reporting: `claim`, `check_claim`, `format_table`, `plot`, `report`
@@ -29,10 +30,12 @@ _HOMES = {
     "crossvalidation.held_out_studies": ("StudyScoreboard", "load_study_scoreboard"),
     "crossvalidation.scoreboard": ("Scoreboard", "evaluate", "load_scoreboard"),
     "data.dataset": ("Dataset",),
+    "data.differences": ("diff_datasets",),
     "data.experiments": ("Experiments",),
     "data.load": ("load_dataset", "load_experiments", "read_dataset", "read_experiments"),
     "errors": ("BayesmetaError",),
     "estimates.answer": ("query",),
+    "estimates.averaged_models": ("AveragedModels", "average_models"),
     "estimates.changed_lms": ("whatif",),
     "estimates.contrasts": ("effects", "prob_helps", "substitutions"),
     "estimates.controlled_answers": ("ControlledAnswers", "controlled_answers"),
@@ -58,12 +61,14 @@ _HOMES = {
     "reporting.claims": ("check_claim", "claim"),
     "reporting.sections": ("report",),
     "robustness.influence": ("leave_family_out",),
+    "robustness.new_data": ("changes",),
     "robustness.power_scaling": ("prior_sensitivity",),
     "robustness.study_influence": ("leave_study_out",),
     "robustness.tipping": ("tipping_point",),
     "robustness.within_family": ("ladders",),
     "specification_curves.results": ("Multiverse", "load_multiverse"),
     "specification_curves.specification_fits": ("multiverse",),
+    "studies.model_ensemble": ("EnsembleSpec",),
     "studies.study_model": ("EffectSizeSpec",),
     "studies.study_table": ("EffectSizes", "read_effect_sizes"),
     "tables.text": ("format_table",),

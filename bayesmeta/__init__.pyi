@@ -9,6 +9,7 @@ from bayesmeta.crossvalidation.scoreboard import Scoreboard as Scoreboard
 from bayesmeta.crossvalidation.scoreboard import evaluate as evaluate
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard as load_scoreboard
 from bayesmeta.data.dataset import Dataset as Dataset
+from bayesmeta.data.differences import diff_datasets as diff_datasets
 from bayesmeta.data.experiments import Experiments as Experiments
 from bayesmeta.data.load import load_dataset as load_dataset
 from bayesmeta.data.load import load_experiments as load_experiments
@@ -16,6 +17,8 @@ from bayesmeta.data.load import read_dataset as read_dataset
 from bayesmeta.data.load import read_experiments as read_experiments
 from bayesmeta.errors import BayesmetaError as BayesmetaError
 from bayesmeta.estimates.answer import query as query
+from bayesmeta.estimates.averaged_models import AveragedModels as AveragedModels
+from bayesmeta.estimates.averaged_models import average_models as average_models
 from bayesmeta.estimates.changed_lms import whatif as whatif
 from bayesmeta.estimates.contrasts import effects as effects
 from bayesmeta.estimates.contrasts import prob_helps as prob_helps
@@ -55,6 +58,7 @@ from bayesmeta.reporting.claims import check_claim as check_claim
 from bayesmeta.reporting.claims import claim as claim
 from bayesmeta.reporting.sections import report as report
 from bayesmeta.robustness.influence import leave_family_out as leave_family_out
+from bayesmeta.robustness.new_data import changes as changes
 from bayesmeta.robustness.power_scaling import prior_sensitivity as prior_sensitivity
 from bayesmeta.robustness.study_influence import leave_study_out as leave_study_out
 from bayesmeta.robustness.tipping import tipping_point as tipping_point
@@ -62,6 +66,7 @@ from bayesmeta.robustness.within_family import ladders as ladders
 from bayesmeta.specification_curves.results import Multiverse as Multiverse
 from bayesmeta.specification_curves.results import load_multiverse as load_multiverse
 from bayesmeta.specification_curves.specification_fits import multiverse as multiverse
+from bayesmeta.studies.model_ensemble import EnsembleSpec as EnsembleSpec
 from bayesmeta.studies.study_model import EffectSizeSpec as EffectSizeSpec
 from bayesmeta.studies.study_table import EffectSizes as EffectSizes
 from bayesmeta.studies.study_table import read_effect_sizes as read_effect_sizes

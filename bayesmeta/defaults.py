@@ -51,9 +51,10 @@ EFFECT_TARGET_ACCEPT: Final = 0.99
 """Meta-analyses of effect sizes: at 0.85 up to 54 of 4000 transitions diverged on a table of 13
 studies with groups and moderators, at 0.95 one, at 0.99 none, for a second more."""
 
-EFFECT_MEAN_WIDTH: Final = 100.0
+EFFECT_MEAN_WIDTH: Final = 1e6
 EFFECT_TAU_WIDTH: Final = 5.0
-"""Default priors of effect sizes, in median standard errors: of a mean effect next to flat; of
+"""Default priors of effect sizes, in median standard errors: of a mean effect flat, also where
+effects are thousands of standard errors from 0 (ages, prices, shares of large surveys); of
 heterogeneity wide enough that 95 % intervals of five studies that differ by ten times their errors
 cover 93 %, which they did not with two in place of ten."""
 

@@ -8,6 +8,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
+from operator import itemgetter
+
+MOST_SHOWN = 10
+"""Problems that one message shows; the others are counted."""
+
+MOST_FOUND = 1000
+"""Problems after which nobody looks for more."""
 
 _BEGINNING = 3
 """Letters from which on the beginning of a name is taken for it."""
@@ -18,7 +26,27 @@ class BayesmetaError(Exception):
 
 
 class DataError(BayesmetaError):
-    """A table is missing, unreadable or holds a value that is not allowed."""
+    """A table is missing, unreadable or holds a value that is not allowed.
+
+    Parameters
+    ----------
+    message
+        What is wrong; a paragraph for each problem.
+    place
+        File, line and column of a cell that is wrong.
+    problems
+        What is wrong, one by one, where there is more than one thing.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        place: tuple[str, int, str] | None = None,
+        problems: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.place, self.problems = place, problems or (message,)
 
 
 class SpecError(BayesmetaError):
@@ -39,6 +67,47 @@ class FitError(BayesmetaError):
 
 class EvaluationError(BayesmetaError):
     """Models cannot be compared as asked, or the comparison could not be finished."""
+
+
+def refuse(problems: Iterable[DataError]) -> None:
+    """Raise what is wrong with tables together, where anything is.
+
+    Parameters
+    ----------
+    problems
+        File by file. Of several that are about one cell the first counts.
+
+    Raises
+    ------
+    DataError
+        The only problem; or the first ones in the order of lines, and how many there are.
+
+    Examples
+    --------
+    >>> refuse([])
+    >>> refuse([DataError("a is blank. Fill it."), DataError("b is blank. Fill it.")])
+    Traceback (most recent call last):
+    bayesmeta.errors.DataError: a is blank. Fill it.
+    b is blank. Fill it.
+    2 problems in all.
+    """
+    found: dict[object, DataError] = {}
+    for problem in islice(problems, MOST_FOUND):
+        found.setdefault(problem.place or str(problem), problem)
+    if len(found) == 1:
+        raise next(iter(found.values()))
+    if found:
+        files: dict[str, list[tuple[int, str]]] = {}
+        for problem in found.values():
+            file, line, _ = problem.place or ("", 0, "")
+            files.setdefault(file, []).append((line, str(problem)))
+        texts = tuple(
+            text for lines in files.values() for _, text in sorted(lines, key=itemgetter(0))
+        )
+        more = "or more" if len(found) >= MOST_FOUND else "in all"
+        shown = f"; the first {MOST_SHOWN} are shown" if len(texts) > MOST_SHOWN else ""
+        last = f"{len(texts):,} problems {more}{shown}."
+        raise DataError("\n".join([*texts[:MOST_SHOWN], last]), problems=texts)
 
 
 def listing(allowed: Iterable[object]) -> str:

@@ -11,12 +11,14 @@ import click
 import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.cli.shared import COMMANDS, Shown, command, load_data, read_settings, say
+from bayesmeta.data.dataset import VERSIONS
 from bayesmeta.errors import BayesmetaError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bayesmeta.importers.imported import Imported
+    from bayesmeta.robustness.new_data import Changes
 
 NEEDED = {
     "pymc": "the model",
@@ -87,7 +89,7 @@ def show_command(
 
 @command("validate", group=tables)
 def validate_command(data_dir: Path) -> Shown:
-    """Check your own tables; the first problem is named by file, line and column.
+    """Check your own tables; problems are named by file, line and column.
 
     Parameters
     ----------
@@ -101,8 +103,11 @@ def validate_command(data_dir: Path) -> Shown:
 
 
 @command("add", group=tables)
-def add_command(data_dir: Path, *, out: Path) -> Shown:
-    """Put your own tables below the bundled ones, into a folder that every command takes.
+def add_command(fit: "bm.Fit", data_dir: Path, *, out: Path, refit: bool = False) -> Shown:
+    """Put your own tables below the bundled ones, and say what that changes.
+
+    Writes a folder that every command takes. New scores are predicted before they are seen; then
+    the draws are weighed by them, and effects before and after are compared.
 
     Parameters
     ----------
@@ -110,13 +115,95 @@ def add_command(data_dir: Path, *, out: Path) -> Shown:
         Your own tables, as `data validate` takes them.
     out : BOTH
         The folder to write.
+    refit
+        Refit instead of weighing draws: tens of seconds.
     """
     own = _read_tables(data_dir)
     both = bm.load_dataset().add(own)
     both.save(out)
     rows = _count_rows(both)
     report = {"out": str(out), "rows": {name: rows[name] for name in rows if name != "benchmarks"}}
-    return Shown(f"{both!r}\nwrote {out}", instead={"json": report})
+    text = f"{both!r}\nwrote {out}"
+    if isinstance(own, bm.Dataset):
+        try:
+            found = bm.changes(fit, own, refit=refit)
+        except BayesmetaError as error:  # the tables are written, whatever this fit knows of them
+            text += f"\n\nwhat this changes cannot be said: {error}"
+        else:
+            text += _tell_changes(found)
+            report["changes"] = found.to_dict()
+    return Shown(text, instead={"json": report})
+
+
+MOST_STATEMENTS = 10
+"""Effects that are printed for reading, those that moved most."""
+
+
+def _tell_changes(found: "Changes") -> str:
+    """Say which LMs surprised and which effects moved, for reading."""
+    parts = [""]
+    if len(found.lms):
+        table = bm.format_table(found.lms, fmt="table")
+        parts += ["\nnew scores, and what was predicted before they were seen (means in "
+                  "percentage points, higher is better):", table]  # fmt: skip
+    if len(found.statements):
+        shown = found.statements.head(MOST_STATEMENTS)
+        shown = shown.drop(columns=["verdict_before", "verdict_after"])
+        verdicts = found.list_verdicts()
+        parts += [
+            f"\neffects before and after by {found.method}, those that moved most (move: in "
+            "posterior standard deviations):",
+            bm.format_table(shown, fmt="table"),
+            "\nverdicts that changed: " + ("; ".join(verdicts) or "none"),
+        ]
+    return "\n".join([*parts, f"\n{found!r}"])
+
+
+MOST_ROWS = 40
+"""Differences that are printed for reading; other formats hold all."""
+
+
+@command("diff", group=tables)
+def diff_command(before: str, after: str) -> Shown:
+    """List the cells in which two datasets differ.
+
+    Parameters
+    ----------
+    before : A
+        A folder of tables; or corrected or as-published, the versions of the bundled ones.
+    after : B
+        The same.
+    """
+    from bayesmeta.data.differences import count_differences
+
+    data = [_read_version(name) for name in (before, after)]
+    found = bm.diff_datasets(*data)
+    counts = count_differences(found)
+    told = [
+        f"{table}: {n['added']} rows added, {n['removed']} removed, {n['changed']} cells changed"
+        for table, n in counts.items()
+    ]
+    more = f"... and {len(found) - MOST_ROWS} cells more; --format csv lists all"
+    sides = [{"source": one.source, "checksum": one.checksum} for one in data]
+    report = {"before": sides[0], "after": sides[1], "rows": counts,
+              "cells": found.to_dict("records")}  # fmt: skip
+    return Shown(
+        found,
+        opening="\n".join([f"before: {data[0]!r}", f"after: {data[1]!r}", *told]),
+        verdict=more if len(found) > MOST_ROWS else "",
+        instead={
+            "json": report,
+            "table": found.head(MOST_ROWS).replace("", "-") if len(found) else "no differences",
+        },
+    )
+
+
+def _read_version(name: str) -> "bm.Dataset | bm.Experiments":
+    """Read a folder of tables, or a version of the bundled ones."""
+    folder = Path(name)
+    if name in VERSIONS and not folder.is_dir():
+        return bm.load_dataset(version=name)
+    return _read_tables(folder)
 
 
 def _read_tables(folder: Path) -> "bm.Dataset | bm.Experiments":

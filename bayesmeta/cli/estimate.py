@@ -116,7 +116,7 @@ def fit_command(
 
 
 @command("check", working="checking")
-def check_command(fit: "bm.Fit") -> Shown:
+def check_command(fit: "bm.Fit | bm.EffectSizeFit") -> Shown:
     """Whether a fit may be reported: convergence and fit."""
     found = bm.check(fit)
     instead = {"json": found.to_dict}

@@ -10,7 +10,9 @@ from bayesmeta.errors import QueryError
 
 
 @command("report")
-def report_command(fit: "bm.Fit", *, out: Path, decisions: list[str] | None = None) -> Shown:
+def report_command(
+    fit: "bm.Fit | bm.EffectSizeFit", *, out: Path, decisions: list[str] | None = None
+) -> Shown:
     """Write a page that answers questions without a network.
 
     Parameters

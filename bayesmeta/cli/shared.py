@@ -454,7 +454,8 @@ def command[F: Callable[..., Any]](
             }
             with under_way(working):
                 if "fit" in own:
-                    asked["fit"] = load_fit(asked["fit"])
+                    takes_any = "EffectSizeFit" in str(own["fit"].annotation)
+                    asked["fit"] = (load_any_fit if takes_any else load_fit)(asked["fit"])
                 found = function(**asked, **({"fmt": fmt} if "fmt" in own else {}))
             for shown in found if isinstance(found, list) else [found]:
                 shown.print(fmt)
@@ -525,13 +526,20 @@ def load_data(folder: Path | None, *, version: str) -> "bm.Dataset":
 
 
 def load_fit(path: Path | None) -> "bm.Fit":
-    """Read a fit, or the shipped one; warn where it failed its checks."""
-    fit = bm.load_reference_fit() if path is None else bm.load_fit(path)
+    """Read a fit of LMs, or the shipped one; warn where it failed its checks."""
+    fit = load_any_fit(path)
     if not isinstance(fit, bm.Fit):
         raise QueryError(
             f"--fit {path} is a fit of effect sizes, not of LMs and their scores. Allowed: what "
-            "`bayesmeta fit` wrote. Ask this one in Python: bm.load_fit, bm.check, fit.draws."
+            "`bayesmeta fit` wrote. Of this one ask `bayesmeta check` and `bayesmeta report`, and "
+            "in Python bm.load_fit, bm.summary, bm.plot.study_forest."
         )
+    return fit
+
+
+def load_any_fit(path: Path | None) -> "bm.Fit | bm.EffectSizeFit":
+    """Read a fit, or the shipped one; warn where it failed its checks."""
+    fit = bm.load_reference_fit() if path is None else bm.load_fit(path)
     if fit.failures:
         say(f"warning: this fit failed its checks; do not report it. {' '.join(fit.failures)}")
     return fit

@@ -1,9 +1,13 @@
-"""The checks that a dataset passes before anything is computed from it."""
+"""The checks that a dataset passes before anything is computed from it.
+
+What is named `check_` reports problems, one by one; what is named `validate_` raises them together.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 import pandas as pd
@@ -12,6 +16,7 @@ from bayesmeta.data.csv_tables import build_cell_error, name_arm
 from bayesmeta.data.schema import COLUMNS, KEYS, Column, column_names
 from bayesmeta.data.vocabulary import (
     ALIASES,
+    ERROR_RANGE,
     FRACTION_LIMIT,
     GENERATED_COLUMNS,
     METRIC_RANGE,
@@ -19,7 +24,7 @@ from bayesmeta.data.vocabulary import (
     MIX_LIMIT,
     ONE_TOLERANCE,
 )
-from bayesmeta.errors import DataError, listing, shorten, suggest
+from bayesmeta.errors import MOST_FOUND, DataError, listing, refuse, shorten, suggest
 
 
 def validate_tables(
@@ -40,26 +45,56 @@ def validate_tables(
     Raises
     ------
     DataError
-        At the first problem, naming file, line and column.
+        With every problem, naming file, line and column.
 
     Examples
     --------
     >>> from bayesmeta.data.load import load_dataset
     >>> data = load_dataset()
-    >>> validate_tables(data.lms.iloc[:1], data.scores.iloc[:3], data.benchmarks)
+    >>> validate_tables(data.lms.iloc[:1], data.scores.iloc[:3], data.benchmarks.iloc[:4])
     Traceback (most recent call last):
     bayesmeta.errors.DataError: data/benchmarks.csv, line 5, column 'benchmark': no score ...
     """
-    validate_lms(lms, file=f"{where}/lms.csv")
-    check_rows(benchmarks, table="benchmarks", file=f"{where}/benchmarks.csv")
+    refuse(check_tables(lms, scores, benchmarks, where=where))
+
+
+def check_tables(
+    lms: pd.DataFrame, scores: pd.DataFrame, benchmarks: pd.DataFrame, *, where: str
+) -> Iterator[DataError]:
+    """Report what is wrong with three tables, as `validate_tables` says."""
     file = f"{where}/scores.csv"
-    check_rows(scores, table="scores", file=file)
-    check_partner(scores, "lm", lms["lm"], file=file, partner="lms.csv")
-    check_partner(scores, "benchmark", benchmarks["benchmark"], file=file,
-                   partner="benchmarks.csv")  # fmt: skip
-    _check_score_range(scores, benchmarks, file=file)
-    _check_scored(lms, "lm", scores["lm"], file=f"{where}/lms.csv")
-    _check_scored(benchmarks, "benchmark", scores["benchmark"], file=f"{where}/benchmarks.csv")
+    return check_in_turn(
+        chain(
+            check_lms(lms, file=f"{where}/lms.csv"),
+            check_rows(benchmarks, table="benchmarks", file=f"{where}/benchmarks.csv"),
+            check_rows(scores, table="scores", file=file),
+            check_partner(scores, "lm", lms["lm"], file=file, partner="lms.csv"),
+            check_partner(scores, "benchmark", benchmarks["benchmark"], file=file,
+                          partner="benchmarks.csv"),
+            _check_score_range(scores, benchmarks, file=file),
+            check_errors(scores, benchmarks, file=file),
+        ),
+        chain(
+            _check_scored(lms, "lm", scores["lm"], file=f"{where}/lms.csv"),
+            _check_scored(benchmarks, "benchmark", scores["benchmark"],
+                          file=f"{where}/benchmarks.csv"),
+        ),
+    )  # fmt: skip
+
+
+def check_in_turn(*stages: Iterable[DataError]) -> Iterator[DataError]:
+    """Report the first stage that finds anything; what later ones say would follow from it.
+
+    Examples
+    --------
+    >>> [str(one) for one in check_in_turn([], [DataError("a")], [DataError("b")])]
+    ['a']
+    """
+    for stage in stages:
+        found = list(islice(stage, MOST_FOUND))
+        if found:
+            return iter(found)
+    return iter(())
 
 
 def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
@@ -73,16 +108,21 @@ def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
     Raises
     ------
     DataError
-        At the first problem, as `validate_tables`.
+        With every problem, as `validate_tables`.
 
     Examples
     --------
     >>> from bayesmeta.data.load import load_dataset
     >>> validate_lms(load_dataset().lms)
     """
-    check_rows(lms, table="lms", file=file)
-    check_mix(lms, file=file)
-    _check_stages(lms, file=file)
+    refuse(check_lms(lms, file=file))
+
+
+def check_lms(lms: pd.DataFrame, *, file: str) -> Iterator[DataError]:
+    """Report what is wrong with a table of LMs, as `validate_lms` says."""
+    yield from check_rows(lms, table="lms", file=file)
+    yield from check_mix(lms, file=file)
+    yield from _check_stages(lms, file=file)
 
 
 def trace_stages(lms: pd.DataFrame) -> list[list[str]]:
@@ -108,12 +148,16 @@ def trace_stages(lms: pd.DataFrame) -> list[list[str]]:
     return found
 
 
-def _check_stages(lms: pd.DataFrame, *, file: str) -> None:
-    """Raise if an LM continues itself, by way of others or not."""
+def _check_stages(lms: pd.DataFrame, *, file: str) -> Iterator[DataError]:
+    """Report if an LM continues itself, by way of others or not."""
+    circles: set[frozenset[str]] = set()
     for position, (lm, line) in enumerate(zip(lms["lm"], trace_stages(lms), strict=True)):
-        if len({lm, *line}) <= len(line):
+        whole = [lm, *line]
+        circle = frozenset(whole[whole.index(whole[-1]) :])
+        if len(set(whole)) < len(whole) and circle not in circles:
+            circles.add(circle)
             chain = ", which continues ".join(f"'{shorten(name)}'" for name in line)
-            raise build_cell_error(
+            yield build_cell_error(
                 file, line=find_line(lms, position), column="derived_from",
                 said=f"'{shorten(lm)}' continues {chain}: a circle.",
                 mend="Allowed: the lm whose weights its training continued, or a blank cell for "
@@ -121,14 +165,16 @@ def _check_stages(lms: pd.DataFrame, *, file: str) -> None:
             )  # fmt: skip
 
 
-def check_mix(frame: pd.DataFrame, *, file: str) -> None:
-    """Raise if the domain shares of an LM, or of an arm, sum to too much or are fractions."""
+def check_mix(frame: pd.DataFrame, *, file: str) -> Iterator[DataError]:
+    """Report if the domain shares of an LM, or of an arm, sum to too much or are fractions."""
     present = [name for name in MIX_COLUMNS if name in frame.columns]
+    frame = frame.assign(**{name: frame[name].where(frame[name].between(0, 100))
+                            for name in present})  # fmt: skip
     total = frame[present].sum(axis="columns").round(9)  # 33.4 + 33.4 + 33.7: a bit over 100.5
     for position in find_positions(total > MIX_LIMIT):
         parts = frame[present].iloc[position].dropna()
         shares = listing(f"{name} {value:g}" for name, value in parts.items())
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(frame, position), column=str(parts.index[0]),
             said=f"the shares of {_owner(frame, position)} sum to {total.iloc[position]:g} "
             f"percent ({shares}).",
@@ -140,7 +186,7 @@ def check_mix(frame: pd.DataFrame, *, file: str) -> None:
     one = (known.sum(axis="columns") > 1) & ((total - 1).abs() < ONE_TOLERANCE)
     some = whole | (frame["web_share"] > 0) if "web_share" in present else whole
     for position in find_positions((some & (total > 0) & (total <= FRACTION_LIMIT)) | one):
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(frame, position), column=present[0],
             said=f"the shares of {_owner(frame, position)} sum to {total.iloc[position]:g} "
             "percent, as if they were fractions.",
@@ -154,7 +200,7 @@ def validate_generations(
 ) -> None:
     """Check what LMs write: cell by cell, and against the table of LMs.
 
-    Lines are numbered, and the first problem is raised, as by `validate_lms`.
+    Lines are numbered, and problems are raised, as by `validate_lms`.
 
     Examples
     --------
@@ -162,12 +208,18 @@ def validate_generations(
     >>> data = load_dataset()
     >>> validate_generations(data.generations, lms=data.lms)
     """
-    check_rows(generations, table="generation", file=file)
-    check_partner(generations, "lm", lms["lm"], file=file, partner="lms.csv")
+    refuse(_check_generations(generations, lms=lms, file=file))
+
+
+def _check_generations(
+    generations: pd.DataFrame, *, lms: pd.DataFrame, file: str
+) -> Iterator[DataError]:  # fmt: skip
+    yield from check_rows(generations, table="generation", file=file)
+    yield from check_partner(generations, "lm", lms["lm"], file=file, partner="lms.csv")
     parts = [name for name in GENERATED_COLUMNS if name in generations.columns]
     total = generations[parts].sum(axis="columns")
     for position in find_positions(total > MIX_LIMIT):
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(generations, position), column=parts[0],
             said=f"the generated shares of '{generations['lm'].iloc[position]}' sum to "
             f"{total.iloc[position]:g} percent.",
@@ -191,8 +243,19 @@ def find_positions(hits: Iterable[object]) -> list[int]:
     return [position for position, hit in enumerate(hits) if hit]
 
 
-def check_rows(frame: pd.DataFrame, *, table: str, file: str) -> None:
-    """Check the columns, every cell by the rule of its column, and that no key stands twice."""
+def validate_rows(frame: pd.DataFrame, *, table: str, file: str) -> None:
+    """Raise what `check_rows` reports."""
+    refuse(check_rows(frame, table=table, file=file))
+
+
+def check_rows(frame: pd.DataFrame, *, table: str, file: str) -> Iterator[DataError]:
+    """Report cells that break the rule of their column, and keys that stand twice.
+
+    Raises
+    ------
+    DataError
+        If a column is not known, or missing.
+    """
     columns = [column for column in COLUMNS[table] if column.name in frame]
     wrong = [name for name in frame if name not in column_names(table)]
     wrong += [c.name for c in COLUMNS[table] if c.required and c not in columns]
@@ -204,15 +267,13 @@ def check_rows(frame: pd.DataFrame, *, table: str, file: str) -> None:
         )
     cells = enumerate(columns)
     bad = [(row, k) for k, c in cells for row in find_positions(~c.accepts(frame[c.name]))]
-    if bad:
-        position, k = min(bad)
+    for position, k in sorted(bad):
         said, hint = _word(frame[columns[k].name].iloc[position], columns[k])
-        more = f", and {len(bad) - 1} more like it" if len(bad) > 1 else ""
         if "arm" in frame:
             said = f"{name_arm(frame.iloc[position])}: {said}"
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(frame, position), column=columns[k].name, said=said,
-            mend=f"{columns[k].expects}{hint} Correct the cell{more}.",
+            mend=f"{columns[k].expects}{hint} Correct the cell.",
         )  # fmt: skip
     key = list(KEYS[table])
     keys = frame.reindex(columns=key).fillna("")
@@ -220,7 +281,7 @@ def check_rows(frame: pd.DataFrame, *, table: str, file: str) -> None:
         row = keys.iloc[position]
         same = find_positions((keys == row).all(axis="columns"))
         names = " and ".join(f"{name} '{shorten(row[name])}'" for name in key if row[name] != "")
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(frame, position), column=key[-1],
             said=f"{names} already stands on line {find_line(frame, same[0])}.",
             mend=f"Allowed: one row for every {' and '.join(key)}. Remove one of the two rows, "
@@ -247,12 +308,13 @@ def _word(value: Any, column: Column) -> tuple[str, str]:
 
 def check_partner(
     frame: pd.DataFrame, column: str, known: Iterable[str], *, file: str, partner: str
-) -> None:
-    """Raise if a name of this table is not in its partner table."""
+) -> Iterator[DataError]:
+    """Report names of this table that are not in its partner table, each where it stands first."""
     known = list(known)
-    for position in find_positions(~frame[column].isin(known)):
+    missing = ~frame[column].isin(known) & frame[column].notna()
+    for position in find_positions(missing & ~frame[column].duplicated()):
         value = frame[column].iloc[position]
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(frame, position), column=column,
             said=f"'{value}' has no row in {partner}.{suggest(value, known)}",
             mend=f"Allowed: {list_some(known)}. Correct the name, or add a row to {partner}.",
@@ -266,18 +328,21 @@ def list_some(names: Iterable[str], *, most: int = 15) -> str:
     return listing([*names[:most], *more])
 
 
-def _check_score_range(scores: pd.DataFrame, benchmarks: pd.DataFrame, *, file: str) -> None:
-    """Raise if a score lies outside the range of its benchmark's metric."""
+def _check_score_range(
+    scores: pd.DataFrame, benchmarks: pd.DataFrame, *, file: str
+) -> Iterator[DataError]:
+    """Report scores that lie outside the range of their benchmark's metric."""
     units = dict(zip(benchmarks["benchmark"], benchmarks["metric"], strict=True))
     for position, (benchmark, value) in enumerate(
         zip(scores["benchmark"], scores["score"], strict=True)
     ):
-        low, high = METRIC_RANGE[unit := units[benchmark]]
+        unit = str(units.get(benchmark))
+        low, high = METRIC_RANGE.get(unit, (-math.inf, math.inf))
         if math.isnan(value) or low <= value <= high:
             continue
         in_percent = unit == "accuracy" and 1 < value <= 100
         percent = f" If {value:g} is in percent, divide it by 100." if in_percent else ""
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(scores, position), column="score",
             said=f"{value:g} is outside the range of '{benchmark}', whose metric is {unit}.",
             mend=f"Allowed: {unit} from {low:g} to {high:g}, or a blank cell where there is no "
@@ -285,11 +350,52 @@ def _check_score_range(scores: pd.DataFrame, benchmarks: pd.DataFrame, *, file: 
         )  # fmt: skip
 
 
-def _check_scored(frame: pd.DataFrame, column: str, scored: Iterable[str], *, file: str) -> None:
-    """Raise if an LM or a benchmark has no row in the scores."""
+def check_errors(
+    scores: pd.DataFrame, benchmarks: pd.DataFrame, *, file: str
+) -> Iterator[DataError]:
+    """Report standard errors that the metric makes impossible: 0, or as large as in percent.
+
+    Parameters
+    ----------
+    scores
+        Scores of LMs, or results of arms.
+    benchmarks
+        Their metrics and, where they are known, numbers of items.
+    file
+        The name of the file of scores, for error messages.
+    """
+    if "se" not in scores:
+        return
+    items = benchmarks["n_items"] if "n_items" in benchmarks else [math.nan] * len(benchmarks)
+    known = {name: (metric, n) for name, metric, n in
+             zip(benchmarks["benchmark"], benchmarks["metric"], items, strict=True)}  # fmt: skip
+    for position, (name, se) in enumerate(zip(scores["benchmark"], scores["se"], strict=True)):
+        metric, n = known.get(name, ("", math.nan))
+        if metric not in METRIC_RANGE or math.isnan(se) or se < 0:
+            continue  # said elsewhere
+        least, usual, most = (share * METRIC_RANGE[metric][1] for share in ERROR_RANGE)
+        limit = max(usual, most / math.sqrt(max(n - 1, 1))) if n >= 1 else usual
+        if least <= se <= limit:
+            continue
+        row = scores.iloc[position]
+        owner = f"{name_arm(row)}: " if "arm" in row else ""
+        yield build_cell_error(
+            file, line=find_line(scores, position), column="se",
+            said=f"{owner}the standard error on '{name}' is {se:g}.",
+            mend=f"Allowed: a number above 0, at most {limit:g}, in the unit of the score, or a "
+            f"blank cell for unknown. No {metric} can have more than {most:g}, and more than "
+            f"{usual:g} only with fewer than 26 items (n_items in benchmarks.csv). Divide percent "
+            "by 100; leave 0 blank.",
+        )  # fmt: skip
+
+
+def _check_scored(
+    frame: pd.DataFrame, column: str, scored: Iterable[str], *, file: str
+) -> Iterator[DataError]:
+    """Report LMs or benchmarks that have no row in the scores."""
     for position in find_positions(~frame[column].isin(list(scored))):
         value = frame[column].iloc[position]
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(frame, position), column=column,
             said=f"no score of '{value}' is in scores.csv.",
             mend=f"Allowed: every {column} has at least one row in scores.csv. Add its scores, or "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
 
-from bayesmeta.data.csv_tables import BLANK, build_cell_error
+from bayesmeta.data.cells import read_cell
+from bayesmeta.data.csv_tables import build_cell_error
 from bayesmeta.data.schema import Column, get_column
 from bayesmeta.errors import DataError, listing, suggest
 
@@ -142,13 +144,9 @@ def _value(
     text: object, column: Column, fail: Callable[..., DataError]
 ) -> str | float | int | None:
     """Read a corrections cell as a value of the column that it is about."""
-    if _is_blank(text) or text in BLANK:
+    if _is_blank(text):
         return None
-    if column.kind != "number":
-        return str(text)
-    try:
-        number = float(str(text))
-    except ValueError as error:
-        said = f"'{text}' is not a number, but '{column.name}' is one."
-        raise fail(said=said, mend=column.expects) from error
-    return int(str(text)) if column.whole and str(text).isdecimal() else number
+    cell = read_cell(str(text), replace(column, filled=False))
+    if cell.said:
+        raise fail(said=f"{cell.said[:-1]}, but '{column.name}' is.", mend=column.expects)
+    return cell.value

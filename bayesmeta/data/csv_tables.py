@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import logging
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,11 +17,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from bayesmeta.data.cells import Cell, read_cell
 from bayesmeta.data.schema import COLUMNS, Column, column_names
-from bayesmeta.errors import DataError, listing, shorten, suggest
+from bayesmeta.errors import MOST_SHOWN, DataError, listing, refuse, shorten, suggest
 
-BLANK = frozenset({"", "NA", "NaN", "nan"})
-"""Cell texts that mean: not known."""
+logger = logging.getLogger(__name__)
+
+_INDEX_NAMES = ("", "index", "unnamed: 0", "level_0")
+"""Headers that pandas gives an index that nobody named, in small letters."""
 
 
 def build_cell_error(file: str, *, line: int, column: str, said: str, mend: str) -> DataError:
@@ -49,7 +53,16 @@ def build_cell_error(file: str, *, line: int, column: str, said: str, mend: str)
     >>> str(build_cell_error("lms.csv", line=2, column="lm", said="it is blank.", mend="Fill it."))
     "lms.csv, line 2, column 'lm': it is blank. Fill it."
     """
-    return DataError(f"{file}, line {line}, column '{column}': {said} {mend}")
+    text = f"{file}, line {line}, column '{column}': {said} {mend}"
+    return DataError(text, place=(file, line, column))
+
+
+def echo(notes: Sequence[str]) -> None:
+    """Say how cells were read where that is not plain, some of them where they are many."""
+    for note in notes[:MOST_SHOWN]:
+        logger.warning("%s", note)
+    if len(notes) > MOST_SHOWN:
+        logger.warning("%s more cells were read like this", f"{len(notes) - MOST_SHOWN:,}")
 
 
 def name_arm(row: Mapping[str, str] | pd.Series) -> str:
@@ -87,7 +100,25 @@ def read_table(path: Path, *, table: str) -> pd.DataFrame:
     >>> read_table(folder / "scores.csv", table="scores").loc[2, "score"]
     np.float64(0.5)
     """
-    return _build_frame(parse_rows(path), file=str(path), table=table)
+    frame, problems = scan_table(path, table=table)
+    refuse(problems)
+    return frame
+
+
+def scan_table(path: Path, *, table: str) -> tuple[pd.DataFrame, list[DataError]]:
+    """Read one CSV table as `read_table` does, and report its cells that cannot be read.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame and list of DataError
+        The table, blank where a cell cannot be read; and what is wrong with those.
+
+    Raises
+    ------
+    DataError
+        If there are no rows and columns of this table to be read.
+    """
+    return _build_frame(parse_rows(path), file=str(path), table=table, asked=True)
 
 
 def parse_text(text: str, *, table: str) -> pd.DataFrame:
@@ -99,7 +130,9 @@ def parse_text(text: str, *, table: str) -> pd.DataFrame:
     np.float64(0.5)
     """
     rows = [(line, cells) for line, cells in enumerate(csv.reader(io.StringIO(text)), start=1)]
-    return _build_frame(rows, file=table, table=table).reset_index(drop=True)
+    frame, problems = _build_frame(rows, file=table, table=table)
+    refuse(problems)
+    return frame.reset_index(drop=True)
 
 
 def parse_frame(frame: pd.DataFrame, *, table: str, file: str | None = None) -> pd.DataFrame:
@@ -118,37 +151,106 @@ def parse_frame(frame: pd.DataFrame, *, table: str, file: str | None = None) -> 
     cells = zip(*([_cell_text(v).strip() for v in frame.iloc[:, k]] for k in range(len(header))),
                 strict=True)  # fmt: skip
     rows = [(line, list(row)) for line, row in enumerate(cells, start=2)]
-    return _build_frame([(1, header), *rows] if header else [], file=file or table, table=table)
+    found, problems = _build_frame([(1, header), *rows] if header else [], file=file or table,
+                                   table=table, asked=True)  # fmt: skip
+    refuse(problems)
+    return found
 
 
-def _build_frame(rows: list[tuple[int, list[str]]], *, file: str, table: str) -> pd.DataFrame:
-    """Check the header and turn cells into text and numbers; the first row is the header."""
+def _build_frame(
+    rows: list[tuple[int, list[str]]], *, file: str, table: str, asked: bool = False
+) -> tuple[pd.DataFrame, list[DataError]]:
+    """Turn cells into text and numbers, and report those that cannot be read.
+
+    The first row is the header. Where a user wrote the table, who can be `asked`, doubtful cells
+    are asked about, and others named with what they were read as.
+    """
     if not rows:
         raise DataError(
             f"{file} is empty. Its first line must name the columns: "
             f"{listing(column_names(table))}."
         )
-    header, body = rows[0][1], rows[1:]
-    _check_header(header, file=file, table=table)
+    rows = _drop_index(rows)
+    header, body = _fold_header(rows[0][1], table=table), rows[1:]
+    refuse(_check_header(header, file=file, table=table))
     if not body:
         raise DataError(f"{file} has a header but no rows. Add at least one row below line 1.")
-    check_lengths(rows, file=file)
+    refuse(_check_lengths(rows, file=file))
     index = pd.Index([line for line, _ in body], name="line")
     given = {name: [cells[i] for _, cells in body] for i, name in enumerate(header)}
     blank = [""] * len(body)
-    columns = {}
+    columns: dict[str, pd.Series] = {}
+    problems: list[DataError] = []
+    notes: list[str] = []
     for column in COLUMNS[table]:
-        cells = given.get(column.name, blank)
-        try:
-            columns[column.name] = _coerce(cells, column)
-        except _BadCell as bad:
-            row = dict(zip(header, body[bad.position][1], strict=True))
-            raise build_cell_error(
-                file, line=body[bad.position][0], column=column.name,
-                said=f"{name_arm(row)}: {bad.said}" if "arm" in row else bad.said,
-                mend=f"{column.expects} {bad.mend}",
-            ) from None  # fmt: skip
-    return pd.DataFrame(columns).set_index(index)
+        cells = [read_cell(cell, column) for cell in given.get(column.name, blank)]
+        columns[column.name] = _build_column(cells, column)
+        for position, cell in enumerate(cells):
+            if not (cell.said or cell.note):
+                continue
+            row = dict(zip(header, body[position][1], strict=True))
+            if cell.note:
+                owner = name_arm(row) if "arm" in row else shorten(row.get("lm", file))
+                notes.append(f"{column.name} of {owner}: {cell.note}")
+                continue
+            problems.append(
+                build_cell_error(
+                    file, line=body[position][0], column=column.name,
+                    said=f"{name_arm(row)}: {cell.said}" if "arm" in row else cell.said,
+                    mend=f"{column.expects} {cell.mend}",
+                )
+            )  # fmt: skip
+    frame = pd.DataFrame(columns).set_index(index)
+    if asked:
+        echo(notes)
+        problems += _ask_for_percent(frame, given, file=file, table=table)
+    return frame, problems
+
+
+def _build_column(cells: Sequence[Cell], column: Column) -> pd.Series:
+    values = [cell.value for cell in cells]
+    if column.kind != "number":
+        return pd.Series(values, dtype="str")
+    whole = column.whole and column.filled and None not in values
+    return pd.Series([math.nan if value is None else value for value in values],
+                     dtype="int64" if whole else "float64")  # fmt: skip
+
+
+def _ask_for_percent(
+    frame: pd.DataFrame, given: Mapping[str, Sequence[str]], *, file: str, table: str
+) -> Iterable[DataError]:
+    """Ask whether shares are fractions, where none that an LM has is above 1."""
+    names = [column.name for column in COLUMNS[table] if column.percent and column.name in given]
+    if "lms" not in table or not (frame[names].max().max() <= 1):
+        return
+    for position, line in enumerate(frame.index):
+        for name in names:
+            text, value = given[name][position], frame[name].iloc[position]
+            if value > 0 and "%" not in text:
+                yield build_cell_error(
+                    file, line=line, column=name,
+                    said=f"{text} percent, or the fraction {text}, which is {100 * value:g} "
+                    "percent? No share of the table is above 1.",
+                    mend="Allowed: percent of the training tokens, such as 5 for a twentieth. "
+                    f"Multiply the shares by 100, or write '{text}%' if percent is meant.",
+                )  # fmt: skip
+                return
+
+
+def mark_percent(frame: pd.DataFrame) -> pd.DataFrame:
+    """Write shares of LMs with their sign where one would be asked whether they are fractions.
+
+    Examples
+    --------
+    >>> mark_percent(pd.DataFrame({"lm": ["a"], "code_share": [0.5]}))["code_share"].tolist()
+    ['0.5%']
+    """
+    names = [column.name for column in COLUMNS["lms"] if column.percent and column.name in frame]
+    if not (frame[names].max().max() <= 1):
+        return frame
+    marked = {name: [f"{text}%" if (text := _cell_text(value)) else text for value in frame[name]]
+              for name in names}  # fmt: skip
+    return frame.assign(**marked)
 
 
 def parse_rows(path: Path, *, delimiter: str = ",") -> list[tuple[int, list[str]]]:
@@ -190,95 +292,86 @@ def _no_csv(path: Path, why: str) -> DataError:
 
 def check_columns_differ(header: Sequence[str], *, where: str) -> None:
     """Raise if a column is twice in the header."""
-    for name in header:
-        if header.count(name) > 1:
-            raise DataError(
-                f"{where}: column '{name}' appears {header.count(name)} times. Keep one of them."
-            )
+    refuse(_twice(header, name, where=where) for name in header if header.count(name) > 1)
+
+
+def _twice(header: Sequence[str], name: str, *, where: str) -> DataError:
+    return DataError(
+        f"{where}: column '{name}' appears {header.count(name)} times. Keep one of them."
+    )
 
 
 def check_lengths(rows: Sequence[tuple[int, Sequence[str]]], *, file: str) -> None:
-    """Raise if a row is longer or shorter than the first, which is the header."""
+    """Raise if rows are longer or shorter than the first, which is the header."""
+    refuse(_check_lengths(rows, file=file))
+
+
+def _check_lengths(
+    rows: Sequence[tuple[int, Sequence[str]]], *, file: str
+) -> Iterable[DataError]:  # fmt: skip
     for line, cells in rows[1:]:
         if len(cells) != len(rows[0][1]):
-            raise DataError(
+            yield DataError(
                 f"{file}, line {line}: the row has {len(cells)} cells, but the header names "
                 f"{len(rows[0][1])} columns. Add or remove commas, and put text that contains a "
                 "comma in double quotes."
             )
 
 
-def _check_header(header: Sequence[str], *, file: str, table: str) -> None:
-    """Raise if a column of the header is there twice, unknown or missing."""
+def _drop_index(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Leave out columns without a name that count the rows: an index that pandas wrote."""
+    header, body = rows[0][1], rows[1:]
+    counts = [[str(k) for k in range(first, first + len(body))] for first in (0, 1)]
+    drop = {
+        i for i, name in enumerate(header)
+        if name.lower() in _INDEX_NAMES and all(len(cells) == len(header) for _, cells in body)
+        and [cells[i] for _, cells in body] in counts
+    }  # fmt: skip
+    if not drop:
+        return rows
+    return [(line, [cell for i, cell in enumerate(cells) if i not in drop]) for line, cells in rows]
+
+
+def _fold_header(header: Sequence[str], *, table: str) -> list[str]:
+    """Write names of columns in the case that they have here."""
+    known = set(column_names(table))
+    return [name.lower() if name.lower() in known else name for name in header]
+
+
+def _check_header(header: Sequence[str], *, file: str, table: str) -> Iterable[DataError]:
+    """Report columns of the header that are there twice, unknown or missing."""
     allowed = column_names(table)
-    if "" in header:
-        raise DataError(
-            f"{file}, line 1: column {header.index('') + 1} has no name. Allowed: "
-            f"{listing(allowed)}. Name or remove the column; pandas writes none with index=False."
-        )
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        raise DataError(
+        yield DataError(
             f"{file}, line 1: the columns are separated by semicolons or tabs. Allowed: commas. "
             "Save the sheet again as comma-separated values."
         )
-    check_columns_differ(header, where=f"{file}, line 1")
-    for name in header:
+        return
+    for position, name in enumerate(header):
+        if not name:
+            yield DataError(
+                f"{file}, line 1: column {position + 1} has no name. Allowed: "
+                f"{listing(allowed)}. Name or remove the column; pandas writes none with "
+                "index=False."
+            )
+    meant = ""
+    for name in dict.fromkeys(name for name in header if name):
+        if header.count(name) > 1:
+            yield _twice(header, name, where=f"{file}, line 1")
         if name not in allowed:
-            missing = [option for option in allowed if option not in header]
-            raise DataError(
-                f"{file}, line 1: column '{shorten(name)}' is not known.{suggest(name, missing)} "
+            hint = suggest(name, [option for option in allowed if option not in header])
+            meant += hint
+            yield DataError(
+                f"{file}, line 1: column '{shorten(name)}' is not known.{hint} "
                 f"Allowed: {listing(allowed)}. Rename or remove the column."
             )
+    needed = [option.name for option in COLUMNS[table] if option.required]
     for column in COLUMNS[table]:
-        if column.required and column.name not in header:
-            needed = [option.name for option in COLUMNS[table] if option.required]
-            raise DataError(
+        if column.required and column.name not in header and f"'{column.name}'" not in meant:
+            yield DataError(
                 f"{file}, line 1: column '{column.name}' is missing. Needed: {listing(needed)}. "
                 f"Add a column '{column.name}' ({column.meaning})."
             )
-
-
-class _BadCell(Exception):
-    """A cell that cannot be read: its position, what is wrong with it, how to mend it."""
-
-    def __init__(self, position: int, *, said: str, mend: str) -> None:
-        super().__init__(said)
-        self.position, self.said, self.mend = position, said, mend
-
-
-def _coerce(cells: Sequence[str], column: Column) -> pd.Series:
-    """Turn the texts of one column into its type, or raise at the first bad cell."""
-    for position, cell in enumerate(cells if column.filled else ()):
-        if cell in BLANK:
-            said = f"'{cell}' means a blank cell." if cell else "the cell is blank."
-            raise _BadCell(position, said=said, mend="Fill the cell or remove the row.")
-    if column.kind != "number":
-        return pd.Series([None if cell in BLANK else cell for cell in cells], dtype="str")
-    numbers = [_number(cell, column, position) for position, cell in enumerate(cells)]
-    return pd.Series(numbers, dtype="int64" if column.whole and column.filled else "float64")
-
-
-def _number(cell: str, column: Column, position: int) -> float:
-    """Read one number, exactly where it is a whole one."""
-    if cell in BLANK:
-        return math.nan
-    try:
-        value = int(cell) if column.whole and cell.isdecimal() else float(cell)
-    except ValueError:
-        value = math.inf
-    if not math.isfinite(value):
-        said, mend = f"'{shorten(cell)}' is not a number.", (
-            "Write digits with a point for decimals, without units, percent signs or thousands "
-            "separators."
-        )  # fmt: skip
-    elif column.whole and value != int(value):
-        said = f"'{shorten(cell)}' is not a whole number."
-        mend = "Round it." if value >= column.low else "Write the count itself."
-    elif column.whole and value > column.high:  # would not fit the column's integers
-        said, mend = f"{value:g} is outside the range.", "Correct the cell."
-    else:
-        return value
-    raise _BadCell(position, said=said, mend=mend)
 
 
 def hash_tables(texts: Mapping[str, str]) -> str:

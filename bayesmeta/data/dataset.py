@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.data.checks import trace_stages, validate_tables
-from bayesmeta.data.csv_tables import format_table, hash_tables
+from bayesmeta.data.csv_tables import echo, format_table, hash_tables, mark_percent
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, shorten
 from bayesmeta.whole_files import write_text
@@ -199,7 +200,8 @@ class Dataset:
                 "of a folder, or Experiments, such as bm.read_experiments makes."
             )
         where = (self.source, own.source)
-        lms = _join(self.lms, own.lms, key="lm", where=where)
+        theirs = match_families(own.lms, known=self.lms["lm_family"])
+        lms = _join(self.lms, theirs, key="lm", where=where)
         benchmarks = _join(
             self.benchmarks, own.benchmarks, key="benchmark", where=where, free=("label",)
         )
@@ -250,7 +252,7 @@ class Dataset:
         folder = Path(folder)
         scores = pd.concat([self.scores, _blank_scores(self)], ignore_index=True)
         validate_tables(self.lms, scores, self.benchmarks, where=str(folder))
-        texts = replace(self, scores=scores).format_tables()
+        texts = replace(self, scores=scores, lms=mark_percent(self.lms)).format_tables()
         try:
             folder.mkdir(exist_ok=True)
             if self.experiments is not None:
@@ -284,6 +286,40 @@ class Dataset:
             f"{len(self.scores)} scores, {studies}version={self.version!r}, "
             f"source={self.source!r})"
         )
+
+
+def match_families(lms: pd.DataFrame, *, known: Iterable[str] = ()) -> pd.DataFrame:
+    """Take families whose names differ only by case for one, and say so.
+
+    Parameters
+    ----------
+    lms
+        A table of LMs.
+    known
+        Families that are known already. Else the first spelling of the table counts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table with one spelling of every family.
+
+    Examples
+    --------
+    >>> lms = pd.DataFrame({"lm": ["a", "b"], "lm_family": ["Pythia", "pythia"]})
+    >>> match_families(lms)["lm_family"].tolist()
+    ['Pythia', 'Pythia']
+    """
+    exact = list(known)
+    spelling = {name.lower(): name for name in reversed([*exact, *lms["lm_family"]])}
+    families = [
+        name if name in exact else spelling[name.lower()] for name in lms["lm_family"]
+    ]  # fmt: skip
+    echo([
+        f"lm_family of {shorten(lm)}: read '{shorten(before)}' as '{shorten(after)}'"
+        for lm, before, after in zip(lms["lm"], lms["lm_family"], families, strict=True)
+        if before != after
+    ])  # fmt: skip
+    return lms.assign(lm_family=pd.Series(families, lms.index, dtype="str"))
 
 
 def count_stages(lms: pd.DataFrame) -> pd.Series:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import pandas as pd
 
 from bayesmeta.data.checks import (
+    check_errors,
+    check_in_turn,
     check_mix,
     check_partner,
     check_rows,
@@ -13,13 +18,13 @@ from bayesmeta.data.checks import (
     list_some,
 )
 from bayesmeta.data.csv_tables import build_cell_error, name_arm
-from bayesmeta.data.experiments import FACTS, find_differences
-from bayesmeta.data.vocabulary import ERROR_RANGE, METRIC_RANGE, MIX_COLUMNS
-from bayesmeta.errors import listing, suggest
+from bayesmeta.data.experiments import FACTS, fill_from_group, find_differences
+from bayesmeta.data.vocabulary import METRIC_RANGE, MIX_COLUMNS
+from bayesmeta.errors import DataError, listing, refuse, suggest
 
 
 def validate_arms(arms: pd.DataFrame, *, studies: pd.DataFrame | None, folder: str) -> None:
-    """Check a table of arms, blank cells filled from the group, and that of the studies.
+    """Check a table of arms, and that of the studies; blank cells count as filled from the group.
 
     Parameters
     ----------
@@ -32,7 +37,7 @@ def validate_arms(arms: pd.DataFrame, *, studies: pd.DataFrame | None, folder: s
     Raises
     ------
     DataError
-        At the first problem, naming file, line, column, study and arm.
+        With every problem, naming file, line, column, study and arm.
 
     Examples
     --------
@@ -41,28 +46,39 @@ def validate_arms(arms: pd.DataFrame, *, studies: pd.DataFrame | None, folder: s
     Traceback (most recent call last):
     bayesmeta.errors.DataError: own/arms.csv, line 2, column 'group': arm ... is alone ...
     """
+    groups = _check_groups(fill_from_group(arms), file=f"{folder}/arms.csv")
+    refuse(check_in_turn(_check_arms(arms, studies=studies, folder=folder), groups))
+
+
+def _check_arms(
+    arms: pd.DataFrame, *, studies: pd.DataFrame | None, folder: str
+) -> Iterator[DataError]:
     file = f"{folder}/arms.csv"
-    check_rows(arms, table="arms", file=file)
-    check_mix(arms, file=file)
-    _check_fractions(arms, file=file)
+    yield from check_rows(arms, table="arms", file=file)
+    yield from check_mix(arms, file=file)
+    yield from _check_fractions(arms, file=file)
     if studies is not None:
-        check_rows(studies, table="studies", file=f"{folder}/studies.csv")
-        check_partner(arms, "study", studies["study"], file=file, partner="studies.csv")
+        yield from check_rows(studies, table="studies", file=f"{folder}/studies.csv")
+        yield from check_partner(arms, "study", studies["study"], file=file, partner="studies.csv")
+
+
+def _check_groups(arms: pd.DataFrame, *, file: str) -> Iterator[DataError]:
+    """Report arms that are alone in their group, and groups whose arms differ in nothing."""
     groups = arms.reset_index(drop=True).groupby(["study", "group"], sort=False).groups
     differ = find_differences(arms).any(axis="columns")
     for positions, varied in zip(groups.values(), differ, strict=True):
         first = int(positions[0])
         if len(positions) == 1:
-            raise build_cell_error(
+            yield build_cell_error(
                 file, line=find_line(arms, first), column="group",
                 said=f"{name_arm(arms.iloc[first])} is alone in its group.",
                 mend="Allowed: two arms or more in every group, which are compared with each "
                 "other. Add the arm that it is compared with, or correct the group.",
             )  # fmt: skip
-        if not varied:
+        elif not varied:
             group = arms.iloc[list(positions)]
             named = list_some(f"'{name}'" for name in group["arm"])
-            raise build_cell_error(
+            yield build_cell_error(
                 file, line=find_line(arms, first), column="group",
                 said=f"the arms {named} of group '{group['group'].iloc[0]}' (study "
                 f"'{group['study'].iloc[0]}') differ in nothing; a blank cell counts as the value "
@@ -88,7 +104,7 @@ def validate_results(
     Raises
     ------
     DataError
-        At the first problem, naming file, line, column, study and arm.
+        With every problem, naming file, line, column, study and arm.
 
     Examples
     --------
@@ -99,21 +115,31 @@ def validate_results(
     Traceback (most recent call last):
     bayesmeta.errors.DataError: own/results.csv, line 2, column 'score': ... percent ...
     """
+    found = _check_results(results, arms=arms, benchmarks=benchmarks, folder=folder)
+    refuse(check_in_turn(found, _check_compared(results, arms, file=f"{folder}/arms.csv")))
+
+
+def _check_results(
+    results: pd.DataFrame, *, arms: pd.DataFrame, benchmarks: pd.DataFrame, folder: str
+) -> Iterator[DataError]:
     file = f"{folder}/results.csv"
-    check_rows(results, table="results", file=file)
-    _check_arms(results, arms, file=file)
+    yield from check_rows(results, table="results", file=file)
+    yield from _check_known(results, arms, file=file)
     units = dict(zip(benchmarks["benchmark"], benchmarks["metric"], strict=True))
-    for position in find_positions(~results["benchmark"].isin(list(units))):
+    unknown = ~results["benchmark"].isin(list(units)) & results["benchmark"].notna()
+    for position in find_positions(unknown & ~results["benchmark"].duplicated()):
         name = results["benchmark"].iloc[position]
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(results, position), column="benchmark",
             said=f"{name_arm(results.iloc[position])} has a score on '{name}', which is no "
             f"benchmark that is known.{suggest(name, units)}",
             mend=f"Allowed: {list_some(units)}. Correct the name, or add benchmarks.csv with the "
             "columns benchmark, task_family and metric.",
         )  # fmt: skip
-    ranges = [METRIC_RANGE[units[name]] for name in results["benchmark"]]
-    inside = [low <= x <= high for (low, high), x in zip(ranges, results["score"], strict=True)]
+    ranges = [METRIC_RANGE.get(str(units.get(name)), (-math.inf, math.inf))
+              for name in results["benchmark"]]  # fmt: skip
+    inside = [not (x < low or x > high)
+              for (low, high), x in zip(ranges, results["score"], strict=True)]  # fmt: skip
     for position in find_positions(not good for good in inside):
         row, (low, high) = results.iloc[position], ranges[position]
         score, unit = row["score"], units[row["benchmark"]]
@@ -121,25 +147,25 @@ def validate_results(
         if unit == "accuracy" and 1 < score <= 100:
             brier = ", a Brier score" if score <= METRIC_RANGE["brier"][1] else ""
             like = f"percent{brier}, a loss or a perplexity"
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(results, position), column="score",
             said=f"{name_arm(row)}: {score:g} on '{row['benchmark']}' looks like {like}.",
             mend=f"Allowed: {unit} from {low:g} to {high:g}. Divide percent by 100; a Brier score "
             "needs a benchmark whose metric is brier; leave losses and perplexities out: they have "
             "no link to scores.",
         )  # fmt: skip
-    _check_errors(results, [high for _, high in ranges], file=file)
-    _check_compared(results, arms, file=f"{folder}/arms.csv")
+    yield from check_errors(results, benchmarks, file=file)
 
 
-def _check_fractions(arms: pd.DataFrame, *, file: str) -> None:
-    """Raise if no domain share of a group is above 1, but some are above 0."""
+def _check_fractions(arms: pd.DataFrame, *, file: str) -> Iterator[DataError]:
+    """Report groups of which no domain share is above 1, but some are above 0."""
     mix = arms.reindex(columns=list(MIX_COLUMNS))
     highest = mix.max(axis="columns")
     groups = highest.groupby([arms["study"], arms["group"]])
-    for position in find_positions((highest > 0) & (groups.transform("max") <= 1)):
+    doubtful = (highest > 0) & (groups.transform("max") <= 1)
+    for position in find_positions(doubtful & ~arms[doubtful].duplicated(["study", "group"])):
         name = str(mix.iloc[position].idxmax())
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(arms, position), column=name,
             said=f"{name_arm(arms.iloc[position])}: no share of the group is above 1 percent; "
             f"{highest.iloc[position]:g} looks like a fraction.",
@@ -148,27 +174,15 @@ def _check_fractions(arms: pd.DataFrame, *, file: str) -> None:
         )  # fmt: skip
 
 
-def _check_errors(results: pd.DataFrame, highest: list[float], *, file: str) -> None:
-    """Raise if a standard error is 0 or in percent, given the highest score of each metric."""
-    low, high = (pd.Series(highest, results.index) * share for share in ERROR_RANGE)
-    for position in find_positions(~results["se"].between(low, high) & results["se"].notna()):
-        row, limit = results.iloc[position], high.iloc[position]
-        raise build_cell_error(
-            file, line=find_line(results, position), column="se",
-            said=f"{name_arm(row)}: the standard error on '{row['benchmark']}' is {row['se']:g}.",
-            mend=f"Allowed: a number above 0, at most {limit:g}, in the unit of the score, or a "
-            "blank cell for unknown. Divide percent by 100; leave 0 blank.",
-        )  # fmt: skip
-
-
-def _check_compared(results: pd.DataFrame, arms: pd.DataFrame, *, file: str) -> None:
-    """Raise if no two arms of a group have a score on one benchmark under one protocol."""
+def _check_compared(results: pd.DataFrame, arms: pd.DataFrame, *, file: str) -> Iterator[DataError]:
+    """Report groups of which no two arms have a score on one benchmark under one protocol."""
     both = results.duplicated(["study", "group", "benchmark", "protocol"])
     compared = set(results.loc[both, ["study", "group"]].itertuples(index=False, name=None))
     given = arms[["study", "group"]].itertuples(index=False, name=None)
-    for position in find_positions(group not in compared for group in given):
+    alone = pd.Series([group not in compared for group in given], arms.index)
+    for position in find_positions(alone & ~arms.duplicated(["study", "group"])):
         study, group = arms.iloc[position][["study", "group"]]
-        raise build_cell_error(
+        yield build_cell_error(
             file, line=find_line(arms, position), column="group",
             said=f"no two arms of group '{group}' (study '{study}') have a score on the same "
             "benchmark under the same protocol in results.csv.",
@@ -177,8 +191,8 @@ def _check_compared(results: pd.DataFrame, arms: pd.DataFrame, *, file: str) -> 
         )  # fmt: skip
 
 
-def _check_arms(results: pd.DataFrame, arms: pd.DataFrame, *, file: str) -> None:
-    """Raise if a result is of an arm that has no row in the table of arms."""
+def _check_known(results: pd.DataFrame, arms: pd.DataFrame, *, file: str) -> Iterator[DataError]:
+    """Report results of arms that have no row in the table of arms."""
     key = ["study", "group", "arm"]
     known = set(arms[key].itertuples(index=False, name=None))
     given = results[key].itertuples(index=False, name=None)
@@ -190,11 +204,12 @@ def _check_arms(results: pd.DataFrame, arms: pd.DataFrame, *, file: str) -> None
             inside = among[among[column] == value]
             if not len(inside):
                 allowed = among[column].unique()
-                raise build_cell_error(
+                yield build_cell_error(
                     file, line=find_line(results, position), column=column,
                     said=f"{name_arm(results.iloc[position])} has no row in arms.csv: there is no "
                     f"{column} '{value}'.{suggest(value, allowed)}",
                     mend=f"Allowed: {list_some(allowed)}. Correct the name, or add a row to "
                     "arms.csv.",
                 )  # fmt: skip
+                break
             among = inside

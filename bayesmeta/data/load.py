@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -10,19 +11,19 @@ from pathlib import Path
 import pandas as pd
 
 from bayesmeta.data.checks import (
-    check_rows,
+    check_lms,
+    check_tables,
     validate_generations,
-    validate_lms,
-    validate_tables,
+    validate_rows,
 )
 from bayesmeta.data.corrections import apply_corrections
-from bayesmeta.data.csv_tables import build_cell_error, parse_frame, read_table
-from bayesmeta.data.dataset import VERSIONS, Dataset
+from bayesmeta.data.csv_tables import build_cell_error, parse_frame, read_table, scan_table
+from bayesmeta.data.dataset import VERSIONS, Dataset, match_families
 from bayesmeta.data.experiment_checks import validate_arms, validate_results
 from bayesmeta.data.experiments import Experiments, fill_from_group
 from bayesmeta.data.schema import COLUMNS, column_names
 from bayesmeta.data.vocabulary import BENCHMARK_VOCABULARY
-from bayesmeta.errors import DataError, listing, shorten, suggest, unknown
+from bayesmeta.errors import DataError, listing, refuse, shorten, suggest, unknown
 
 
 def bundled_folder() -> Path:
@@ -82,7 +83,7 @@ def load_dataset(*, version: str = "corrected", experiments: bool = True) -> Dat
     """
     _check_version(version)
     folder = bundled_folder()
-    lms, scores = _tables(folder, version=version)
+    lms, scores, _ = _scan_tables(folder, version=version)
     data = _finish(
         lms, scores, _bundled_benchmarks(), load_generation(), version=version, source="bundled"
     )
@@ -255,24 +256,28 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
             "data add DIR --out BOTH` puts beside the bundled tables. Move arms.csv and "
             "results.csv, or add them."
         )
-    lms, scores = _tables(folder, version="corrected")
-    benchmarks = _own_benchmarks(folder, scores)
-    validate_tables(lms, scores, benchmarks, where=str(folder))
+    lms, scores, problems = _scan_tables(folder, version="corrected")
+    benchmarks, more = _own_benchmarks(folder, scores)
+    refuse([*problems, *more, *check_tables(lms, scores, benchmarks, where=str(folder))])
     generations = _own_generations(folder, lms)
     if version == "as-published":
-        lms, scores = _tables(folder, version=version)
+        lms, scores, _ = _scan_tables(folder, version=version)
     data = _finish(lms, scores, benchmarks, generations, version=version, source=str(folder))
     inside = folder / "experiments"
     return data.add(read_experiments(inside)) if inside.is_dir() else data
 
 
-def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
+def read_lms(
+    source: str | PathLike[str] | pd.DataFrame, *, families: Iterable[str] = ()
+) -> pd.DataFrame:
     r"""Read and check one table of LMs, such as new ones to predict for.
 
     Parameters
     ----------
     source
         A CSV file, or a frame, with at least lm, lm_family, n_params and n_tokens.
+    families
+        Names of known families; one that differs only by case is taken for it.
 
     Returns
     -------
@@ -293,7 +298,7 @@ def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     [1000000000]
     """
     if isinstance(source, pd.DataFrame):
-        lms, file = parse_frame(source, table="lms"), "lms"
+        lms, file, problems = parse_frame(source, table="lms"), "lms", []
     elif not isinstance(source, str | os.PathLike):
         raise DataError(
             f"lms are {shorten(repr(source))}. Allowed: a pandas DataFrame, or the path of a CSV "
@@ -308,9 +313,9 @@ def read_lms(source: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
                 f"{file} {state}. Allowed: a CSV file with one row per lm and at least the columns "
                 f"{listing(needed)}. Correct the path."
             )
-        lms = read_table(path, table="lms")
-    validate_lms(lms, file=file)
-    return lms.reset_index(drop=True)
+        lms, problems = scan_table(path, table="lms")
+    refuse([*problems, *check_lms(lms, file=file)])
+    return match_families(lms, known=families).reset_index(drop=True)
 
 
 def _check_folder(folder: str | PathLike[str]) -> Path:
@@ -327,15 +332,21 @@ def _check_version(version: str) -> None:
         raise unknown(DataError, "version", version, VERSIONS, mend="Choose one of them.")
 
 
-def _tables(folder: Path, *, version: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read LMs and scores of a folder in one version, indexed by line number."""
-    lms = read_table(folder / "lms.csv", table="lms")
-    scores = read_table(folder / "scores.csv", table="scores")
+def _scan_tables(
+    folder: Path, *, version: str
+) -> tuple[pd.DataFrame, pd.DataFrame, list[DataError]]:
+    """Read LMs and scores of a folder in one version, indexed by line number.
+
+    Cells that cannot be read are reported, and blank.
+    """
+    lms, problems = scan_table(folder / "lms.csv", table="lms")
+    scores, more = scan_table(folder / "scores.csv", table="scores")
     path = folder / "corrections.csv"
     if version == "corrected" and path.is_file():
+        refuse([*problems, *more])
         corrections = read_table(path, table="corrections")
         lms, scores = apply_corrections(lms, scores, corrections, where=str(path))
-    return lms, scores
+    return lms, scores, [*problems, *more]
 
 
 def _own_generations(folder: Path, lms: pd.DataFrame) -> pd.DataFrame | None:
@@ -366,24 +377,32 @@ def known_benchmarks() -> pd.DataFrame:
     return pd.concat([_bundled_benchmarks(), more]).drop_duplicates("benchmark")
 
 
-def _own_benchmarks(folder: Path, scores: pd.DataFrame) -> pd.DataFrame:
-    """Read a folder's benchmarks; bundled ones that have scores need no row of their own."""
+def _own_benchmarks(
+    folder: Path, scores: pd.DataFrame
+) -> tuple[pd.DataFrame, list[DataError]]:  # fmt: skip
+    """Read a folder's benchmarks; bundled ones that have scores need no row of their own.
+
+    Cells that cannot be read, and benchmarks without a row, are reported.
+    """
     path, bundled = folder / "benchmarks.csv", _bundled_benchmarks()
     if path.is_file():
-        own = _complete(read_table(path, table="benchmarks"))
+        read, problems = scan_table(path, table="benchmarks")
+        own = _complete(read)
         used = bundled["benchmark"].isin(scores["benchmark"])
         more = bundled.loc[used & ~bundled["benchmark"].isin(own["benchmark"])]
-        return pd.concat([own, more]).rename_axis("line")
-    for line, name in scores["benchmark"].items():
-        if name not in set(bundled["benchmark"]):
-            raise build_cell_error(
-                f"{folder / 'scores.csv'}", line=int(str(line)), column="benchmark",
-                said=f"'{name}' is not a bundled benchmark, and {folder} has no benchmarks.csv."
-                f"{suggest(name, bundled['benchmark'])}",
-                mend=f"Allowed: {listing(bundled['benchmark'])}. Correct the name, or add "
-                "benchmarks.csv with the columns benchmark, task_family and metric.",
-            )  # fmt: skip
-    return bundled.loc[bundled["benchmark"].isin(scores["benchmark"])]
+        return pd.concat([own, more]).rename_axis("line"), problems
+    names = scores["benchmark"].dropna().drop_duplicates()
+    problems = [
+        build_cell_error(
+            f"{folder / 'scores.csv'}", line=int(str(line)), column="benchmark",
+            said=f"'{name}' is not a bundled benchmark, and {folder} has no benchmarks.csv."
+            f"{suggest(name, bundled['benchmark'])}",
+            mend=f"Allowed: {listing(bundled['benchmark'])}. Correct the name, or add "
+            "benchmarks.csv with the columns benchmark, task_family and metric.",
+        )
+        for line, name in names[~names.isin(bundled["benchmark"])].items()
+    ]  # fmt: skip
+    return bundled.loc[bundled["benchmark"].isin(scores["benchmark"])], problems
 
 
 def _complete(own: pd.DataFrame) -> pd.DataFrame:
@@ -397,10 +416,11 @@ def _complete(own: pd.DataFrame) -> pd.DataFrame:
 
 def _read_experiments(folder: Path, *, source: str) -> Experiments:
     """Read the tables of a folder, check them, and keep the benchmarks that have results."""
-    arms = fill_from_group(read_table(folder / "arms.csv", table="arms"))
+    arms = read_table(folder / "arms.csv", table="arms")
     path = folder / "studies.csv"
     studies = read_table(path, table="studies") if path.is_file() else None
     validate_arms(arms, studies=studies, folder=str(folder))
+    arms = fill_from_group(arms)
     if studies is None:
         names = pd.DataFrame({"study": arms["study"].unique()})
         studies = parse_frame(names.reindex(columns=column_names("studies")), table="studies")
@@ -408,7 +428,7 @@ def _read_experiments(folder: Path, *, source: str) -> Experiments:
     known = [known_benchmarks()]
     if (folder / "benchmarks.csv").is_file() and folder != bundled_folder() / "experiments":
         own = read_table(folder / "benchmarks.csv", table="experiment_benchmarks")
-        check_rows(own, table="experiment_benchmarks", file=str(folder / "benchmarks.csv"))
+        validate_rows(own, table="experiment_benchmarks", file=str(folder / "benchmarks.csv"))
         known.insert(0, _complete(own))
     benchmarks = pd.concat(known).drop_duplicates("benchmark")
     validate_results(results, arms=arms, benchmarks=benchmarks, folder=str(folder))
@@ -433,7 +453,7 @@ def _finish(
             f"'{version}'. At least one score is needed. Fill in the scores."
         )
     return Dataset(
-        lms=lms.reset_index(drop=True),
+        lms=match_families(lms).reset_index(drop=True),
         scores=scores.loc[scores["score"].notna()].reset_index(drop=True),
         benchmarks=benchmarks.reset_index(drop=True),
         version=version,

@@ -42,6 +42,8 @@ class Column:
         The allowed range of a number, both ends included.
     allowed
         The words of a category.
+    abbreviated
+        A count that may be written as 7B or 1.5T.
     left_out
         A table in which all cells are blank is written without the column: text and checksum of
         tables from before the column stay as they were.
@@ -56,7 +58,13 @@ class Column:
     low: float = float("-inf")
     high: float = float("inf")
     allowed: tuple[str, ...] = ()
+    abbreviated: bool = False
     left_out: bool = False
+
+    @property
+    def percent(self) -> bool:
+        """Whether a number is in percent, so that a cell may say 15% as well."""
+        return self.name.endswith("_share")
 
     @property
     def expects(self) -> str:
@@ -65,7 +73,9 @@ class Column:
         if self.kind == "category":
             return f"Allowed: {', '.join(self.allowed)}{blank}."
         if self.kind == "month":
-            return f"Allowed: a year and a month as YYYY-MM, such as 2023-07{blank}."
+            return (
+                f"Allowed: a year and a month as YYYY-MM, such as 2023-07, or a full date{blank}."
+            )
         if self.kind == "number":
             noun = "a whole number" if self.whole else "a number"
             low = "" if self.low == float("-inf") else f" from {self.low:g}"
@@ -133,21 +143,21 @@ _DESIGN = (
 )
 """The columns of `lms.csv` that say how an LM was made."""
 
+_SIZES = tuple(
+    Column(name, "number", f"the count of {what}; {short} is {size:.0f}, and is read too",
+           required=True, filled=True, whole=True, low=COUNT_RANGE[0], high=COUNT_RANGE[1],
+           abbreviated=True)
+    for name, what, short, size in (("n_params", "parameters", "7B", 7e9),
+                                    ("n_tokens", "training tokens", "300B", 300e9))
+)  # fmt: skip
+
 _LM = (
     _text("lm", "the name of the language model", required=True),
     _text("lm_family", "the series it belongs to", required=True),
     _text("developer", "who trained it"),
     Column("released", "month", "month of release"),
     _text("derived_from", "the lm whose weights its training continued; blank if from scratch"),
-    _count(
-        "n_params", "the count of parameters; 7B is 7000000000", needed=True, low=COUNT_RANGE[0]
-    ),
-    _count(
-        "n_tokens",
-        "the count of training tokens; 300B is 300000000000",
-        needed=True,
-        low=COUNT_RANGE[0],
-    ),
+    *_SIZES,
     replace(_EPOCHS, left_out=True),
     *_DESIGN,
 )
@@ -205,20 +215,13 @@ _STUDIES = (
     _text("note", "what one should know of it"),
 )
 
-_SIZES = (
-    Column("n_params", "number", "the count of parameters; 7B is 7000000000", required=True,
-           whole=True, low=COUNT_RANGE[0], high=COUNT_RANGE[1]),
-    Column("n_tokens", "number", "the count of training tokens; 300B is 300000000000",
-           required=True, whole=True, low=COUNT_RANGE[0], high=COUNT_RANGE[1]),
-)  # fmt: skip
-
 _ARMS = (
     _text("study", "a short name of the study", required=True),
     _text("group", "arms of one group are comparable", required=True),
     _text("arm", "the name of the arm in its group", required=True),
     _text("run", "the training run; blank where no other row is of the same one"),
     Column("released", "month", "month in which the study appeared"),
-    *_SIZES,
+    *(replace(column, filled=False) for column in _SIZES),
     *(
         replace(column, allowed=ARM_VOCABULARY[column.name])
         if column.kind == "category"

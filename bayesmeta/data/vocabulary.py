@@ -55,9 +55,10 @@ ONE_TOLERANCE = 0.02
 METRIC_RANGE: dict[str, tuple[float, float]] = {"accuracy": (0.0, 1.0), "brier": (0.0, 2.0)}
 """Smallest and largest possible score of each metric, in its native unit."""
 
-ERROR_RANGE = (1e-6, 0.2)
-"""Smallest and largest standard error of a score, as shares of the range of its metric; a larger
-one was written in percent, unless the benchmark has fewer than seven items."""
+ERROR_RANGE = (1e-6, 0.1, 0.5)
+"""Standard errors of a score as shares of the range of its metric: the smallest; the largest of a
+benchmark with 26 items or more; and the largest there can be, that of a coin. A larger one was
+written in percent."""
 
 NAME_LENGTH = 200
 """Most characters of a name."""

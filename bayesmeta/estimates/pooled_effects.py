@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,35 @@ from bayesmeta.tables.wording import name_few, percent
 if TYPE_CHECKING:
     import pandas as pd
 
-_COLUMNS = {
-    **dict.fromkeys(("estimate", "sd", "lower", "upper"), Column(digits=3)),
+_PROBABILITIES = {
     "prob_positive": PROBABILITY._replace(heading="P(> 0)"),
     "prob_rope": PROBABILITY._replace(heading="P(in ROPE)"),
 }
+MEAN = "mean effect"
+"""What a summary calls it where there are no moderators."""
+
 _THINNED = 200
 """Draws that weights are averaged over: they hardly vary."""
+
+
+def effect_columns(spreads: Iterable[float], *names: str) -> dict[str, Column]:
+    """Describe columns of effects, with decimals that show two digits of the smallest spread.
+
+    Parameters
+    ----------
+    spreads
+        Standard deviations, or other sizes of what differs, in the unit of the effects.
+    *names
+        Columns beside `estimate`, `sd`, `lower` and `upper`.
+
+    Examples
+    --------
+    >>> effect_columns([0.2, 0.00013])["estimate"].digits, effect_columns([40.0])["sd"].digits
+    (5, 3)
+    """
+    smallest = min((x for x in spreads if x > 0), default=1.0)
+    digits = int(np.clip(1 - np.floor(np.log10(smallest)), 3, 12))
+    return dict.fromkeys(("estimate", "sd", "lower", "upper", *names), Column(digits=digits))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -87,10 +109,11 @@ def summary(
     Returns
     -------
     PooledEffects
-        Rows `mean effect`; with moderators `mean effect at mean moderators`, `intercept` (the mean
-        effect where every moderator is 0, or at its first level) and a coefficient of each;
-        `effect in a new study` (in a new group, at mean moderators: the prediction interval),
-        `tau`, `tau of GROUP`, `I2` in percent, `H2`, and relative probabilities of publication.
+        Rows `mean effect` (under PET or PEESE that of a study without error); with moderators
+        `mean effect at mean moderators`, `intercept` (the mean effect where every moderator is 0,
+        or at its first level) and a coefficient of each; `effect in a new study` (in a new group,
+        at mean moderators: the prediction interval), `tau`, `tau of GROUP`, `I2` in percent, `H2`,
+        and relative probabilities of publication.
 
     Raises
     ------
@@ -122,7 +145,8 @@ def summary(
     table = pd.DataFrame(rows)
     if rope is None:
         table = table.drop(columns="prob_rope")
-    return PooledEffects(table=head(table, _COLUMNS), text=_describe_fit(fit, ci_prob, rope))
+    columns = effect_columns(table["sd"]) | _PROBABILITIES
+    return PooledEffects(table=head(table, columns), text=_describe_fit(fit, ci_prob, rope))
 
 
 def check_study_fit(fit: object, asked: str) -> None:
@@ -161,13 +185,19 @@ def _describe(
 
 def _list_effects(fit: EffectSizeFit, seed: int) -> dict[str, Array]:
     """Give the mean effect, coefficients, and the effect in a new study, shape (chain, draw)."""
-    mean = mean_at_center(fit)
-    found = {"mean effect": mean}
-    if fit.design.moderators:
-        found = {"mean effect at mean moderators": mean, "intercept": fit.parameters["mu"]}
+    mean, name = mean_at_center(fit), name_mean(fit)
+    found = {name: mean}
+    if name != MEAN:
+        found["intercept"] = fit.parameters["mu"]
     for j, name in enumerate(fit.design.moderators):
         found[name] = fit.parameters["gamma"][..., j]
     return found | {"effect in a new study": add_heterogeneity(fit, mean, seed=seed)}
+
+
+def name_mean(fit: EffectSizeFit) -> str:
+    """Name the mean effect in a summary; a regression on the error is no moderator here."""
+    has_moderators = len(fit.design.moderators) > fit.design.n_bias
+    return "mean effect at mean moderators" if has_moderators else MEAN
 
 
 def mean_at_center(fit: EffectSizeFit) -> Array:
@@ -288,8 +318,8 @@ def study_table(fit: EffectSizeFit, *, ci_prob: float = defaults.CI_PROB) -> pd.
     )
     if not design.moderators:
         table["weight"] = 100 * study_weights(fit)
-    digits = dict.fromkeys(["observed", "observed_lower", "observed_upper"], Column(digits=3))
-    return head(table, {**_COLUMNS, **digits, "weight": Column(digits=1, unit="%")})
+    columns = effect_columns(design.se, "observed", "observed_lower", "observed_upper")
+    return head(table, {**columns, "weight": Column(digits=1, unit="%")})
 
 
 def study_weights(fit: EffectSizeFit) -> Array:
@@ -373,9 +403,9 @@ def predict_effects(
 
     table = pd.concat([frame.reset_index(drop=True), pd.DataFrame(rows)], axis=1)
     table = table.drop(columns=["sd", *(["prob_rope"] if rope is None else [])])
-    new_columns = dict.fromkeys(("new_lower", "new_upper"), Column(digits=3))
+    columns = effect_columns((row["sd"] for row in rows), "new_lower", "new_upper")
     positive = PROBABILITY._replace(heading="P(new study > 0)")
-    return head(table, {**_COLUMNS, **new_columns, "new_positive": positive})
+    return head(table, {**columns, **_PROBABILITIES, "new_positive": positive})
 
 
 def mean_at(fit: EffectSizeFit, frame: pd.DataFrame) -> Array:

@@ -159,7 +159,7 @@ def predict(
     check_ci_prob(ci_prob)
     check_seed(seed)
     check_fit(fit)
-    lms = read_lms(new_lms)
+    lms = read_lms(new_lms, families=fit.design.lm_families)
     placed = place_lms(fit, lms, seed=seed)
     latent = placed.latent(fit)
     return Predictions(

@@ -322,7 +322,7 @@ def rank_designs(
     check_fit(fit)
     check_seed(seed)
     names = _read_benchmarks(fit, benchmarks)
-    lms = read_lms(candidates)
+    lms = read_lms(candidates, families=fit.design.lm_families)
     flop = training_flop(lms)
     left_out = _over_budget(flop, budget)
     kept = lms[~lms["lm"].isin(list(left_out))].reset_index(drop=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bayesmeta.data.checks import check_rows, list_some
+from bayesmeta.data.checks import list_some, validate_rows
 from bayesmeta.data.csv_tables import format_table, parse_frame, read_table
 from bayesmeta.data.load import bundled_folder, load_dataset
 from bayesmeta.data.schema import COLUMNS, Column, column_names, get_column
@@ -248,7 +248,7 @@ def build_lms(
     if not rows:
         return pd.DataFrame(columns=list(column_names("lms")))
     table = parse_frame(pd.DataFrame(list(rows.values())), table="unfinished_lms", file="facts")
-    check_rows(table, table="unfinished_lms", file="facts")
+    validate_rows(table, table="unfinished_lms", file="facts")
     return _fill_known(table.reset_index(drop=True))
 
 
@@ -311,7 +311,7 @@ def _read_old(folder: Path, name: str) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(columns=[column.name for column in COLUMNS[table]])
     found = read_table(path, table=table)
-    check_rows(found, table=table, file=str(path))
+    validate_rows(found, table=table, file=str(path))
     return found.reset_index(drop=True)
 
 

@@ -152,8 +152,10 @@ def _label(values: xr.DataArray, element: int) -> str:
 
 
 def _bfmi(energy: xr.DataArray) -> np.ndarray:
-    """Energy change over energy variance of every chain."""
+    """Energy change over energy variance of every chain; that of independent draws if constant."""
     values = energy.transpose("chain", "draw").values.astype(float)
+    if np.ptp(values) == 0:
+        return np.full(len(values), 2.0)
     return np.square(np.diff(values, axis=1)).sum(axis=1) / np.square(
         values - values.mean(axis=1, keepdims=True)
     ).sum(axis=1)

@@ -14,6 +14,7 @@ from bayesmeta import defaults
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.pooled_effects import (
     mean_at,
+    name_mean,
     predict_effects,
     study_table,
     study_weights,
@@ -43,7 +44,10 @@ _OWN, _POOLED = "#0072B2", "#D55E00"
 _SQUARES = (1.5, 6.0)
 """Points of the lightest and of the heaviest study's square."""
 
-_MOST_ROWS, _ENDS = 150, ("lower", "upper")
+MOST_ROWS = 150
+"""Studies that a forest plot holds."""
+
+_ENDS = ("lower", "upper")
 
 
 @drawn_from(EffectSizeFit, made_by=_MADE_BY)
@@ -83,14 +87,13 @@ def study_forest(
     """
     table = study_table(fit, ci_prob=ci_prob)
     n = len(table)
-    if n > _MOST_ROWS:
+    if n > MOST_ROWS:
         raise QueryError(
-            f"this figure shows at most {_MOST_ROWS} studies, and the fit has {n}. Allowed: a fit "
+            f"this figure shows at most {MOST_ROWS} studies, and the fit has {n}. Allowed: a fit "
             "of fewer; plot.funnel shows any number."
         )
     rows = summary(fit, ci_prob=ci_prob)
-    at_center = "mean effect at mean moderators" if fit.design.moderators else "mean effect"
-    pooled, new = rows[at_center], rows["effect in a new study"]
+    pooled, new = rows[name_mean(fit)], rows["effect in a new study"]
     figure = build_figure(width=width, height=1.05 + 0.17 * (n + 2))
     axes = figure.subplots()
     places = np.arange(n, 0, -1) + 1.5

@@ -17,7 +17,7 @@ from bayesmeta import defaults, plots
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard
 from bayesmeta.data.experiments import list_differences
 from bayesmeta.data.load import load_dataset
-from bayesmeta.errors import EvaluationError, FitError, listing
+from bayesmeta.errors import EvaluationError, FitError, QueryError, listing
 from bayesmeta.estimates.contrasts import Effects, effects
 from bayesmeta.estimates.controlled_answers import COMPARISONS, controlled_answers
 from bayesmeta.estimates.counterfactual import (
@@ -29,7 +29,7 @@ from bayesmeta.estimates.counterfactual import (
 from bayesmeta.estimates.curves import curve
 from bayesmeta.estimates.question import check_fit, find_decision, list_decisions
 from bayesmeta.inference.diagnostics import Diagnostics, check, thin_fit
-from bayesmeta.inference.fits import Fit
+from bayesmeta.inference.fits import EffectSizeFit, Fit
 from bayesmeta.model.spec import ModelSpec
 from bayesmeta.plots.figure import as_svg
 from bayesmeta.reporting.page import (
@@ -44,6 +44,11 @@ from bayesmeta.reporting.page import (
     write_markdown,
 )
 from bayesmeta.reporting.panel import Finding, Panel, build_panel
+from bayesmeta.reporting.study_sections import (
+    describe_studies,
+    list_study_sections,
+    title_of_studies,
+)
 from bayesmeta.tables.wording import (
     KIND_WORDS,
     MARKS,
@@ -190,7 +195,7 @@ def _is_association_alone(finding: Finding) -> bool:
     return other is not None and other.is_sure and not finding.is_sure
 
 
-def report_checks(diagnostics: Diagnostics | None) -> Section:
+def report_checks(diagnostics: Diagnostics | None, *, noun: str = "scores") -> Section:
     """Say whether a fit may be reported, and by which numbers."""
     blocks: list[Any] = [Text(_verdict_on_checks(diagnostics))]
     if diagnostics is not None:
@@ -203,7 +208,7 @@ def report_checks(diagnostics: Diagnostics | None) -> Section:
              f"at least {defaults.ESS_MIN}"),
             ("divergences", f"{v['divergences']:.0f}", "0"),
             ("BFMI, least", f"{v['bfmi_min']:.2f}", f"at least {defaults.BFMI_MIN}"),
-            (f"scores with Pareto k above {defaults.PARETO_K_MAX}", f"{v['pareto_k_bad']:.0f}",
+            (f"{noun} with Pareto k above {defaults.PARETO_K_MAX}", f"{v['pareto_k_bad']:.0f}",
              "no limit"),
         ]  # fmt: skip
         blocks.append(Table("Diagnostics of the whole fit", ("check", "found", "allowed"), rows))
@@ -469,15 +474,15 @@ def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
     yield "the association without it", with_interval(card.without_it)
 
 
-_REPORTED = ("diagnostics", "checked")
+_REPORTED = ("diagnostics", "checked", "priors")
 """Parts of the provenance that stand in a section of their own."""
 
 
-def report_origin(fit: Fit, *, whole: int) -> Section:
+def report_origin(fit: Fit | EffectSizeFit, *, whole: int) -> Section:
     """Say where data and draws come from, and what the model is."""
     chains, draws = fit.shape
     rows = [
-        ("data", _describe_data(fit)),
+        *_describe_data(fit),
         ("draws in this report", f"{chains * draws} ({chains} chains of {draws})"),
         *_list_values({k: v for k, v in fit.provenance.items() if k not in _REPORTED}),
     ]
@@ -498,12 +503,15 @@ def _list_values(given: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(readable(str(key)), _plain(value)) for key, value in given.items()]
 
 
-def _describe_data(fit: Fit) -> str:
+def _describe_data(fit: Fit | EffectSizeFit) -> Sequence[tuple[str, str]]:
+    if isinstance(fit, EffectSizeFit):
+        return describe_studies(fit)
     data, design = fit.dataset, fit.design
-    return (
+    what = (
         f"{Path(data.source).name}: {len(design.lms)} LMs, {len(design.benchmarks)} benchmarks, "
         f"{len(design.outcomes.y)} scores"
     )
+    return [("data", what)]
 
 
 def _plain(value: Any) -> str:
@@ -519,7 +527,7 @@ FILES = ("report.html", "report.md")
 
 
 def report(
-    fit: Fit,
+    fit: Fit | EffectSizeFit,
     out: str | PathLike[str],
     *,
     decisions: str | Sequence[str] | None = None,
@@ -531,7 +539,8 @@ def report(
     what experiments say, an atlas of decisions and benchmarks, curves, the cards of evidence, the
     origin of the fit, and
     a panel that looks up the answers of `query`, computed before. A fit of many draws is thinned
-    first, for the whole report, which says so.
+    first, for the whole report, which says so. The report of a meta-analysis of effect sizes has
+    the studies, heterogeneity, refits without each study, publication bias and priors instead.
 
     Parameters
     ----------
@@ -540,7 +549,8 @@ def report(
     out
         A folder; made if its parent exists. Files of an earlier report are replaced.
     decisions
-        Names of the decisions that it is about; if left out, all of them, and size and data.
+        Names of the decisions that it is about; if left out, all of them, and size and data. A
+        meta-analysis has none.
     progress
         Whether to show a progress bar on standard error.
 
@@ -552,7 +562,7 @@ def report(
     Raises
     ------
     QueryError
-        If it is no fit of lms and their scores, a decision is not known, or the folder cannot be
+        If it is no fit, a decision is not known, or the folder cannot be
         made.
     StoreError
         If a file cannot be written.
@@ -567,6 +577,8 @@ def report(
     >>> [path.name for path in written]
     ['report.html', 'report.md']
     """
+    if isinstance(fit, EffectSizeFit):
+        return _report_studies(fit, out, decisions=decisions)
     check_fit(fit)
     known = list_decisions(fit.design)
     names = [decisions] if isinstance(decisions, str) else decisions
@@ -590,9 +602,37 @@ def report(
         report_origin(fit, whole=whole),
     ]
     summary = summarise_fit(fit, diagnostics, panel, kinds[0] if kinds else None)
+    return _write_files(folder, title_of(fit), [summary, *sections], panel)
+
+
+def _report_studies(
+    fit: EffectSizeFit, out: str | PathLike[str], *, decisions: str | Sequence[str] | None
+) -> tuple[Path, ...]:
+    """Write the report of a meta-analysis of effect sizes."""
+    if decisions is not None:
+        raise QueryError(
+            f"decisions is {decisions!r}, and this is a fit of effect sizes, which has none. "
+            "Allowed: to leave it out."
+        )
+    folder = make_folder(Path(out), option="out")
+    diagnostics = _diagnose(fit)
+    if diagnostics is not None:
+        fit = fit.with_diagnostics(diagnostics.to_dict())
+    summary, *sections = list_study_sections(fit)
+    checks = report_checks(diagnostics, noun="studies")
+    origin = report_origin(fit, whole=int(np.prod(fit.shape)))
+    return _write_files(
+        folder, title_of_studies(fit), [summary, checks, *sections, origin], panel=None
+    )
+
+
+def _write_files(
+    folder: Path, title: str, sections: Sequence[Section], panel: Panel | None
+) -> tuple[Path, ...]:
+    """Write the sections, the summary first, as HTML and as Markdown."""
     texts = (
-        _write_page(fit, summary, sections, panel),
-        "\n\n".join([f"# {title_of(fit)}", *map(write_markdown, [summary, *sections])]) + "\n",
+        _write_page(title, sections[0], sections[1:], panel),
+        "\n\n".join([f"# {title}", *map(write_markdown, sections)]) + "\n",
     )
     paths = tuple(folder / name for name in FILES)
     for path, text in zip(paths, texts, strict=True):
@@ -605,19 +645,21 @@ def _list_kinds(fit: Fit) -> tuple[str, ...]:
     return (EFFECT, NEW_SETTING, ASSOCIATION) if tells_effects(fit) else (ASSOCIATION,)
 
 
-def _diagnose(fit: Fit) -> Diagnostics | None:
+def _diagnose(fit: Fit | EffectSizeFit) -> Diagnostics | None:
     try:
         return check(fit)
     except FitError:
         return None  # draws that no sampler made
 
 
-def _write_page(fit: Fit, summary: Section, sections: list[Section], panel: Panel | None) -> str:
+def _write_page(
+    title: str, summary: Section, sections: Sequence[Section], panel: Panel | None
+) -> str:
     css, js = (_read(name) for name in ("page.css", "panel.js"))
     digest = hashlib.sha256(f"\n{js}\n".encode()).digest()
     return render(
         "page.html.j2",
-        title=title_of(fit),
+        title=title,
         script_hash=f"sha256-{base64.b64encode(digest).decode('ascii')}",
         css=Markup(css),
         js=Markup(js),

@@ -143,7 +143,7 @@ def _weigh_each(table: pd.DataFrame, fit: Fit, draws: Array) -> None:
     most = min(1 - 1 / np.log10(flat.size), defaults.PARETO_K_MAX)
     for name in table.index:
         rows = family == fit.design.lm_families.index(str(name))
-        log_weight, k = array_stats.psislw(-density[..., rows].sum(axis=-1).reshape(-1))
+        log_weight, k = array_stats.psislw(density[..., rows].sum(axis=-1).reshape(-1))
         table.loc[name, "pareto_k"] = float(k)
         if not float(k) <= most:
             continue

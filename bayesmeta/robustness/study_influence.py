@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesmeta import defaults
 from bayesmeta.errors import DataError, QueryError
-from bayesmeta.estimates.pooled_effects import check_study_fit, mean_at_center
+from bayesmeta.estimates.pooled_effects import check_study_fit, effect_columns, mean_at_center
 from bayesmeta.estimates.summary import check_ci_prob, estimate_probability, quantiles
 from bayesmeta.inference.fits import EffectSizeFit
 from bayesmeta.inference.sample import fit as refit
@@ -87,7 +87,7 @@ def leave_study_out(
 
     table = pd.DataFrame(rows)
     names = ["left_out", "estimate", "lower", "upper", "prob_positive", "tau", "move"]
-    columns = dict.fromkeys(("estimate", "lower", "upper", "tau"), Column(digits=3))
+    columns = effect_columns(((table["upper"] - table["lower"]) / 4).dropna(), "tau")
     columns |= {"move": Column(digits=2), "heterogeneity": Column("share of Q", 1, "%"),
                 "prob_positive": PROBABILITY._replace(heading="P(> 0)")}  # fmt: skip
     return head(table[[*names, "heterogeneity"]], columns)
@@ -179,7 +179,10 @@ def sensitivity_to_priors(fit: EffectSizeFit) -> pd.DataFrame:
         by = {"prior": shifts[name], "likelihood": float(moved / values.std())}
         moves = [source for source, shift in by.items() if abs(shift) > SHIFTED]
         reading = "both" if len(moves) == 2 else moves[0] if moves else "neither"
-        median = float(np.median(scales.get(name, values / unit.get(name, 1.0))))
+        own = scales[name] if name in scales else values / unit.get(name, 1.0)
+        median = float(np.median(own))
         rows.append({"quantity": name, "estimate": median, **by, "reading": reading})
     two = dict.fromkeys(("prior", "likelihood"), Column(digits=2))
-    return head(pd.DataFrame(rows), {"estimate": Column(digits=3), **two})
+    spreads = (values.std() / unit.get(name, 1.0)
+               for name, values in name_estimates(flat, fit.design).items())  # fmt: skip
+    return head(pd.DataFrame(rows), effect_columns(spreads) | two)

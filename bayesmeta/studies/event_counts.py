@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmeta.errors import FitError
 from bayesmeta.model.predictor import Array
 
 _GRID = np.linspace(-20.0, 20.0, 1601)
@@ -19,6 +20,9 @@ _GRID = np.linspace(-20.0, 20.0, 1601)
 _NODES, _WEIGHTS = np.polynomial.hermite.hermgauss(31)
 _WIDER = 1.3
 """Nodes lie where the normal approximation of a study's posterior has its mass, and beyond."""
+
+_MOST_EVENTS, _CHUNK = 200_000, 4_000_000
+"""Possible numbers of events of a study that are listed, and numbers held at once."""
 
 _FINE = np.linspace(-7.0, 7.0, 141)
 """Standard deviations at which a study's own effect is drawn."""
@@ -104,13 +108,12 @@ class EventCounts:
         nearest = np.clip(np.round((theta + 20) / (_GRID[1] - _GRID[0])), 0, len(_GRID) - 1)
         for i, table in enumerate(self.tables):
             k = nearest[..., i].astype(int).ravel()
-            u = rng.random(k.shape)
-            drawn = [
-                int(np.searchsorted(table.cumulative[j], x)) for j, x in zip(k, u, strict=True)
-            ]
-            found[..., i] = table.effects[np.minimum(drawn, len(table.effects) - 1)].reshape(
-                theta.shape[:-1]
-            )
+            drawn, u = np.empty(len(k), int), rng.random(k.shape)
+            for j in np.unique(k):
+                here = k == j
+                drawn[here] = np.searchsorted(table.cumulate(float(_GRID[j])), u[here])
+            effects = table.effects[np.minimum(drawn, len(table.effects) - 1)]
+            found[..., i] = effects.reshape(theta.shape[:-1])
         return found
 
     def _evaluate(self, i: int, theta: Array) -> Array:
@@ -123,36 +126,79 @@ class EventCounts:
         return mean + share * (self.y[i] - mean), np.sqrt(share) * self.se[i]
 
 
+def find_unbounded(counts: Array) -> str | None:
+    """Name what no study has, where the odds ratio has no bound for want of it."""
+    events, total, control_events, control_total = counts.T
+    kinds = {
+        "an event among the treated": events,
+        "an event among the controls": control_events,
+        "a case without event among the treated": total - events,
+        "a case without event among the controls": control_total - control_events,
+    }
+    return next((name for name, some in kinds.items() if not some.any()), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Tabulated:
-    """One study over the grid: log probability of its events, probability of fewer, all events."""
+    """One study over the grid.
+
+    Parameters
+    ----------
+    log_density, below
+        Log probability of its events, and probability of fewer, shape (grid,).
+    log_ways, possible, effects
+        Log number of ways to every possible number of events, these numbers, and their log odds
+        ratios, shape (event,).
+    """
 
     log_density: Array
     below: Array
-    cumulative: Array
+    log_ways: Array
+    possible: Array
     effects: Array
+
+    def cumulate(self, theta: float) -> Array:
+        """Probability of at most so many events at a log odds ratio, shape (event,)."""
+        log = self.log_ways + theta * self.possible
+        chance = np.exp(log - log.max())
+        return chance.cumsum() / chance.sum()
 
 
 def tabulate(events: int, total: int, control_events: int, control_total: int) -> Tabulated:
-    """Tabulate the noncentral hypergeometric distribution of a study's events."""
+    """Tabulate the noncentral hypergeometric distribution of a study's events.
+
+    Raises
+    ------
+    FitError
+        If there are more possible numbers of events than can be listed.
+    """
     from scipy.special import gammaln
 
     both = events + control_events
-    possible = np.arange(max(0, both - control_total), min(total, both) + 1)
+    lowest, highest = max(0, both - control_total), min(total, both)
+    if highest - lowest > _MOST_EVENTS:
+        raise FitError(
+            f"a study has {both} events, which the exact likelihood would list one by one. "
+            f"Allowed: at most {_MOST_EVENTS} of likelihood 'binomial'; of so many 'normal' gives "
+            "the same. State likelihood='normal'."
+        )
+    possible = np.arange(lowest, highest + 1)
     rest = both - possible
-    ways = -sum(gammaln(x + 1) for x in (possible, total - possible, rest, control_total - rest))
-    log = ways + _GRID[:, None] * possible
-    log -= log.max(axis=1, keepdims=True)
-    chance = np.exp(log)
-    chance /= chance.sum(axis=1, keepdims=True)
-    k = events - possible[0]
-    cells = np.stack([possible, total - possible, rest, control_total - rest]).astype(float)
-    cells += 0.5 * (cells == 0).any(axis=0)
-    with np.errstate(divide="ignore"):
-        exact = log[:, k] - np.log(np.exp(log).sum(axis=1))
+    kinds = np.stack([possible, total - possible, rest, control_total - rest]).astype(float)
+    ways = -gammaln(kinds + 1).sum(axis=0)
+    k, found = events - lowest, []
+    for part in np.array_split(_GRID, 1 + len(_GRID) * len(possible) // _CHUNK):
+        log = ways + part[:, None] * possible
+        log -= log.max(axis=1, keepdims=True)
+        chance = np.exp(log)
+        whole = chance.sum(axis=1)
+        below = (chance[:, :k].sum(axis=1) + 0.5 * chance[:, k]) / whole
+        found.append((log[:, k] - np.log(whole), below))
+    cells = kinds + 0.5 * (kinds == 0).any(axis=0)
     return Tabulated(
-        log_density=exact,
-        below=chance[:, :k].sum(axis=1) + 0.5 * chance[:, k],
-        cumulative=chance.cumsum(axis=1),
+        log_density=np.concatenate([log for log, _ in found]),
+        below=np.concatenate([below for _, below in found]),
+        log_ways=ways,
+        possible=kinds[0],
         effects=np.log(cells[0] * cells[3] / (cells[1] * cells[2])),
     )

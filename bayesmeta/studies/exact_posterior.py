@@ -3,11 +3,12 @@
 Given the heterogeneities, mean effect, coefficients and effects of groups and studies are normal
 under normal errors, and are summed out in closed form. What is left, a few scales, is drawn by
 adaptive importance sampling (Cornuet et al. 2012, https://doi.org/10.1111/j.1467-9469.2011.00756.x)
-from a multivariate t, and the rest given them.
+from a multivariate t, and the rest given them. The mean of the weights is the marginal likelihood.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from bayesmeta.errors import FitError
 from bayesmeta.model.predictor import Array, Parameters
-from bayesmeta.studies.event_counts import EventCounts
+from bayesmeta.studies.event_counts import EventCounts, find_unbounded
 from bayesmeta.studies.study_design import EffectDesign
 from bayesmeta.studies.study_model import (
     EffectPriors,
@@ -27,8 +28,11 @@ from bayesmeta.studies.study_model import (
 _DF = 5.0
 """Degrees of freedom of the proposals: heavier tails than a posterior of log scales has."""
 
-_PILOT, _ROUNDS = 2000, 4
-"""Proposals of a round that adapts, and such rounds."""
+_PILOT, _ROUNDS, _MOST_ROUNDS = 2000, 4, 40
+"""Proposals of a round that adapts, and such rounds: at least, and where few proposals count."""
+
+_ENOUGH = 0.1
+"""Share of effective draws from which on proposals fit."""
 
 _MOST_PROPOSALS = 64
 """Most proposals for each draw that is asked for."""
@@ -50,10 +54,14 @@ class ExactDraws:
         Draws by name, shape (draw, ...).
     log_density
         Log posterior density of the scales drawn, up to a constant, shape (draw,).
+    log_marginal, mcse
+        Log marginal likelihood, and its Monte Carlo standard error.
     """
 
     parameters: Parameters
     log_density: Array
+    log_marginal: float
+    mcse: float
 
 
 class Marginal(Protocol):
@@ -133,27 +141,40 @@ def choose_marginal(design: EffectDesign, spec: EffectSizeSpec) -> Marginal:
 def draw_marginal(marginal: Marginal, *, draws: int, rng: np.random.Generator) -> ExactDraws:
     """Draw from a density by adaptive importance sampling and resampling."""
     center, root = marginal.start, np.diag(marginal.spread)
-    for _ in range(_ROUNDS if len(center) else 0):
+    for done in range(_MOST_ROUNDS if len(center) else 0):
         points, log_weight, _ = _propose(marginal, center, root, n=_PILOT, rng=rng)
         center, root = _fit(points, log_weight, center, root)
+        if done + 1 >= _ROUNDS and _count_effective(log_weight) >= _ENOUGH * _PILOT:
+            break
     n = 2 * draws
     while True:
         points, log_weight, log_density = _propose(marginal, center, root, n=n, rng=rng)
         weight = np.exp(log_weight - log_weight.max())
-        effective = weight.sum() ** 2 / (weight**2).sum()
+        effective = _count_effective(log_weight)
         if effective >= draws:
             break
         if n > _MOST_PROPOSALS * draws:
             raise FitError(
                 f"independent draws are too rare: {effective:.0f} effective ones of {n}, and "
-                f"{draws} are asked for. Allowed: sampler 'nutpie', or fewer draws."
+                f"{draws} are asked for. Allowed: fewer draws, or in bm.fit the sampler 'nutpie'."
             )
         center, root = _fit(points, log_weight, center, root)
         n *= 2
     # Systematic resampling: a proposal comes up as often as its weight says, or once more.
     ladder = (rng.random() + np.arange(draws)) / draws * weight.sum()
     chosen = rng.permutation(np.minimum(np.searchsorted(np.cumsum(weight), ladder), n - 1))
-    return ExactDraws(marginal.draw(points[chosen], rng), log_density=log_density[chosen])
+    return ExactDraws(
+        marginal.draw(points[chosen], rng),
+        log_density=log_density[chosen],
+        log_marginal=float(log_weight.max() + np.log(weight.mean())),
+        mcse=math.sqrt(max(0.0, 1 / effective - 1 / n)),
+    )
+
+
+def _count_effective(log_weight: Array) -> float:
+    """Effective number of weighted draws."""
+    weight = np.exp(log_weight - log_weight.max())
+    return float(weight.sum() ** 2 / (weight**2).sum())
 
 
 def _propose(
@@ -173,6 +194,12 @@ def _propose(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         log_density = marginal.log_density(points)
     log_density = np.where(np.isnan(log_density), -np.inf, log_density)
+    if not np.isfinite(log_density - log_proposal).any():
+        raise FitError(
+            "no draw is possible: under these priors the data have no probability that a number "
+            "could hold. Allowed: priors in the unit of the effects, and effects without "
+            "outliers beyond all bounds. Widen the priors, or check the table."
+        )
     return points, log_density - log_proposal, log_density
 
 
@@ -182,7 +209,7 @@ def _fit(points: Array, log_weight: Array, center: Array, root: Array) -> tuple[
     while True:
         weight = np.exp(power * (log_weight - log_weight.max()))
         weight /= weight.sum()
-        if 1 / (weight**2).sum() >= 10 * (1 + len(center)) or power < 1e-3:
+        if 1 / (weight**2).sum() >= 10 * (1 + len(center)) or power < 1e-12:
             break
         power /= 2
     mean = weight @ points
@@ -268,9 +295,12 @@ class NormalMarginal:
         """Log joint density of effects and logs of scales."""
         found = []
         for some in self._chunks(points):
-            L, half, _, variance = self._solve(some)
+            L, half, S, variance = self._solve(some)
             log_root = np.log(np.diagonal(L, axis1=1, axis2=2)).sum(axis=1)
-            square = (self.y**2 / variance).sum(axis=1) - np.square(half).sum(axis=1)
+            # By residuals: effects far from zero would cancel in a difference of squares.
+            z = np.linalg.solve(L.transpose(0, 2, 1), half[..., None])[..., 0]
+            off = self.y - (S * z) @ self.A.T
+            square = (off**2 / variance).sum(axis=1) + np.square(z).sum(axis=1)
             normal = -0.5 * (np.log(2 * np.pi * variance).sum(axis=1) + square) - log_root
             found.append(normal + self.scales.split(some)[2])
         return np.concatenate(found)
@@ -326,6 +356,12 @@ class JointMarginal:
         self.spread = np.concatenate([spread, np.ones(self.scales.n), 1.5 * np.ones(self.n_steps)])
         self.counts = None
         if design.counts is not None:
+            lacking = find_unbounded(design.counts)
+            if spec.mu_sd is None and lacking is not None:
+                raise FitError(
+                    f"no study has {lacking}, so that the data set no bound to the odds ratio. "
+                    "Allowed: a prior that does: state mu_sd, in log odds, such as 2.8."
+                )
             self.counts = EventCounts(design.counts, y=design.y, se=design.se)
 
     def _split(self, points: Array) -> tuple[Array, Array, Array, Array]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from bayesmeta import defaults
 from bayesmeta.model.predictor import Array, Parameters
+from bayesmeta.studies.event_counts import find_unbounded
 from bayesmeta.studies.exact_posterior import is_exact, sample_exactly
 from bayesmeta.studies.study_design import EffectDesign
 from bayesmeta.studies.study_model import EffectPriors, EffectSizeSpec, derive_priors
@@ -119,9 +120,10 @@ def _find_conflicts(
     """Word the conflicts of stated priors with what the data say under vague ones."""
     if spec.mu_sd is None and spec.moderator_sd is None and spec.tau_scale is None:
         return []
+    has_bound = design.counts is None or find_unbounded(design.counts) is None
     vague = dataclasses.replace(
         spec,
-        mu_sd=None,
+        mu_sd=None if has_bound else spec.mu_sd,
         moderator_sd=None,
         tau_scale=None,
         tau="none" if spec.tau == "none" else "half-cauchy",

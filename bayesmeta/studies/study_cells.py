@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -15,16 +17,26 @@ import pandas as pd
 
 from bayesmeta.data.csv_tables import check_columns_differ, check_lengths, parse_rows
 from bayesmeta.errors import DataError, listing, shorten, suggest, unknown
+from bayesmeta.tables.wording import count
 
 FEWEST = 2
 """Studies: one alone says nothing of how studies differ."""
 
 _BLANK_TEXT = frozenset({"", "na", "n/a", "nan", "nat", "null", "<na>", "#n/a", "#na"})
-_BLANK_NUMBER = _BLANK_TEXT | {"-", "--", ".", "?", "none", "missing", "n.a."}
+_BLANK_NUMBER = _BLANK_TEXT | {
+    "-", "--", "\u2013", "\u2014", ".", "..", "...", "\u2026", "?", "*", "none", "missing",
+    "n.a.", "n.a", "n/r", "nr", "nd", "not reported", "not available", "not applicable", "unknown",
+}  # fmt: skip
 """Spellings of a missing cell, in any case: of text, and beside numbers."""
+
+_WHOLE = 1e15
+"""Above it a float no longer tells whole numbers apart."""
 
 _SHOWN = 5
 """Rows that a message names."""
+
+
+_TIMES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 
 
 # --- What was handed over -------------------------------------------------------------------------
@@ -78,10 +90,15 @@ class Given:
         return self.where.rpartition(",")[0]
 
 
-def open_table(table: Any) -> Given:
-    """Take cells from a file, a frame of any library, or a dict of columns."""
+def open_table(given: Any) -> Given:
+    """Take cells from a file, a frame of any library, a dict of columns, or a list of rows."""
+    table: Any = given
     if isinstance(table, str | PathLike):
-        return _read_file(Path(table))
+        return _read_file(Path(table).expanduser())
+    if isinstance(table, np.ndarray) and table.dtype.names:
+        table = {name: table[name].tolist() for name in table.dtype.names}
+    elif isinstance(table, list) and table and all(isinstance(row, Mapping) for row in table):
+        table = pd.DataFrame(table)
     if isinstance(table, Mapping):
         try:
             table = pd.DataFrame(table)
@@ -91,6 +108,7 @@ def open_table(table: Any) -> Given:
                 "for every column. Correct the lengths."
             ) from error
     if isinstance(table, pd.DataFrame):
+        table = _with_index(table)
         columns = [table.iloc[:, k] for k in range(table.shape[1])]
         kinds = {
             k: [str(level) for level in column.cat.categories]
@@ -102,12 +120,12 @@ def open_table(table: Any) -> Given:
     import narwhals.stable.v2 as nw
 
     try:
-        frame = nw.from_native(table, eager_only=True)
+        frame = nw.from_native(given, eager_only=True)
     except TypeError as error:
         raise DataError(
             f"the table is {type(table).__name__}. Allowed: the path of a CSV file, a frame of "
-            "pandas, polars or another library that narwhals knows, or a dict of columns. Hand one "
-            "of these over."
+            "pandas, polars or another library that narwhals knows (a lazy one collected), a dict "
+            "of columns, or a list of rows that are dicts. Hand one of these over."
         ) from error
     kinds = {
         k: [str(level) for level in frame[name].cat.get_categories().to_list()]
@@ -117,6 +135,14 @@ def open_table(table: Any) -> Given:
     return _from_memory(
         list(frame.columns), [frame[name].to_list() for name in frame.columns], kinds
     )
+
+
+def _with_index(table: pd.DataFrame) -> pd.DataFrame:
+    """Make columns of an index that has names, as a table read by study has."""
+    names = [name for name in table.index.names if name is not None and name not in table.columns]
+    if not names or table.columns.nlevels > 1:
+        return table
+    return table.reset_index(level=names)
 
 
 def _from_memory(
@@ -129,22 +155,37 @@ def _from_memory(
 def _read_file(path: Path) -> Given:
     """Cells by column, and the line number of every row."""
     if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
         raise DataError(
-            f"{path} does not exist. Name a CSV file with one row per study, or hand over a frame."
+            f"{path} {what}. Name a CSV file with one row per study, or hand over a frame."
         )
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-    mark = max(",;\t", key=first.count)
-    rows = parse_rows(path, delimiter=mark)
+        lines = [line for line in itertools.islice(file, 20) if line.strip()]
+    # A line such as "sep=;" is a spreadsheet's word about the file, not a part of the table.
+    told = re.fullmatch(r'"?sep=(.)"?', lines[0].rstrip("\r\n")) if lines else None
+    mark = told[1] if told else max(",;\t|", key=lines[0].count) if lines else ","
+    rows = parse_rows(path, delimiter=mark)[1 if told else 0 :]
     if not rows:
         raise DataError(f"{path} is empty. Its first line must name the columns.")
     (first, header), body = rows[0], rows[1:]
+    if len(header) == 1:
+        raise DataError(
+            f"{path}, line {first}: '{shorten(header[0], most=60)}' would be the only column. "
+            "Allowed: a first line that names the columns, with commas, semicolons, tabs or | "
+            "between them. Remove lines above the names, or save the table as CSV."
+        )
     check_columns_differ(header, where=f"{path}, line {first}")
     check_lengths(rows, file=str(path))
+    columns = [[cells[k] for _, cells in body] for k in range(len(header))]
+    has_commas = mark != "," and any(_COMMA.fullmatch(cell) for cells in columns for cell in cells)
     return Given(
-        list(header), [[cells[k] for _, cells in body] for k in range(len(header))],
-        [line for line, _ in body], str(path), f"{path}, line", has_decimal_commas=mark != ",",
+        list(header), columns, [line for line, _ in body], str(path), f"{path}, line",
+        has_decimal_commas=has_commas,
     )  # fmt: skip
+
+
+_COMMA = re.compile(r"\s*[-+\u2212]?\d*,\d+([eE][-+]?\d+)?\s*")
+"""A number with a comma for decimals."""
 
 
 # --- Cells ----------------------------------------------------------------------------------------
@@ -179,12 +220,20 @@ class Cells:
 
     def number(self, text: str) -> float:
         """Read the number that a text is, NaN if none."""
-        if self.given.has_decimal_commas and text.count(",") == 1 and "." not in text:
+        text = text.replace("\u2212", "-")  # the minus sign of word processors
+        if self.given.has_decimal_commas and "." in text:
+            return math.nan  # a point for thousands, or for decimals: nobody knows
+        if self.given.has_decimal_commas and text.count(",") == 1:
             text = text.replace(",", ".")
         try:
             return math.nan if "_" in text else float(text)
         except ValueError:
             return math.nan
+
+    @property
+    def mark(self) -> str:
+        """What stands before decimals."""
+        return "a comma, as in other cells," if self.given.has_decimal_commas else "a point"
 
     def numbers(self, column: str, raw: Sequence[Any]) -> list[float | None]:
         """Read finite numbers."""
@@ -194,17 +243,17 @@ class Cells:
             if value is not None and not math.isfinite(value):
                 raise self.fail(
                     row, column, f"'{shorten(text)}' is not a finite number. Allowed: digits with "
-                    "a point for decimals, without units. Correct the cell, or remove the row."
+                    f"{self.mark} for decimals, without units. Correct the cell, or remove the row."
                 )  # fmt: skip
             found.append(value)
         return found
 
     def moderator(self, column: str, raw: Sequence[Any], *, is_text: bool) -> list[Any]:
         """Read numbers where every cell is one, or text where none is."""
-        if any(isinstance(cell, datetime.date | np.datetime64) for cell in raw):
+        if any(isinstance(cell, _TIMES) for cell in raw):
             raise DataError(
-                f"moderator '{column}' holds dates. Allowed: numbers or text. Turn it into a "
-                "number, such as the year."
+                f"moderator '{column}' holds dates or times. Allowed: numbers or text. Turn it "
+                "into a number, such as the year, or the number of days."
             )
         texts = [write_cell(cell) for cell in raw]
         texts = [None if text.lower() in _BLANK_TEXT else text for text in texts]
@@ -240,10 +289,10 @@ class Cells:
         self.lines = [self.lines[row] for row in self.kept]
         if len(self.lines) < FEWEST:
             left = f" without the {len(gone)} that lack a value" if gone else ""
+            held = count(len(self.lines), "study", "studies")
             raise DataError(
-                f"{self.given.what} holds {len(self.lines)} studies{left}. Allowed: at least "
-                f"{FEWEST}, since one study says nothing of how studies differ. Add a row for "
-                "every study."
+                f"{self.given.what} holds {held}{left}. Allowed: at least {FEWEST}, since one "
+                "study says nothing of how studies differ. Add a row for every study."
             )
         return tuple(names)
 
@@ -319,5 +368,8 @@ def write_cell(cell: object) -> str:
         return ""
     if isinstance(cell, float | np.floating):
         value = float(cell)
-        return "" if math.isnan(value) else repr(value)
+        if math.isnan(value):
+            return ""
+        # Whole numbers become floats where a frame lacks a cell: label 2 stays 2.
+        return str(int(value)) if value.is_integer() and abs(value) < _WHOLE else repr(value)
     return str(cell).strip()

@@ -15,8 +15,15 @@ from bayesmeta.errors import DataError, listing
 from bayesmeta.model.predictor import Array
 from bayesmeta.studies.study_table import EffectSizes, bad_formula, formula_errors
 
+_ROUNDING = 1e-13
+"""Largest deviation from the mean, relative to the column, that is rounding alone."""
+
 _EXACT = 1e-8
 """Residual, relative to the column, below which a combination is exact but for rounding."""
+
+RESULTS = ("tau", "I2", "H2", "intercept", "mean effect", "mean effect at mean moderators",
+           "effect in a new study")  # fmt: skip
+"""Names of what a summary lists beside coefficients."""
 
 SMALL_STUDY = {"pet": "standard error", "peese": "squared standard error"}
 """Regressions on the error: what the moderator of each is called."""
@@ -175,6 +182,11 @@ def build_effect_design(
     """
     labels, X = build_columns(table, table.frame)
     for label in labels:
+        if label in RESULTS or label.startswith("tau of "):
+            raise DataError(
+                f"the moderator '{label}' bears the name of a result. Allowed: other names than "
+                f"{listing(RESULTS)}. Rename the column."
+            )
         if labels.count(label) > 1:
             raise DataError(
                 f"two coefficients would be called '{label}': a level of one moderator and another "
@@ -247,7 +259,7 @@ def _formula_columns(table: EffectSizes, frame: pd.DataFrame) -> tuple[list[str]
         return rows[list(table.moderators)].assign(**kinds)
 
     assert table.formula is not None
-    with formula_errors(table.formula):
+    with formula_errors(table.formula), np.errstate(all="ignore"):
         found: Any = design_matrices(table.formula, typed(table.frame)).common
         values = found.evaluate_new_data(typed(frame)).design_matrix
     terms: Mapping[str, Any] = found.terms
@@ -255,7 +267,11 @@ def _formula_columns(table: EffectSizes, frame: pd.DataFrame) -> tuple[list[str]
         raise bad_formula(table.formula, "it leaves the mean out")
     labels = [str(label) for term in terms.values() for label in term.labels]
     keep = [k for k, label in enumerate(labels) if label != "Intercept"]
-    return [labels[k] for k in keep], np.asarray(values, float)[:, keep]
+    columns = np.asarray(values, float)[:, keep]
+    if not np.isfinite(columns).all():
+        row, k = np.argwhere(~np.isfinite(columns))[0]
+        raise bad_formula(table.formula, f"'{labels[keep[k]]}' is {columns[row, k]} in a study")
+    return [labels[k] for k in keep], columns
 
 
 def check_independent(X: Array, labels: list[str]) -> None:
@@ -263,6 +279,11 @@ def check_independent(X: Array, labels: list[str]) -> None:
     before = np.ones((len(X), 1))
     for k, label in enumerate(labels):
         spread = X[:, k] - X[:, k].mean()
+        if np.abs(spread).max() <= _ROUNDING * np.abs(X[:, k]).max():
+            raise DataError(
+                f"moderator '{label}' varies by {np.ptp(X[:, k]):.3g} about {X[0, k]:.10g}, which "
+                "is rounding. Allowed: columns that vary. Take a constant off, or leave it out."
+            )
         rest = spread - before @ np.linalg.lstsq(before, spread, rcond=None)[0]
         if np.linalg.norm(rest) <= _EXACT * np.linalg.norm(spread):
             raise DataError(

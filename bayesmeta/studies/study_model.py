@@ -50,7 +50,7 @@ class EffectSizeSpec:
     that nothing depends on units or on where a moderator has its zero. Heterogeneity is half-Cauchy
     with five median standard errors: nearly uniform where studies of any precision differ, and
     proper. Mean effect and slopes, per standard deviation of the moderator, are normal about 0 with
-    a hundred median standard errors, which is next to flat. Where more is known, state it in the
+    a million median standard errors, which is flat. Where more is known, state it in the
     unit of the effects: with few studies intervals get much narrower (Röver et al. 2021,
     https://doi.org/10.1002/jrsm.1475, has half-normal scales by kind of effect: 0.5 for log odds
     ratios and standardised mean differences).
@@ -59,10 +59,11 @@ class EffectSizeSpec:
     ----------
     mu_sd
         Standard deviation of the normal prior of the mean effect, at the mean of every moderator.
-        By default 100 median standard errors.
+        By default a million median standard errors.
     moderator_sd
         Standard deviation of the normal prior of a moderator's coefficient: effect per unit of the
-        moderator. By default 100 median standard errors per standard deviation of the moderator.
+        moderator. By default a million median standard errors per standard deviation of the
+        moderator.
     tau
         Prior of the standard deviation between studies, and of that between the groups of every
         level: `half-cauchy`, `half-normal`, `log-normal` or `uniform`; `none` where studies of one
@@ -126,7 +127,7 @@ class EffectSizeSpec:
                 continue
             if value is None and item.default is None:
                 continue
-            if value is None or not _is_positive(value):
+            if value is None or not is_positive(value):
                 left_out = "; None for what follows from the table" if item.default is None else ""
                 raise SpecError(
                     f"{item.name} is {value!r}. Allowed: a positive number, in the unit of the "
@@ -137,7 +138,7 @@ class EffectSizeSpec:
 
     def _check_selection(self) -> None:
         steps = self.selection
-        fine = isinstance(steps, list | tuple) and all(_is_positive(p) and p < 1 for p in steps)
+        fine = isinstance(steps, list | tuple) and all(is_positive(p) and p < 1 for p in steps)
         if not fine or list(steps) != sorted(set(steps)):
             raise SpecError(
                 f"selection is {steps!r}. Allowed: one-sided p values that rise, between 0 and 1, "
@@ -180,7 +181,8 @@ class EffectSizeSpec:
         return cls(**values)
 
 
-def _is_positive(value: object) -> bool:
+def is_positive(value: object) -> bool:
+    """Say whether something is a positive, finite number, and not a truth value."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         return False
     return math.isfinite(value) and float(value) > 0
@@ -484,11 +486,11 @@ def log_selection(
     from scipy.special import ndtr
 
     omega = np.concatenate([np.ones((*omega.shape[:-1], 1)), omega], axis=-1)
-    step, lower, upper = selection_bounds(design, spec)
+    step, lower, _ = selection_bounds(design, spec)
     center = mean if spec.favoured == "positive" else -mean
-    shares = ndtr((upper - center[..., None]) / sd[..., None])
-    shares = shares - ndtr((lower - center[..., None]) / sd[..., None])
-    average = (shares * omega[..., None, :]).sum(axis=-1)
+    above = ndtr((center[..., None] - lower[:, :-1]) / sd[..., None])
+    rises = omega[..., None, :-1] - omega[..., None, 1:]
+    average = omega[..., None, -1] + (above * rises).sum(axis=-1)
     return np.log(omega[..., step]) - np.log(average)
 
 

@@ -33,8 +33,14 @@ FUNCTIONS = frozenset(
 )  # fmt: skip
 """What a formula may call: a saved fit holds its formula, and loading it must run nothing else."""
 
+_POWER = re.compile(r"^[^(]*\w\s*\*\*|[+:*]\s*\w+\s*\*\*(?![^(]*\))")
+"""A power outside of brackets, which formulae takes for the column as it is."""
+
 _SYMMETRIC = 0.1
 """Share of the interval's width by which an effect may lie off its middle: rounding, no more."""
+
+_SPAN, _MOST = 1e9, 1e100
+"""Largest number of a table in its smallest standard errors, and at all."""
 
 _CLOSE = 1e-3
 """Relative difference between a squared standard error and the diagonal of a covariance matrix."""
@@ -272,10 +278,12 @@ def read_effect_sizes(
     listed = {"limits": limits, "counts": counts, "groups": groups, "crossed": crossed,
               "moderators": moderators}  # fmt: skip
     single = {"study": study, "effect": effect, "se": se, "variance": variance, "cluster": cluster}
-    _check_measure(single, limits, counts, has_matrix=covariance is not None)
+    has_matrix = covariance is not None
+    _check_measure(single, limits, counts, has_matrix=has_matrix)
+    rho = _check_rho(rho, cluster, has_matrix=has_matrix)
     roles = _list_roles(single, listed)
     named = given.find(roles)
-    chosen = {named[name]: value for name, value in _check_levels(levels, named).items()}
+    chosen = {named[name]: value for name, value in _check_levels(levels, moderators).items()}
     reader = Cells(given)
     for role, name in roles:
         reader.read(role, name, levels=chosen)
@@ -283,7 +291,8 @@ def read_effect_sizes(
     columns = reader.columns
     lookup = {role: tuple(named[name] for name in names) for role, names in listed.items()}
     reader.check_distinct(named[study])
-    matrix = _read_matrix(covariance, reader)
+    names = [write_cell(cell) for cell in given.cells[given.labels.index(study)]]
+    matrix = _read_matrix(covariance, reader, names=names)
     measure = _Measure(reader, {k: named[v] for k, v in single.items() if v is not None}, lookup)
     columns |= measure.derive(matrix, ci_prob=ci_prob)
     _check_content(columns, lookup)
@@ -298,7 +307,7 @@ def read_effect_sizes(
         groups=lookup["groups"], moderators=lookup["moderators"], source=given.source,
         crossed=lookup["crossed"], formula=formula, levels=reader.order_levels(chosen),
         counts=lookup["counts"], covariance=matrix,
-        cluster=within, rho=_check_rho(rho, cluster),
+        cluster=within, rho=rho,
         dropped=dropped,
     )  # fmt: skip
     if found.rho is not None and found.correlated is not None:
@@ -364,6 +373,8 @@ def _variables(formula: str) -> list[str]:
     called = set(re.findall(r"([\w.]+)\s*\(", formula)) - FUNCTIONS
     if called:
         raise bad_formula(formula, f"functions that may be called are {listing(sorted(FUNCTIONS))}")
+    if _POWER.search(formula):
+        raise bad_formula(formula, "a power of a column is written I(year**2), or poly(year, 2)")
     with formula_errors(formula):
         found = model_description(formula)
     if found.response is not None or found.group_terms:
@@ -396,24 +407,37 @@ def bad_formula(formula: str, why: object) -> DataError:
 
 
 def _check_levels(
-    levels: Mapping[Hashable, Any] | None, named: Mapping[Hashable, str]
+    levels: Mapping[Hashable, Any] | None, moderators: Sequence[Hashable]
 ) -> dict[Hashable, tuple[str, ...]]:
     """Read the levels that were given: all of them in order, or the reference alone."""
     found = {}
+    if not isinstance(levels, Mapping | None):
+        raise DataError(
+            f"levels is {levels!r}. Allowed: levels by moderator, such as "
+            "{'arm': ['low', 'high']}."
+        )
     for name, value in (levels or {}).items():
-        if name not in named:
-            raise unknown(DataError, "levels of", name, named, said="is not a moderator of these")
+        if name not in moderators:
+            raise unknown(
+                DataError, "levels of", name, moderators or ["none"], said="is not a moderator",
+                mend="Name it as a moderator too, or leave its levels out.",
+            )  # fmt: skip
         several = isinstance(value, list | tuple)
         found[name] = tuple(write_cell(one) for one in value) if several else (write_cell(value),)
     return found
 
 
-def _check_rho(rho: float | None, cluster: Hashable | None) -> float | None:
+def _check_rho(rho: float | None, cluster: Hashable | None, *, has_matrix: bool) -> float | None:
     if (rho is None) != (cluster is None):
         lacking = "rho" if rho is None else "cluster"
         raise DataError(
             f"{lacking} is left out. Allowed: both cluster, the column of what shares "
             "participants, and rho, the correlation of sampling errors inside it; or neither."
+        )
+    if rho is not None and has_matrix:
+        raise DataError(
+            "covariance and rho are given. Allowed: one or the other, since rho makes a covariance "
+            "matrix of its own. Leave one out."
         )
     if rho is not None and not (_is_real(rho) and -1 < rho < 1):
         raise DataError(f"rho is {rho!r}. Allowed: a correlation between -1 and 1, such as 0.6.")
@@ -449,19 +473,39 @@ class _Measure:
         """Compute what the table has in another form, and check it."""
         if self.listed["counts"]:
             return self.from_counts()
+        found: dict[str, list[float]] = {}
         if "se" in self.single:
             self.check_positive(self.se, "standard error")
-            if matrix is not None:
-                _check_diagonal(matrix, np.array(self.reader.columns[self.se]))
-            return {}
-        if "variance" in self.single:
+        elif "variance" in self.single:
             name = self.single["variance"]
             self.check_positive(name, "variance")
-            return {DERIVED_SE: [math.sqrt(x) for x in self.reader.columns[name]]}
-        if self.listed["limits"]:
-            return {DERIVED_SE: self.from_limits(ci_prob)}
-        assert matrix is not None
-        return {DERIVED_SE: np.sqrt(np.diag(matrix)).tolist()}
+            found = {DERIVED_SE: [math.sqrt(x) for x in self.reader.columns[name]]}
+        elif self.listed["limits"]:
+            found = {DERIVED_SE: self.from_limits(ci_prob)}
+        else:
+            assert matrix is not None
+            found = {DERIVED_SE: np.sqrt(np.diag(matrix)).tolist()}
+        errors = np.array(found.get(DERIVED_SE) or self.reader.columns[self.se])
+        if matrix is not None:
+            _check_diagonal(matrix, errors)
+        self.check_span(errors)
+        return found
+
+    def check_span(self, errors: Array) -> None:
+        """Raise where a number is too far from the others to be computed with."""
+        sizes = np.maximum(np.abs(np.array(self.reader.columns[self.effect])), errors)
+        smallest, largest, middle = errors.min(), sizes.max(), np.median(errors)
+        if largest <= _SPAN * smallest and largest <= _MOST:
+            return
+        is_small = middle * (middle / smallest) > largest
+        row = int(errors.argmin() if is_small else sizes.argmax())
+        what = f"standard error {smallest:.3g}" if is_small else f"number {largest:.3g}"
+        raise self.reader.fail(
+            row, self.effect if not is_small else self.se, f"the {what} is too far from the others "
+            f"to be computed with: the smallest error is {smallest:.3g}, the largest effect or "
+            f"error {largest:.3g}. Allowed: at most {_SPAN:.0e} times the smallest error. It is no "
+            "measurement, or a missing value's code; correct it."
+        )  # fmt: skip
 
     def check_positive(self, column: str, what: str) -> None:
         """Raise where an error is not above zero."""
@@ -522,11 +566,16 @@ class _Measure:
         }
 
 
-def _read_matrix(covariance: Any, reader: Cells) -> Array | None:
+def _read_matrix(covariance: Any, reader: Cells, *, names: list[str]) -> Array | None:
     """Check a covariance matrix, and keep the rows that are kept."""
     if covariance is None:
         return None
     n = len(reader.given.lines)
+    if isinstance(covariance, pd.DataFrame):
+        labels = [[write_cell(one) for one in axis] for axis in covariance.axes]
+        if all(sorted(axis) == sorted(names) for axis in labels):  # studies, in whatever order
+            order = [[axis.index(name) for name in names] for axis in labels]
+            covariance = covariance.to_numpy()[np.ix_(*order)]
     try:
         matrix = np.asarray(covariance, float)
     except (TypeError, ValueError) as error:
@@ -597,17 +646,16 @@ def _check_groups(columns: dict[str, list], groups: tuple[str, ...]) -> None:
     n_above, path = 1, [()] * len(next(iter(columns.values())))
     for k, name in enumerate(groups):
         path = [(*outer, label) for outer, label in zip(path, columns[name], strict=True)]
-        n = len(set(path))
+        n, inside = len(set(path)), f" inside '{groups[k - 1]}'" if k else ""
         if n == n_above:
-            where = f"inside '{groups[k - 1]}'" if k else "in every study"
             raise DataError(
-                f"group '{name}' has one label {where}. Allowed: columns with several labels, "
-                "since one group shows no difference between groups. Leave it out."
+                f"group '{name}' has one label{inside or ' in every study'}. Allowed: columns with "
+                "several labels, since one group shows no difference between groups. Leave it out."
             )
         if n == len(path):
             raise DataError(
-                f"group '{name}' has another label in every study. Allowed: columns in which some "
-                "studies share a label, since differences between studies are modelled already. "
-                "Leave it out."
+                f"group '{name}' has another label in every study{inside}. Allowed: columns "
+                "in which some studies share a label, since differences between "
+                "studies are modelled already. Leave it out."
             )
         n_above = n

@@ -27,6 +27,9 @@ from bayesmeta.tables.wording import (
     write_fact,
 )
 
+_HUGE = 1e9
+"""From here on a number with decimals is written with a power of ten."""
+
 
 def _for_reading(frame: pd.DataFrame) -> pd.DataFrame:
     """Round for the eye; a probability that would read as 0 or 1 reads as a bound."""
@@ -34,9 +37,16 @@ def _for_reading(frame: pd.DataFrame) -> pd.DataFrame:
     for name, column in describe_columns(frame).items():
         if column.digits is None or not pd.api.types.is_numeric_dtype(frame[name]):
             continue
-        written = ["-" if pd.isna(x) else f"{x:.{column.digits}f}" for x in frame[name]]
+        written = [_write_number(x, column.digits) for x in frame[name]]
         texts[name] = [BOUNDS.get(x, x) for x in written] if column.is_probability else written
     return frame.assign(**texts)
+
+
+def _write_number(x: float, digits: int) -> str:
+    """Write a number with so many decimals, or with a power of ten where these say nothing."""
+    if pd.isna(x):
+        return "-"
+    return f"{x:.4g}" if digits and abs(x) >= _HUGE else f"{x:.{digits}f}"
 
 
 def _as_table(frame: pd.DataFrame, caption: str | None) -> str:
@@ -122,7 +132,7 @@ def _on_one_line(value: object) -> str:
     return "-" if missing else _BREAKS.sub(" ", str(value)).strip()
 
 
-def _build_grid(frame: pd.DataFrame) -> Grid:
+def build_grid(frame: pd.DataFrame) -> Grid:
     """Lay a table out for a paper."""
     raw, cells = set_for_paper(frame), set_for_paper(_for_reading(frame))
     kinds = [raw.iloc[:, k] for k in range(raw.shape[1])]
@@ -135,7 +145,7 @@ def _build_grid(frame: pd.DataFrame) -> Grid:
 
 def _as_markdown(frame: pd.DataFrame, caption: str | None) -> str:
     """Write a pipe table, with the characters escaped that Markdown treats specially."""
-    grid = _build_grid(frame)
+    grid = build_grid(frame)
     rules = ["---:" if is_number else "---" for is_number in grid.are_numbers]
     names, *rows = [[escape_markdown(cell) for cell in row] for row in (grid.names, *grid.rows)]
     lines = [f"| {' | '.join(row)} |" for row in (names, rules, *rows)]
@@ -143,12 +153,12 @@ def _as_markdown(frame: pd.DataFrame, caption: str | None) -> str:
 
 
 def _as_latex(frame: pd.DataFrame, caption: str | None) -> str:
-    return write_table(_build_grid(frame), caption=caption)
+    return write_table(build_grid(frame), caption=caption)
 
 
 def _as_html(frame: pd.DataFrame, caption: str | None) -> str:
     """Write a table element, with the characters escaped that HTML treats specially."""
-    grid = _build_grid(frame)
+    grid = build_grid(frame)
     styles = [' style="text-align: right"' if is_number else "" for is_number in grid.are_numbers]
 
     def row(tag: str, cells: list[str]) -> str:

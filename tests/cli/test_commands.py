@@ -258,10 +258,34 @@ def test_data_add_writes_a_folder_that_commands_take(tmp_path):
     own, both = tmp_path / "own", tmp_path / "both"
     own.mkdir()
     (own / "lms.csv").write_text("lm,lm_family,n_params,n_tokens\na,f,1000000000,20000000000\n")
-    (own / "scores.csv").write_text("lm,benchmark,score\na,hellaswag,0.5\n")
+    (own / "scores.csv").write_text("lm,benchmark,score\na,hellaswag,0.33\n")
     result = run("data", "add", str(own), "--out", str(both))
     assert "Dataset(93 lms, 13 benchmarks, 1106 scores" in result.stdout
     assert run_json("data", "validate", str(both))["rows"]["scores"] == 1106
+    assert "0 of 1 lms surprised (0.1 expected by chance); effects by importance" in result.stdout
+    assert "verdicts that changed: none" in result.stdout
+    report = run_json("data", "add", str(own), "--out", str(both))
+    assert list(report) == ["out", "rows", "changes"]
+    assert report["changes"]["method"] == "importance"
+    assert report["changes"]["lms"][0]["lm"] == "a"
+    first = report["changes"]["statements"][0]
+    assert list(first) == ["statement", "before", "after", "move"]
+    assert list(first["after"]) == ["estimate", "lower", "upper", "prob_helps", "verdict"]
+
+
+def test_data_diff_lists_cells(tmp_path):
+    report = run_json("data", "diff", "as-published", "corrected")
+    assert report["rows"]["scores"] == {"added": 23, "removed": 46, "changed": 69}
+    assert report["cells"][0] == {
+        "table": "lms", "row": "01-ai/Yi-34B", "change": "changed", "column": "n_params",
+        "before": "34000000000", "after": "34388917248",
+    }  # fmt: skip
+    assert report["after"] == {"source": "bundled", "checksum": bm.load_dataset().checksum}
+    shown = run("data", "diff", "as-published", "corrected").stdout
+    assert "scores: 23 rows added, 46 removed, 69 cells changed" in shown
+    assert f"and {len(report['cells']) - 40} cells more" in shown
+    bm.load_dataset().save(tmp_path / "same")
+    assert "no differences" in run("data", "diff", "corrected", str(tmp_path / "same")).stdout
 
 
 def test_data_show_lists_the_studies():
@@ -391,7 +415,7 @@ BAD = {
     "changed size": (["whatif", "EleutherAI/pythia-1b", "n_params=7B"], "7e9"),
     "sampler": (["fit", "--sampler", "stan"], "nutpie"),
     "choice of analysts": (["multiverse", STATEMENT, "--choice", "prior=wide"], "prior_width"),
-    "specifications": (["multiverse", STATEMENT, "--n", "3"], "whole number from 12 up"),
+    "specifications": (["multiverse", STATEMENT, "--n", "3"], "whole number from 15 up"),
 }
 
 

@@ -1,5 +1,7 @@
 """Every mistake in a user's folder is named with file, line, column, what is allowed and a cure."""
 
+import re
+
 import pytest
 
 from bayesmeta.data.load import read_dataset, read_lms
@@ -22,12 +24,15 @@ scores, line 4, column 'score' | 0.60 -> inf | 'inf'; number
 scores, line 6, column 'score' | large,reading,0.60 -> \\n\\nlarge,reading,x | 'x'; number
 scores, line 4 | large,reading,0.60,0.01 -> large,reading,0,60,0.01 | 5; 4 columns
 lms, line 3, column 'n_params' | 7000000000 -> 1e300 | 1e+300; 1e+18
-lms, line 3, column 'n_params' | 7000000000 -> 7B | '7B'; whole number; 1000; 1e+18; 7000000000
+lms, line 3, column 'n_params' | 7000000000 -> 7.3 | '7.3'; billions; 7.3B; whole number; 1000
+lms, line 3, column 'n_tokens' | 300000000000 -> 300 | '300'; billions; 300B; whole number; 1e+18
+lms, line 3, column 'n_params' | 7000000000 -> 7Q | '7Q'; whole number; 1000; 1e+18; 7000000000
+lms, line 3, column 'n_params' | 7000000000 -> 1_000_000_000 | '1_000_000_000'; thousands
+lms, line 3, column 'n_params' | 7000000000 -> N/A | 'N/A'; blank; whole number
 lms, line 3, column 'n_params' | 7000000000 -> 7000.5 | '7000.5'; whole number; Round
 lms, line 3, column 'n_params' | 7000000000 -> 0 | 0; whole number; 1000; 1e+18
 lms, line 3, column 'n_params' | 7000000000 -> | blank; whole number
 lms, line 3, column 'n_tokens' | 300000000000 -> -3 | -3; whole number; 1000; 1e+18
-lms, line 4, column 'lm' | other, -> small, | 'small'; line 2; one row
 lms, line 3, column 'code_share' | rotary,20,80 -> rotary,120,0 | 120; 0; 100; percent
 lms, line 3, column 'code_share' | rotary,20,80 -> rotary,-1,80 | -1; 0; 100
 lms, line 3, column 'web_share' | rotary,20,80 -> rotary,20.6,80 \
@@ -39,11 +44,17 @@ scores, line 4, column 'lm' | large,reading -> ,reading | blank; text; lms.csv
 scores, line 4, column 'benchmark' | large,reading -> large,readin \
     | 'readin'; 'reading'; benchmarks.csv; reading, proofs
 scores, line 4, column 'se' | 0.60,0.01 -> 0.60,-0.01 | -0.01; number; 0
+scores, line 4, column 'se' | 0.60,0.01 -> 0.60,0.5 | 'reading'; 0.5; 0.1; 26 items; percent; blank
+scores, line 4, column 'se' | 0.60,0.01 -> 0.60,0 | 'reading'; 0; above 0; blank cell for unknown
+scores, line 3, column 'se' | 1.10, -> 1.10,0.3 | 'proofs'; 0.3; 0.2; brier
+lms, line 2, column 'web_share' | 10,80 -> 0.1,0.8 | fractions; percent; 100
+lms, line 3, column 'released' | 2023-07 -> 2023-02-31 | '2023-02-31'; full date
 """
 
 # where the message says it is | what is written below that file | what else it names
 ADDED = """
 scores, line 7, column 'benchmark' | small,reading,0.31, | 'small'; 'reading'; line 2; one row
+lms, line 5, column 'lm' | small,two,,1000000,1000000,,, | 'small'; line 2; one row
 lms, line 5, column 'lm' | silent,two,,1000000,1000000,,, | 'silent'; scores.csv; every lm
 benchmarks, line 4, column 'benchmark' | unused,code,accuracy | 'unused'; scores.csv; Allowed
 """
@@ -51,7 +62,9 @@ benchmarks, line 4, column 'benchmark' | unused,code,accuracy | 'unused'; scores
 # where the message says it is; what is written instead of a file; what else it names
 REPLACED = [
     ("scores.csv, line 1", {"scores": "lm,score\nsmall,0.3\n"}, "'benchmark'; benchmark, score"),
-    ("scores.csv, line 2", {"benchmarks": None}, "'benchmark'; 'reading'; benchmarks.csv; anli"),
+    ("scores.csv, line 2",
+     {"benchmarks": None, "scores": "lm,benchmark,score\nsmall,reading,0.3\nlarge,anli,1\n"},
+     "'benchmark'; 'reading'; benchmarks.csv; anli"),
     ("scores.csv", {"scores": None}, "exist; lms.csv, scores.csv"),
     ("lms.csv", {"lms": ""}, "empty; lm, lm_family"),
     ("lms.csv", {"lms": "lm,lm_family,n_params,n_tokens\n"}, "header; line 1"),
@@ -60,7 +73,8 @@ REPLACED = [
     ("scores.csv", {"scores": 'lm,benchmark\n"small,reading\n'}, "CSV; comma-separated"),
     ("lms.csv, line 1", {"lms": "lm;lm_family\na;b\n"}, "semicolons; commas"),
     ("benchmarks.csv, line 2, column 'chance'",
-     {"benchmarks": "benchmark,task_family,metric,chance\nreading,l,accuracy,25\n"}, "25; 0; 2"),
+     {"benchmarks": "benchmark,task_family,metric,chance\nreading,l,accuracy,25\n"
+      "proofs,l,brier,2\n"}, "25; 0; 2"),
 ]  # fmt: skip
 
 
@@ -123,6 +137,54 @@ def test_further_column(texts, hold_to, where, name, cells, named):
 @pytest.mark.parametrize("where, tables, named", REPLACED)
 def test_file_that_is_otherwise(texts, hold_to, where, tables, named):
     hold_to(texts | tables, where=where, named=named)
+
+
+MANY = {
+    "lms": "LM,lm_family,n_params,n_tokens,norm,released\n"
+    "a,f,7.3,1e12,rmsnrm,2023\nb,f,1e9,much,rmsnorm,\nb,f,1e9,1e12,rmsnorm,\n",
+    "scores": "lm,benchmark,score,se\na,hellaswag,50,0.5\nc,helaswag,0.5,\nc,helaswag,0.4,\n",
+}
+
+
+def test_all_problems_are_named_at_once(write_folder):
+    with pytest.raises(DataError) as caught:
+        read_dataset(write_folder(MANY))
+    *problems, last = str(caught.value).splitlines()
+    assert tuple(problems) == caught.value.problems
+    assert last == "10 problems in all."
+    places = [re.sub(r".*/(\w+)\.csv, line (\d+), column '(\w+)'.*", r"\1 \2 \3", one)
+              for one in problems]  # fmt: skip
+    assert places == [
+        "lms 2 n_params", "lms 2 released", "lms 2 norm", "lms 3 n_tokens", "lms 4 lm",
+        "scores 2 score", "scores 2 se", "scores 3 benchmark", "scores 3 lm", "scores 4 benchmark",
+    ]  # fmt: skip
+
+
+def test_many_problems_are_counted(texts, write_folder):
+    rows = [f"lm{k},one,,7,{'much' if k % 2 else '1e12'},,,\n" for k in range(300)]
+    with pytest.raises(DataError) as caught:
+        read_dataset(write_folder(texts | {"lms": texts["lms"] + "".join(rows)}))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 11
+    assert "lms.csv, line 5, column 'n_params': '7' is too small" in lines[0]
+    assert lines[-1] == "450 problems in all; the first 10 are shown."
+
+
+def test_wrong_columns_are_all_named(texts, write_folder):
+    lms = texts["lms"].replace("position_embedding", "layout").replace("n_tokens", "tokens")
+    lms = lms.replace("lm_family", "developer")
+    with pytest.raises(DataError) as caught:
+        read_dataset(write_folder(texts | {"lms": lms}))
+    named = [re.findall(r"column '(\w+)' is ([\w ]+)\.", one)[0] for one in caught.value.problems]
+    assert named == [("tokens", "not known"), ("layout", "not known"), ("lm_family", "missing")]
+
+
+def test_a_circle_is_one_problem(texts, write_folder):
+    rows = zip(texts["lms"].splitlines(), ("derived_from", "other", "small", "large"), strict=True)
+    lms = "".join(f"{row},{cell}\n" for row, cell in rows)
+    with pytest.raises(DataError) as caught:
+        read_dataset(write_folder(texts | {"lms": lms}))
+    assert len(caught.value.problems) == 1
 
 
 def test_shares_may_sum_to_the_limit_but_for_rounding(texts, write_folder):

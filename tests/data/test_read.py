@@ -1,5 +1,6 @@
 """Your own folder: what may be left out, what is filled in, what comes back."""
 
+import io
 import math
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.csv_tables import format_table, read_table
 from bayesmeta.data.dataset import count_stages
-from bayesmeta.data.load import bundled_folder, load_dataset, read_dataset
+from bayesmeta.data.load import bundled_folder, load_dataset, read_dataset, read_lms
 from bayesmeta.data.schema import column_names
 from bayesmeta.errors import DataError, StoreError
 from bayesmeta.whole_files import write_text
@@ -187,6 +188,108 @@ def test_shares_written_as_fractions_are_refused(tmp_path):
         DataError, match=r"line 2, column 'web_share': .* as if they were fractions"
     ):
         read_dataset(tmp_path)
+
+
+READ = [  # column, how a cell may be written, what it says, what is said of it
+    ("n_params", "7B", 7_000_000_000, "n_params of large: read '7B' as 7,000,000,000"),
+    ("n_params", "7.3b", 7_300_000_000, "n_params of large: read '7.3b' as 7,300,000,000"),
+    ("n_params", "14 B", 14_000_000_000, "n_params of large: read '14 B' as 14,000,000,000"),
+    ("n_tokens", "1.5T", 1_500_000_000_000, "n_tokens of large: read '1.5T' as 1,500,000,000,000"),
+    ("n_tokens", "134000000000.00002", 134_000_000_000, ""),
+    ("n_tokens", "9007199254740993", 2**53 + 1, ""),
+    ("n_params", "7e9", 7_000_000_000, ""),
+    ("position_embedding", "Rotary", "rotary", ""),
+    ("released", "2023-07-18", "2023-07", ""),
+    ("released", "2023-07-18 00:00:00", "2023-07", ""),
+    ("released", "2023-07-18T09:30:00Z", "2023-07", ""),
+    ("code_share", "20%", 20.0, ""),
+    ("code_share", "20.000000000000004", 20.000000000000004, ""),
+    ("web_share", "0.5%", 0.5, ""),
+    ("code_share", "100.00000000000001", 100.0, ""),
+    ("code_share", "N/A", None, ""),
+    ("code_share", "NA", None, ""),
+    ("norm", "n/a", None, ""),
+    ("biases", "None", "none", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("column, text, value, said", READ)
+def test_cells_as_people_write_them(column, text, value, said, texts, write_folder, caplog):
+    lms = pd.read_csv(io.StringIO(texts["lms"]), dtype=str).reindex(columns=column_names("lms"))
+    lms = lms.assign(web_share=None).astype(object)
+    lms.loc[1, column] = text
+    data = read_dataset(write_folder(texts | {"lms": lms.to_csv(index=False)}))
+    found = data.lms.loc[1, column]
+    assert pd.isna(found) if value is None else found == value
+    assert [record.message for record in caplog.records] == ([said] if said else [])
+
+
+def test_an_index_that_pandas_wrote_is_no_column(texts, write_folder):
+    plain = read_dataset(write_folder(texts)).checksum
+    for start in (0, 1):
+        frames = {name: pd.read_csv(io.StringIO(text), dtype=str) for name, text in texts.items()}
+        for name, frame in frames.items():
+            frame.index += start
+            texts[name] = frame.to_csv()
+        assert read_dataset(write_folder(texts)).checksum == plain
+        texts = {name: frame.to_csv(index=False) for name, frame in frames.items()}
+
+
+def test_a_column_without_a_name_that_counts_nothing_is_refused(texts, write_folder, refusal):
+    texts["scores"] = texts["scores"].replace("score,se", "score,").replace("0.01", "5")
+    with refusal(DataError, "scores.csv, line 1", "column 4 has no name"):
+        read_dataset(write_folder(texts))
+
+
+def test_a_label_may_be_na(texts, write_folder):
+    rows = "benchmark,label,task_family,metric\nreading,NA,language,accuracy\nproofs,,l,brier\n"
+    data = read_dataset(write_folder(texts | {"benchmarks": rows}))
+    assert data.benchmarks["label"].tolist() == ["NA", "proofs"]
+
+
+def test_families_that_differ_by_case_are_one(texts, write_folder, caplog):
+    texts["lms"] = texts["lms"].replace("large,one", "large,One").replace("two", "PYTHIA")
+    own = read_dataset(write_folder(texts))
+    assert own.lms["lm_family"].tolist() == ["one", "one", "PYTHIA"]
+    both = load_dataset().add(own)
+    assert both.lms["lm_family"].tolist()[-3:] == ["one", "one", "pythia"]
+    new = read_lms(own.lms.iloc[[2]], families=["olmo", "pythia"])
+    assert new["lm_family"].tolist() == ["pythia"]
+    assert [record.message for record in caplog.records] == [
+        "lm_family of large: read 'One' as 'one'",
+        "lm_family of other: read 'PYTHIA' as 'pythia'",
+        "lm_family of other: read 'PYTHIA' as 'pythia'",
+    ]  # fmt: skip
+
+
+FRACTIONS = "lm,lm_family,n_params,n_tokens,code_share\n{}other,two,2e9,1e11,\n"
+
+
+@pytest.mark.parametrize("cells", [("0.15", "0.3"), ("0", "1"), ("0.5%", "0.3")])
+def test_shares_that_may_be_fractions_are_asked_about(cells, texts, write_folder, refusal):
+    rows = "small,one,1e9,1e12,{}\nlarge,one,2e9,1e12,{}\n".format(*cells)
+    folder = write_folder(texts | {"lms": FRACTIONS.format(rows)})
+    value = cells[0] if cells[0] == "0.15" else cells[1]
+    with refusal(DataError, f"{value} percent, or the fraction {value}", f"'{value}%'", "by 100"):
+        read_dataset(folder)
+
+
+def test_small_shares_in_percent_are_written_and_read_again(texts, write_folder, tmp_path):
+    rows = "small,one,1e9,1e12,0%\nlarge,one,2e9,1e12,0.5%\n"
+    data = read_dataset(write_folder(texts | {"lms": FRACTIONS.format(rows)}))
+    assert data.lms["code_share"].tolist()[:2] == [0, 0.5]
+    data.save(tmp_path / "saved")
+    assert read_dataset(tmp_path / "saved").checksum == data.checksum
+
+
+def test_few_items_allow_a_large_error(texts, write_folder, refusal):
+    texts["scores"] = texts["scores"].replace("0.40,0.01", "0.40,0.2")
+    texts["benchmarks"] = texts["benchmarks"].replace("metric", "metric,n_items")
+    few = texts["benchmarks"].replace("accuracy", "accuracy,7").replace("brier", "brier,")
+    assert read_dataset(write_folder(texts | {"benchmarks": few})).scores["se"].max() == 0.2
+    more = few.replace(",7", ",8")
+    with refusal(DataError, "line 6, column 'se'", "'reading'", "0.2"):
+        read_dataset(write_folder(texts | {"benchmarks": more}))
 
 
 GENERATION = "lm,generated_web_share,generated_code_share\nsmall,60,30\n"

@@ -13,6 +13,7 @@ from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.estimates.counterfactual import contrast_draws
 from bayesmeta.estimates.question import build_contrast
 from bayesmeta.inference.saved_fits import wrap_draws
+from bayesmeta.model.predictor import contrast_distribution
 from bayesmeta.model.spec import build_design_for
 from bayesmeta.validation.placebo import permute_decisions, tabulate_placebo
 from bayesmeta.validation.recovery import SETTINGS, Setting, build_truth, score_recovery
@@ -85,7 +86,7 @@ def test_a_deal_moves_facts_of_arms_inside_their_groups_and_nothing_else(bundled
 
 def test_a_deal_of_arms_can_be_fitted(bundled):
     """Contrasts of dealt arms are formed, with other columns and the same scores."""
-    data, spec = bundled.add(load_experiments()), bm.ModelSpec(experiments="included")
+    data, spec = bundled.add(load_experiments()), bm.ModelSpec()
     before, after = (
         build_design_for(one, spec=spec).contrasts
         for one in (data, permute_decisions(data, seed=2))
@@ -132,7 +133,8 @@ def test_one_family_breaks_each_bundle(bundled):
 
 
 def test_effects_stay_while_families_are_drawn_anew(truth):
-    (first, one), (second, other) = truth.draw(1), truth.draw(2)
+    (first, nothing, one), (second, _, other) = truth.draw(1), truth.draw(2)
+    assert nothing is None  # there are no experiments
     assert first.shape == second.shape == (len(truth.seen.scores),)
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(one.parameters["beta"], other.parameters["beta"])
@@ -143,7 +145,7 @@ def test_effects_stay_while_families_are_drawn_anew(truth):
 @pytest.mark.parametrize("large", [False, True])
 def test_effects_have_the_stated_size(bundled, large):
     truth = build_truth(bundled, setting=Setting(effects="large" if large else "typical"))
-    _, fit = truth.draw(1)
+    fit = truth.draw(1).truth
     contrast = build_contrast(fit.design, decision="attention", level="gqa", reference="mha")
     points = np.abs(contrast_draws(fit, contrast=contrast, by="benchmark").values).mean()
     assert (5 < points < 15) if large else (1 < points < 5)
@@ -152,9 +154,10 @@ def test_effects_have_the_stated_size(bundled, large):
 def fake_refitter(truth, *, shift=0.0, sign=1.0, noise=NOISE):
     """A model whose posterior lies about the truth, or beside it."""
 
-    def draw(*, seed, scores):
-        drawn, fit = truth.draw(seed)
+    def draw(*, seed, scores, contrasts):
+        drawn, of_arms, fit = truth.draw(seed)
         np.testing.assert_array_equal(drawn, scores)
+        np.testing.assert_array_equal(of_arms, contrasts)
         rng = np.random.default_rng(seed)
         values = {name: np.repeat(value, 200, axis=1) for name, value in fit.parameters.items()}
         error = shift + noise * rng.normal(size=values["beta"][:, :1].shape)
@@ -163,6 +166,30 @@ def fake_refitter(truth, *, shift=0.0, sign=1.0, noise=NOISE):
         return wrap_draws(values, spec=truth.spec, dataset=truth.seen, source="test")
 
     return SimpleNamespace(fit=draw)
+
+
+def test_contrasts_are_drawn_from_effects_and_half_of_an_association_is_effect(bundled_informed):
+    truth = build_truth(bundled_informed, setting=Setting())
+    drawn = truth.draw(5)
+    values, design = drawn.truth.parameters, drawn.truth.design
+    law = contrast_distribution(values, contrasts=design.contrasts, spec=truth.spec)
+    z = (drawn.contrasts - law.mu[0, 0]) / law.sd[0, 0]
+    assert z.std() == pytest.approx(1, abs=0.15)
+    effect, bias = (values[name][0, 0] for name in ("beta_effect", "beta"))
+    bias = bias - effect
+    assert np.corrcoef(effect.ravel(), bias.ravel())[0, 1] == pytest.approx(0, abs=0.35)
+    assert effect.std() == pytest.approx(bias.std(), rel=0.35)
+
+
+def test_effects_are_held_against_true_effects(bundled_informed):
+    truth = build_truth(bundled_informed, setting=Setting())
+    table = score_recovery(fake_refitter(truth, noise=0.0), truth, seed=3)
+    assert set(table["kind"]) == {"association", "effect"}
+    known = table.set_index(["contrast", "kind"])["tried"].to_dict()
+    assert known["attention: gqa > mha", "effect"]
+    assert not known["norm: rmsnorm > layernorm", "effect"]
+    effects = table[table["kind"] == "effect"]  # these draws are the truth itself
+    np.testing.assert_allclose(effects["estimate"], effects["truth"], atol=1e-6)
 
 
 def covered(truth, **fault):
@@ -187,7 +214,7 @@ def test_a_variance_taken_for_a_standard_deviation_is_noticed(truth):
 
 
 def test_true_effects_are_those_that_the_scores_are_drawn_from(truth):
-    _, fit = truth.draw(3)
+    fit = truth.draw(3).truth
     table = score_recovery(fake_refitter(truth), truth, seed=3)
     row = table[(table["contrast"] == "attention: gqa > mha") & (table["by"] == "overall")].iloc[0]
     contrast = build_contrast(fit.design, decision="attention", level="gqa", reference="mha")

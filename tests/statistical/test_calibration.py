@@ -1,5 +1,7 @@
 """Simulation-based calibration sees planted faults and passes what is right; the record of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,6 +12,9 @@ from bayesmeta.validation.calibration import JOINT, Calibrator, uniformity
 from bayesmeta.validation.records import read_ranks
 
 SPEC = bm.ModelSpec(decisions=(), family_effects="none", interactions="none")
+WITH_EXPERIMENTS = bm.ModelSpec(
+    decisions=("attention",), family_effects="none", interactions="none", release_date="none"
+)
 N_TRUTHS = 40
 SETTINGS = {"chains": 2, "tune": 200, "draws": 250, "thin": 5}
 CHANCE = 0.01
@@ -44,18 +49,46 @@ def test_scores_that_scatter_twice_as_much_are_seen(calibrator, monkeypatch):
     def scatter(k):
         truth = {name: values[k] for name, values in calibrator.truths.items()}
         mean = score_distribution(truth, design=calibrator.design, spec=SPEC).mu
-        return mean + 2 * (simulate(k) - mean)
+        made = simulate(k)
+        twice = mean + 2 * (made.outcomes.y - mean)
+        return replace(made, outcomes=replace(made.outcomes, y=twice))
 
     monkeypatch.setattr(calibrator, "simulate", scatter)
     over_all, _ = least(calibrator)
     assert over_all < CHANCE
 
 
+@pytest.fixture(scope="module")
+def informed_calibrator(informed):
+    return Calibrator(informed, spec=WITH_EXPERIMENTS, n=N_TRUTHS, seed=4)
+
+
+def test_the_model_with_experiments_is_calibrated(informed_calibrator):
+    over_all, joint = least(informed_calibrator)
+    assert over_all > CHANCE
+    assert joint > CHANCE
+
+
+def test_contrasts_of_other_signs_are_seen(informed_calibrator, monkeypatch):
+    simulate = informed_calibrator.simulate
+
+    def flip(k):
+        made = simulate(k)
+        return replace(made, contrasts=replace(made.contrasts, y=-made.contrasts.y))
+
+    monkeypatch.setattr(informed_calibrator, "simulate", flip)
+    over_all, joint = least(informed_calibrator)
+    assert min(over_all, joint) < CHANCE
+
+
 def test_truths_and_scores_follow_from_the_seed(small, calibrator):
     again = Calibrator(small, spec=SPEC, n=N_TRUTHS, seed=2)
     np.testing.assert_array_equal(again.truths["alpha"], calibrator.truths["alpha"])
-    np.testing.assert_array_equal(again.simulate(3), calibrator.simulate(3))
-    assert not np.array_equal(calibrator.simulate(3), calibrator.simulate(4))
+    one, same, other = (
+        made.simulate(k).outcomes.y for made, k in ((calibrator, 3), (again, 3), (calibrator, 4))
+    )
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
 
 
 def test_one_draw_gives_the_two_sided_binomial_test():

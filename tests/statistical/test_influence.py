@@ -6,6 +6,9 @@ import pytest
 import bayesmeta as bm
 from bayesmeta.errors import EvaluationError
 from bayesmeta.estimates.answer import query
+from bayesmeta.estimates.counterfactual import mean_slope
+from bayesmeta.estimates.linearised import latent_draws, mean_change
+from bayesmeta.estimates.question import parse_statement, weigh_target
 
 STATEMENT = "code_share: 18 > 8"
 
@@ -38,6 +41,25 @@ def test_importance_weights_are_used_where_they_can_be_trusted(reference, quick)
     assert trusted.any()
     assert (quick.loc[trusted, "method"] == "importance").all()
     assert (quick.loc[~trusted, "method"] == "linearised").all()
+
+
+def test_weights_leave_scores_out_and_do_not_count_them_twice(reference, quick):
+    """Against plain weights, one over the likelihood of the family's scores."""
+    design = reference.design
+    family = design.lm_family_index[design.outcomes.lm_index]
+    statement = parse_statement(design, STATEMENT)
+    _, weights = weigh_target(design)
+    slope = mean_slope(reference, weights=weights)
+    change = mean_change(reference, statement)
+    draws = (slope * latent_draws(reference, change) @ weights).reshape(-1)
+    trusted = quick[quick["method"] == "importance"].set_index("lm_family")
+    assert len(trusted)
+    for name, row in trusted.iterrows():
+        own = family == design.lm_families.index(str(name))
+        likelihood = reference.log_likelihood()[..., own].sum(axis=-1).reshape(-1)
+        weight = np.exp(likelihood.min() - likelihood)
+        mean = weight @ draws / weight.sum()
+        assert row["estimate"] == pytest.approx(mean, abs=0.1 * draws.std())
 
 
 def test_most_influential_family_comes_first_and_is_that_of_the_card(reference, quick):

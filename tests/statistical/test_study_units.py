@@ -152,3 +152,44 @@ def test_independent_draws_are_those_of_a_markov_chain(roles):
         assert (abs(a.mean(axis=(0, 1)) - b.mean(axis=(0, 1))) < 0.12 * sd).all(), name
         assert (abs(b.std(axis=(0, 1)) / sd - 1) < 0.12).all(), name
         assert values.dims == chain.draws[name].dims
+
+
+# --- Where effects and moderators have their zero -------------------------------------------------
+
+
+@pytest.mark.parametrize("zero", [1000.0, -1e5])
+def test_effects_far_from_zero_are_only_shifted(zero):
+    """Ages, prices, shares of large surveys: thousands of standard errors from 0."""
+    before, after = fit(BCG, ["year"]), fit(BCG.assign(yi=BCG["yi"] + zero), ["year"])
+    assert bm.check(after).passed
+    for name in ("tau", "gamma"):
+        np.testing.assert_allclose(after.parameters[name], before.parameters[name], rtol=1e-4)
+    np.testing.assert_allclose(
+        after.parameters["theta"] - zero, before.parameters["theta"], rtol=0, atol=1e-4
+    )
+
+
+def test_shares_of_large_surveys_have_the_mean_that_they_have():
+    """Errors of 0.001 about shares that differ by 0.2: the mean is none of the prior's business."""
+    shares = np.array([0.31, 0.74, 0.52, 0.45, 0.66, 0.58])
+    frame = pd.DataFrame({"trial": list("abcdef"), "yi": shares, "sei": 0.001})
+    mu = fit(frame).parameters["mu"]
+    error = shares.std(ddof=1) / np.sqrt(len(shares))
+    assert abs(mu.mean() - shares.mean()) < error / 10
+    assert 0.8 < mu.std() / error < 1.6
+
+
+def test_interactions_do_not_depend_on_where_years_begin():
+    """Columns of an interaction are far from independent, and no prior may choose among them."""
+    centred = BCG.assign(year=BCG["year"] - 1966)
+    tables = [read(frame, moderators="year * alloc") for frame in (BCG, centred)]
+    fits = [bm.fit(table, draws=4000, progress=False) for table in tables]
+    np.testing.assert_allclose(*(one.parameters["tau"] for one in fits), rtol=1e-3)
+    slopes = [one.draws["gamma"].sel(moderator="year").values for one in fits]
+    np.testing.assert_allclose(slopes[0].mean(), slopes[1].mean(), atol=slopes[0].std() / 10)
+    X = np.column_stack([np.ones(13), fits[1].design.X])
+    total = np.median(fits[1].parameters["tau"]) ** 2 + BCG["sei"].to_numpy() ** 2
+    weighted = np.linalg.solve((X.T / total) @ X, (X.T / total) @ BCG["yi"].to_numpy())
+    gamma = fits[1].parameters["gamma"]
+    off = abs(np.median(gamma, axis=(0, 1)) - weighted[1:])
+    assert (off < gamma.std(axis=(0, 1)) / 4).all()

@@ -137,7 +137,7 @@ BAD = {
     ),
     "one study": (
         lambda frame: frame.head(1), {},
-        r"the frame holds 1 studies\. Allowed: at least 2, since one study .* Add a row",
+        r"the frame holds 1 study\. Allowed: at least 2, since one study .* Add a row",
     ),
     "constant moderator": (
         add(site="here"), {"moderators": ["site"]},
@@ -265,7 +265,7 @@ def test_specs_go_to_plain_values_and_back():
 
 
 def test_the_other_model_is_what_it_was():
-    assert bm.ModelSpec().checksum.startswith(DEFAULT_CHECKSUM)
+    assert bm.ModelSpec(experiments="ignored").checksum.startswith(DEFAULT_CHECKSUM)
 
 
 def test_data_and_spec_have_to_belong_together(path, small, refusal):
@@ -358,3 +358,11 @@ def test_a_saved_fit_whose_table_was_changed_is_refused(fitted, tmp_path):
 def test_questions_about_lms_are_refused(fitted, refusal):
     with refusal(QueryError, "fit is EffectSizeFit", "bm.load_reference_fit()"):
         bm.query(fitted, "norm: rmsnorm > layernorm")
+
+
+def test_a_common_effect_has_no_energy_that_could_mix_slowly():
+    frame = pd.DataFrame({"s": ["a", "b"], "y": [0.3, 0.5], "se": [0.1, 0.1]})
+    table = bm.read_effect_sizes(frame, effect="y", se="se", study="s")
+    report = bm.check(bm.fit(table, bm.EffectSizeSpec(tau="none"), seed=1))
+    assert report.passed
+    assert report.values["bfmi_min"] == 2

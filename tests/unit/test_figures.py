@@ -146,6 +146,7 @@ SAID = {
     "ladders": {20, 5},
     "specification curve": {20, 5},
     "curve": {15, 25},
+    "calibration": {2.0},  # LogiQA 2.0
 }
 NUMBER = re.compile(r"(?<![\w.\-])[-+]?(?:\d+\.?\d*|\.\d+)(?![\w-]*[A-Za-z])")
 

@@ -42,7 +42,7 @@ def test_default_priors_pass_and_are_stated():
     assert bm.check(fit).passed
     said = fit.prior_report["stated"]
     assert "heterogeneity half-cauchy (22.5)" in said  # five times the median standard error, 4.5
-    assert "mean effect normal(0, 450)" in said
+    assert "mean effect normal(0, 4.5e+06)" in said
     assert "median standard error of the table is 4.5" in said
 
 

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayesmeta as bm
@@ -75,6 +76,23 @@ def shipped_report(reference, tmp_path_factory):
     return write(reference, tmp_path_factory.mktemp("report"), decisions=decisions)
 
 
+def read_studies(n=6, **roles):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({
+        "s": [NASTY_FAMILY, NASTY_LABEL, *(f"study {k}" for k in range(2, n))],
+        "y": rng.normal(0.3, 0.2, n), "se": rng.uniform(0.05, 0.2, n), "dose": np.arange(n),
+        "arm": [NASTY_BENCHMARK if k % 2 else "b" for k in range(n)],
+        "lab": [f"lab {k // 2}" for k in range(n)],
+    })  # fmt: skip
+    return bm.read_effect_sizes(frame, effect="y", se="se", study="s", **roles)
+
+
+@pytest.fixture(scope="module")
+def studies_report(tmp_path_factory):
+    fit = bm.fit(read_studies(moderators=["dose", "arm"], missing="drop"))
+    return write(fit, tmp_path_factory.mktemp("report"))
+
+
 class Page(HTMLParser):
     """Elements, their attributes, text outside of scripts and styles, and unclosed elements."""
 
@@ -105,7 +123,7 @@ class Page(HTMLParser):
         raise AssertionError(f"a comment: {data}")
 
 
-@pytest.fixture(scope="module", params=["nasty", "shipped"])
+@pytest.fixture(scope="module", params=["nasty", "shipped", "studies"])
 def page(request):
     return Page(request.getfixturevalue(f"{request.param}_report")[1])
 
@@ -140,7 +158,9 @@ def test_only_the_script_of_the_page_may_run(page):
 
 def test_every_control_has_a_label_and_the_page_a_skip_link(page):
     controls = {a["id"] for t, a in page.elements if t in ("select", "input")}
-    assert controls == {"decision", "level", "over", "where", "equivalence"}
+    has_panel = any(attrs.get("id") == "panel" for _, attrs in page.elements)
+    asked = {"decision", "level", "over", "where", "equivalence"}
+    assert controls == (asked if has_panel else set())
     assert controls == {a["for"] for t, a in page.elements if t == "label"}
     first = next(a for t, a in page.elements if t == "a")
     assert first["href"] == "#content"
@@ -521,3 +541,61 @@ def test_nonsense_in_form_and_address_is_answered_in_words(browser, nasty_report
     # What is not known stays as it was: that is the level that is named on the other side.
     said = re.search(r'<p id="trouble"[^>]*>([^<]*)</p>', document)[1]
     assert said == "Choose two different values."
+
+
+# --- A meta-analysis ------------------------------------------------------------------------------
+
+
+def test_the_report_of_a_meta_analysis_has_its_sections(studies_report):
+    _, text, markdown = studies_report
+    names = re.findall(r'<section id="([\w-]+)"', text)
+    assert names == ["summary", "checks", "studies", "heterogeneity", "influence", "small-studies",
+                     "priors", "origin"]  # fmt: skip
+    figures = re.findall(r'id="figure-([\w-]+)"', text)
+    assert figures == ["studies", "bubble-0", "baujat", "funnel"]
+    assert "Models of publication bias are averaged for independent studies" in markdown
+    assert "this table has moderators" in markdown
+
+
+def test_the_report_says_what_the_functions_say(tmp_path):
+    fit = bm.fit(read_studies())
+    _, text, markdown = write(fit, tmp_path)
+    for row in bm.summary(fit).table.to_dict("records"):
+        cells = [f"{row[k]:.3f}" for k in ("estimate", "sd", "lower", "upper")]
+        assert f"| {row['quantity']} | {' | '.join(cells)} |" in markdown
+    averaged = bm.average_models(fit.dataset, bm.EnsembleSpec())
+    for row in averaged.components.to_dict("records"):
+        assert f"| {row['component']} | {row['models']} | 0.500 |" in markdown
+        assert f"| {row['inclusion_bf']:.3f} |" in markdown
+    assert "4 chains of 1000" in text
+    assert fit.prior_report["stated"] in html.unescape(text)
+
+
+def test_the_report_shouts_where_a_prior_contradicts_the_data(tmp_path):
+    fit = bm.fit(read_studies(), bm.EffectSizeSpec(mu_sd=0.001))
+    markdown = write(fit, tmp_path)[2]
+    assert "THE FIT FAILED ITS CHECKS" in markdown.split("## Does it pass")[0]
+    assert "contradicts the data" in markdown
+
+
+@pytest.mark.parametrize(
+    "roles,said",
+    [
+        ({"groups": ["lab"]}, "this table has groups"),
+        ({"cluster": "lab", "rho": 0.5}, "this table has correlated errors"),
+    ],
+)
+def test_reports_of_tables_that_no_average_is_for_say_so(tmp_path, roles, said):
+    assert said in write(bm.fit(read_studies(**roles)), tmp_path)[2]
+
+
+def test_the_report_of_two_studies_leaves_refits_out(tmp_path):
+    fit = bm.fit(read_studies(2), bm.EffectSizeSpec(tau="none"))
+    markdown = write(fit, tmp_path)[2]
+    assert r"bm.leave\_study\_out makes them" in markdown
+    assert "all studies share one effect" in markdown
+
+
+def test_a_meta_analysis_has_no_decisions(tmp_path):
+    with pytest.raises(QueryError, match="this is a fit of effect sizes, which has none"):
+        bm.report(bm.fit(read_studies()), tmp_path, decisions="attention")

@@ -162,7 +162,7 @@ def test_shipped_posterior_stands_beside_the_experiments():
     assert set(found.studies["study"]) == {"deepseek-v2", "llama2", "smol-playbook", "tpa"}
     assert found.studies["weight"].sum() == pytest.approx(100)
     sources = found.table()["source"].tolist()
-    assert sources[-3:] == ["all LMs", "effect", "new setting"]
+    assert sources[-4:] == ["all LMs", "association", "effect", "new setting"]
     assert "conflicting" in str(found)
 
 

@@ -195,7 +195,7 @@ def test_gaps_are_named_and_counted(refusal):
     frame.loc[[2, 4], "arm"] = "NA"
     with refusal(DataError, "3 of 6 rows", "'y' in row 2, 3", "'arm' in row 3, 5"):
         read(frame, moderators=["arm"])
-    with refusal(DataError, "1 studies without the 5 that lack a value", "at least 2"):
+    with refusal(DataError, "1 study without the 5 that lack a value", "at least 2"):
         read(FRAME.assign(y=[0.1, *[None] * 5]), missing="drop")
     with refusal(DataError, "missing 'ignore' is not known", "refuse, drop"):
         read(missing="ignore")
@@ -383,3 +383,133 @@ def test_saved_fits_keep_everything(tmp_path, roles):
     assert back.design.moderators == fit.design.moderators
     np.testing.assert_array_equal(back.design.X, fit.design.X)
     np.testing.assert_allclose(back.log_likelihood(), fit.log_likelihood(), rtol=1e-4, atol=1e-4)
+
+
+# Tables as they come out of spreadsheets, frames and databases.
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["s|y|se\na|0.1|0.1\nb|0.2|0.1\n", "sep=;\ns;y;se\na;0,1;0,1\nb;0,2;0,1\n",
+     "s,y,se\na,\u22120.1,.1\nb,.2,.1\n"],
+    ids=["bars", "a spreadsheet's first line", "minus signs"],
+)  # fmt: skip
+def test_files_of_other_programs_are_read(tmp_path, text):
+    path = tmp_path / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    np.testing.assert_allclose(abs(read(path).y), [0.1, 0.2])
+
+
+@pytest.mark.parametrize(
+    "text,parts",
+    [
+        ("My table\ns,y,se\na,.1,.1\nb,.2,.1\n", ("line 1", "'My table'", "only column")),
+        ("s y se\na .1 .1\nb .2 .1\n", ("'s y se'", "only column")),
+        ("s;y;se;n\na;0,1;0,1;1.990\nb;0,2;0,1;1991\n", ("'1.990'", "not a finite number")),
+        ("s;y;se;n\na;0,1;0,1;3\nb;0.2;0,1;4\n", ("column 'y'", "'0.2'", "a comma")),
+    ],
+)
+def test_files_that_cannot_be_read_say_why(tmp_path, refusal, text, parts):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with refusal(DataError, *parts):
+        read(path, moderators=["n"] if "n" in text.split("\n")[0].split(";") else [])
+
+
+def test_folders_and_homes_are_named(tmp_path, refusal, monkeypatch):
+    with refusal(DataError, "is a folder"):
+        read(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    FRAME.to_csv(tmp_path / "table.csv", index=False)
+    assert read("~/table.csv").studies == tuple("abcdef")
+
+
+def test_rows_records_and_named_indexes_are_tables():
+    expected = read().y
+    for table in (
+        FRAME.to_dict("records"),
+        FRAME.to_records(index=False),
+        FRAME.set_index("s"),
+        FRAME.set_index(["s", "lab"]),
+    ):
+        np.testing.assert_array_equal(read(table).y, expected)
+
+
+def test_whole_numbers_that_became_floats_are_the_same_labels():
+    frame = FRAME.assign(kind=[1.0, 2.0, 3.0, 1.0, 2.0, np.nan], s=np.arange(6.0))
+    table = read(frame, moderators=["kind"], levels={"kind": [2, 1, 3]}, missing="drop")
+    assert table.levels["kind"] == ("2", "1", "3")
+    assert table.studies == tuple("01234")
+    assert table.dropped == ("5",)
+
+
+BLANKS = ["\u2013", "\u2014", "\u2026", "*", "NR", "not reported", "n/a", "#N/A", "nd"]
+
+
+@pytest.mark.parametrize("cell", BLANKS)
+def test_gaps_in_more_spellings_are_gaps(cell):
+    frame = FRAME.assign(y=[cell, *map(str, FRAME["y"][1:])])
+    assert read(frame, missing="drop").dropped == ("a",)
+
+
+@pytest.mark.parametrize(
+    "frame,roles,parts",
+    [
+        (FRAME, {"levels": {"arm": "low"}}, ("'arm' is not a moderator", "Allowed: none")),
+        (FRAME, {"levels": "arm"}, ("levels is 'arm'", "levels by moderator")),
+        (FRAME.assign(se=[1e-300, *[0.1] * 5]), {}, ("row 1", "'se'", "1e-300")),
+        (FRAME.assign(y=[1e308, *[0.1] * 5]), {}, ("row 1", "'y'", "1e+308")),
+        (FRAME.assign(tau=range(6)), {"moderators": ["tau"]}, ("name of a result",)),
+        (FRAME.assign(t=pd.to_timedelta(range(6), unit="D")), {"moderators": ["t"]},
+         ("dates or times",)),
+        (FRAME.assign(t=1e9 + 1e-7 * np.arange(6)), {"moderators": ["t"]}, ("is rounding",)),
+        (FRAME, {"moderators": "dose**2"}, ("I(year**2)",)),
+        (FRAME, {"moderators": "np.exp(dose * dose * dose * dose)"}, ("is inf",)),
+        (FRAME, {"covariance": np.eye(6), "cluster": "lab", "rho": 0.5}, ("covariance and rho",)),
+    ],
+)  # fmt: skip
+def test_what_would_be_misread_is_refused(refusal, frame, roles, parts):
+    with refusal(DataError, *parts):
+        design(frame, **roles)
+
+
+def test_variances_beside_a_covariance_matrix_have_to_be_its_diagonal(refusal):
+    frame = FRAME.assign(v=FRAME["se"] ** 2)
+    roles = {"se": None, "variance": "v"}
+    good = read(frame, covariance=np.diag(frame["v"]), **roles)
+    np.testing.assert_allclose(good.errors, FRAME["se"])
+    with refusal(DataError, "diagonal"):
+        read(frame, covariance=np.diag(2 * frame["v"]), **roles)
+
+
+def test_a_covariance_matrix_that_names_studies_is_put_in_their_order():
+    rng = np.random.default_rng(1)
+    root = rng.normal(size=(6, 6)) * 0.02 + np.diag(FRAME["se"])
+    V = root @ root.T
+    named = pd.DataFrame(V, index=FRAME["s"], columns=FRAME["s"])
+    mixed = named.loc[list("fbdace"), list("cafebd")]
+    np.testing.assert_array_equal(read(se=None, covariance=mixed).correlated, V)
+
+
+def test_events_without_a_bound_ask_for_a_prior(refusal):
+    frame = pd.DataFrame({"s": list("abc"), "a": [0, 0, 0], "n": 20, "c": [1, 2, 3], "m": 20})
+    table = bm.read_effect_sizes(frame, study="s", counts=["a", "n", "c", "m"])
+    with refusal(FitError, "no study has an event among the treated", "mu_sd"):
+        bm.fit(table, progress=False)
+    spec = bm.EffectSizeSpec(likelihood="binomial", mu_sd=2.8)
+    assert np.median(bm.fit(table, spec, progress=False).parameters["mu"]) < -1
+
+
+def test_millions_of_events_are_for_the_normal_likelihood(refusal):
+    frame = pd.DataFrame({"s": list("ab"), "a": [10**6, 10**6], "n": 10**8, "c": 10**6, "m": 10**8})
+    table = bm.read_effect_sizes(frame, study="s", counts=["a", "n", "c", "m"])
+    with refusal(FitError, "likelihood='normal'"):
+        bm.fit(table, progress=False)
+    assert bm.fit(table, bm.EffectSizeSpec(), progress=False).parameters["mu"].std() < 1
+
+
+def test_small_units_are_shown_with_decimals_enough():
+    frame = FRAME.assign(y=1e-6 * FRAME["y"], se=1e-6 * FRAME["se"])
+    shown = repr(bm.summary(bm.fit(read(frame), progress=False)))
+    assert "0.00000" in shown
+    assert " 0.000000 " not in shown.split("prob_positive")[1].split("tau")[0]
