@@ -2,6 +2,7 @@
 
 import os
 import platform
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
@@ -11,7 +12,7 @@ import click
 import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.cli.shared import COMMANDS, Shown, command, load_data, read_settings, say
-from bayesmeta.data.dataset import VERSIONS
+from bayesmeta.data.dataset import VERSIONS, match_families
 from bayesmeta.errors import BayesmetaError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def validate_command(data_dir: Path) -> Shown:
     return Shown(f"{found!r}: no problems found", instead={"json": report})
 
 
-@command("add", group=tables)
+@command("add", group=tables, working="adding and weighing")
 def add_command(fit: "bm.Fit", data_dir: Path, *, out: Path, refit: bool = False) -> Shown:
     """Put your own tables below the bundled ones, and say what that changes.
 
@@ -119,7 +120,10 @@ def add_command(fit: "bm.Fit", data_dir: Path, *, out: Path, refit: bool = False
         Refit instead of weighing draws: tens of seconds.
     """
     own = _read_tables(data_dir)
-    both = bm.load_dataset().add(own)
+    bundled = bm.load_dataset()
+    if isinstance(own, bm.Dataset):
+        own = replace(own, lms=match_families(own.lms, known=bundled.lms["lm_family"]))
+    both = bundled.add(own)
     both.save(out)
     rows = _count_rows(both)
     report = {"out": str(out), "rows": {name: rows[name] for name in rows if name != "benchmarks"}}

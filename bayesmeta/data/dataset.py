@@ -16,7 +16,7 @@ from bayesmeta.data.checks import trace_stages, validate_tables
 from bayesmeta.data.csv_tables import echo, format_table, hash_tables, mark_percent
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, shorten
-from bayesmeta.whole_files import write_text
+from bayesmeta.whole_files import write_folder
 
 VERSIONS = ("as-published", "corrected")
 """The two versions of the facts: what the paper's code analyses, and what an audit made of it."""
@@ -230,7 +230,7 @@ class Dataset:
         Parameters
         ----------
         folder
-            Made if its parent exists. Tables of an earlier one are replaced.
+            Made if its parent exists. Tables of an earlier one are replaced, all or none.
 
         Raises
         ------
@@ -253,15 +253,11 @@ class Dataset:
         scores = pd.concat([self.scores, _blank_scores(self)], ignore_index=True)
         validate_tables(self.lms, scores, self.benchmarks, where=str(folder))
         texts = replace(self, scores=scores, lms=mark_percent(self.lms)).format_tables()
-        try:
-            folder.mkdir(exist_ok=True)
-            if self.experiments is not None:
-                (folder / "experiments").mkdir(exist_ok=True)
-        except OSError as error:
+        if not folder.absolute().parent.is_dir():
             raise DataError(
-                f"folder {error.filename} cannot be made ({error.strerror}). Allowed: a folder "
+                f"folder {folder} cannot be made: {folder.parent} is no folder. Allowed: a folder "
                 "inside one that exists. Name another."
-            ) from error
+            )
         for name in ("corrections", "generation", "arms"):
             if (name == "arms" or name not in texts) and (folder / f"{name}.csv").exists():
                 raise DataError(
@@ -273,9 +269,9 @@ class Dataset:
                 f"{folder} holds a folder experiments, which is no part of these tables and would "
                 "be read with them. Remove it, or name another folder."
             )
-        for name, text in texts.items():
-            inside = f"experiments/{FILES[name]}" if name in FILES else f"{name}.csv"
-            write_text(folder / inside, text=text)
+        places = {name: f"experiments/{FILES[name]}" if name in FILES else f"{name}.csv"
+                  for name in texts}  # fmt: skip
+        write_folder(folder, {places[name]: text for name, text in texts.items()})
 
     def __repr__(self) -> str:
         studies = ""

@@ -199,6 +199,7 @@ def changes(
         raise DataError(
             f"own is {shorten(repr(own))}. Allowed: a Dataset, such as bm.read_dataset makes."
         )
+    own = replace(own, lms=match_families(own.lms, known=fit.dataset.lms["lm_family"]))
     joined = fit.dataset.add(own)
     new = _place(fit, own, seed=seed)
     scores, lms = _predict(new, seed=seed, ci_prob=ci_prob)
@@ -289,8 +290,7 @@ class _New:
 def _place(fit: Fit, own: Dataset, *, seed: int) -> _New:
     """Put new LMs and scores beside those of a fit."""
     old = fit.dataset
-    lms = match_families(own.lms, known=old.lms["lm_family"])
-    lms = lms[~lms["lm"].isin(old.lms["lm"])].reset_index(drop=True)
+    lms = own.lms[~own.lms["lm"].isin(old.lms["lm"])].reset_index(drop=True)
     scores = own.scores[own.scores["benchmark"].isin(fit.design.benchmarks)]
     placed = place_lms(fit, lms, seed=seed)
     table = pd.concat([old.lms, lms.astype(old.lms.dtypes.to_dict())], ignore_index=True)
