@@ -118,12 +118,8 @@ def _ask_statement(
     fit: "bm.Fit", asked: FigureOptions, *, usual: str = _STATEMENT
 ) -> tuple[str, dict[str, Any]]:
     """Take the statement and where it is asked; the usual one, or the fit's first, if left out."""
-    from bayesmeta.estimates.question import (
-        default_contrasts,
-        kind_of_target,
-        list_decisions,
-        name_target,
-    )
+    from bayesmeta.estimates.counterfactual import kind_of_target, name_target
+    from bayesmeta.estimates.question import default_contrasts, list_decisions
 
     statement, target = _take_one("--statement", asked["statement"]), asked["target"] or "overall"
     if statement is None:

@@ -16,10 +16,13 @@ from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     NEW_SETTING,
     Sizes,
+    check_scale,
     choose_kind,
     effect_on_benchmarks,
     mean_slope,
+    select_lms,
     tells_effects,
+    weigh_target,
 )
 from bayesmeta.estimates.evidence_card import Evidence, build_evidence, lies_outside
 from bayesmeta.estimates.question import (
@@ -28,12 +31,9 @@ from bayesmeta.estimates.question import (
     Contrast,
     Names,
     Statement,
-    check_scale,
     parse_statement,
     read_value,
     refuse_prior,
-    select_lms,
-    weigh_target,
 )
 from bayesmeta.estimates.summary import (
     Probability,

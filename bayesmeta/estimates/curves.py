@@ -13,8 +13,8 @@ import xarray as xr
 from bayesmeta import defaults
 from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.errors import QueryError, listing, unknown
-from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at
-from bayesmeta.estimates.question import as_names, check_by, check_fit, find_decision
+from bayesmeta.estimates.counterfactual import as_names, average_benchmarks, check_by, mean_score_at
+from bayesmeta.estimates.question import check_fit, find_decision
 from bayesmeta.estimates.summary import check_ci_prob, estimate_probability, outline, quantiles
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.model.predictor import Array
@@ -194,6 +194,7 @@ def curve(fit: Fit, decision: str = "code_share", *, by: str = "task_family") ->
     """
     check_fit(fit)
     found = find_decision(fit.design, decision)
+    decision = found.name
     if found.kind == "categorical":
         numeric = [name for name, item in DECISIONS.items() if item.kind != "categorical"]
         raise QueryError(

@@ -17,17 +17,15 @@ from bayesmeta import defaults
 from bayesmeta.data.load import read_lms
 from bayesmeta.design.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
-from bayesmeta.estimates.counterfactual import average_benchmarks, mean_score_at, to_points
-from bayesmeta.estimates.predictions import label_scores, name_facts, place_lms
-from bayesmeta.estimates.question import (
-    UNITS,
+from bayesmeta.estimates.counterfactual import (
     as_names,
+    average_benchmarks,
     check_by,
-    check_fit,
-    check_seed,
-    find_decision,
-    list_levels,
+    mean_score_at,
+    to_points,
 )
+from bayesmeta.estimates.predictions import label_scores, name_facts, place_lms
+from bayesmeta.estimates.question import UNITS, check_fit, check_seed, find_decision, list_levels
 from bayesmeta.estimates.summary import (
     check_ci_prob,
     effective_size,
@@ -124,6 +122,7 @@ def rank_levels(fit: Fit, decision: str, *, by: str = "overall") -> Ranking:
     check_fit(fit)
     check_by(by)
     found = find_decision(fit.design, decision)
+    decision = found.name
     if found.kind != "categorical":
         raise QueryError(
             f"decision '{decision}' is a number and has no levels to rank. Allowed: categorical "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.design.decisions import SIZES, UNDISCLOSED
 from bayesmeta.estimates.answer import three_ways
-from bayesmeta.estimates.counterfactual import mean_score_at
+from bayesmeta.estimates.counterfactual import mean_score_at, weigh_benchmarks
 from bayesmeta.estimates.evidence_card import Evidence, build_evidence
 from bayesmeta.estimates.question import (
     BY,
@@ -25,7 +25,6 @@ from bayesmeta.estimates.question import (
     format_level,
     list_decisions,
     list_levels,
-    weigh_benchmarks,
 )
 from bayesmeta.estimates.summary import Probability, estimate_probability, summarise
 from bayesmeta.inference.fits import Fit

@@ -26,14 +26,13 @@ from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.facts import Design
 from bayesmeta.design.overlap import find_overlaps
 from bayesmeta.errors import EvaluationError, QueryError, SpecError
-from bayesmeta.estimates.counterfactual import contrast_draws
-from bayesmeta.estimates.question import (
-    UNITS,
+from bayesmeta.estimates.counterfactual import (
+    contrast_draws,
     kind_of_target,
     name_target,
-    parse_statement,
     weigh_target,
 )
+from bayesmeta.estimates.question import UNITS, parse_statement
 from bayesmeta.estimates.summary import summarise_effect
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter

@@ -182,7 +182,7 @@ def test_a_swap_in_words_is_the_same_swap(fake_fit, text):
 
 NONSENSE = [
     ("swap code_share -> code_share by 10", {}, "takes from a part what it gives to it"),
-    ("swap web_share -> code by 10", {}, "'code' is not in the training mix"),
+    ("swap web_share -> cod by 10", {}, "'cod' is not in the training mix"),
     ("swap web_share -> code_share by 101", {}, "points '101' are not allowed"),
     ("swap web_share -> code_share by -5", {}, "points '-5' are not allowed"),
     ("swap web_share -> code_share by ten", {}, "points 'ten' are not allowed"),
@@ -192,7 +192,8 @@ NONSENSE = [
     ("n_tokens: 1e12 > 1e12", {}, "compares a level with itself"),
     ("n_token: 2e12 > 1e12", {}, "decision 'n_token' is not in this fit"),
     ("code_share: 120 > 5", {}, "value '120' of code_share is not allowed"),
-    ("code_share: 20% > 5%", {}, "value '20%' of code_share is not allowed"),
+    ("code_share: 20k > 5k", {}, "value '20k' of code_share is not allowed"),
+    ("n_tokens: 20% > 5%", {}, "n_tokens is '20%'"),
     ("attention: gpa > mha", {}, "Did you mean 'gqa'"),
     ("attention: gqa > mha", {"lms": "bee-9"}, "'bee-9' is not in this fit's data.*bee-"),
     ("attention: gqa > mha", {"lms": []}, r"lms is \[\]. Allowed: a name, or a list"),
