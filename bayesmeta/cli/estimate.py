@@ -1,5 +1,7 @@
 """Fit, and ask a posterior: fit, check, query, effects, substitutions, rank, curve, tradeoff."""
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -21,6 +23,8 @@ from bayesmeta.errors import listing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bayesmeta.estimates.answer import Answer
 
 _AVERAGING = "averaging over the draws"
 
@@ -170,23 +174,53 @@ def query_command(
     *,
     more_than: float | None = None,
     at: str | None = None,
+    details: bool = False,
     **asked: Unpack[QuestionOptions],
 ) -> Shown:
     """How probable a statement is, and the evidence behind it.
 
     Parameters
     ----------
+    statement : STATEMENT
+        'DECISION: A > B', also 'GQA vs MHA', 'code 20% vs 5%', 'tokens: 2T > 1T' or 'swap web ->
+        code by 10'. A name alone, such as RoPE or code, lists its answers.
     more_than : PP
         Also: how probable is a larger effect.
     at : n_params=N,n_tokens=D
         Size and tokens that all LMs are given first.
+    details
+        Also exact probabilities, counts, and what parts of the LMs say.
     """
+    from bayesmeta.estimates.question import list_statements
+
     sizes = None
     if at is not None:
-        sizes = read_settings(at.split(","), form="NAME=COUNT, such as n_params=7e9,n_tokens=2e12")
-    answer = bm.query(fit, statement, more_than=more_than, at=sizes, **asked)
-    instead = {"json": answer.to_dict, "table": answer.__str__}
+        sizes = read_settings(at.split(","), form="NAME=COUNT, such as n_params=7B,n_tokens=2T")
+    found = list_statements(fit.design, statement)
+    answers = [bm.query(fit, one.label, more_than=more_than, at=sizes, **asked) for one in found]
+    if len(answers) > 1:
+        return _list_answers(answers)
+    answer = answers[0]
+    text = f"{answer}\n{answer.details}" if details else str(answer)
+    instead = {"json": answer.to_dict, "table": text}
     return Shown(answer.table, "Answer of the posterior.", instead=instead)
+
+
+def _list_answers(answers: "Sequence[Answer]") -> Shown:
+    """Show the answers to all that a name alone asks: a sentence each."""
+    fill = textwrap.TextWrapper(
+        defaults.LINE_WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
+    lines = [f"read as {answers[0].contrast.decision}: {len(answers)} statements"]
+    lines += [f"\n{one.read_as} ({one.verdict})\n{fill.fill(one.sentence)}" for one in answers]
+
+    def table() -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.concat([one.table() for one in answers], ignore_index=True)
+
+    instead = {"json": [one.to_dict() for one in answers], "table": "\n".join(lines)}
+    return Shown(table, "Answers of the posterior.", instead=instead)
 
 
 @command("evidence")

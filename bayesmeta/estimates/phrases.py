@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bayesmeta.design.composition import DOMAINS
 from bayesmeta.design.decisions import DECISIONS, FACTS
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS, TARGET_ALIASES, Words
@@ -394,7 +395,7 @@ def _read_move(tokens: Sequence[_Number | _Word]) -> Moved | None:
 
 
 def _is_share(name: str) -> bool:
-    return name in FACTS and FACTS[name].kind == "share"
+    return name in DOMAINS or (name in FACTS and FACTS[name].kind == "share")
 
 
 def _read_name(text: str, tokens: Sequence[_Number | _Word], decisions: Sequence[str]) -> Named:

@@ -488,7 +488,7 @@ def list_words(design: Design) -> Vocabulary:
     sizes = SIZES if design.knows_sizes else {}
     known = {name: list_levels(design, name) if DECISIONS[name].kind == "categorical" else ()
              for name in list_decisions(design)}  # fmt: skip
-    return build_vocabulary({**known, **dict.fromkeys(sizes, ())})
+    return build_vocabulary({**known, **dict.fromkeys((*sizes, *design.domains), ())})
 
 
 def find_decision(design: Design, name: str) -> Decision:
@@ -529,9 +529,9 @@ def resolve_decision(design: Design, name: Any) -> Any:
         return name
     meanings = list_words(design).get(fold(name), ())
     for kind in ("decision", "level"):
-        meant = [m.name for m in meanings if m.kind == kind and m.alone]
+        meant = {m.name for m in meanings if m.kind == kind and m.alone}
         if len(meant) == 1:
-            return meant[0]
+            return meant.pop()
     return name
 
 
@@ -565,9 +565,9 @@ def _read_word(design: Design, decision: Decision, level: str | float) -> str:
     word = str(level)
     word = word if word in levels else decision.level_of(word)
     if word not in levels:
-        meant = [m.level for m in list_words(design).get(fold(word), ())
-                 if m.kind == "level" and m.name == decision.name]  # fmt: skip
-        word = meant[0] if len(meant) == 1 else word
+        meant = {m.level for m in list_words(design).get(fold(word), ())
+                 if m.kind == "level" and m.name == decision.name}  # fmt: skip
+        word = meant.pop() if len(meant) == 1 else word
     if word not in levels:
         said = f"of {decision.name} is not in this fit"
         raise unknown(QueryError, "level", level, levels, said=said)
@@ -636,7 +636,7 @@ def ask_unit(design: Design, decision: str, values: Sequence[Any]) -> None:
         With both readings.
     """
     name = resolve_decision(design, decision)
-    if name not in FACTS or FACTS[name].kind != "share":
+    if not isinstance(name, str) or name not in FACTS or FACTS[name].kind != "share":
         return
     amounts = [as_amount(value) for value in values]
     if any(one is None or one.unit for one in amounts):

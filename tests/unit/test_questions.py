@@ -154,7 +154,8 @@ def test_latent_effect_of_more_tokens_follows_from_the_slopes(small, build_fake_
     )
     assert answer.effect["estimate"] == pytest.approx(float(np.median(wanted)), abs=EXACT)
     assert answer.evidence.lms["recorded"] == 12
-    assert str(answer).startswith("P(n_tokens: 2e12 > 1e12) on recall")
+    assert "read as     n_tokens: 2T > 1T" in str(answer)
+    assert "of their own size and tokens, on Recall" in str(answer)
 
 
 def test_sizes_need_a_model_with_scaling(small, build_fake_fit):
@@ -342,7 +343,7 @@ def test_claim_with_a_part_of_another_kind_is_refused(fake_fit, change):
 
 def test_filters_are_named_wherever_the_answer_is(fake_fit):
     answer = query(fake_fit, "attention: gqa > mha", lm_family="bee")
-    assert "over all benchmarks, averaged over bee (3 LMs), =" in str(answer)
+    assert "3 LMs of bee of their own size and tokens, over all 4 benchmarks" in str(answer)
     assert answer.to_dict()["among"] == ["bee"]
     assert answer.table()["among"].iloc[0] == "bee"
     made = bm.claim(fake_fit, "attention: gqa > mha", lms="bee-1")
