@@ -228,14 +228,16 @@ def evidence_command(fit: "bm.Fit", statement: str, **where: Unpack[On]) -> Show
     """What experiments and LMs say of a statement, side by side."""
     found = bm.evidence(fit, statement, **where)
     caption = f"{found.answer.statement}, by source."
-    return Shown(found.table, caption, verdict=str(found), instead={"json": found.to_dict})
+    verdict = textwrap.fill(str(found), defaults.LINE_WIDTH)
+    return Shown(found.table, caption, verdict=verdict, instead={"json": found.to_dict})
 
 
 @command("rank")
 def rank_command(fit: "bm.Fit", decision: str, *, by: str = "overall") -> Shown:
     """How probably each level of a decision is the best."""
-    table = bm.rank_levels(fit, decision, by=by).table()
-    return Shown(table, f"Which level of {decision} is the best.")
+    found = bm.rank_levels(fit, decision, by=by)
+    caption = f"Which level of {found.decision} is the best."
+    return Shown(found.table(), caption, heading=caption, verdict=found.caution)
 
 
 @command("curve", working=_AVERAGING)
@@ -254,6 +256,7 @@ def curve_command(
         A number, such as web_share; code_share if left out.
     """
     drawn = bm.curve(fit, decision, by=by)
+    decision = drawn.decision
     optimum = drawn.optimum(ci_prob=ci_prob)
     instead = {"json": lambda: _curve_report(drawn.table(ci_prob=ci_prob), optimum)}
     caption = f"Where along {decision} ({drawn.units}) the score is highest."
@@ -285,6 +288,7 @@ def tradeoff_command(
         Of the gain and of the mean loss.
     """
     drawn = bm.curve(fit, decision, by=by)
+    decision = drawn.decision
     names = None if loss is None else loss.split(",")
     found = drawn.tradeoff(gain=gain, loss=names, weights=weights)
     caption = f"Where along {decision} ({drawn.units}) {gain} gains and other tasks lose."

@@ -9,6 +9,7 @@ import inspect
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -34,7 +35,8 @@ POINTS = "percentage points"
 CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "Fit": {"estimate": ("fit", "check")},
     "Estimate": {
-        "estimate": ("query", "evidence", "effects", "substitutions", "rank", "curve", "tradeoff")
+        "estimate": ("query", "evidence", "effects", "substitutions", "rank", "curve", "tradeoff"),
+        "list_command": ("list",),
     },
     "Robustness": {
         "robustness_commands": ("influence", "ladders", "tipping"),
@@ -385,11 +387,21 @@ class Shown:
         """Print in one of the formats."""
         result = self.instead.get(fmt, self.table)
         result = result() if callable(result) else result
-        tell = show if fmt == "table" else say
+        tell, heading = show if fmt == "table" else say, self.heading
         if fmt != "json":
             tell(self.opening)
+        if fmt == "table" and not isinstance(result, str):
+            from bayesmeta.tables.text import name_constants
+
+            said, result = name_constants(result)
+            title = (heading or self.caption or "").rstrip(".:")
+            said = [one for one in said if one not in title.replace("_", " ")]
+            if said:
+                heading = f"{', '.join(filter(None, [title, *said]))}:"
+                first = "\n" * heading.startswith("\n")
+                heading = first + textwrap.fill(heading, defaults.LINE_WIDTH)
         if fmt == "table":
-            show(self.heading)
+            show(heading)
         if fmt == "json" and "json" in self.instead:
             result = json.dumps(result, indent=2)
         elif not isinstance(result, str):

@@ -36,6 +36,7 @@ from bayesmeta.estimates.question import (
     parse_statement,
     read_value,
     refuse_prior,
+    resolve_decision,
 )
 from bayesmeta.estimates.summary import (
     Probability,
@@ -368,6 +369,8 @@ class Answer:
             yield f"{said}: {n} {_signed(card.experiments['estimate'], digits)}"
         else:
             yield f"{said}: no experiments"
+        without = _signed(card.without_it["estimate"], digits)
+        yield f"without {card.most_influential_family} {without}"
         if card.within_families is not None and card.between_families is not None:
             both = _count(card.families_with_both, "family")
             yield f"within {both} {_signed(card.within_families['estimate'], digits)}"
@@ -455,7 +458,7 @@ def _line(label: str, parts: Sequence[str]) -> str:
     return f"  {label:{_LABEL}}{text}"
 
 
-def _signed(value: float, digits: int) -> str:
+def _signed(value: float | str, digits: int) -> str:
     """Write a number with its sign; zero has none."""
     text = f"{float(value):+.{digits}f}"
     return text if float(text) else text[1:]
@@ -503,7 +506,9 @@ def name_decision(name: str) -> str:
     >>> name_decision("mlp_ratio"), name_decision("code_share")
     ('MLP ratio', 'code share')
     """
-    return name.replace("_", " ").replace("mlp", "MLP").replace("english", "English")
+    special = {"mlp_ratio": "MLP ratio", "english_share": "English share",
+               "n_params": "number of parameters", "n_tokens": "training tokens"}  # fmt: skip
+    return special.get(name, name.replace("_", " "))
 
 
 def write_count(value: float) -> str:
@@ -703,10 +708,11 @@ def _read_sizes(fit: Fit, at: Settings | None) -> Sizes:
     """Read the size and tokens that LMs are given, once."""
     if at is None:
         return ()
-    for name in at:
+    sizes = {resolve_decision(fit.design, name): value for name, value in at.items()}
+    for name in sizes:
         if name not in SIZES:
             raise unknown(QueryError, "at", name, SIZES)
-    return tuple((name, float(read_value(fit.design, name, value))) for name, value in at.items())
+    return tuple((n, float(read_value(fit.design, n, value))) for n, value in sizes.items())
 
 
 def three_ways(values: NDArray[np.float64], *, equivalence: float) -> dict[str, Probability]:
