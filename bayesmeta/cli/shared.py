@@ -385,7 +385,7 @@ class Shown:
 
     def print(self, fmt: str) -> None:
         """Print in one of the formats."""
-        result = self.instead.get(fmt, self.table)
+        result: Any = self.instead.get(fmt, self.table)
         result = result() if callable(result) else result
         tell, heading = show if fmt == "table" else say, self.heading
         if fmt != "json":

@@ -326,7 +326,7 @@ class Answer:
 
     def _asked_of(self) -> Iterator[str]:
         """Say of which LMs, of what size, and where."""
-        among = f" of {listing(self.among)}" * bool(self.among)
+        among = f" of {listing(self.among)}" if self.among else ""
         lms = f"{_count(self.n_lms, 'LM')}{among}"
         if not self.at:
             yield f"{lms} of their own size and tokens"

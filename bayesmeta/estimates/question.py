@@ -246,6 +246,29 @@ def parse_statement(design: Design, statement: str) -> Statement:
     return read
 
 
+def read_label(label: str) -> Statement:
+    """Read a statement back from its label, without a fit.
+
+    Raises
+    ------
+    ValueError
+        If it is no label of a statement.
+
+    Examples
+    --------
+    >>> read_label("code_share: 20 > 5").level
+    20.0
+    """
+    if move := _split_move(label):
+        return Substitution(move[0], donor=move[1], points=float(move[2].removesuffix("%")))
+    contrast = _split_contrast(label)
+    if contrast is None:
+        raise ValueError(f"'{shorten(label)}' is no label of a statement.")
+    plain = (side.removesuffix("%") for side in contrast[1:])
+    high, low = (float(side) if _PLAIN.fullmatch(side) else side for side in plain)
+    return Contrast(contrast[0], level=high, reference=low)
+
+
 def list_statements(design: Design, text: str) -> list[Statement]:
     """List what a text asks: one statement, or all of the decision or level that it names.
 

@@ -16,8 +16,14 @@ import pandas as pd
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError, listing, shorten, unknown
-from bayesmeta.estimates.answer import Answer, query
-from bayesmeta.estimates.question import UNITS
+from bayesmeta.estimates.answer import (
+    Answer,
+    describe_sides,
+    name_decision,
+    query,
+    write_count,
+)
+from bayesmeta.estimates.question import UNITS, read_label
 from bayesmeta.inference.fits import Fit
 from bayesmeta.tables.latex import escape_latex
 from bayesmeta.whole_files import write_text
@@ -88,7 +94,77 @@ class Claim:
 
 
 def word_claim(answer: Mapping[str, Any], *, latex: bool = False) -> str:
-    """Put the plain values of an answer into one sentence."""
+    """Put the plain values of an answer into one sentence, never stronger than its verdict.
+
+    Parameters
+    ----------
+    answer
+        What `Answer.to_dict` gives.
+    latex
+        Whether to escape what LaTeX treats specially.
+
+    Returns
+    -------
+    str
+        The sentence.
+    """
+    if "read_as" not in answer:
+        return _word_before(answer, latex=latex)
+    effect, verdict = answer["effect"], str(answer["evidence"]["verdict"])
+    probability, digits = float(answer["probability"]), 1 if effect["units"] == UNITS else 2
+    up, told = probability > 0.5, max(probability, 1 - probability) >= defaults.CERTAIN
+    high, low = describe_sides(read_label(str(answer["statement"])))
+    size = f"{abs(float(effect['estimate'])):.{digits}f} {effect['units']}"
+    signed = f"{float(effect['estimate']):.{digits}f} {effect['units']}"
+    between = (
+        f"between language models with {high} and with {low}" if low else (f"that {high} makes")
+    )
+    over = f" compared with {low}" * bool(low)
+    if verdict == defaults.PRIOR_DOMINATED:
+        said = f"The data hardly bear on the difference {between}, which is estimated at {signed}"
+    elif verdict == defaults.CONFLICTING:
+        said = f"Controlled experiments and language models disagree on the difference {between}, "
+        said += f"which is estimated at {signed}"
+    elif not told:
+        said = f"The difference {between} is not clear, at {signed}"
+    elif "association" not in answer:
+        others = f"those with {low}" if low else "the same language models without it"
+        word = "higher" if up else "lower"
+        said = f"Language models with {high} score {size} {word} than {others}"
+    elif verdict == defaults.SUPPORTED:
+        verb = "raises" if up else "lowers"
+        said = f"{high[0].upper()}{high[1:]} {verb} the score by {size}{over}"
+    else:
+        verb = "raise" if up else "lower"
+        said = f"{high[0].upper()}{high[1:]} may {verb} the score by {size}{over}"
+    return _finish_claim(said, answer, latex=latex, digits=digits)
+
+
+def _finish_claim(said: str, answer: Mapping[str, Any], *, latex: bool, digits: int) -> str:
+    """Add interval, probability, LMs, place and evidence to what a claim says."""
+    effect, card, n = answer["effect"], answer["evidence"], int(answer["n_lms"])
+    lower, upper = (f"{float(effect[key]):.{digits}f}" for key in ("lower", "upper"))
+    among = f" of {listing(answer['among'])}" if answer["among"] else ""
+    sizes = (f"{write_count(v)} {name_decision(k)}" for k, v in answer.get("at", {}).items())
+    at = f", given {listing(sizes)}," if answer.get("at") else ""
+    probability = _short(float(answer["probability"]), float(answer["mcse"]))
+    where = str(answer["where"]).replace("over all", "and all", 1)
+    kind = "an association adjusted for recorded facts" * ("association" not in answer)
+    text = (
+        f"{said} ({100 * float(effect['ci_prob']):g} % equal-tailed interval {lower} to {upper}; "
+        f"probability of a positive difference {probability}), averaged over {n} "
+        f"{'LM' if n == 1 else 'LMs'}{among}{at} {where}"
+        f"{f', {kind}' if kind else ''} (evidence: {card['verdict']}; the most influential family "
+        f"is {card['most_influential_family']})."
+    )
+    if not latex:
+        return text
+    text = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
+    return escape_latex(text).replace("\N{MINUS SIGN}", "$-$").replace(r" \%", r"\,\%")
+
+
+def _word_before(answer: Mapping[str, Any], *, latex: bool) -> str:
+    """Word a claim as releases did whose answers say nothing of how they were read."""
     effect, card, n = answer["effect"], answer["evidence"], int(answer["n_lms"])
     digits = 1 if effect["units"] == UNITS else 2
     name = escape_latex if latex else str
@@ -215,7 +291,7 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
         rows.append(_compare(what, old, new, slack=slack.get(what, _ROUNDING)))
     rows.append(_compare_verdicts(*(side["evidence"]["verdict"] for side in (then, now))))
     if same:
-        now = now if "verdict" in then else _like_old(now, then)
+        now = now if "read_as" in then else _like_old(now, then)
         names = sorted({*then, *now})
         others = [name for name in names if not _is_same(then.get(name), now.get(name))]
         rows.append(_compare_exactly("everything else", listing(others) or "as found", "as found"))

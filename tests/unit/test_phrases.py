@@ -19,6 +19,7 @@ from bayesmeta.estimates.question import (
     list_levels,
     list_statements,
     parse_statement,
+    read_label,
     read_value,
 )
 
@@ -156,3 +157,10 @@ def test_a_share_alone_that_may_be_a_fraction_is_asked_back(design):
         with pytest.raises(QueryError, match=r"'code_share: 20%.*' or 'code_share: 0\.2%"):
             ask()
     assert bm.whatif(fit, "pythia-6.9b", code="0.2%").changes == {"code_share": 0.2}
+
+
+def test_read_label_is_the_inverse_of_a_label(design):
+    for statement in ("attention: gqa > mha", "code_share: 20 > 5", "code_share: 0.2% > 0.1%",
+                      "n_tokens: 2e12 > 1e12", "code_share: +10 from web_share"):  # fmt: skip
+        found = parse_statement(design, statement)
+        assert read_label(found.label) == found

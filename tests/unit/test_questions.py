@@ -229,7 +229,8 @@ def test_claim_says_what_the_query_says(fake_fit):
     assert made.answer.to_dict() == answer.to_dict()
     assert f"{answer.effect['estimate']:.1f}" in made.sentence
     assert answer.evidence.verdict in made.sentence
-    assert r"gqa $>$ mha" in made.latex
+    assert made.sentence.startswith("The difference between language models with grouped-query")
+    assert r"(90\,\% equal-tailed" in made.latex
     values = made.to_dict()
     assert json.loads(json.dumps(values))["answer"] == values["answer"]
     assert values["origin"]["data_checksum"] == fake_fit.dataset.checksum
@@ -242,7 +243,7 @@ def test_claim_can_be_checked_from_its_file(fake_fit, tmp_path):
     assert bm.check_claim(path, fake_fit)["agree"].all()
 
 
-NEW = ("sources", "prob_conflict", "verdict")
+NEW = ("sources", "prob_conflict", "verdict", "read_as", "where", "sentence")
 """Parts of an answer that claims of the last release lack."""
 
 
@@ -253,6 +254,8 @@ def test_claim_of_the_last_release_is_read_with_its_own_words(fake_fit):
     del old["answer"]["evidence"]["confounded_with"]
     for name in NEW:
         del old["answer"][name]
+    old["claim"], old["latex"] = (word_claim(old["answer"], latex=latex) for latex in (False, True))
+    assert old["claim"].startswith("code_share: +40 from web_share over all benchmarks: ")
     assert bm.check_claim(old, fake_fit)["agree"].all()
 
 
@@ -347,7 +350,7 @@ def test_filters_are_named_wherever_the_answer_is(fake_fit):
     assert answer.to_dict()["among"] == ["bee"]
     assert answer.table()["among"].iloc[0] == "bee"
     made = bm.claim(fake_fit, "attention: gqa > mha", lms="bee-1")
-    assert "averaged over 1 LM of bee-1;" in made.sentence
+    assert "averaged over 1 LM of bee-1 and all 4 benchmarks" in made.sentence
 
 
 def test_half_a_point_is_worth_less_than_half_a_logit(fake_fit):
