@@ -18,6 +18,7 @@ from bayesmeta.cli.shared import (
     load_data,
     read_settings,
     say,
+    wrap,
 )
 from bayesmeta.errors import listing
 
@@ -228,8 +229,7 @@ def evidence_command(fit: "bm.Fit", statement: str, **where: Unpack[On]) -> Show
     """What experiments and LMs say of a statement, side by side."""
     found = bm.evidence(fit, statement, **where)
     caption = f"{found.answer.statement}, by source."
-    verdict = textwrap.fill(str(found), defaults.LINE_WIDTH)
-    return Shown(found.table, caption, verdict=verdict, instead={"json": found.to_dict})
+    return Shown(found.table, caption, verdict=wrap(str(found)), instead={"json": found.to_dict})
 
 
 @command("rank")
@@ -237,7 +237,7 @@ def rank_command(fit: "bm.Fit", decision: str, *, by: str = "overall") -> Shown:
     """How probably each level of a decision is the best."""
     found = bm.rank_levels(fit, decision, by=by)
     caption = f"Which level of {found.decision} is the best."
-    return Shown(found.table(), caption, heading=caption, verdict=found.caution)
+    return Shown(found.table(), caption, heading=caption, verdict=wrap(found.caution))
 
 
 @command("curve", working=_AVERAGING)

@@ -398,8 +398,7 @@ class Shown:
             said = [one for one in said if one not in title.replace("_", " ")]
             if said:
                 heading = f"{', '.join(filter(None, [title, *said]))}:"
-                first = "\n" * heading.startswith("\n")
-                heading = first + textwrap.fill(heading, defaults.LINE_WIDTH)
+                heading = "\n" * heading.startswith("\n") + wrap(heading)
         if fmt == "table":
             show(heading)
         if fmt == "json" and "json" in self.instead:
@@ -495,6 +494,11 @@ def under_way(what: str | None) -> AbstractContextManager[None]:
     from bayesmeta.jobs import spinner
 
     return spinner(what, shown=True)
+
+
+def wrap(text: str) -> str:
+    """Break a paragraph into lines for a terminal."""
+    return textwrap.fill(text, defaults.LINE_WIDTH, break_on_hyphens=False)
 
 
 def list_parts(parts: Parts) -> list[Shown]:

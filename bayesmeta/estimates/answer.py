@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -306,7 +307,12 @@ class Answer:
         return f"{lower} to {upper}"
 
     def __repr__(self) -> str:
-        return "\n".join([textwrap.fill(self.sentence, defaults.LINE_WIDTH), *self._lines()])
+        return "\n".join(
+            [
+                textwrap.fill(self.sentence, defaults.LINE_WIDTH, break_on_hyphens=False),
+                *self._lines(),
+            ]
+        )
 
     def _lines(self) -> Iterator[str]:
         """Write what stands behind the sentence, at most eight aligned lines."""
@@ -322,6 +328,8 @@ class Answer:
             told = self._say_part(self.association, self.association["probability"], "higher")
             yield _line("association", [told])
         yield _line("evidence", list(self._say_sources()))
+        if self.association is None:
+            yield _line("families", list(self._say_parts()))
         yield _line("confounded", list(self._say_confounded()))
 
     def _asked_of(self) -> Iterator[str]:
@@ -369,12 +377,32 @@ class Answer:
             yield f"{said}: {n} {_signed(card.experiments['estimate'], digits)}"
         else:
             yield f"{said}: no experiments"
-        without = _signed(card.without_it["estimate"], digits)
-        yield f"without {card.most_influential_family} {without}"
-        if card.within_families is not None and card.between_families is not None:
-            both = _count(card.families_with_both, "family")
-            yield f"within {both} {_signed(card.within_families['estimate'], digits)}"
-            yield f"between {_signed(card.between_families['estimate'], digits)}"
+        yield from self._say_counts() if self.association is None else self._say_parts()
+
+    def _say_counts(self) -> Iterator[str]:
+        """Say how many LMs stand on either side, or record a number, and how many families vary."""
+        counts, both = self.evidence.lms, self.evidence.families_with_both
+        if "recorded" in counts:
+            yield f"{_count(counts['recorded'], 'LM')} record it"
+        elif "averaged_over" in counts:
+            yield f"{_count(counts['averaged_over'], 'LM')} can"
+        else:
+            high, low = counts.values()
+            yield f"{high} against {_count(low, 'LM')}"
+            yield f"{_count(both, 'family')} with both"
+            return
+        yield f"varies in {_count(both, 'family')}"
+
+    def _say_parts(self) -> Iterator[str]:
+        """Say what LMs say without the family that moves them most, and within families."""
+        card, digits = self.evidence, self._digits
+        parts = {f"without {card.most_influential_family}": card.without_it,
+                 "within": card.within_families}  # fmt: skip
+        for name, part in parts.items():
+            if part is not None and self.association is None:
+                yield f"{name} {_say(part, digits)}"
+            elif part is not None:
+                yield f"{name} {_signed(part['estimate'], digits)}"
 
     def _say_confounded(self) -> Iterator[str]:
         found = self.evidence.confounded_with
@@ -424,7 +452,7 @@ class Answer:
         return "\n".join(
             textwrap.fill(
                 f"{name:{_LABEL}}{text}", defaults.LINE_WIDTH, initial_indent="  ",
-                subsequent_indent=" " * (2 + _LABEL),
+                subsequent_indent=" " * (2 + _LABEL), break_on_hyphens=False,
             )
             for name, text in rows.items()
         )  # fmt: skip
@@ -483,7 +511,7 @@ def write_chance(probability: float) -> str:
     ('99 %', '< 1 %', '> 99 %')
     """
     if 0.005 <= probability < 0.995:
-        return f"{100 * probability:.0f} %"
+        return f"{math.floor(100 * probability + 0.5)} %"
     return "< 1 %" if probability < 0.5 else "> 99 %"
 
 

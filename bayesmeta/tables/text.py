@@ -81,6 +81,7 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 _CONSTANTS: dict[str, str] = {
+    "statement": "{}",
     "decision": "{}",
     "level": "{}",
     "reference": "against {}",
@@ -118,15 +119,12 @@ def name_constants(frame: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
     found = {name: _only(frame, name) for name in _CONSTANTS if len(frame) > 1}
     same = {name: value for name, value in found.items() if value is not None}
     rest = frame.drop(columns=list(same))
-    if same.get("by") == same.get("target") == "overall":
-        same |= {"by": "", "target": ""}
+    words = {name: _CONSTANTS[name].format(readable(value)) for name, value in same.items()}
+    if same.get("target") == "overall":
+        words |= {"target": "over all benchmarks", "by": ""}
     if "ci_prob" in same:
-        same["ci_prob"] = f"{100 * float(same['ci_prob']):g}"
-    said = [_CONSTANTS[name].format(readable(value)) for name, value in same.items() if value]
-    if same.get("by") == "":
-        first = sum(name in same for name in _CONSTANTS if name not in ("units", "ci_prob")) - 2
-        said.insert(first, "over all benchmarks")
-    return said, rest
+        words["ci_prob"] = _CONSTANTS["ci_prob"].format(f"{100 * float(same['ci_prob']):g}")
+    return [words[name] for name in same if words[name]], rest
 
 
 def _order_columns(frame: pd.DataFrame) -> list[Any]:
