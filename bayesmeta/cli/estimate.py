@@ -192,12 +192,16 @@ def query_command(
     details
         Also exact probabilities, counts, and what parts of the LMs say.
     """
+    from bayesmeta.estimates.counterfactual import split_place
     from bayesmeta.estimates.question import list_statements
 
     sizes = None
     if at is not None:
         sizes = read_settings(at.split(","), form="NAME=COUNT, such as n_params=7B,n_tokens=2T")
-    found = list_statements(fit.design, statement)
+    question, asked["benchmark"], asked["task_family"] = split_place(
+        fit.design, statement, benchmark=asked["benchmark"], task_family=asked["task_family"]
+    )
+    found = list_statements(fit.design, question)
     answers = [bm.query(fit, one.label, more_than=more_than, at=sizes, **asked) for one in found]
     if len(answers) > 1:
         return _list_answers(answers)

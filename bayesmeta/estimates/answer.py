@@ -24,6 +24,7 @@ from bayesmeta.estimates.counterfactual import (
     effect_on_benchmarks,
     mean_slope,
     select_lms,
+    split_place,
     tells_effects,
     weigh_target,
 )
@@ -638,7 +639,8 @@ def query(
     statement
         `DECISION: A > B`, also of two values of `n_params` or `n_tokens`; or
         `swap PART -> PART by POINTS` for a substitution in the training mix, averaged over the LMs
-        that record at least that many points of the donor.
+        that record at least that many points of the donor. As people write it, such as `GQA vs
+        MHA on HumanEval`, `code 20% vs 5%` or `tokens: 2T > 1T`; `read_as` says how it was read.
     benchmark, task_family
         Where; over all benchmarks if both are left out.
     lms, lm_family
@@ -682,6 +684,9 @@ def query(
         _check_size("equivalence", equivalence, low=0.0)
     if more_than is not None:
         _check_size("more_than", more_than, low=-np.inf)
+    statement, benchmark, task_family = split_place(
+        fit.design, statement, benchmark=benchmark, task_family=task_family
+    )
     contrast = parse_statement(fit.design, statement)
     target, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     check_scale(scale)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import BayesmetaError, QueryError, listing, shorten, suggest, unknown
-from bayesmeta.estimates.phrases import fold
+from bayesmeta.estimates.phrases import find_names, fold
 from bayesmeta.estimates.question import (
     BY,
     LM_FAMILY,
@@ -387,9 +387,37 @@ def find_target(design: Design, name: str) -> tuple[str, str]:
     return kinds[found], found
 
 
-def kind_of_target(design: Design, name: str) -> str:
-    """Say whether a name is a benchmark, a task family or `overall`; refuse any other."""
-    return find_target(design, name)[0]
+def split_place(
+    design: Design, text: str, *, benchmark: str | None = None, task_family: str | None = None
+) -> tuple[str, str | None, str | None]:
+    """Split `... on HumanEval` into the question, its benchmark and its task family.
+
+    A text that ends otherwise stays whole, and the target is the one given beside it.
+
+    Raises
+    ------
+    QueryError
+        If what follows may be several benchmarks, or a target is given beside it too.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> split_place(bm.load_reference_fit().design, "GQA vs MHA on HumanEval?")
+    ('GQA vs MHA', 'humaneval', None)
+    """
+    head, found, tail = text.rpartition(" on ") if isinstance(text, str) else ("", "", "")
+    tail = tail.strip(" ?.!")
+    names = [*design.benchmarks, *design.task_families, "overall"]
+    known = found and head.strip() and find_names(tail, names, labels=design.benchmark_labels)
+    if not known:
+        return text, benchmark, task_family
+    by, name = find_target(design, tail)
+    if benchmark or task_family:
+        raise QueryError(
+            f"'{shorten(text)}' names {name}, and {benchmark or task_family} is given beside it. "
+            "Name one of them."
+        )
+    return head, name if by == "benchmark" else None, name if by == "task_family" else None
 
 
 def name_target(by: str, name: str) -> dict[str, Any]:
@@ -522,11 +550,12 @@ def as_names(
     """
     if names is None:
         return list(allowed)
-    found = list(dict.fromkeys(str(name) for name in _listed(names)))
-    for name in found:
-        if what and name not in allowed:
+    given = [str(name) for name in _listed(names)]
+    meant = [find_names(name, allowed) if what else [name] for name in given]
+    for name, found in zip(given, meant, strict=True):
+        if len(found) != 1:
             raise unknown(error, what, name, allowed, said=said)
-    return found
+    return list(dict.fromkeys(found[0] for found in meant))
 
 
 def _listed(names: object) -> list[object]:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.design.decisions import DECISIONS
-from bayesmeta.errors import QueryError, listing, unknown
+from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.counterfactual import as_names, average_benchmarks, check_by, mean_score_at
 from bayesmeta.estimates.question import check_fit, find_decision
 from bayesmeta.estimates.summary import check_ci_prob, estimate_probability, outline, quantiles
@@ -135,10 +135,9 @@ class Curve:
         ['loss_starts', 'best_sum']
         """
         targets = [str(name) for name in self.draws["target"].values]
-        for name in (gain, *as_names(loss, allowed=())):
-            if name not in targets:
-                raise unknown(QueryError, "target", name, targets, said="is not in this curve")
-        names = as_names(loss, allowed=[name for name in targets if name != gain])
+        what = {"allowed": targets, "what": "target", "said": "is not in this curve"}
+        (gain,) = as_names(gain, **what)
+        names = [n for n in targets if n != gain] if loss is None else as_names(loss, **what)
         if gain in names or not names:
             raise QueryError(
                 f"a trade-off needs a gain and a loss that differ, not '{gain}' and "

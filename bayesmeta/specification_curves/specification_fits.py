@@ -28,7 +28,7 @@ from bayesmeta.design.overlap import find_overlaps
 from bayesmeta.errors import EvaluationError, QueryError, SpecError
 from bayesmeta.estimates.counterfactual import (
     contrast_draws,
-    kind_of_target,
+    find_target,
     name_target,
     weigh_target,
 )
@@ -303,7 +303,7 @@ def read_inquiries(
 def _read_inquiry(design: Design, entry: str | tuple[str, str]) -> Inquiry:
     statement, target = (entry, "overall") if isinstance(entry, str) else _unpack(entry)
     asked = parse_statement(design, statement)
-    by = kind_of_target(design, target)
+    by, target = find_target(design, target)
     return Inquiry(asked.label, by=by, target=target, decisions=asked.parts)
 
 

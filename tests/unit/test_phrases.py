@@ -38,6 +38,14 @@ def test_a_statement_is_read_as_it_is_meant(design, typed, meant):
     assert found.label == meant
 
 
+@pytest.mark.parametrize("typed, meant", PHRASES["place"].items())
+def test_a_question_may_say_where(typed, meant):
+    answer = bm.query(bm.load_reference_fit(), typed)
+    assert [answer.statement, answer.target] == meant
+    with pytest.raises(QueryError, match=f"names {meant[1]}, and lambada is given beside it"):
+        bm.query(bm.load_reference_fit(), typed, benchmark="lambada")
+
+
 @pytest.mark.parametrize("typed, meant", PHRASES["benchmark"].items())
 def test_a_benchmark_is_found_by_what_it_is_called(design, typed, meant):
     assert weigh_target(design, benchmark=typed)[0] == meant
