@@ -78,6 +78,24 @@ CERTAIN: Final = 0.95
 """A probability beyond this, or below one minus it, would be read as a discovery: the least
 probability of a direction that counts as told."""
 
+CHANCE_WORDS: Final = (
+    (0.99, "virtually certain"),
+    (0.95, "extremely likely"),
+    (0.9, "very likely"),
+    (0.66, "likely"),
+    (0.33, "about as likely as not"),
+    (0.1, "unlikely"),
+    (0.05, "very unlikely"),
+    (0.01, "extremely unlikely"),
+    (0.0, "exceptionally unlikely"),
+)
+"""Words for probabilities from each value up: the calibrated language of the IPCC (Mastrandrea et
+al. 2011, https://doi.org/10.1007/s10584-011-0178-6), where its ranges overlap the strongest word.
+Readers take words without a scale, and without the number beside them, for anything."""
+
+LINE_WIDTH: Final = 80
+"""Characters of a line of an answer: what a terminal has at least."""
+
 PARETO_K_MAX: Final = 0.7
 """Above it importance sampling is unreliable: https://doi.org/10.48550/arXiv.1507.02646."""
 

@@ -1,5 +1,7 @@
 """Fit, and ask a posterior: fit, check, query, effects, substitutions, rank, curve, tradeoff."""
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -16,12 +18,15 @@ from bayesmeta.cli.shared import (
     load_data,
     read_settings,
     say,
+    wrap,
 )
 from bayesmeta.errors import listing
 from bayesmeta.tables.wording import KIND_WORDS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bayesmeta.estimates.answer import Answer
 
 _AVERAGING = "averaging over the draws"
 
@@ -179,23 +184,57 @@ def query_command(
     *,
     more_than: float | None = None,
     at: str | None = None,
+    details: bool = False,
     **asked: Unpack[QuestionOptions],
 ) -> Shown:
     """How probable a statement is, and the evidence behind it.
 
     Parameters
     ----------
+    statement : STATEMENT
+        'DECISION: A > B', also 'GQA vs MHA', 'code 20% vs 5%', 'tokens: 2T > 1T' or 'swap web ->
+        code by 10'. A name alone, such as RoPE or code, lists its answers.
     more_than : PP
         Also: how probable is a larger effect.
     at : n_params=N,n_tokens=D
         Size and tokens that all LMs are given first.
+    details
+        Also exact probabilities, counts, and what parts of the LMs say.
     """
+    from bayesmeta.estimates.counterfactual import split_place
+    from bayesmeta.estimates.question import list_statements
+
     sizes = None
     if at is not None:
-        sizes = read_settings(at.split(","), form="NAME=COUNT, such as n_params=7e9,n_tokens=2e12")
-    answer = bm.query(fit, statement, more_than=more_than, at=sizes, **asked)
-    instead = {"json": answer.to_dict, "table": answer.__str__}
+        sizes = read_settings(at.split(","), form="NAME=COUNT, such as n_params=7B,n_tokens=2T")
+    question, asked["benchmark"], asked["task_family"] = split_place(
+        fit.design, statement, benchmark=asked["benchmark"], task_family=asked["task_family"]
+    )
+    found = list_statements(fit.design, question)
+    answers = [bm.query(fit, one.label, more_than=more_than, at=sizes, **asked) for one in found]
+    if len(answers) > 1:
+        return _list_answers(answers)
+    answer = answers[0]
+    text = f"{answer}\n{answer.details}" if details else str(answer)
+    instead = {"json": answer.to_dict, "table": text}
     return Shown(answer.table, "Answer of the posterior.", instead=instead)
+
+
+def _list_answers(answers: "Sequence[Answer]") -> Shown:
+    """Show the answers to all that a name alone asks: a sentence each."""
+    fill = textwrap.TextWrapper(
+        defaults.LINE_WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
+    lines = [f"read as {answers[0].contrast.decision}: {len(answers)} statements"]
+    lines += [f"\n{one.read_as} ({one.verdict})\n{fill.fill(one.sentence)}" for one in answers]
+
+    def table() -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.concat([one.table() for one in answers], ignore_index=True)
+
+    instead = {"json": [one.to_dict() for one in answers], "table": "\n".join(lines)}
+    return Shown(table, "Answers of the posterior.", instead=instead)
 
 
 @command("evidence")
@@ -203,7 +242,7 @@ def evidence_command(fit: "bm.Fit", statement: str, **where: Unpack[On]) -> Show
     """What experiments and LMs say of a statement, side by side."""
     found = bm.evidence(fit, statement, **where)
     caption = f"{found.answer.statement}, by source."
-    return Shown(found.table, caption, verdict=str(found), instead={"json": found.to_dict})
+    return Shown(found.table, caption, verdict=wrap(str(found)), instead={"json": found.to_dict})
 
 
 @command("experiments", working="comparing arms")
@@ -224,8 +263,8 @@ def rank_command(
 ) -> Shown:
     """How probably each level of a decision is the best."""
     found = bm.rank_levels(fit, decision, by=by, kind=kind)
-    caption = f"Which level of {decision} is the best, by {KIND_WORDS[found.kind]}."
-    return Shown(found.table(), caption)
+    caption = f"Which level of {found.decision} is the best, by {KIND_WORDS[found.kind]}."
+    return Shown(found.table(), caption, heading=caption, verdict=wrap(found.caution))
 
 
 @command("curve", working=_AVERAGING)
@@ -245,6 +284,7 @@ def curve_command(
         A number, such as web_share; code_share if left out.
     """
     drawn = bm.curve(fit, decision, by=by, kind=kind)
+    decision = drawn.decision
     optimum = drawn.optimum(ci_prob=ci_prob)
     instead = {"json": lambda: _curve_report(drawn.table(ci_prob=ci_prob), optimum)}
     caption = (
@@ -279,6 +319,7 @@ def tradeoff_command(
         Of the gain and of the mean loss.
     """
     drawn = bm.curve(fit, decision, by=by, kind=kind)
+    decision = drawn.decision
     names = None if loss is None else loss.split(",")
     found = drawn.tradeoff(gain=gain, loss=names, weights=weights)
     caption = (

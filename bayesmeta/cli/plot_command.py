@@ -152,19 +152,15 @@ def _ask_statement(
     fit: "bm.Fit", asked: FigureOptions, *, usual: str = _STATEMENT
 ) -> tuple[str, dict[str, Any]]:
     """Take the statement and where it is asked; the usual one, or the fit's first, if left out."""
-    from bayesmeta.estimates.question import (
-        default_contrasts,
-        kind_of_target,
-        list_decisions,
-        name_target,
-    )
+    from bayesmeta.estimates.counterfactual import find_target, name_target
+    from bayesmeta.estimates.question import default_contrasts, list_decisions
 
     statement, target = _take_one("--statement", asked["statement"]), asked["target"] or "overall"
     if statement is None:
         known = list_decisions(fit.design)
         first = default_contrasts(fit.design, known[0])[0].label
         statement = usual if usual.partition(":")[0] in known else first
-    return statement, name_target(kind_of_target(fit.design, target), target)
+    return statement, name_target(*find_target(fit.design, target))
 
 
 def _ranks(_: FigureOptions) -> Draw:

@@ -9,6 +9,7 @@ import inspect
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -43,7 +44,8 @@ CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
             "rank",
             "curve",
             "tradeoff",
-        )
+        ),
+        "list_command": ("list",),
     },
     "Robustness": {
         "robustness_commands": ("influence", "ladders", "tipping"),
@@ -395,13 +397,22 @@ class Shown:
 
     def print(self, fmt: str) -> None:
         """Print in one of the formats."""
-        result = self.instead.get(fmt, self.table)
+        result: Any = self.instead.get(fmt, self.table)
         result = result() if callable(result) else result
-        tell = show if fmt == "table" else say
+        tell, heading = show if fmt == "table" else say, self.heading
         if fmt != "json":
             tell(self.opening)
+        if fmt == "table" and not isinstance(result, str):
+            from bayesmeta.tables.text import name_constants
+
+            said, result = name_constants(result)
+            title = (heading or self.caption or "").rstrip(".:")
+            said = [one for one in said if one not in title.replace("_", " ")]
+            if said:
+                heading = f"{', '.join(filter(None, [title, *said]))}:"
+                heading = "\n" * heading.startswith("\n") + wrap(heading)
         if fmt == "table":
-            show(self.heading)
+            show(heading)
         if fmt == "json" and "json" in self.instead:
             result = json.dumps(result, indent=2)
         elif not isinstance(result, str):
@@ -496,6 +507,11 @@ def under_way(what: str | None) -> AbstractContextManager[None]:
     from bayesmeta.jobs import spinner
 
     return spinner(what, shown=True)
+
+
+def wrap(text: str) -> str:
+    """Break a paragraph into lines for a terminal."""
+    return textwrap.fill(text, defaults.LINE_WIDTH, break_on_hyphens=False)
 
 
 def list_parts(parts: Parts) -> list[Shown]:

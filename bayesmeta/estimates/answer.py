@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import SIZES
+from bayesmeta.design.decisions import FACTS, SIZES
 from bayesmeta.errors import QueryError, listing, shorten, unknown
+from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     EFFECT,
     NEW_SETTING,
     Sizes,
+    check_scale,
     choose_kind,
     effect_on_benchmarks,
     mean_slope,
+    select_lms,
+    split_place,
     tells_effects,
+    weigh_target,
 )
 from bayesmeta.estimates.evidence_card import Evidence, build_evidence, lies_outside
 from bayesmeta.estimates.question import (
@@ -29,12 +36,10 @@ from bayesmeta.estimates.question import (
     Contrast,
     Names,
     Statement,
-    check_scale,
     parse_statement,
     read_value,
     refuse_prior,
-    select_lms,
-    weigh_target,
+    resolve_decision,
 )
 from bayesmeta.estimates.summary import (
     Probability,
@@ -48,13 +53,13 @@ from bayesmeta.estimates.summary import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayesmeta.design.facts import Settings
+    from bayesmeta.design.facts import Design, Settings
     from bayesmeta.inference.fits import Fit
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """The answer to one question; it prints as one paragraph.
+    """The answer to one question; it prints as a sentence and a few lines.
 
     Parameters
     ----------
@@ -73,6 +78,8 @@ class Answer:
         (`equivalent`) and below it (`hurts`).
     evidence
         What stands behind it, over all LMs.
+    where
+        The target in words, such as `over all 13 benchmarks`.
     n_lms
         Number of LMs that the effect is averaged over.
     among
@@ -101,6 +108,7 @@ class Answer:
     equivalence: float
     three_way: dict[str, Probability]
     evidence: Evidence
+    where: str
     n_lms: int
     among: tuple[str, ...] = ()
     at: Sizes = ()
@@ -162,8 +170,10 @@ class Answer:
         }
         return {
             "statement": self.statement,
+            "read_as": self.read_as,
             "target": self.target,
             "kind": self.kind,
+            "where": self.where,
             **own,
             **({"effect": self.effect} if self.association is None else three),
             **({"at": dict(self.at), "outside": list(self.outside)} if self.at else {}),
@@ -174,6 +184,7 @@ class Answer:
                 for name, found in self.three_way.items()
             },
             "practically": self.practically,
+            "sentence": self.sentence,
             **self._asked_size(),
             "n_lms": self.n_lms,
             "among": list(self.among),
@@ -220,7 +231,7 @@ class Answer:
 
         row = self.to_dict() | {"among": listing(self.among), "verdict": self.verdict}
         nested = ("three_way", "evidence", "effect", "association", "new_setting", "at", "outside",
-                  "sources")  # fmt: skip
+                  "sources", "read_as", "where", "sentence")  # fmt: skip
         for key in nested:
             row.pop(key, None)
         first = {name: row.pop(name) for name in ("statement", "target", "probability", "mcse")}
@@ -240,67 +251,376 @@ class Answer:
             varies = f"it varies within {_count(both, 'family')}"
         return f"{sides}; {varies}; {100 * card.missing_share:.0f} % missing"
 
-    def __repr__(self) -> str:
-        e, card = self.effect, self.evidence
-        where = "over all benchmarks" if self.target == "overall" else f"on {self.target}"
-        where += "".join(
-            f", {name} = {value:g}" + " (outside what LMs record)" * (name in self.outside)
-            for name, value in self.at
-        )
-        claim = self.statement + " helps" * (not isinstance(self.contrast, Contrast))
-        within, units = card.within_families, e["units"]
-        short = "points" if e["units"] == UNITS else "latent units"
-        size, digits = "", 1 if units == UNITS else 2
-        lms = f", averaged over {', '.join(self.among)} ({_count(self.n_lms, 'LM')}),"
-        if self.prob_more is not None:
-            size = (
-                f" P(more than {self.more_than:g} {short}) {self.prob_more.relation}, and "
-                f"{self.prior_more:.2f} before the data."
-            )
-        told = " of the association" * (self.association is not None)
-        confounded = ", ".join(
-            f"{name} {100 * share:.0f} %" for name, share in card.confounded_with.items()
-        )
-        return (
-            f"P({claim}) {where}{lms * bool(self.among)} {self.probability.relation}.{size} Effect "
-            f"{e['estimate']:+.{digits}f} {units}, {100 * float(e['ci_prob']):g} % equal-tailed "
-            f"interval {e['lower']:+.{digits}f} to {e['upper']:+.{digits}f}; P(within "
-            f"{self.equivalence:.3g} {short}) {self.prob_equivalent.relation}.{self._told(digits)} "
-            f"Evidence{told}: {card.verdict} ({self.support}"
-            + "; outside what LMs record"
-            * card.extrapolates
-            + f"). By a linear approximation: {_say(card.all_families, digits)} from all families, "
-            f"{_say(card.without_it, digits)} without {card.most_influential_family}"
-            + (f", {_say(within, digits)} within families" if within else "")
-            + ". "
-            + (f"Confounded with {confounded}. " if confounded else "")
-            + ("" if told else "An association adjusted for the modelled covariates.")
-        ).rstrip()
+    @property
+    def read_as(self) -> str:
+        """What was understood, with units, as it might be typed."""
+        return write_question(self.contrast)
 
-    def _told(self, digits: int) -> str:
-        """Say the effect in a new setting and the association, where the fit tells them apart."""
-        if self.association is None or self.new_setting is None:
-            return ""
-        n = self.probability.n_draws
-        parts = [
-            f"{name} {_say(part, digits)}, P(positive) "
-            + Probability(part["probability"], mcse=part["mcse"], n_draws=n).relation
-            for name, part in (
-                ("In a new setting", self.new_setting),
-                ("Association", self.association),
+    @property
+    def chance(self) -> float:
+        """Probability of the likelier direction."""
+        return max(self.probability.estimate, 1 - self.probability.estimate)
+
+    @property
+    def sentence(self) -> str:
+        """The answer in one plain sentence, never stronger than the verdict."""
+        high, low = describe_sides(self.contrast)
+        against = f" compared with {low}" * bool(low)
+        up, told = self.probability.estimate > 0.5, self.chance >= defaults.CERTAIN
+        size = f"{_signed(self.effect['estimate'], self._digits)} {self._units} {self.where}"
+        size += f" ({100 * float(self.effect['ci_prob']):g} % interval {self._interval})"
+        if self.verdict == defaults.PRIOR_DOMINATED:
+            said = f"the data hardly speak to {high}{against}: do not read {size} as evidence"
+        elif self.verdict == defaults.CONFLICTING:
+            said = (
+                f"experiments and LMs disagree on {high}{against}: {self._sides()}together {size}"
             )
-        ]
-        return f" {parts[0]}. {parts[1]}."
+        elif self.association is None:
+            lms, others = (
+                f"LMs with {high}",
+                f"LMs with {low}" if low else "the same LMs without it",
+            )
+            said = f"{lms} and {others} show no clear difference: {size}"
+            if told:
+                word = "higher" if up else "lower"
+                said = f"{lms} score {word} than {others}: {size}, an association"
+        elif not told:
+            said = f"{high} makes no clear difference{against}: {size}"
+        elif self.verdict == defaults.SUPPORTED:
+            said = f"{high} {'helps' if up else 'hurts'}{against}: {size}"
+        else:
+            may = "may help" if up else "may hurt"
+            said = f"{high} {may}{against}, but experiments do not settle it: {size}"
+        return f"{said[0].upper()}{said[1:]}."
+
+    def _sides(self) -> str:
+        """Say what experiments and LMs that disagree say."""
+        lms, found = self.association or self.evidence.all_families, self.evidence.experiments
+        if found is None:
+            return ""
+        by_experiments, by_lms = (_signed(one["estimate"], self._digits) for one in (found, lms))
+        return f"{by_experiments} by experiments, {by_lms} by LMs, "
+
+    @property
+    def _digits(self) -> int:
+        return 1 if self.effect["units"] == UNITS else 2
+
+    @property
+    def _units(self) -> str:
+        return "points" if self.effect["units"] == UNITS else "latent units"
+
+    @property
+    def _interval(self) -> str:
+        lower, upper = (_signed(self.effect[key], self._digits) for key in ("lower", "upper"))
+        return f"{lower} to {upper}"
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            [
+                textwrap.fill(self.sentence, defaults.LINE_WIDTH, break_on_hyphens=False),
+                *self._lines(),
+            ]
+        )
+
+    def _lines(self) -> Iterator[str]:
+        """Write what stands behind the sentence, at most eight aligned lines."""
+        yield _line("read as", [self.read_as])
+        yield _line("asked of", list(self._asked_of()))
+        name = "association" if self.association is None else "effect"
+        yield _line(name, [self._say_part(self.effect, self.probability.estimate)])
+        if self.new_setting is not None:
+            told = self._say_part(self.new_setting, self.new_setting["probability"])
+            yield _line("new setting", [told])
+        yield _line(f"beyond {self.equivalence:.3g}", list(self._say_sizes()))
+        if self.association is not None:
+            told = self._say_part(self.association, self.association["probability"], "higher")
+            yield _line("association", [told])
+        yield _line("evidence", list(self._say_sources()))
+        if self.association is None:
+            yield _line("families", list(self._say_parts()))
+        yield _line("confounded", list(self._say_confounded()))
+
+    def _asked_of(self) -> Iterator[str]:
+        """Say of which LMs, of what size, and where."""
+        among = f" of {listing(self.among)}" if self.among else ""
+        lms = f"{_count(self.n_lms, 'LM')}{among}"
+        if not self.at:
+            yield f"{lms} of their own size and tokens"
+        else:
+            units = {"n_params": "parameters", "n_tokens": "tokens"}
+            yield f"{lms} at " + ", ".join(
+                f"{write_count(value)} {units[name]}"
+                + " (outside what LMs record)" * (name in self.outside)
+                for name, value in self.at
+            )
+        yield self.where
+
+    @property
+    def _verbs(self) -> tuple[str, str]:
+        """What a positive and a negative difference are called: an association does nothing."""
+        return ("higher", "lower") if self.association is None else ("helps", "hurts")
+
+    def _say_part(self, part: Mapping[str, Any], probability: float, verb: str = "") -> str:
+        """Write an effect with the probability that it is positive, and the word for it."""
+        told = f"{verb or self._verbs[0]}: {write_chance(probability)} ({word_chance(probability)})"
+        return f"{_say(part, self._digits)}, {told}"
+
+    def _say_sizes(self) -> Iterator[str]:
+        """Say how probable effects of a size that matters are, and how sure these numbers are."""
+        words = self._verbs[0], "same", self._verbs[1]
+        chances = (write_chance(found.estimate) for found in self.three_way.values())
+        yield ", ".join(map(" ".join, zip(words, chances, strict=True)))
+        if self.prob_more is not None and self.prior_more is not None:
+            more, before = (write_chance(float(p)) for p in (self.prob_more, self.prior_more))
+            yield f"more than {self.more_than:g}: {more} (prior {before})"
+        errors = [self.probability.mcse, *(found.mcse for found in self.three_way.values())]
+        yield f"MCSE {100 * max(errors):.1f}"
+
+    def _say_sources(self) -> Iterator[str]:
+        """Say the verdict, and what every source says by itself."""
+        card, digits = self.evidence, self._digits
+        said = {defaults.SUPPORTED: "supported by experiments"}.get(card.verdict, card.verdict)
+        if card.experiments is not None:
+            n = f"{len(card.studies)} {'study' if len(card.studies) == 1 else 'studies'}"
+            yield f"{said}: {n} {_signed(card.experiments['estimate'], digits)}"
+        else:
+            yield f"{said}: no experiments"
+        yield from self._say_counts() if self.association is None else self._say_parts()
+
+    def _say_counts(self) -> Iterator[str]:
+        """Say how many LMs stand on either side, or record a number, and how many families vary."""
+        counts, both = self.evidence.lms, self.evidence.families_with_both
+        if "recorded" in counts:
+            yield f"{_count(counts['recorded'], 'LM')} record it"
+        elif "averaged_over" in counts:
+            yield f"{_count(counts['averaged_over'], 'LM')} can"
+        else:
+            high, low = counts.values()
+            yield f"{high} against {_count(low, 'LM')}"
+            yield f"{_count(both, 'family')} with both"
+            return
+        yield f"varies in {_count(both, 'family')}"
+
+    def _say_parts(self) -> Iterator[str]:
+        """Say what LMs say without the family that moves them most, and within families."""
+        card, digits = self.evidence, self._digits
+        parts = {f"without {card.most_influential_family}": card.without_it,
+                 "within": card.within_families}  # fmt: skip
+        for name, part in parts.items():
+            if part is not None and self.association is None:
+                yield f"{name} {_say(part, digits)}"
+            elif part is not None:
+                yield f"{name} {_signed(part['estimate'], digits)}"
+
+    def _say_confounded(self) -> Iterator[str]:
+        found = self.evidence.confounded_with
+        for k, (name, share) in enumerate(found.items()):
+            yield "with " * (k == 0) + f"{name_decision(name)} {100 * share:.0f} %"
+        if not found:
+            yield "with no other decision"
+
+    @property
+    def details(self) -> str:
+        """What else stands behind the answer: exact probabilities, counts, parts of the LMs."""
+        card, digits = self.evidence, self._digits
+        n = self.probability.n_draws
+        rows = {
+            "probability": f"P({self.statement}) {self.probability.relation}, before the data "
+            f"{card.prior_probability:g}; P(within {self.equivalence:.3g}) "
+            f"{self.prob_equivalent.relation}",
+            "interval": f"equal-tailed, {100 * float(self.effect['ci_prob']):g} % of the posterior",
+        }
+        parts = {"new setting": self.new_setting, "association": self.association}
+        for name, part in parts.items():
+            if part is not None:
+                found = Probability(part["probability"], mcse=part["mcse"], n_draws=n)
+                rows[name] = f"{_say(part, digits)}, P(positive) {found.relation}"
+        rows |= {
+            "LMs": self.support + "; outside what LMs record" * card.extrapolates,
+            "as many as": f"{card.effective_lms:.0f} LMs that all pulled alike on the estimate",
+            "by parts": "by a linear approximation "
+            + ", ".join(
+                f"{_say(part, digits)} {name}"
+                for name, part in {
+                    "from all families": card.all_families,
+                    f"without {card.most_influential_family}": card.without_it,
+                    "within families": card.within_families,
+                    "between families": card.between_families,
+                }.items()
+                if part is not None
+            ),
+            "learned": f"the data removed {100 * card.contraction:.0f} % of the prior variance "
+            f"(prior SD {card.prior_sd:.{digits + 1}f})",
+            **self._detail_studies(),
+            "means": "an association adjusted for the modelled covariates"
+            if self.association is None
+            else "effect: what changing it does on average; new setting: in one that is not in the "
+            "data; association: what distinguishes LMs that have it",
+        }
+        return "\n".join(
+            textwrap.fill(
+                f"{name:{_LABEL}}{text}", defaults.LINE_WIDTH, initial_indent="  ",
+                subsequent_indent=" " * (2 + _LABEL), break_on_hyphens=False,
+            )
+            for name, text in rows.items()
+        )  # fmt: skip
+
+    def _detail_studies(self) -> dict[str, str]:
+        """Name the studies, and say how probably they conflict with LMs."""
+        card = self.evidence
+        if card.experiments is None:
+            return {}
+        listed = (
+            f"{one['study']} {one['estimate']:+.1f} ({one['control']})" for one in card.studies
+        )
+        return {
+            "studies": f"{listing(listed)}; together {_say(card.experiments, self._digits)}, "
+            f"heterogeneity {card.experiments['tau']:.1f}",
+            "conflict": f"probability {card.prob_conflict:.2f} that experiments and LMs differ",
+        }
+
+
+_LABEL = 12
+"""Width of the labels of an answer."""
+
+
+def _line(label: str, parts: Sequence[str]) -> str:
+    """Write a label and as many parts as fit on one line; the first is cut where it is longer."""
+    room, text = defaults.LINE_WIDTH - 2 - _LABEL, parts[0]
+    for part in parts[1:]:
+        if len(text) + len(part) + 2 <= room:
+            text += f", {part}"
+    text = text if len(text) <= room else f"{text[: room - 3]}..."
+    return f"  {label:{_LABEL}}{text}"
+
+
+def _signed(value: float | str, digits: int) -> str:
+    """Write a number with its sign; zero has none."""
+    text = f"{float(value):+.{digits}f}"
+    return text if float(text) else text[1:]
 
 
 def _say(part: Mapping[str, Any], digits: int) -> str:
-    estimate, lower, upper = (f"{part[k]:+.{digits}f}" for k in ("estimate", "lower", "upper"))
+    estimate, lower, upper = (_signed(part[k], digits) for k in ("estimate", "lower", "upper"))
     return f"{estimate} ({lower} to {upper})"
 
 
 def _count(n: int, noun: str) -> str:
     plural = {"LM": "LMs", "family": "families"}[noun]
     return f"{n} {noun if n == 1 else plural}"
+
+
+def write_chance(probability: float) -> str:
+    """Write a probability in whole percent; what would read as 0 or 100 as a bound.
+
+    Examples
+    --------
+    >>> write_chance(0.986), write_chance(0.0), write_chance(1.0)
+    ('99 %', '< 1 %', '> 99 %')
+    """
+    if 0.005 <= probability < 0.995:
+        return f"{math.floor(100 * probability + 0.5)} %"
+    return "< 1 %" if probability < 0.5 else "> 99 %"
+
+
+def word_chance(probability: float) -> str:
+    """Put a probability into words, by the scale of `defaults.CHANCE_WORDS`.
+
+    Examples
+    --------
+    >>> word_chance(0.97), word_chance(0.5)
+    ('extremely likely', 'about as likely as not')
+    """
+    return next(word for least, word in defaults.CHANCE_WORDS if probability >= least)
+
+
+def name_decision(name: str) -> str:
+    """Write the name of a decision for readers.
+
+    Examples
+    --------
+    >>> name_decision("mlp_ratio"), name_decision("code_share")
+    ('MLP ratio', 'code share')
+    """
+    special = {"mlp_ratio": "MLP ratio", "english_share": "English share",
+               "n_params": "number of parameters", "n_tokens": "training tokens"}  # fmt: skip
+    return special.get(name, name.replace("_", " "))
+
+
+def write_count(value: float) -> str:
+    """Write a count of parameters or training tokens so that it can be typed again.
+
+    Examples
+    --------
+    >>> write_count(1.3e10), write_count(2e12), write_count(70)
+    ('13B', '2T', '70')
+    """
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6)):
+        if value >= size:
+            return f"{value / size:.10g}{unit}"
+    return f"{value:.10g}"
+
+
+def describe_side(decision: str, value: str | float) -> str:
+    """Describe a level or value as what an LM has, in the singular.
+
+    Examples
+    --------
+    >>> describe_side("attention", "gqa"), describe_side("code_share", 20.0)
+    ('grouped-query attention', '20 % code')
+    """
+    if isinstance(value, str):
+        known = LEVEL_WORDS.get((decision, value))
+        return known.text if known else f"{value} ({name_decision(decision)})"
+    known, text = DECISION_WORDS.get(decision), f"{value:.10g}"
+    text = write_count(value) if decision in SIZES else text
+    return known.text.format(text) if known else f"a {name_decision(decision)} of {text}"
+
+
+def describe_sides(statement: Statement) -> tuple[str, str]:
+    """Describe what is compared with what; of a substitution the second is blank."""
+    if isinstance(statement, Contrast):
+        level, reference = (
+            describe_side(statement.decision, side)
+            for side in (statement.level, statement.reference)
+        )
+        return level, reference
+    more, less = (
+        DECISION_WORDS[part].text.removeprefix("{} % ") if part in DECISION_WORDS
+        else part.replace("_share", " text").replace("_", " ")
+        for part in statement.parts
+    )  # fmt: skip
+    return f"{statement.points:g} % more {more} in place of {less}", ""
+
+
+def write_question(statement: Statement) -> str:
+    """Write a statement with its units, so that it can be typed again.
+
+    Examples
+    --------
+    >>> write_question(Contrast("code_share", level=20.0, reference=5.0))
+    'code_share: 20% > 5%'
+    >>> write_question(Contrast("n_params", level=1.4e10, reference=7e9))
+    'n_params: 14B > 7B'
+    """
+    if not isinstance(statement, Contrast):
+        return f"{statement.decision}: +{statement.points:.10g}% from {statement.donor}"
+    name, sides = statement.decision, (statement.level, statement.reference)
+    if name in SIZES:
+        return f"{name}: {' > '.join(write_count(float(side)) for side in sides)}"
+    if name in FACTS and FACTS[name].kind == "share":
+        return f"{name}: {sides[0]:.10g}% > {sides[1]:.10g}%"
+    return f"{statement.label}{' tokens' * (name == 'context_length')}"
+
+
+def _name_place(design: Design, target: str) -> str:
+    """Say where an effect is asked for."""
+    if target == "overall":
+        return f"over all {len(design.benchmarks)} benchmarks"
+    if target in design.benchmarks:
+        return f"on {design.benchmark_labels[design.benchmarks.index(target)]}"
+    n = int((np.array(design.task_families)[design.task_family_index] == target).sum())
+    return f"on {target.replace('_', ' ')} ({n} benchmark{'s' * (n != 1)})"
 
 
 def query(
@@ -326,7 +646,8 @@ def query(
     statement
         `DECISION: A > B`, also of two values of `n_params` or `n_tokens`; or
         `swap PART -> PART by POINTS` for a substitution in the training mix, averaged over the LMs
-        that record at least that many points of the donor.
+        that record at least that many points of the donor. As people write it, such as `GQA vs
+        MHA on HumanEval`, `code 20% vs 5%` or `tokens: 2T > 1T`; `read_as` says how it was read.
     benchmark, task_family
         Where; over all benchmarks if both are left out.
     lms, lm_family
@@ -370,6 +691,9 @@ def query(
         _check_size("equivalence", equivalence, low=0.0)
     if more_than is not None:
         _check_size("more_than", more_than, low=-np.inf)
+    statement, benchmark, task_family = split_place(
+        fit.design, statement, benchmark=benchmark, task_family=task_family
+    )
     contrast = parse_statement(fit.design, statement)
     target, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     check_scale(scale)
@@ -400,6 +724,7 @@ def query(
         equivalence=equivalence,
         three_way=three_ways(values, equivalence=equivalence),
         evidence=card,
+        where=_name_place(fit.design, target),
         n_lms=int((rows & contrast.applies(fit.design)).sum()),
         among=among,
         at=sizes,
@@ -423,10 +748,11 @@ def _read_sizes(fit: Fit, at: Settings | None) -> Sizes:
     """Read the size and tokens that LMs are given, once."""
     if at is None:
         return ()
-    for name in at:
+    sizes = {resolve_decision(fit.design, name): value for name, value in at.items()}
+    for name in sizes:
         if name not in SIZES:
             raise unknown(QueryError, "at", name, SIZES)
-    return tuple((name, float(read_value(fit.design, name, value))) for name, value in at.items())
+    return tuple((n, float(read_value(fit.design, n, value))) for n, value in sizes.items())
 
 
 def three_ways(values: NDArray[np.float64], *, equivalence: float) -> dict[str, Probability]:

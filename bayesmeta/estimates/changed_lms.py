@@ -17,18 +17,20 @@ from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     average_benchmarks,
+    check_by,
     choose_kind,
+    find_lm,
     mean_score_at,
 )
 from bayesmeta.estimates.evidence_card import lies_outside
 from bayesmeta.estimates.question import (
     UNITS,
-    check_by,
+    ask_unit,
     check_fit,
     explain_absence,
-    find_lm,
     list_decisions,
     read_value,
+    resolve_decision,
 )
 from bayesmeta.estimates.summary import check_ci_prob, outline, summarise_effect
 
@@ -164,7 +166,7 @@ def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) 
     check_by(by)
     check_fit(fit)
     row = find_lm(fit.design, lm)
-    settings = {name: _read_change(fit.design, name, value) for name, value in changes.items()}
+    settings = dict(_read_change(fit.design, name, value) for name, value in changes.items())
     recorded = {name: _read_recorded(fit.design, name, row) for name in settings}
     _check_changes(settings, recorded, lm=lm)
     rows = np.arange(len(fit.design.lms)) == row
@@ -186,14 +188,16 @@ def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) 
     )
 
 
-def _read_change(design: Design, name: str, value: str | float) -> str | float:
-    """Check one changed fact."""
+def _read_change(design: Design, name: str, value: str | float) -> tuple[str, str | float]:
+    """Check one changed fact; answer its name and value."""
+    name = resolve_decision(design, name)
     allowed = [*(SIZES if design.knows_sizes else ()), *list_decisions(design)]
     if name not in allowed and allowed:
         raise unknown(
             QueryError, "fact", name, allowed, said="cannot be changed", why=explain_absence(name)
         )
-    return read_value(design, name, value)
+    ask_unit(design, name, (value,))
+    return name, read_value(design, name, value)
 
 
 def _read_recorded(design: Design, name: str, row: int) -> str | float:

@@ -16,27 +16,29 @@ from bayesmeta.errors import QueryError
 from bayesmeta.estimates import summary
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
+    as_names,
+    check_by,
     choose_kind,
     contrast_draws,
     effect_on_benchmarks,
+    select_lms,
+    weigh_benchmarks,
+    weigh_target,
 )
 from bayesmeta.estimates.evidence_card import judge, support_of
 from bayesmeta.estimates.question import (
     LM_FAMILY,
     Names,
     Statement,
-    as_names,
+    ask_unit,
     build_contrast,
-    check_by,
     check_fit,
     default_contrasts,
+    find_decision,
     format_level,
     list_decisions,
+    list_statements,
     list_substitutions,
-    parse_statement,
-    select_lms,
-    weigh_benchmarks,
-    weigh_target,
 )
 from bayesmeta.tables.headed_columns import head
 from bayesmeta.tables.wording import KIND_WORDS
@@ -222,9 +224,14 @@ def effects(
 
 def _list_contrasts(fit: Fit, name: str) -> Sequence[Statement]:
     """List the contrasts of a decision, or the one of a statement."""
-    if ":" in name or "->" in name:
-        return [parse_statement(fit.design, name)]
-    return default_contrasts(fit.design, name)
+    if name in list_decisions(fit.design):
+        return default_contrasts(fit.design, name)
+    try:
+        return list_statements(fit.design, name)
+    except QueryError:
+        if not any(sign in name for sign in (":", "<", ">", " ")):
+            find_decision(fit.design, name)
+        raise
 
 
 def _collect(
@@ -375,6 +382,7 @@ def prob_helps(
     True
     """
     check_fit(fit)
+    ask_unit(fit.design, decision, (level, over))
     contrast = build_contrast(fit.design, decision=decision, level=level, reference=over)
     _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     values = effect_on_benchmarks(fit, contrast, kind=choose_kind(fit)) @ weights

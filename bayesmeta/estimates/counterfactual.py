@@ -1,8 +1,8 @@
-"""Expected scores of the LMs, as they are and with facts changed, draw by draw."""
+"""Expected scores of LMs, as they are and with facts changed; over which LMs and benchmarks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.errors import QueryError, unknown
+from bayesmeta.errors import BayesmetaError, QueryError, listing, shorten, suggest, unknown
+from bayesmeta.estimates.phrases import find_names, fold
 from bayesmeta.estimates.question import (
+    BY,
     LM_FAMILY,
     SCALES,
     UNITS,
+    Names,
     Side,
     Statement,
-    check_by,
-    check_scale,
-    weigh_benchmarks,
+    find_name,
 )
 from bayesmeta.model.predictor import (
     Array,
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 ASSOCIATION, EFFECT, NEW_SETTING = "association", "effect", "new_setting"
 """What a difference may be: what distinguishes LMs that have it; what changing it does on average;
 and what changing it does in a setting that is not in the data."""
+
+_SHOWN = 3
+"""How many names of LMs a refusal lists."""
 
 KINDS = (ASSOCIATION, EFFECT, NEW_SETTING)
 
@@ -370,3 +374,201 @@ def label_draws(fit: Fit, values: Array, **dims: Sequence[str] | None) -> xr.Dat
         coords={**fit.sample_coords, **labels},
         name="effect",
     )
+
+
+def find_target(design: Design, name: str) -> tuple[str, str]:
+    """Find a benchmark, a task family or `overall`; answer its kind and its name."""
+    kinds = {"overall": "overall", **dict.fromkeys(design.task_families, "task_family")}
+    kinds |= dict.fromkeys(design.benchmarks, "benchmark")
+    labels = dict(zip(design.benchmarks, design.benchmark_labels, strict=True))
+    mend = "These are the mean over all benchmarks, task families and benchmarks."
+    found = find_name(
+        name, list(kinds), "target", mend=mend, labels=[labels.get(n, n) for n in kinds]
+    )
+    return kinds[found], found
+
+
+def split_place(
+    design: Design, text: str, *, benchmark: str | None = None, task_family: str | None = None
+) -> tuple[str, str | None, str | None]:
+    """Split `... on HumanEval` into the question, its benchmark and its task family.
+
+    A text that ends otherwise stays whole, and the target is the one given beside it.
+
+    Raises
+    ------
+    QueryError
+        If what follows may be several benchmarks, or a target is given beside it too.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> split_place(bm.load_reference_fit().design, "GQA vs MHA on HumanEval?")
+    ('GQA vs MHA', 'humaneval', None)
+    """
+    head, found, tail = text.rpartition(" on ") if isinstance(text, str) else ("", "", "")
+    tail = tail.strip(" ?.!")
+    names = [*design.benchmarks, *design.task_families, "overall"]
+    known = found and head.strip() and find_names(tail, names, labels=design.benchmark_labels)
+    if not known:
+        return text, benchmark, task_family
+    by, name = find_target(design, tail)
+    if benchmark or task_family:
+        raise QueryError(
+            f"'{shorten(text)}' names {name}, and {benchmark or task_family} is given beside it. "
+            "Name one of them."
+        )
+    return head, name if by == "benchmark" else None, name if by == "task_family" else None
+
+
+def name_target(by: str, name: str) -> dict[str, Any]:
+    """Name a target as questions take it: by `benchmark`, by `task_family`, or not at all."""
+    return {} if by == "overall" else {by: name}
+
+
+def weigh_benchmarks(design: Design, *, by: str) -> tuple[tuple[str, ...], Array]:
+    """Name the targets, and weigh the benchmarks in each: (target, benchmark), rows sum to one."""
+    n = len(design.benchmarks)
+    if by == "benchmark":
+        return design.benchmarks, np.eye(n)
+    if by != "task_family":
+        return ("overall",), np.full((1, n), 1 / n)
+    names = design.task_families
+    member = (np.arange(len(names))[:, None] == design.task_family_index).astype(float)
+    return names, member / member.sum(axis=1, keepdims=True)
+
+
+def weigh_target(
+    design: Design, *, benchmark: str | None = None, task_family: str | None = None
+) -> tuple[str, Array]:
+    """Turn the two optional names into the name of a target and its weights (benchmark,)."""
+    if benchmark is not None and task_family is not None:
+        raise QueryError("both a benchmark and a task family were given. Name one of them.")
+    by = target = "overall"
+    if benchmark is not None:
+        labels = design.benchmark_labels
+        target = find_name(benchmark, design.benchmarks, "benchmark", labels=labels)
+        by = "benchmark"
+    if task_family is not None:
+        by, target = "task_family", find_name(task_family, design.task_families, "task family")
+    names, weights = weigh_benchmarks(design, by=by)
+    return target, weights[names.index(target)]
+
+
+def select_lms(
+    design: Design, *, lms: Names = None, lm_family: Names = None
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Say which LMs of the data are asked about, and by what names.
+
+    Parameters
+    ----------
+    design
+        What is known.
+    lms
+        Names of LMs; all if left out.
+    lm_family
+        Names of families whose LMs are kept; all if left out.
+
+    Returns
+    -------
+    ndarray
+        Shape (lm,).
+    tuple of str
+        The names, of LMs where both kinds were given; none for all.
+
+    Raises
+    ------
+    QueryError
+        If a name is not in the data, or no LM is left.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> rows, among = select_lms(bm.load_reference_fit().design, lm_family="pythia")
+    >>> int(rows.sum()), among
+    (17, ('pythia',))
+    """
+    names, families = _as_list(lms, "lms"), _as_list(lm_family, "lm_family")
+    kept = np.ones(len(design.lms), bool)
+    if names:
+        kept = np.isin(np.arange(len(kept)), [find_lm(design, name) for name in names])
+    if not families:
+        return kept, tuple(names)
+    known, said = design.lm_families, "is not in this fit's data"
+    chosen = [known.index(find_name(name, known, "LM family", said)) for name in families]
+    rows = kept & np.isin(design.lm_family_index, chosen)
+    if not rows.any():
+        theirs = sorted({known[k] for k in design.lm_family_index[kept]})
+        raise QueryError(
+            f"no LM is left: {listing(names)} is of family {listing(theirs)}, and lm_family is "
+            f"{listing(families)}. Name LMs of the family, or leave one of the two out."
+        )
+    return rows, tuple(names or families)
+
+
+def find_lm(design: Design, name: str) -> int:
+    """Find the row of an LM of the data, by its name with or without its developer's."""
+    known = design.lms
+    if name in known:
+        return known.index(name)
+    short = [full.rpartition("/")[2] for full in known]
+    asked = fold(str(name))
+    found = [k for k, pair in enumerate(zip(known, short, strict=True)) if asked in map(fold, pair)]
+    if len(found) == 1:
+        return found[0]
+    begun = [full for full, part in zip(known, short, strict=True) if fold(part).startswith(asked)]
+    near = (found and [known[k] for k in found]) or (begun if len(asked) > 1 else [])
+    guess = f" Did you mean {listing(f"'{one}'" for one in near[:_SHOWN])}?" if near else ""
+    more = len(known) - _SHOWN
+    some = [*known[:_SHOWN], f"and {more} more"] if more > 0 else known
+    raise QueryError(
+        f"lm '{shorten(name)}' is not in this fit's data.{guess or suggest(name, known)} Allowed: "
+        f"a name in the column lm of the data, such as: {listing(some)}; `bayesmeta list models` "
+        "lists them. For an LM that is not in the data use bm.predict."
+    )
+
+
+def _as_list(names: object, what: str) -> list[str]:
+    if names is None:
+        return []
+    found = _listed(names)
+    if not found or not all(isinstance(name, str) for name in found):
+        raise QueryError(f"{what} is {shorten(names)}. Allowed: a name, or a list of at least one.")
+    return [str(name) for name in found]
+
+
+def as_names(
+    names: Names,
+    *,
+    allowed: Sequence[str],
+    what: str = "",
+    said: str = "",
+    error: type[BayesmetaError] = QueryError,
+) -> list[str]:
+    """List names, each once; all that are allowed where none is given.
+
+    Others are refused where it is told `what` they are and what is `said` of them.
+    """
+    if names is None:
+        return list(allowed)
+    given = [str(name) for name in _listed(names)]
+    meant = [find_names(name, allowed) if what else [name] for name in given]
+    for name, found in zip(given, meant, strict=True):
+        if len(found) != 1:
+            raise unknown(error, what, name, allowed, said=said)
+    return list(dict.fromkeys(found[0] for found in meant))
+
+
+def _listed(names: object) -> list[object]:
+    is_list = isinstance(names, Iterable) and not isinstance(names, str)
+    return list(names) if is_list else [names]  # type: ignore[arg-type]
+
+
+def check_by(by: str, *, more: tuple[str, ...] = ()) -> None:
+    """Refuse a kind of target that is not known."""
+    find_name(by, (*BY, *more), "by", "is not known")
+
+
+def check_scale(scale: str) -> None:
+    """Refuse a scale that is not known."""
+    find_name(scale, tuple(SCALES), "scale", "is not known")

@@ -12,14 +12,16 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.design.decisions import DECISIONS
-from bayesmeta.errors import QueryError, listing, unknown
+from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
+    as_names,
     average_benchmarks,
+    check_by,
     choose_kind,
     mean_score_at,
 )
-from bayesmeta.estimates.question import as_names, check_by, check_fit, find_decision
+from bayesmeta.estimates.question import check_fit, find_decision
 from bayesmeta.estimates.summary import check_ci_prob, estimate_probability, outline, quantiles
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.model.predictor import Array
@@ -144,10 +146,9 @@ class Curve:
         ['loss_starts', 'best_sum']
         """
         targets = [str(name) for name in self.draws["target"].values]
-        for name in (gain, *as_names(loss, allowed=())):
-            if name not in targets:
-                raise unknown(QueryError, "target", name, targets, said="is not in this curve")
-        names = as_names(loss, allowed=[name for name in targets if name != gain])
+        what = {"allowed": targets, "what": "target", "said": "is not in this curve"}
+        (gain,) = as_names(gain, **what)
+        names = [n for n in targets if n != gain] if loss is None else as_names(loss, **what)
         if gain in names or not names:
             raise QueryError(
                 f"a trade-off needs a gain and a loss that differ, not '{gain}' and "
@@ -211,6 +212,7 @@ def curve(
     """
     check_fit(fit)
     found = find_decision(fit.design, decision)
+    decision = found.name
     if found.kind == "categorical":
         numeric = [name for name, item in DECISIONS.items() if item.kind != "categorical"]
         raise QueryError(

@@ -1,4 +1,4 @@
-"""What is asked: statements, targets and LMs, parsed once from the words of a user.
+"""What is asked: statements, decisions, levels and values, read once from the words of a user.
 
 A statement is a contrast of two levels or values of a decision, or a substitution in the training
 mix. Either says what two sets of facts it compares; nothing downstream asks which of them it is.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,23 @@ from numpy.typing import NDArray
 
 from bayesmeta.data.vocabulary import COUNT_RANGE
 from bayesmeta.design.composition import DOMAINS
-from bayesmeta.design.decisions import DECISIONS, SIZES, UNDISCLOSED, Decision
-from bayesmeta.errors import BayesmetaError, QueryError, listing, shorten, suggest, unknown
+from bayesmeta.design.decisions import DECISIONS, FACTS, SIZES, UNDISCLOSED, Decision
+from bayesmeta.errors import QueryError, listing, shorten, unknown
+from bayesmeta.estimates.phrases import (
+    FORMS,
+    Amount,
+    Compared,
+    Moved,
+    Named,
+    Vocabulary,
+    build_vocabulary,
+    find_names,
+    fold,
+    read_amount,
+    read_count,
+    read_phrase,
+    write_amount,
+)
 from bayesmeta.model.predictor import Array
 
 if TYPE_CHECKING:
@@ -40,30 +55,15 @@ LM_FAMILY = "lm_family"
 Names = str | Sequence[str] | None
 """One name, several, or none for all."""
 
-ROUNDING = 1e-9
-"""Rounding error of a share, as a fraction of the mix."""
-
-_LARGE = 1e7
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 """A number as one types it; `float` would also read 2_0 and digits of other scripts."""
 
-_STATEMENT = re.compile(
-    r"^\s*(?P<name>[^:<>]+?)\s*:\s*(?P<a>[^<>]+?)\s*(?P<op>[<>])\s*(?P<b>[^<>]+?)\s*$"
-)
-_SUBSTITUTIONS = (
-    re.compile(
-        r"^\s*(?P<name>[^:<>]+?)\s*:\s*\+?\s*(?P<points>\S+)\s+from\s+(?P<donor>[^:<>]+?)\s*$"
-    ),
-    re.compile(
-        r"^\s*swap\s+(?P<donor>\S+)\s*(?:->|\u2192)\s*(?P<name>\S+)\s+by\s+(?P<points>\S+)\s*$",
-        re.IGNORECASE,
-    ),
-)
+_LARGE = 1e7
+ROUNDING = 1e-9
+"""Rounding error of a share, as a fraction of the mix."""
+
 _MOST = 500
 """Characters of a statement; no names are so long."""
-
-_SHOWN = 3
-"""How many names of LMs a refusal lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,10 @@ class Contrast:
 
     @property
     def label(self) -> str:
-        """The statement that the effect is positive."""
-        return f"{self.decision}: {format_level(self.level)} > {format_level(self.reference)}"
+        """The statement that the effect is positive; shares that might be fractions have units."""
+        level, reference = (format_level(side) for side in (self.level, self.reference))
+        unit = "%" * may_be_fractions(self.decision, (self.level, self.reference))
+        return f"{self.decision}: {level}{unit} > {reference}{unit}"
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -168,7 +170,7 @@ class Substitution:
     @property
     def level(self) -> str:
         """What the growing part gains, as a table of effects shows it."""
-        return f"+{self.points:.10g}"
+        return f"+{self.points:.10g}{'%' * (self.points < 1)}"
 
     @property
     def reference(self) -> str:
@@ -234,22 +236,143 @@ def parse_statement(design: Design, statement: str) -> Statement:
     >>> parse_statement(design, "norm: layernorm < rmsnorm").label
     'norm: rmsnorm > layernorm'
     """
-    text = statement if isinstance(statement, str) and len(statement) <= _MOST else ""
-    for form in _SUBSTITUTIONS:
-        if found := form.match(text):
-            return build_substitution(
-                design, receiver=found["name"], donor=found["donor"], points=found["points"]
-            )
-    match = _STATEMENT.match(text)
-    if match is None:
+    read = _read_statement(design, statement)
+    if isinstance(read, Named):
+        asked = (f"'{one.label}'" for one in _list_named(design, read))
         raise QueryError(
-            f"statement '{shorten(statement)}' cannot be read. Allowed: 'DECISION: A > B', such as "
-            "'position_embedding: rotary > learned', 'code_share: 20 > 10' or 'n_tokens: 2e12 > "
-            "1e12', and 'swap PART -> PART by POINTS', such as 'swap web_share -> code_share by "
-            "10', which is the same as 'code_share: +10 from web_share'."
+            f"statement '{shorten(statement)}' cannot be read as one: it names {read.decision} and "
+            f"nothing to compare. Ask one of: {listing(asked)}; or bm.effects for all."
         )
-    high, low = (match["a"], match["b"]) if match["op"] == ">" else (match["b"], match["a"])
-    return build_contrast(design, decision=match["name"], level=high, reference=low)
+    return read
+
+
+def read_label(label: str) -> Statement:
+    """Read a statement back from its label, without a fit.
+
+    Raises
+    ------
+    ValueError
+        If it is no label of a statement.
+
+    Examples
+    --------
+    >>> read_label("code_share: 20 > 5").level
+    20.0
+    """
+    if move := _split_move(label):
+        return Substitution(move[0], donor=move[1], points=float(move[2].removesuffix("%")))
+    contrast = _split_contrast(label)
+    if contrast is None:
+        raise ValueError(f"'{shorten(label)}' is no label of a statement.")
+    plain = (side.removesuffix("%") for side in contrast[1:])
+    high, low = (float(side) if _PLAIN.fullmatch(side) else side for side in plain)
+    return Contrast(contrast[0], level=high, reference=low)
+
+
+def list_statements(design: Design, text: str) -> list[Statement]:
+    """List what a text asks: one statement, or all of the decision or level that it names.
+
+    Raises
+    ------
+    QueryError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> design = bm.load_reference_fit().design
+    >>> [statement.label for statement in list_statements(design, "GQA")]
+    ['attention: gqa > mha', 'attention: gqa > mqa']
+    """
+    read = _read_statement(design, text)
+    return _list_named(design, read) if isinstance(read, Named) else [read]
+
+
+def _list_named(design: Design, named: Named) -> list[Statement]:
+    """List the contrasts of a decision, or of one level with all others, the commonest first."""
+    shown = default_contrasts(design, named.decision)
+    if not named.level:
+        return [*shown]
+    others = dict.fromkeys([one.reference for one in shown] + [one.level for one in shown])
+    return [Contrast(named.decision, level=named.level, reference=other)
+            for other in others if other not in (named.level, UNDISCLOSED)]  # fmt: skip
+
+
+def _read_statement(design: Design, text: object) -> Statement | Named:
+    """Read a text: as the grammar has it, or as two sides behind the name of a decision."""
+    if not isinstance(text, str) or len(text) > _MOST:
+        raise QueryError(f"statement '{shorten(text)}' cannot be read. {FORMS}")
+    words = " ".join(text.replace("\N{RIGHTWARDS ARROW}", "->").split())
+    move, contrast = _split_move(words), _split_contrast(words)
+    try:
+        if move:
+            receiver, donor, points = move
+            return build_substitution(design, receiver=receiver, donor=donor, points=points)
+        if contrast and (contrast[0] in FACTS or contrast[0] in list_decisions(design)):
+            return _contrast_as_typed(design, *contrast)
+    except QueryError as error:
+        return _read_words(design, text, error=error)
+    return _read_words(design, text, form=contrast)
+
+
+def _split_contrast(text: str) -> tuple[str, str, str] | None:
+    """Split `NAME: A > B`, or `NAME: B < A`, into its three texts; None for any other."""
+    name, _, rest = text.partition(":")
+    for sign, order in ((">", 1), ("<", -1)):
+        high, found, low = rest.partition(sign)
+        parts = _plain_parts(name, *(high, low)[::order])
+        if found and parts:
+            return parts
+    return None
+
+
+def _split_move(text: str) -> tuple[str, str, str] | None:
+    """Split a substitution into receiver, donor and points; None where it is no such form."""
+    if text[:5].lower() == "swap ":
+        donor, _, rest = text[5:].partition("->")
+        receiver, _, points = rest.partition(" by ")
+    else:
+        receiver, _, rest = text.partition(":")
+        points, _, donor = rest.partition(" from ")
+    return _plain_parts(receiver, donor, points.strip().removeprefix("+"))
+
+
+def _plain_parts(*texts: str) -> tuple[str, str, str] | None:
+    """Strip three texts; None where one is empty or holds a sign of the grammar."""
+    first, second, third = (text.strip() for text in texts)
+    signs = set(first + second + third) & set(":<>")
+    return (first, second, third) if first and second and third and not signs else None
+
+
+def _contrast_as_typed(design: Design, decision: str, level: Any, reference: Any) -> Contrast:
+    """Check a contrast, and ask back where a share may be a fraction."""
+    ask_unit(design, decision, (level, reference))
+    return build_contrast(design, decision=decision, level=level, reference=reference)
+
+
+def _read_words(
+    design: Design, text: str, *, error: QueryError | None = None, form: Sequence[str] | None = None
+) -> Statement | Named:
+    """Read a text by its words; what has the form of a statement is refused by its parts."""
+    try:
+        return _build_read(design, read_phrase(text, list_words(design)))
+    except QueryError:
+        if error is not None:
+            raise error from None
+        if form:
+            build_contrast(design, decision=form[0], level=form[1], reference=form[2])
+        raise
+
+
+def _build_read(design: Design, read: Compared | Moved | Named) -> Statement | Named:
+    """Check what was read against the fit."""
+    if isinstance(read, Named):
+        return read
+    if isinstance(read, Moved):
+        points = write_amount(read.points)
+        return build_substitution(design, receiver=read.receiver, donor=read.donor, points=points)
+    sides = (s if isinstance(s, str) else write_amount(s) for s in (read.high, read.low))
+    return _contrast_as_typed(design, read.decision, *sides)
 
 
 def build_contrast(
@@ -270,6 +393,7 @@ def build_contrast(
     >>> build_contrast(design, decision="code_share", level="20", reference=10).level
     20.0
     """
+    decision = resolve_decision(design, decision)
     high, low = (read_value(design, decision, side) for side in (level, reference))
     contrast = Contrast(decision, level=high, reference=low)
     if high == low:
@@ -299,6 +423,7 @@ def build_substitution(
     """
     parts = [find_part(design, name) for name in (receiver, donor)]
     found = Substitution(parts[0], donor=parts[1], points=_read_points(points))
+    receiver, donor = parts
     if receiver == donor:
         raise QueryError(
             f"'{found.label}' takes from a part what it gives to it. Name two different parts of: "
@@ -338,6 +463,7 @@ def recorded_part(design: Design, name: str) -> Array:
 def find_part(design: Design, name: str) -> str:
     """Look up a part of the training mix."""
     _check_mix(design)
+    name = resolve_decision(design, name)
     if name not in design.domains:
         why = "No LM of this fit's data records it." * (name in DOMAINS)
         said = "is not in the training mix of this fit"
@@ -354,20 +480,19 @@ def _check_mix(design: Design) -> None:
 
 
 def _read_points(points: str | float) -> float:
-    value = read_number(points)
+    amount = as_amount(points)
+    value = math.nan if amount is None or amount.unit not in ("", "%") else amount.value
     if not 0 < value <= 100:
         raise QueryError(
             f"points '{points}' are not allowed. Allowed: a number above 0 and up to 100 (percent "
             "of the training tokens), as in 'code_share: +10 from web_share'."
         )
+    if isinstance(points, str) and value < 1 and amount is not None and not amount.unit:
+        raise QueryError(
+            f"points '{points}' look like a fraction, and points are percent of the training "
+            f"tokens. Which is meant: {100 * value:.10g}% or {value:.10g}%? Write the sign."
+        )
     return value
-
-
-def format_level(level: str | float) -> str:
-    """Write a level or a value as a user would type it; counts of tokens as 2e12."""
-    if isinstance(level, str):
-        return level
-    return re.sub(r"e\+0*", "e", f"{level:.{10 if abs(level) < _LARGE else 4}g}")
 
 
 def list_decisions(design: Design) -> list[str]:
@@ -381,6 +506,14 @@ def list_levels(design: Design, decision: str) -> list[str]:
     return [term.level for term in design.terms if term.decision == decision]
 
 
+def list_words(design: Design) -> Vocabulary:
+    """List what the words of a fit mean."""
+    sizes = SIZES if design.knows_sizes else {}
+    known = {name: list_levels(design, name) if DECISIONS[name].kind == "categorical" else ()
+             for name in list_decisions(design)}  # fmt: skip
+    return build_vocabulary({**known, **dict.fromkeys((*sizes, *design.domains), ())})
+
+
 def find_decision(design: Design, name: str) -> Decision:
     """Look up a decision.
 
@@ -390,6 +523,7 @@ def find_decision(design: Design, name: str) -> Decision:
         If it is not in the fit.
     """
     allowed = list_decisions(design)
+    name = resolve_decision(design, name)
     if isinstance(name, str) and name in allowed:
         return DECISIONS[name]
     if isinstance(name, str) and name in SIZES and design.knows_sizes:
@@ -412,6 +546,18 @@ def find_decision(design: Design, name: str) -> Decision:
     raise unknown(QueryError, "decision", name, allowed, said="is not in this fit", why=why)
 
 
+def resolve_decision(design: Design, name: Any) -> Any:
+    """Find the decision or size that a text, or a level of it, names; any other text stays."""
+    if not isinstance(name, str) or name in FACTS or name in list_decisions(design):
+        return name
+    meanings = list_words(design).get(fold(name), ())
+    for kind in ("decision", "level"):
+        meant = {m.name for m in meanings if m.kind == kind and m.alone}
+        if len(meant) == 1:
+            return meant.pop()
+    return name
+
+
 def explain_absence(name: object) -> str:
     """Say why a decision that the package knows is not in a fit."""
     known = isinstance(name, str) and name in DECISIONS
@@ -419,14 +565,17 @@ def explain_absence(name: object) -> str:
 
 
 def read_value(design: Design, name: str, value: str | float) -> str | float:
-    """Check a level, or a value in the units of the table, of a decision or size."""
+    """Check a level, or a value in the units of the table, of a decision or size.
+
+    A level may be written as people call it; a number may have `%`, or k, M, B, T.
+    """
     if isinstance(name, str) and name in SIZES and design.knows_sizes:
-        count = read_number(value)
+        count = _read_number(value)
         if not COUNT_RANGE[0] <= count <= COUNT_RANGE[1]:
             from bayesmeta.data.schema import get_column
 
             expects = get_column("lms", name=name).expects
-            raise QueryError(f"{name} is '{shorten(value)}'. {expects} Write 7B as 7e9.")
+            raise QueryError(f"{name} is '{shorten(value)}'. {expects} Write 7e9, or 7B.")
         return count
     decision = find_decision(design, name)
     if decision.kind == "categorical":
@@ -439,32 +588,111 @@ def _read_word(design: Design, decision: Decision, level: str | float) -> str:
     word = str(level)
     word = word if word in levels else decision.level_of(word)
     if word not in levels:
+        meant = {m.level for m in list_words(design).get(fold(word), ())
+                 if m.kind == "level" and m.name == decision.name}  # fmt: skip
+        word = meant.pop() if len(meant) == 1 else word
+    if word not in levels:
         said = f"of {decision.name} is not in this fit"
         raise unknown(QueryError, "level", level, levels, said=said)
     return word
 
 
 def _read_quantity(decision: Decision, level: str | float) -> float:
-    top = 100.0 if decision.kind == "share" else math.inf
-    unit = "percent of the training tokens" if decision.kind == "share" else "the table's unit"
-    value = read_number(level)
-    if not (0 <= value <= top) or value == math.inf or (decision.kind == "numeric" and value == 0):
+    is_share = decision.kind == "share"
+    top = 100.0 if is_share else math.inf
+    unit = "percent of the training tokens" if is_share else "the table's unit"
+    value = _read_number(level, decision)
+    if not (0 <= value <= top) or value == math.inf or (not is_share and value == 0):
         upper = f" to {top:g}" if top < math.inf else " up, without zero"
+        example = f"{decision.name}: {'20% > 10%' if is_share else '4 > 2'}"
         raise QueryError(
             f"value '{shorten(level)}' of {decision.name} is not allowed. Allowed: a number from 0"
-            f"{upper} ({unit}), as in '{decision.name}: 20 > 10'."
+            f"{upper} ({unit}), as in '{example}'."
         )
     return value
 
 
-def read_number(value: object) -> float:
-    """Read a number as one types it in a table; NaN where it is none."""
-    if isinstance(value, bool) or (isinstance(value, str) and not _PLAIN.fullmatch(value.strip())):
-        return math.nan
+def as_amount(value: object) -> Amount | None:
+    """Read a number with the unit that was typed; None where it is none."""
+    if isinstance(value, str) and not _PLAIN.fullmatch(value.strip()):
+        return read_amount(value)
     try:
-        return float(value)  # type: ignore[arg-type]
+        return None if isinstance(value, bool) else Amount(float(value), "")  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _read_number(value: object, decision: Decision | None = None) -> float:
+    """Read a number in the unit of a decision, or a count; NaN where it is none."""
+    amount = as_amount(value)
+    if amount is None:
         return math.nan
+    if decision is not None and decision.kind == "share":
+        return amount.value if amount.unit in ("", "%") else math.nan
+    if not amount.unit:
+        return amount.value
+    powers = decision is not None and decision.name == "context_length"
+    count = read_count(amount, powers_of_two=powers)
+    return math.nan if count is None else count
+
+
+def format_level(level: str | float) -> str:
+    """Write a level or a value as a user would type it; counts of tokens as 2e12."""
+    if isinstance(level, str):
+        return level
+    return re.sub(r"e\+0*", "e", f"{level:.{10 if abs(level) < _LARGE else 4}g}")
+
+
+def may_be_fractions(decision: str, values: Sequence[float | str]) -> bool:
+    """Say whether shares, meant in percent, are all so small that they look like fractions."""
+    if decision not in FACTS or FACTS[decision].kind != "share":
+        return False
+    return all(isinstance(x, int | float) and 0 <= x <= 1 for x in values) and any(values)
+
+
+def ask_unit(design: Design, decision: str, values: Sequence[Any]) -> None:
+    """Ask back where shares of at most 1 are given without a unit.
+
+    Raises
+    ------
+    QueryError
+        With both readings.
+    """
+    name = resolve_decision(design, decision)
+    if not isinstance(name, str) or name not in FACTS or FACTS[name].kind != "share":
+        return
+    amounts = [as_amount(value) for value in values]
+    if any(one is None or one.unit for one in amounts):
+        return
+    numbers = [one.value for one in amounts if one is not None]
+    if not may_be_fractions(name, numbers):
+        return
+    readings = [" > ".join(f"{f * x:.10g}%" for x in numbers) for f in (100, 1)]
+    raise QueryError(
+        f"{name} is {' > '.join(format_level(x) for x in numbers)}: shares are in percent, and "
+        f"these look like fractions. Which is meant: '{name}: {readings[0]}' or '{name}: "
+        f"{readings[1]}'? Write the sign."
+    )
+
+
+def find_name(
+    name: Any,
+    allowed: Sequence[str],
+    what: str,
+    said: str = "is not in this fit",
+    *,
+    labels: Sequence[str] = (),
+    mend: str = "Correct the name.",
+) -> str:
+    """Find the one name that is meant; refuse none and several."""
+    if isinstance(name, str) and name in allowed:
+        return name
+    found = find_names(name, allowed, labels=labels)
+    if len(found) > 1:
+        raise QueryError(f"{what} '{shorten(name)}' may be {listing(found)}. Name one of them.")
+    if not found:
+        raise unknown(QueryError, what, name, allowed, said=said, mend=mend)
+    return found[0]
 
 
 def default_contrasts(design: Design, decision: str) -> tuple[Contrast, ...]:
@@ -473,7 +701,8 @@ def default_contrasts(design: Design, decision: str) -> tuple[Contrast, ...]:
     Every level of a categorical decision against the commonest one; one step up from the median
     of a numeric one.
     """
-    found, values = find_decision(design, decision), design.recorded[decision]
+    found = find_decision(design, decision)
+    decision, values = found.name, design.recorded[found.name]
     if found.kind == "categorical":
         common = Counter(level for level in values if level != UNDISCLOSED).most_common(1)[0][0]
         levels = [level for level in list_levels(design, decision) if level != common]
@@ -512,170 +741,3 @@ def check_seed(seed: int) -> None:
     is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
     if not is_whole or seed < 0:
         raise QueryError(f"seed is {shorten(seed)}. Allowed: a whole number from 0 up, such as 1.")
-
-
-def check_by(by: str, *, more: tuple[str, ...] = ()) -> None:
-    """Refuse a kind of target that is not known."""
-    _known(by, (*BY, *more), "by", "is not known")
-
-
-def check_scale(scale: str) -> None:
-    """Refuse a scale that is not known."""
-    _known(scale, tuple(SCALES), "scale", "is not known")
-
-
-def _known(name: Any, allowed: Sequence[str], what: str, said: str = "is not in this fit") -> str:
-    if not isinstance(name, str) or name not in allowed:
-        raise unknown(QueryError, what, name, allowed, said=said)
-    return name
-
-
-def kind_of_target(design: Design, name: str) -> str:
-    """Say whether a name is a benchmark, a task family or `overall`; refuse any other."""
-    kinds = {"overall": "overall", **dict.fromkeys(design.task_families, "task_family")}
-    kinds |= dict.fromkeys(design.benchmarks, "benchmark")
-    if name not in kinds:
-        mend = "These are the mean over all benchmarks, task families and benchmarks."
-        raise unknown(QueryError, "target", name, kinds, said="is not in this fit", mend=mend)
-    return kinds[name]
-
-
-def name_target(by: str, name: str) -> dict[str, Any]:
-    """Name a target as questions take it: by `benchmark`, by `task_family`, or not at all."""
-    return {} if by == "overall" else {by: name}
-
-
-def weigh_benchmarks(design: Design, *, by: str) -> tuple[tuple[str, ...], Array]:
-    """Name the targets, and weigh the benchmarks in each: (target, benchmark), rows sum to one."""
-    n = len(design.benchmarks)
-    if by == "benchmark":
-        return design.benchmarks, np.eye(n)
-    if by != "task_family":
-        return ("overall",), np.full((1, n), 1 / n)
-    names = design.task_families
-    member = (np.arange(len(names))[:, None] == design.task_family_index).astype(float)
-    return names, member / member.sum(axis=1, keepdims=True)
-
-
-def weigh_target(
-    design: Design, *, benchmark: str | None = None, task_family: str | None = None
-) -> tuple[str, Array]:
-    """Turn the two optional names into the name of a target and its weights (benchmark,)."""
-    if benchmark is not None and task_family is not None:
-        raise QueryError("both a benchmark and a task family were given. Name one of them.")
-    by = target = "overall"
-    if benchmark is not None:
-        by, target = "benchmark", _known(benchmark, design.benchmarks, "benchmark")
-    if task_family is not None:
-        by, target = "task_family", _known(task_family, design.task_families, "task family")
-    names, weights = weigh_benchmarks(design, by=by)
-    return target, weights[names.index(target)]
-
-
-def select_lms(
-    design: Design, *, lms: Names = None, lm_family: Names = None
-) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Say which LMs of the data are asked about, and by what names.
-
-    Parameters
-    ----------
-    design
-        What is known.
-    lms
-        Names of LMs; all if left out.
-    lm_family
-        Names of families whose LMs are kept; all if left out.
-
-    Returns
-    -------
-    ndarray
-        Shape (lm,).
-    tuple of str
-        The names, of LMs where both kinds were given; none for all.
-
-    Raises
-    ------
-    QueryError
-        If a name is not in the data, or no LM is left.
-
-    Examples
-    --------
-    >>> import bayesmeta as bm
-    >>> rows, among = select_lms(bm.load_reference_fit().design, lm_family="pythia")
-    >>> int(rows.sum()), among
-    (17, ('pythia',))
-    """
-    names, families = _as_list(lms, "lms"), _as_list(lm_family, "lm_family")
-    kept = np.ones(len(design.lms), bool)
-    if names:
-        kept = np.isin(np.arange(len(kept)), [find_lm(design, name) for name in names])
-    if not families:
-        return kept, tuple(names)
-    known, said = design.lm_families, "is not in this fit's data"
-    chosen = [known.index(_known(name, known, "LM family", said)) for name in families]
-    rows = kept & np.isin(design.lm_family_index, chosen)
-    if not rows.any():
-        theirs = sorted({known[k] for k in design.lm_family_index[kept]})
-        raise QueryError(
-            f"no LM is left: {listing(names)} is of family {listing(theirs)}, and lm_family is "
-            f"{listing(families)}. Name LMs of the family, or leave one of the two out."
-        )
-    return rows, tuple(names or families)
-
-
-def _as_list(names: object, what: str) -> list[str]:
-    if names is None:
-        return []
-    found = _listed(names)
-    if not found or not all(isinstance(name, str) for name in found):
-        raise QueryError(f"{what} is {shorten(names)}. Allowed: a name, or a list of at least one.")
-    return [str(name) for name in found]
-
-
-def _listed(names: object) -> list[object]:
-    is_list = isinstance(names, Iterable) and not isinstance(names, str)
-    return list(names) if is_list else [names]  # type: ignore[arg-type]
-
-
-def as_names(
-    names: Names,
-    *,
-    allowed: Sequence[str],
-    what: str = "",
-    said: str = "",
-    error: type[BayesmetaError] = QueryError,
-) -> list[str]:
-    """List names, each once; all that are allowed where none is given.
-
-    Others are refused where it is told `what` they are and what is `said` of them.
-    """
-    if names is None:
-        return list(allowed)
-    found = list(dict.fromkeys(str(name) for name in _listed(names)))
-    for name in found:
-        if what and name not in allowed:
-            raise unknown(error, what, name, allowed, said=said)
-    return found
-
-
-def find_lm(design: Design, name: str) -> int:
-    """Find the row of an LM of the data."""
-    known = design.lms
-    if name not in known:
-        more = len(known) - _SHOWN
-        some = [*known[:_SHOWN], f"and {more} more"] if more > 0 else known
-        raise QueryError(
-            f"lm '{shorten(name)}' is not in this fit's data.{_suggest_lm(name, known)} Allowed: a "
-            f"name in the column lm of the data, written in full: {listing(some)}. For an LM that "
-            "is not in the data use bm.predict."
-        )
-    return known.index(name)
-
-
-def _suggest_lm(name: str, known: tuple[str, ...]) -> str:
-    """Guess by the whole name, or by what follows the developer's."""
-    short = {full.rpartition("/")[2]: full for full in known}
-    guess = suggest(name, known) or suggest(name, short)
-    for part, full in short.items():
-        guess = guess.replace(f"'{part}'", f"'{full}'")
-    return guess

@@ -19,18 +19,22 @@ from bayesmeta.design.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
+    as_names,
     average_benchmarks,
+    check_by,
     choose_kind,
     mean_score_at,
     to_points,
+    weigh_benchmarks,
 )
+from bayesmeta.estimates.evidence_card import judge, support_of
 from bayesmeta.estimates.predictions import label_scores, name_facts, place_lms
 from bayesmeta.estimates.question import (
     UNITS,
-    as_names,
-    check_by,
+    Contrast,
     check_fit,
     check_seed,
+    default_contrasts,
     find_decision,
     list_levels,
 )
@@ -42,9 +46,14 @@ from bayesmeta.estimates.summary import (
     summarise,
 )
 from bayesmeta.model.predictor import expected_score
+from bayesmeta.tables.wording import count, name_few
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
+
+
+REFERENCE = "reference"
+"""What stands for the verdict on the commonest level, with which the others are compared."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +68,11 @@ class Ranking:
         What a target is: a benchmark, a task family, or all benchmarks.
     ranks
         Dims chain, draw, level, target; 1 is the level with the highest score.
+    counts
+        Numbers of LMs and of their families that have every level.
+    verdicts
+        Verdict on every level against the commonest one, shape (level, target); `reference` for the
+        commonest.
     kind
         Whether levels differ by their `association`, their `effect`, or that in a `new_setting`.
     """
@@ -66,6 +80,8 @@ class Ranking:
     decision: str
     by: str
     ranks: xr.DataArray
+    counts: tuple[tuple[int, int], ...]
+    verdicts: NDArray[np.str_]
     kind: str = ASSOCIATION
 
     def table(self) -> pd.DataFrame:
@@ -75,7 +91,8 @@ class Ranking:
         -------
         pandas.DataFrame
             One row per target and level, the most probable best first: `prob_best` and its
-            `mcse`, `expected_rank` and its `mcse_rank`, the number of `levels` compared, and kind.
+            `mcse`, `expected_rank` and its `mcse_rank`, the number of `levels` compared, numbers of
+            `lms` and `lm_families` that have the level, its `verdict`, and `kind`.
         """
         rows = []
         for t, target in enumerate(self.ranks["target"].values):
@@ -83,17 +100,39 @@ class Ranking:
                 {
                     "decision": self.decision, "level": str(level), "by": self.by,
                     "target": str(target), **_summarise_ranks(self.ranks.values[:, :, k, t]),
-                    "levels": self.ranks.sizes["level"], "kind": self.kind,
+                    "levels": self.ranks.sizes["level"], "lms": self.counts[k][0],
+                    "lm_families": self.counts[k][1], "verdict": str(self.verdicts[k, t]),
+                    "kind": self.kind,
                 }
                 for k, level in enumerate(self.ranks["level"].values)
             ]  # fmt: skip
             rows += sorted(part, key=lambda row: row["expected_rank"])
         return pd.DataFrame(rows)
 
+    @property
+    def caution(self) -> str:
+        """Say of levels that come first what keeps them from being called the best; or nothing."""
+        first = self.table().groupby("target", sort=False).head(1)
+        few = first["lm_families"] < defaults.FAMILIES_LEAST
+        weak = first[few | (first["verdict"] == defaults.PRIOR_DOMINATED)]
+        return " ".join(
+            f"{level} comes first{_list_targets(part)}, but rests on "
+            f"{count(int(part['lms'].iloc[0]), 'LM', 'LMs')} of "
+            f"{count(int(part['lm_families'].iloc[0]), 'family', 'families')}: do not call it the "
+            "best."
+            for level, part in weak.groupby("level", sort=False)
+        )
+
     def __repr__(self) -> str:
         levels, targets = self.ranks.sizes["level"], self.ranks.sizes["target"]
         what = f"{levels} levels of {self.decision} on {targets} targets by {self.by}"
         return outline(self, what, self.ranks)
+
+
+def _list_targets(rows: pd.DataFrame) -> str:
+    """Name targets, unless they are all benchmarks together."""
+    names = [str(name) for name in rows["target"] if name != "overall"]
+    return f" on {name_few(names)}" if names else ""
 
 
 def rank_levels(
@@ -138,6 +177,7 @@ def rank_levels(
     check_fit(fit)
     check_by(by)
     found = find_decision(fit.design, decision)
+    decision = found.name
     if found.kind != "categorical":
         raise QueryError(
             f"decision '{decision}' is a number and has no levels to rank. Allowed: categorical "
@@ -155,7 +195,31 @@ def rank_levels(
         ],
         dim=pd.Index(levels, name="level"),
     ).transpose("chain", "draw", "level", "target")
-    return Ranking(decision, by=by, ranks=_rank_draws(scores, dim="level"), kind=chosen)
+    ranks = _rank_draws(scores, dim="level")
+    counts, verdicts = _judge_levels(fit, decision, ranks=ranks, by=by)
+    return Ranking(decision, by=by, ranks=ranks, counts=counts, verdicts=verdicts, kind=chosen)
+
+
+def _judge_levels(
+    fit: Fit, decision: str, *, ranks: xr.DataArray, by: str
+) -> tuple[tuple[tuple[int, int], ...], NDArray[np.str_]]:
+    """Count LMs and families of every level, and judge it against the commonest one."""
+    common = str(default_contrasts(fit.design, decision)[0].reference)
+    other = next(one for one in list_levels(fit.design, decision) if one != common)
+    _, weights = weigh_benchmarks(fit.design, by=by)
+    counts, verdicts = [], []
+    for level in (str(name) for name in ranks["level"].values):
+        against = common if level != common else other
+        contrast = Contrast(decision, level=level, reference=against)
+        support = support_of(fit.design, contrast)
+        counts.append((support["lms"][level], support["lm_families"][level]))
+        if level == common:
+            verdicts.append([REFERENCE] * len(weights))
+            continue
+        better = ranks.sel(level=level).values < ranks.sel(level=common).values
+        judged = judge(fit, contrast=contrast, weights=weights, probabilities=better.mean((0, 1)))
+        verdicts.append([one.verdict for one in judged])
+    return tuple(counts), np.array(verdicts)
 
 
 def _rank_draws(scores: xr.DataArray, *, dim: str) -> xr.DataArray:

@@ -14,9 +14,9 @@ from bayesmeta.design.arm_scores import build_arm_scores
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.arm_comparisons import compare_runs
-from bayesmeta.estimates.counterfactual import choose_kind, effect_on_benchmarks
+from bayesmeta.estimates.counterfactual import choose_kind, effect_on_benchmarks, weigh_target
 from bayesmeta.estimates.evidence_card import Evidence, build_evidence
-from bayesmeta.estimates.question import UNITS, build_contrast, refuse_prior, weigh_target
+from bayesmeta.estimates.question import UNITS, ask_unit, build_contrast, refuse_prior
 from bayesmeta.estimates.summary import normal_interval
 from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
 
@@ -265,6 +265,7 @@ def _read_card(
             f"level is {level!r} and over is {over!r}. Allowed: both, such as 'gqa' and 'mha', or "
             "neither, with a statement such as 'attention: gqa > mha'."
         )
+    ask_unit(fit.design, decision, (level, over))
     contrast = build_contrast(fit.design, decision=decision, level=level, reference=over)
     _, weights = weigh_target(fit.design)
     kind = choose_kind(fit)

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.estimates.answer import Answer, query
-from bayesmeta.estimates.counterfactual import mean_slope
+from bayesmeta.estimates.counterfactual import mean_slope, weigh_target
 from bayesmeta.estimates.linearised import linearise, mean_change, to_free
-from bayesmeta.estimates.question import weigh_target
 from bayesmeta.estimates.summary import normal_interval
 from bayesmeta.inference.fits import Fit
 from bayesmeta.plots.figure import Drawn, build_figure, drawn_from

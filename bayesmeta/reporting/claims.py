@@ -16,9 +16,15 @@ import pandas as pd
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError, listing, shorten, unknown
-from bayesmeta.estimates.answer import Answer, query
-from bayesmeta.estimates.counterfactual import ASSOCIATION, EFFECT
-from bayesmeta.estimates.question import UNITS
+from bayesmeta.estimates.answer import (
+    Answer,
+    describe_sides,
+    name_decision,
+    query,
+    write_count,
+)
+from bayesmeta.estimates.counterfactual import ASSOCIATION
+from bayesmeta.estimates.question import UNITS, read_label
 from bayesmeta.inference.fits import Fit
 from bayesmeta.tables.latex import escape_latex
 from bayesmeta.whole_files import write_text
@@ -89,12 +95,88 @@ class Claim:
 
 
 def word_claim(answer: Mapping[str, Any], *, latex: bool = False) -> str:
-    """Put the plain values of an answer into one sentence, which says what kind of answer it is.
+    """Put the plain values of an answer into one sentence, never stronger than its verdict.
 
-    Of a fit that experiments informed that is an effect, on average and in a new setting, beside
-    the association; of another, an association. Answers of earlier releases do not say their kind,
-    and are worded as they were.
+    Parameters
+    ----------
+    answer
+        What `Answer.to_dict` gives.
+    latex
+        Whether to escape what LaTeX treats specially.
+
+    Returns
+    -------
+    str
+        The sentence.
     """
+    if "read_as" not in answer:
+        return _word_before(answer, latex=latex)
+    effect, verdict = answer["effect"], str(answer["evidence"]["verdict"])
+    probability, digits = float(answer["probability"]), 1 if effect["units"] == UNITS else 2
+    up, told = probability > 0.5, max(probability, 1 - probability) >= defaults.CERTAIN
+    high, low = describe_sides(read_label(str(answer["statement"])))
+    size = f"{abs(float(effect['estimate'])):.{digits}f} {effect['units']}"
+    signed = f"{float(effect['estimate']):.{digits}f} {effect['units']}"
+    between = (
+        f"between language models with {high} and with {low}" if low else (f"that {high} makes")
+    )
+    over = f" compared with {low}" * bool(low)
+    if verdict == defaults.PRIOR_DOMINATED:
+        said = f"The data hardly bear on the difference {between}, which is estimated at {signed}"
+    elif verdict == defaults.CONFLICTING:
+        said = f"Controlled experiments and language models disagree on the difference {between}, "
+        said += f"which is estimated at {signed}"
+    elif not told:
+        said = f"The difference {between} is not clear, at {signed}"
+    elif "association" not in answer:
+        others = f"those with {low}" if low else "the same language models without it"
+        word = "higher" if up else "lower"
+        said = f"Language models with {high} score {size} {word} than {others}"
+    elif verdict == defaults.SUPPORTED:
+        verb = "raises" if up else "lowers"
+        said = f"{high[0].upper()}{high[1:]} {verb} the score by {size}{over}"
+    else:
+        verb = "raise" if up else "lower"
+        said = f"{high[0].upper()}{high[1:]} may {verb} the score by {size}{over}"
+    return _finish_claim(said, answer, latex=latex, digits=digits)
+
+
+def _finish_claim(said: str, answer: Mapping[str, Any], *, latex: bool, digits: int) -> str:
+    """Add interval, probability, LMs, place and evidence to what a claim says."""
+    effect, card, n = answer["effect"], answer["evidence"], int(answer["n_lms"])
+    lower, upper = (f"{float(effect[key]):.{digits}f}" for key in ("lower", "upper"))
+    among = f" of {listing(answer['among'])}" if answer["among"] else ""
+    sizes = (f"{write_count(v)} {name_decision(k)}" for k, v in answer.get("at", {}).items())
+    at = f", given {listing(sizes)}," if answer.get("at") else ""
+    probability = _short(float(answer["probability"]), float(answer["mcse"]))
+    where = str(answer["where"]).replace("over all", "and all", 1)
+    text = (
+        f"{said} ({100 * float(effect['ci_prob']):g} % equal-tailed interval {lower} to {upper}; "
+        f"probability of a positive difference {probability}), averaged over {n} "
+        f"{'LM' if n == 1 else 'LMs'}{among}{at} {where}, {_name_kind(answer, digits=digits)} "
+        f"(evidence: {card['verdict']}; the most influential family is "
+        f"{card['most_influential_family']})."
+    )
+    if not latex:
+        return text
+    text = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
+    return escape_latex(text).replace("\N{MINUS SIGN}", "$-$").replace(r" \%", r"\,\%")
+
+
+def _name_kind(answer: Mapping[str, Any], *, digits: int) -> str:
+    """Say which of three answers the number is, and give the others."""
+    if "association" not in answer:
+        return "an association adjusted for recorded facts"
+    new, association = (
+        f"{float(part['estimate']):.{digits}f} ({float(part['lower']):.{digits}f} to "
+        f"{float(part['upper']):.{digits}f})"
+        for part in (answer["new_setting"], answer["association"])
+    )
+    return f"an effect, which in a new setting is {new} and the association {association}"
+
+
+def _word_before(answer: Mapping[str, Any], *, latex: bool) -> str:
+    """Word a claim as releases did whose answers say nothing of how they were read."""
     effect, card, n = answer["effect"], answer["evidence"], int(answer["n_lms"])
     digits = 1 if effect["units"] == UNITS else 2
     name = escape_latex if latex else str
@@ -107,25 +189,13 @@ def word_claim(answer: Mapping[str, Any], *, latex: bool = False) -> str:
     where = "over all benchmarks" if answer["target"] == "overall" else f"on {answer['target']}"
     among = f" of {listing(answer['among'])}" if answer["among"] else ""
     probability = name(_short(float(answer["probability"]), float(answer["mcse"])))
-    kind = answer.get("kind")
-    positive = f"a positive {kind or 'effect'}"
-    of_it = "association's " if kind == EFFECT else ""
-    beside = "".join(
-        f"; {words} {number(part['estimate'])} ({number(part['lower'])} to {number(part['upper'])})"
-        for words, part in (
-            ("in a new setting", answer.get("new_setting")),
-            ("association", answer.get("association")),
-        )
-        if part is not None
-    )
     return (
-        f"{name(answer['statement'])} {name(where)}: {f'{kind} ' if kind else ''}"
-        f"{number(effect['estimate'])} "
+        f"{name(answer['statement'])} {name(where)}: {number(effect['estimate'])} "
         f"{effect['units']} ({100 * float(effect['ci_prob']):g}{percent} equal-tailed interval "
         f"{number(effect['lower'])} to {number(effect['upper'])}), averaged over {n} "
-        f"{'LM' if n == 1 else 'LMs'}{name(among)}; probability of {positive} "
-        f"{probability}{beside}; evidence {card['verdict']}, the {of_it}most influential family "
-        f"being {name(card['most_influential_family'])}."
+        f"{'LM' if n == 1 else 'LMs'}{name(among)}; probability of a positive effect "
+        f"{probability}; evidence {card['verdict']}, the most influential family being "
+        f"{name(card['most_influential_family'])}."
     )
 
 
@@ -234,7 +304,7 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
     rows.append(_compare_exactly("kind", then.get("kind", ASSOCIATION), now["kind"]))
     rows.append(_compare_verdicts(*(side["evidence"]["verdict"] for side in (then, now))))
     if same:
-        now = now if "verdict" in then else _like_old(now, then)
+        now = now if "read_as" in then else _like_old(now, then)
         names = sorted({*then, *now})
         others = [name for name in names if not _is_same(then.get(name), now.get(name))]
         rows.append(_compare_exactly("everything else", listing(others) or "as found", "as found"))

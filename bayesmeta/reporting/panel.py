@@ -19,6 +19,7 @@ from bayesmeta.estimates.counterfactual import (
     choose_kind,
     mean_score_at,
     tells_effects,
+    weigh_benchmarks,
 )
 from bayesmeta.estimates.evidence_card import Evidence, build_evidence
 from bayesmeta.estimates.question import (
@@ -31,7 +32,6 @@ from bayesmeta.estimates.question import (
     format_level,
     list_decisions,
     list_levels,
-    weigh_benchmarks,
 )
 from bayesmeta.estimates.summary import Probability, estimate_probability, summarise
 from bayesmeta.inference.fits import Fit

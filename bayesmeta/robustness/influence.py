@@ -9,16 +9,9 @@ import pandas as pd
 
 from bayesmeta import defaults
 from bayesmeta.errors import EvaluationError
-from bayesmeta.estimates.counterfactual import mean_slope
+from bayesmeta.estimates.counterfactual import as_names, mean_slope, weigh_target
 from bayesmeta.estimates.linearised import latent_draws, linearise, mean_change, to_free
-from bayesmeta.estimates.question import (
-    UNITS,
-    Names,
-    as_names,
-    parse_statement,
-    refuse_prior,
-    weigh_target,
-)
+from bayesmeta.estimates.question import UNITS, Names, parse_statement, refuse_prior
 from bayesmeta.estimates.summary import prob_above_zero
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.saved_fits import wrap_draws

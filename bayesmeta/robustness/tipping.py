@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.design.facts import set_parts
 from bayesmeta.errors import QueryError, listing
-from bayesmeta.estimates.counterfactual import mean_slope
+from bayesmeta.estimates.counterfactual import mean_slope, weigh_target
 from bayesmeta.estimates.linearised import (
     Linearised,
     facts_at_means,
@@ -27,7 +27,6 @@ from bayesmeta.estimates.question import (
     parse_statement,
     recorded_part,
     refuse_prior,
-    weigh_target,
 )
 from bayesmeta.estimates.summary import prob_above_zero
 from bayesmeta.jobs import progress_bar

@@ -13,18 +13,10 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.design.decisions import FACTS
 from bayesmeta.errors import QueryError, listing, shorten
-from bayesmeta.estimates.counterfactual import mean_slope
+from bayesmeta.estimates.counterfactual import as_names, check_by, mean_slope, weigh_benchmarks
 from bayesmeta.estimates.evidence_card import vary_inside
 from bayesmeta.estimates.linearised import Linearised, linearise, mean_change, to_free
-from bayesmeta.estimates.question import (
-    UNITS,
-    Contrast,
-    as_names,
-    check_by,
-    parse_statement,
-    refuse_prior,
-    weigh_benchmarks,
-)
+from bayesmeta.estimates.question import UNITS, Contrast, parse_statement, refuse_prior
 from bayesmeta.estimates.summary import check_ci_prob, normal_interval, prob_above_zero
 
 if TYPE_CHECKING:

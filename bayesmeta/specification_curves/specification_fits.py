@@ -26,14 +26,13 @@ from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.facts import Design
 from bayesmeta.design.overlap import find_overlaps
 from bayesmeta.errors import EvaluationError, QueryError, SpecError
-from bayesmeta.estimates.counterfactual import contrast_draws
-from bayesmeta.estimates.question import (
-    UNITS,
-    kind_of_target,
+from bayesmeta.estimates.counterfactual import (
+    contrast_draws,
+    find_target,
     name_target,
-    parse_statement,
     weigh_target,
 )
+from bayesmeta.estimates.question import UNITS, parse_statement
 from bayesmeta.estimates.summary import summarise_effect
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.refit import Refitter
@@ -304,7 +303,7 @@ def read_inquiries(
 def _read_inquiry(design: Design, entry: str | tuple[str, str]) -> Inquiry:
     statement, target = (entry, "overall") if isinstance(entry, str) else _unpack(entry)
     asked = parse_statement(design, statement)
-    by = kind_of_target(design, target)
+    by, target = find_target(design, target)
     return Inquiry(asked.label, by=by, target=target, decisions=asked.parts)
 
 

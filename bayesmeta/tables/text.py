@@ -99,6 +99,53 @@ def set_for_paper(frame: pd.DataFrame) -> pd.DataFrame:
     return kept.set_axis([titles[name] for name in kept.columns], axis="columns")
 
 
+_CONSTANTS: dict[str, str] = {
+    "statement": "{}",
+    "decision": "{}",
+    "level": "{}",
+    "reference": "against {}",
+    "levels": "{} levels",
+    "by": "by {}",
+    "target": "on {}",
+    "units": "in {}",
+    "ci_prob": "{} % equal-tailed intervals",
+}
+"""Columns that say of what a table is, and how its title says it where all rows are alike."""
+
+
+def name_constants(frame: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
+    """Take columns that are the same in all rows out of a table, for its title.
+
+    Parameters
+    ----------
+    frame
+        A table of at least two rows; a shorter one stays as it is.
+
+    Returns
+    -------
+    list of str
+        What the title has to say.
+    pandas.DataFrame
+        The other columns.
+
+    Examples
+    --------
+    >>> rows = [{"by": "overall", "target": "overall", "ci_prob": 0.9, "sd": sd} for sd in (1, 2)]
+    >>> said, rest = name_constants(pd.DataFrame(rows))
+    >>> said, list(rest)
+    (['over all benchmarks', '90 % equal-tailed intervals'], ['sd'])
+    """
+    found = {name: _only(frame, name) for name in _CONSTANTS if len(frame) > 1}
+    same = {name: value for name, value in found.items() if value is not None}
+    rest = frame.drop(columns=list(same))
+    words = {name: _CONSTANTS[name].format(readable(value)) for name, value in same.items()}
+    if same.get("target") == "overall":
+        words |= {"target": "over all benchmarks", "by": ""}
+    if "ci_prob" in same:
+        words["ci_prob"] = _CONSTANTS["ci_prob"].format(f"{100 * float(same['ci_prob']):g}")
+    return [words[name] for name in same if words[name]], rest
+
+
 def _order_columns(frame: pd.DataFrame) -> list[Any]:
     """Put a target that changes less often than the level, from row to row, before it."""
     order = list(frame)

@@ -79,9 +79,9 @@ def test_swap_is_asked_as_a_statement():
     assert answer["statement"] == "code_share: +10 from web_share"
     assert answer["effect"]["estimate"] == pytest.approx(row["estimate"])  # JSON has ten digits
     assert answer["evidence"]["lms"]["averaged_over"] == row["n_lms"]
-    assert "P(code_share: +10 from web_share helps) on code" in run(
-        "query", "code_share: +10 from web_share", "--task-family", "code"
-    ).stdout  # fmt: skip
+    said = run("query", "code_share: +10 from web_share", "--task-family", "code").stdout
+    assert "read as     code_share: +10% from web_share" in said
+    assert "on code (1 benchmark)" in said
 
 
 NEW_LMS = """\

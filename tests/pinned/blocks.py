@@ -273,6 +273,7 @@ def ranking() -> Values:
     for decision in FACTS:
         for by in BY:
             table = bm.rank_levels(fit(), decision, by=by).table()
+            table = table.drop(columns=["lms", "lm_families", "verdict"])  # as in effects
             out |= flatten_table(table, ["decision", "level", "by", "target"])
     return out
 

@@ -459,31 +459,37 @@ def test_answer_is_json(fake_fit, statement):
     assert json.loads(json.dumps(answer.to_dict())) == answer.to_dict()
 
 
-def test_answer_prints_as_one_paragraph(fake_fit):
-    text = str(query(fake_fit, "attention: gqa > mha", benchmark="proofs"))
-    assert text.startswith("P(attention: gqa > mha) on proofs = ")
-    assert "\n" not in text
+def test_answer_prints_as_a_sentence_and_lines(fake_fit):
+    answer = query(fake_fit, "attention: gqa > mha", benchmark="proofs")
+    lines = str(answer).splitlines()
+    assert " ".join(line for line in lines if line[0] != " ") == answer.sentence
+    assert "on Proofs (90 % interval" in answer.sentence
+    assert len([line for line in lines if line[0] == " "]) <= 8
+    details = " ".join(answer.details.split())
     for words in (
-        "90 % equal-tailed interval", "P(within 0.5 points)", "gqa: 5 LMs of 3 families",
-        "2 families with both", "An association adjusted for the modelled covariates.",
+        f"P(attention: gqa > mha) = {answer.probability}", "equal-tailed, 90 %", "P(within 0.5) ",
+        "gqa: 5 LMs of 3 families", "2 families with both",
+        "an association adjusted for the modelled covariates",
     ):  # fmt: skip
-        assert words in text
+        assert words in details
 
 
 def test_answer_about_a_share_says_where_it_varies(fake_fit):
     # `ant` and `bee` changed their code share.
-    assert "it varies within 2 families" in str(query(fake_fit, "code_share: 20 > 10"))
+    details = query(fake_fit, "code_share: 20 > 10").details
+    assert "it varies within 2 families" in " ".join(details.split())
 
 
 def test_certain_answer_prints_a_bound(small, fake_fit, build_fake_fit):
     beta = set_effect(fake_fit, decision="attention", high="gqa", low="mha", size=0.5)
     fit = build_fake_fit(small, override={"beta": beta + jitter(fake_fit)})
-    text = str(query(fit, "attention: gqa > mha"))
-    assert text.startswith("P(attention: gqa > mha) over all benchmarks > 0.992. Effect +")
+    answer = query(fit, "attention: gqa > mha")
+    assert "P(attention: gqa > mha) > 0.992" in answer.details
+    assert "higher: > 99 % (virtually certain)" in str(answer)
 
 
 def test_answer_without_a_place_is_over_all_benchmarks(fake_fit):
-    assert "over all benchmarks" in str(query(fake_fit, "attention: gqa > mha"))
+    assert "over all 4 benchmarks" in str(query(fake_fit, "attention: gqa > mha"))
 
 
 def count_by_pandas(dataset, column, merge=None):
@@ -895,8 +901,8 @@ def test_contrast_of_a_level_with_itself(fake_fit, statement, refusal):
 
 
 @pytest.mark.parametrize(
-    "statement", ["", "attention", "gqa > mha", "attention: gqa", "attention: gqa = mha",
-                  "attention: gqa > mha > mqa", "attention gqa > mha"]
+    "statement", ["", "attention = mha", "gqa >", "attention: gqa = mha",
+                  "attention: gqa > mha > mqa", "attention > gqa > mha"]
 )  # fmt: skip
 def test_statement_that_cannot_be_read(fake_fit, statement, refusal):
     with refusal(QueryError, "'DECISION: A > B'"):

@@ -117,10 +117,14 @@ def test_the_three_answers_are_told_apart(fit):
     for part in ("association", "effect", "new_setting"):
         assert set(found[part]) == {"probability", "mcse", "estimate", "sd", "lower", "upper",
                                     "ci_prob", "units"}  # fmt: skip
-    said = str(answer)
-    for words in ("Effect ", "In a new setting ", "Association ", "Evidence of the association"):
-        assert words in said
-    assert "adjusted for the modelled covariates" not in said
+    said = {line[2:14].strip(): line for line in str(answer).splitlines() if line[:2] == "  "}
+    assert list(said) == ["read as", "asked of", "effect", "new setting", "beyond 0.5",
+                          "association", "evidence", "confounded"]  # fmt: skip
+    for name, part in (("effect", "effect"), ("new setting", "new_setting"),
+                       ("association", "association")):  # fmt: skip
+        assert f"{found[part]['estimate']:+.1f} ({found[part]['lower']:+.1f} to" in said[name]
+        assert f"{100 * found[part]['probability']:.0f} %" in said[name]
+    assert "adjusted for the modelled covariates" not in answer.details
 
 
 def test_a_card_is_drawn_of_the_association(fit, plain):

@@ -5,8 +5,9 @@ import pytest
 
 from bayesmeta import ModelSpec
 from bayesmeta.errors import QueryError
+from bayesmeta.estimates.counterfactual import weigh_benchmarks
 from bayesmeta.estimates.linearised import linearise, linearise_at, mean_change, to_free
-from bayesmeta.estimates.question import build_contrast, weigh_benchmarks
+from bayesmeta.estimates.question import build_contrast
 from bayesmeta.robustness.tipping import EVERYONE, GRID, _first_turn, tipping_point
 from bayesmeta.robustness.within_family import OTHERS, ladders
 

@@ -7,6 +7,7 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta import ModelSpec, Priors
+from bayesmeta.estimates.counterfactual import weigh_benchmarks
 from bayesmeta.estimates.linearised import (
     facts_at_means,
     latent_draws,
@@ -14,12 +15,7 @@ from bayesmeta.estimates.linearised import (
     mean_change,
     to_free,
 )
-from bayesmeta.estimates.question import (
-    build_contrast,
-    default_contrasts,
-    list_decisions,
-    weigh_benchmarks,
-)
+from bayesmeta.estimates.question import build_contrast, default_contrasts, list_decisions
 from bayesmeta.inference.saved_fits import wrap_draws
 from bayesmeta.model.predictor import linear_predictor
 

@@ -151,11 +151,13 @@ def test_family_varies_in_a_swap_only_if_both_parts_do(fake_fit):
     assert query(fake_fit, "code_share: +10 from books_share").evidence.families_with_both == 0
 
 
-def test_answer_about_a_swap_prints_as_one_paragraph(fake_fit):
-    text = str(query(fake_fit, "code_share: +10 from web_share"))
-    assert text.startswith("P(code_share: +10 from web_share helps) over all benchmarks ")
-    assert "averaged over: 8 LMs of 3 families; too little: 0 LMs" in text
-    assert "\n" not in text
+def test_answer_about_a_swap_says_what_moves(fake_fit):
+    answer = query(fake_fit, "code_share: +10 from web_share")
+    assert "LMs with 10 % more code in place of web text" in " ".join(str(answer).split())
+    assert "read as     code_share: +10% from web_share" in str(answer)
+    assert "averaged over: 8 LMs of 3 families; too little: 0 LMs" in " ".join(
+        answer.details.split()
+    )
 
 
 def test_swap_beyond_what_two_families_record_is_prior_dominated(small, fake_fit, build_fake_fit):

@@ -73,8 +73,8 @@ def test_undisclosed_levels_are_not_ranked(fake_fit):
 def test_numbers_and_unknown_names_are_refused(fake_bundled_fit):
     with pytest.raises(QueryError, match=r"'code_share' is a number.*bm.curve"):
         rank_levels(fake_bundled_fit, "code_share")
-    with pytest.raises(QueryError, match="'norms' is not"):
-        rank_levels(fake_bundled_fit, "norms")
+    with pytest.raises(QueryError, match="'nrom' is not"):
+        rank_levels(fake_bundled_fit, "nrom")
     with pytest.raises(QueryError, match="by 'lm' is not known"):
         rank_levels(fake_bundled_fit, "norm", by="lm")
 

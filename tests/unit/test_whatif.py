@@ -209,7 +209,7 @@ REFUSED = {
     "level": (("ant-1", {"attention": "gqq"}), r"level 'gqq'.*Did you mean 'gqa'\?"),
     "value": (("ant-1", {"code_share": 101}), "value '101' of code_share.*from 0 to 100"),
     "words": (("ant-1", {"code_share": "much"}), "value 'much' of code_share"),
-    "size": (("ant-1", {"n_params": "7B"}), "n_params is '7B'.*7e9"),
+    "size": (("ant-1", {"n_params": "7 bees"}), "n_params is '7 bees'.*7e9"),
     "nan": (("ant-1", {"n_tokens": float("nan")}), "n_tokens is 'nan'"),
     "negative": (("ant-1", {"n_params": -7e9}), "n_params is '-7"),
     "nothing": (("ant-1", {}), "nothing is changed"),
@@ -230,8 +230,11 @@ def test_what_cannot_be_asked_is_refused(fake_fit, case):
 
 
 def test_short_name_of_an_lm_is_completed(fake_bundled_fit):
-    with pytest.raises(QueryError, match=r"Did you mean 'EleutherAI/pythia-6\.9b'\?"):
-        whatif(fake_bundled_fit, "pythia-6.9b", norm="rmsnorm")
+    short = whatif(fake_bundled_fit, "Pythia-6.9B", norm="rmsnorm")
+    whole = whatif(fake_bundled_fit, "EleutherAI/pythia-6.9b", norm="rmsnorm")
+    np.testing.assert_array_equal(short.draws["changed"], whole.draws["changed"])
+    with pytest.raises(QueryError, match=r"Did you mean 'EleutherAI/pythia-6\.9b', 'El"):
+        whatif(fake_bundled_fit, "pythia-6.9", norm="rmsnorm")
 
 
 @pytest.mark.parametrize("ci_prob", [0, 1, -0.5])

@@ -1,0 +1,490 @@
+"""What people type, read as names: a table of words, numbers with units, one small grammar.
+
+A phrase is cut into words and numbers. Every word has a meaning in the table, or the phrase is
+refused: nothing is skipped that is not listed, nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bayesmeta.design.composition import DOMAINS
+from bayesmeta.design.decisions import DECISIONS, FACTS
+from bayesmeta.errors import QueryError, listing, shorten, suggest
+from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS, TARGET_ALIASES, Words
+
+_HIGHER = (">", "vs", "versus", "against", "or", "over", "beats", "beat", "better than",
+           "outperforms", "outperform", "compared to", "compared with", "instead of",
+           "rather than", "higher than", "helps more than")  # fmt: skip
+_LOWER = ("<", "worse than", "lower than")
+_KEYS = ("swap", "replace", "move", "from", "to", "for", "by", "with", "->")
+_UNITS = {"%": "%", "percent": "%", "per cent": "%", "points": "%", "point": "%", "pp": "%",
+          "k": "k", "thousand": "k", "m": "m", "million": "m", "b": "b", "bn": "b",
+          "billion": "b", "t": "t", "trillion": "t"}  # fmt: skip
+_SKIPPED = (
+    "is are was does do did which what whats about the a an of it how much more less in on any "
+    "help helps hurt hurts matter matters good bad best better effect effects use using score "
+    "scores model models lm lms llm llms data share fraction percentage training pretraining "
+    "embedding embeddings weights with and percent : , ? . ( ) %"
+)
+"""Words that change no meaning: they are passed over."""
+
+_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+_KIBI = 1024
+"""Contexts of 2k, 4k, 8k ... have powers of two of tokens; other counts are thousands."""
+
+_TOKEN = re.compile(
+    r"(?P<number>[+-]?(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|\.[0-9]+)(?:e[+-]?[0-9]+)?)"
+    r"(?P<unit>%|bn|[kmbt])?(?!\w|\.[0-9])"
+    r"|(?P<word>->|[^\W_]+|\S)"
+)
+"""A number with its unit, a word, or a single character; no part of it can match in two ways."""
+
+_LONGEST = 9
+"""Words and hyphens of the longest name in the table."""
+
+FORMS = (
+    "Allowed: 'DECISION: A > B', such as 'position_embedding: rotary > learned', 'code_share: 20% "
+    "> 10%' or 'n_tokens: 2T > 1T', also 'GQA vs MHA'; and 'swap PART -> PART by POINTS', such as "
+    "'swap web_share -> code_share by 10', which is the same as 'code_share: +10 from web_share'."
+)
+"""What a statement may look like."""
+
+
+_IN_NAMES = " -_().,/+"
+"""Signs inside names, which make no difference."""
+
+
+def fold(text: str) -> str:
+    """Reduce a name to its letters and digits, without case; what holds other signs is no name.
+
+    Examples
+    --------
+    >>> fold("MMLU (5-shot)"), fold("mmlu_5shot")
+    ('mmlu5shot', 'mmlu5shot')
+    >>> fold("<b>gqa</b>")
+    ''
+    """
+    plain = all(c.isalnum() or c in _IN_NAMES for c in text)
+    return "".join(c for c in text.lower() if c.isalnum()) if plain else ""
+
+
+def find_names(
+    text: object, names: Sequence[str], *, labels: Sequence[str] = (), exact: bool = False
+) -> list[str]:
+    """List the names that a text may stand for: none, the one that is meant, or several.
+
+    Parameters
+    ----------
+    text
+        What was typed.
+    names
+        Names that are known.
+    labels
+        What tables and figures call them, in the same order.
+    exact
+        Whether a name alone will do, and not the beginning of several.
+
+    Examples
+    --------
+    >>> find_names("MMLU", ["mmlu_0shot", "mmlu_5shot", "xnli"])
+    ['mmlu_0shot', 'mmlu_5shot']
+    >>> find_names("arc-c", ["arc_challenge", "xnli"])
+    ['arc_challenge']
+    """
+    if not isinstance(text, str) or text in names:
+        return [text] if isinstance(text, str) else []
+    asked = fold(text)
+    written = [(name, [name, *TARGET_ALIASES.get(name, ())]) for name in names]
+    for (_, known), label in zip(written, labels, strict=False):
+        known.append(label)
+    found = [name for name, known in written if asked in {fold(one) for one in known}]
+    if not found and any(c.isdigit() for c in asked):  # 5-shot MMLU
+        words = sorted(_cut(text))
+        found = [name for name in names if sorted(_cut(name)) == words]
+    if found or exact or not asked:
+        return found
+    begun = [name for name in names if fold(name).startswith(asked)]
+    return begun if len(begun) > 1 else []
+
+
+def _cut(text: str) -> list[str]:
+    """Cut a name into letters and digits."""
+    return re.findall(r"[a-z]+|[0-9]+", text.lower())
+
+
+class Amount(NamedTuple):
+    """A number as it was typed: its value without its unit, and the unit."""
+
+    value: float
+    unit: str
+
+
+def read_amount(text: str) -> Amount | None:
+    """Read a number with its unit, such as `7B`, `2 trillion`, `20%`; None where it is none.
+
+    Examples
+    --------
+    >>> read_amount("7B"), read_amount("0.2 percent"), read_amount("seven")
+    (Amount(value=7.0, unit='b'), Amount(value=0.2, unit='%'), None)
+    """
+    tokens = list(_tokens(text, words={}))
+    if len(tokens) == 1 and isinstance(tokens[0], _Number):
+        return tokens[0].amount
+    return None
+
+
+def read_count(amount: Amount, *, powers_of_two: bool = False) -> float | None:
+    """Work out a count, such as 7e9 for 7B; None where the unit is percent.
+
+    Examples
+    --------
+    >>> read_count(Amount(8.0, "k"), powers_of_two=True), read_count(Amount(8.0, "k"))
+    (8192.0, 8000.0)
+    """
+    if amount.unit == "%":
+        return None
+    whole = amount.value.is_integer() and amount.value >= 1
+    if (
+        powers_of_two
+        and amount.unit == "k"
+        and whole
+        and not int(amount.value) & (int(amount.value) - 1)
+    ):
+        return amount.value * _KIBI
+    return float(f"{amount.value * _FACTORS[amount.unit]:.12g}")
+
+
+# --- The grammar ----------------------------------------------------------------------------------
+
+
+class _Meaning(NamedTuple):
+    """What a word may be: a decision, a level of one, a sign, a key of the grammar, or nothing."""
+
+    kind: str
+    name: str = ""
+    level: str = ""
+    alone: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    text: str
+    meanings: tuple[_Meaning, ...]
+
+    def of(self, kind: str) -> list[_Meaning]:
+        """List its meanings of one kind."""
+        return [one for one in self.meanings if one.kind == kind]
+
+
+type Vocabulary = Mapping[str, tuple[_Meaning, ...]]
+"""Meanings of every folded word or words."""
+
+
+def build_vocabulary(levels: Mapping[str, Sequence[str]]) -> Vocabulary:
+    """List what every word means.
+
+    Parameters
+    ----------
+    levels
+        Levels of every decision and size that can be asked for; none of a number.
+
+    Returns
+    -------
+    mapping
+        From folded words to their meanings.
+    """
+    words: dict[str, list[_Meaning]] = {}
+
+    def add(texts: Iterable[str], meaning: _Meaning) -> None:
+        for text in texts:
+            known = words.setdefault(fold(text) or text, [])
+            if meaning not in known:
+                known.append(meaning)
+
+    add(_SKIPPED.split(), _Meaning("skip"))
+    for sign, texts in ((">", _HIGHER), ("<", _LOWER)):
+        add(texts, _Meaning("sign", sign))
+    for key in _KEYS:
+        add([key], _Meaning("key", key))
+    for name, known in levels.items():
+        also = DECISION_WORDS.get(name, Words(name))
+        add((name, *also.aliases), _Meaning("decision", name))
+        merged = DECISIONS[name].merge if name in DECISIONS else ()
+        for level in known:
+            theirs = LEVEL_WORDS.get((name, level), Words(level))
+            same = (word for word, one in merged if one == level)
+            add((level, *same, *theirs.aliases), _Meaning("level", name, level))
+            add(theirs.context, _Meaning("level", name, level, alone=False))
+    return {text: tuple(meanings) for text, meanings in words.items()}
+
+
+def _tokens(text: str, words: Vocabulary) -> Iterator[_Number | _Word]:
+    """Cut a text into numbers and words, the longest that are known first."""
+    parts = list(_TOKEN.finditer(text.lower().replace("\N{RIGHTWARDS ARROW}", "->")))
+    k = 0
+    while k < len(parts):
+        part = parts[k]
+        if part["number"]:
+            unit, used = _UNITS.get(part["unit"] or "", ""), 0
+            if not unit:
+                unit, used = _find_unit([one.group() for one in parts[k + 1 : k + 3]])
+            k += 1 + used
+            yield _Number(Amount(float(part["number"].replace(",", "")), unit))
+            continue
+        for n in range(min(_LONGEST, len(parts) - k), 0, -1):
+            raw = [one.group() for one in parts[k : k + n]]
+            key = fold("".join(raw)) or "".join(raw)
+            if n == 1 or (key in words and _is_name(raw)):
+                yield _Word(" ".join(raw), words.get(key, ()))
+                k += n
+                break
+
+
+def _is_name(parts: Sequence[str]) -> bool:
+    """Say whether words may be one name: with hyphens and underscores between them alone."""
+    inside = all(part.isalnum() or part in "-_" for part in parts)
+    return inside and parts[0].isalnum() and parts[-1].isalnum()
+
+
+def _find_unit(words: Sequence[str]) -> tuple[str, int]:
+    """Find the unit that follows a number, and how many words it has."""
+    for n in (2, 1):
+        unit = _UNITS.get(" ".join(words[:n]), "")
+        if unit and len(words) >= n:
+            return unit, n
+    return "", 0
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two sides of one decision, each a level or a number as it was typed."""
+
+    decision: str
+    high: str | Amount
+    low: str | Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Points of the mix moved from one part to another."""
+
+    receiver: str
+    donor: str
+    points: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A decision, or a level of it, and nothing to compare it with."""
+
+    decision: str
+    level: str = ""
+
+
+_MOVES = (
+    "swap donor -> receiver by n",
+    "swap donor for receiver by n",
+    "swap n donor for receiver",
+    "replace n donor with receiver",
+    "replace n donor by receiver",
+    "replace donor with receiver by n",
+    "move n from donor to receiver",
+    "n from donor to receiver",
+    "n donor to receiver",
+    "n donor -> receiver",
+    "receiver n from donor",
+)
+"""Every form of a substitution, with the words left out that are passed over."""
+
+
+def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
+    """Read what was typed.
+
+    Parameters
+    ----------
+    text
+        A phrase, such as `is GQA better than MHA?`.
+    words
+        What `build_vocabulary` gives.
+
+    Returns
+    -------
+    Compared, Moved or Named
+        What it says.
+
+    Raises
+    ------
+    QueryError
+        If a word is not known, the phrase has none of the forms, or it can be read in several ways.
+
+    Examples
+    --------
+    >>> words = build_vocabulary({"attention": ["gqa", "mha"], "code_share": [], "web_share": []})
+    >>> read_phrase("is GQA better than multi-head attention?", words)
+    Compared(decision='attention', high='gqa', low='mha')
+    >>> read_phrase("does code help?", words)
+    Named(decision='code_share', level='')
+    """
+    tokens = [one for one in _tokens(text, words) if isinstance(one, _Number) or not _skips(one)]
+    for token in tokens:
+        if isinstance(token, _Word) and not token.meanings:
+            known = [key for key, found in words.items() if found[0].kind in ("decision", "level")]
+            names = {fold(m.level or m.name): m.level or m.name for v in words.values() for m in v}
+            guess = suggest(token.text, [*filter(None, names.values()), *known])
+            raise _unread(text, f"'{shorten(token.text, most=50)}' is not understood.{guess}")
+    if found := _read_move(tokens):
+        return found
+    tokens = [one for one in tokens if isinstance(one, _Number) or one.text != "with"]
+    signs = [k for k, one in enumerate(tokens) if isinstance(one, _Word) and one.of("sign")]
+    stray = [one.text for one in tokens if isinstance(one, _Word) and one.of("key")]
+    if len(signs) > 1 or stray:
+        raise _unread(text, "Compare two sides, or name two parts of the mix and points.")
+    decisions = _named(tokens)
+    if not signs:
+        return _read_name(text, tokens, decisions)
+    sides = tokens[: signs[0]], tokens[signs[0] + 1 :]
+    sign = next(iter(tokens[signs[0]].of("sign"))).name  # type: ignore[union-attr]
+    high, low = sides if sign == ">" else sides[::-1]
+    return _compare(text, high, low, decisions)
+
+
+def _skips(token: _Word) -> bool:
+    return bool(token.of("skip")) and all(m.kind == "skip" for m in token.meanings)
+
+
+def _unread(text: str, why: str) -> QueryError:
+    return QueryError(f"statement '{shorten(text)}' cannot be read. {why} {FORMS}")
+
+
+def _named(tokens: Sequence[_Number | _Word]) -> list[str]:
+    """List the decisions that are named, each once."""
+    found = [m.name for t in tokens if isinstance(t, _Word) for m in t.of("decision")]
+    if "context_length" in found:  # which is counted in tokens
+        found = [name for name in found if name != "n_tokens"]
+    return list(dict.fromkeys(found))
+
+
+def _read_move(tokens: Sequence[_Number | _Word]) -> Moved | None:
+    """Match the forms of a substitution."""
+    for form in (one.split() for one in _MOVES):
+        if len(form) != len(tokens):
+            continue
+        given: dict[str, str] = {}
+        points = None
+        for slot, token in zip(form, tokens, strict=True):
+            if slot == "n" and isinstance(token, _Number):
+                points = token.amount
+            elif isinstance(token, _Word) and slot in ("donor", "receiver"):
+                shares = [m.name for m in token.of("decision") if _is_share(m.name)]
+                given |= {slot: shares[0]} if shares else {}
+            elif not (isinstance(token, _Word) and slot in {m.name for m in token.of("key")}):
+                break
+        else:
+            if points is not None and len(given) == 2:
+                return Moved(given["receiver"], given["donor"], points)
+    return None
+
+
+def _is_share(name: str) -> bool:
+    return name in DOMAINS or (name in FACTS and FACTS[name].kind == "share")
+
+
+def _read_name(text: str, tokens: Sequence[_Number | _Word], decisions: Sequence[str]) -> Named:
+    """Read a decision or a level alone."""
+    amounts = [one.amount for one in tokens if isinstance(one, _Number)]
+    levels = {m.name: m.level for t in tokens if isinstance(t, _Word) and not t.of("decision")
+              for m in t.of("level") if m.alone or m.name in decisions}  # fmt: skip
+    names = list(dict.fromkeys([*decisions, *levels]))
+    if amounts and len(names) == 1 and len(amounts) == 1:
+        value = write_amount(amounts[0], names[0])
+        raise _unread(text, f"Say against what, such as '{names[0]}: {value} > ...'.")
+    if amounts or len(names) != 1:
+        many = f" It names {listing(names)}." * (len(names) > 1)
+        raise _unread(text, f"Name one decision, or compare two sides.{many}")
+    return Named(names[0], levels.get(names[0], ""))
+
+
+def write_amount(amount: Amount, decision: str = "") -> str:
+    """Write a number as it might be typed; a share of a decision in percent."""
+    unit = amount.unit.upper() or "%" * _is_share(decision)
+    return f"{amount.value:.10g}{unit}"
+
+
+def _compare(
+    text: str,
+    high: Sequence[_Number | _Word],
+    low: Sequence[_Number | _Word],
+    decisions: Sequence[str],
+) -> Compared:
+    """Find the one decision of which both sides name a level or a number."""
+    sides = [_read_side(side, decisions) for side in (high, low)]
+    if all(isinstance(side, Amount) for side in sides):
+        if len(decisions) == 1:
+            return Compared(decisions[0], *sides)  # type: ignore[arg-type]
+        raise _ask_decision(text, sides, decisions)  # type: ignore[arg-type]
+    if all(isinstance(side, dict) for side in sides):
+        first, second = sides
+        shared = [n for n in first if n in second and (not decisions or n in decisions)]  # type: ignore[operator,union-attr]
+        alone = [n for n in shared if decisions or (first[n][1] and second[n][1])]  # type: ignore[index]
+        readings = [f"'{n}: {first[n][0]} > {second[n][0]}'" for n in shared]  # type: ignore[index]
+        if len(shared) == 1 and alone and len(decisions) < 2:
+            return Compared(shared[0], first[shared[0]][0], second[shared[0]][0])  # type: ignore[index]
+        if shared and len(decisions) < 2:
+            raise _unread(text, f"Say which is meant: {listing(readings)}.")
+    shares = [name for name in decisions if _is_share(name)]
+    if len(decisions) == len(shares) == 2:
+        raise _unread(
+            text,
+            f"More of one part of the mix is less of another: ask 'swap {shares[1]} -> {shares[0]} "
+            f"by 10', or compare two shares of one, such as '{shares[0]}: 20% > 10%'.",
+        )
+    named = [name for side in sides if isinstance(side, dict) for name in side]
+    names = list(dict.fromkeys([*decisions, *named]))
+    why = f"It names {listing(names)}; both sides have to be of one decision." if names else ""
+    raise _unread(text, why or "Name two levels or values of one decision.")
+
+
+def _read_side(
+    side: Sequence[_Number | _Word], decisions: Sequence[str]
+) -> Amount | dict[str, tuple[str, bool]] | None:
+    """Read one side: a number, or levels by the decision that they may be of."""
+    amounts = [one.amount for one in side if isinstance(one, _Number)]
+    words = [one for one in side if isinstance(one, _Word)]
+    plain = [one for one in words if one.of("level") and not one.of("decision")]
+    if amounts:
+        return amounts[0] if len(amounts) == 1 and not plain else None
+    chosen = plain or [one for one in words if one.of("level")]
+    if len(chosen) != 1:
+        return None
+    return {m.name: (m.level, m.alone) for m in chosen[0].of("level")
+            if m.alone or not decisions or m.name in decisions}  # fmt: skip
+
+
+def _ask_decision(text: str, sides: Sequence[Amount], decisions: Sequence[str]) -> QueryError:
+    """Word the question what a number is a number of."""
+    if decisions:
+        return _unread(text, f"It names {listing(decisions)}; name one of them.")
+    units = {side.unit for side in sides}
+    names = ["n_params", "n_tokens"] if units & {"m", "b", "t"} else []
+    names += ["context_length"] if units & {"k"} else []
+    names += [name for name in DECISIONS if _is_share(name)] if "%" in units else []
+    written = [" > ".join(_write_bare(side, name) for side in sides) for name in names]
+    asked = [f"'{name}: {sides}'" for name, sides in zip(names, written, strict=True)]
+    why = f"Say which is meant: {listing(asked)}." if asked else "Name the decision."
+    return _unread(text, why)
+
+
+def _write_bare(amount: Amount, name: str) -> str:
+    count = read_count(amount, powers_of_two=name == "context_length")
+    if count is None:
+        return f"{amount.value:.10g}%"
+    return re.sub(r"e\+0*", "e", f"{count:.{10 if count < 1e7 else 4}g}")
