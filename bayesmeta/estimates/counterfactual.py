@@ -406,8 +406,11 @@ def split_place(
     >>> split_place(bm.load_reference_fit().design, "GQA vs MHA on HumanEval?")
     ('GQA vs MHA', 'humaneval', None)
     """
-    head, found, tail = text.rpartition(" on ") if isinstance(text, str) else ("", "", "")
-    tail = tail.strip(" ?.!")
+    moves = isinstance(text, str) and text.lower().startswith(("swap", "replace", "move"))
+    marks = (" on ",) if moves else (" on ", " in ", " for ")
+    parts = [text.rpartition(mark) for mark in marks] if isinstance(text, str) else []
+    head, found, tail = max(parts, key=lambda part: len(part[0]), default=("", "", ""))
+    tail = tail.strip(" ?.!").removesuffix(" tasks")
     names = [*design.benchmarks, *design.task_families, "overall"]
     known = found and head.strip() and find_names(tail, names, labels=design.benchmark_labels)
     if not known:

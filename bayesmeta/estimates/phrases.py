@@ -28,7 +28,7 @@ _SKIPPED = (
     "is are was does do did which what whats about the a an of it how much more less in on any "
     "help helps hurt hurts matter matters good bad best better effect effects use using score "
     "scores model models lm lms llm llms data share fraction percentage training pretraining "
-    "embedding embeddings weights with and percent : , ? . ( ) %"
+    "increase raise embedding embeddings weights with and percent : , ? . ( ) %"
 )
 """Words that change no meaning: they are passed over."""
 
@@ -42,6 +42,9 @@ _TOKEN = re.compile(
     r"|(?P<word>->|[^\W_]+|\S)"
 )
 """A number with its unit, a word, or a single character; no part of it can match in two ways."""
+
+_NAMES = ("decision", "level")
+"""Kinds of meanings that are names, of which a typo may be one."""
 
 _LONGEST = 9
 """Words and hyphens of the longest name in the table."""
@@ -337,11 +340,10 @@ def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
     tokens = [one for one in _tokens(text, words) if isinstance(one, _Number) or not _skips(one)]
     for token in tokens:
         if isinstance(token, _Word) and not token.meanings:
-            known = [key for key, found in words.items() if found[0].kind in ("decision", "level")]
-            names = {fold(m.level or m.name): m.level or m.name for v in words.values() for m in v}
-            guess = suggest(token.text, [*filter(None, names.values()), *known])
+            names = {m.level or m.name for v in words.values() for m in v if m.kind in _NAMES}
+            guess = suggest(token.text, sorted(names))
             raise _unread(text, f"'{shorten(token.text, most=50)}' is not understood.{guess}")
-    if found := _read_move(tokens):
+    if found := _read_move(tokens) or _read_change(tokens):
         return found
     tokens = [one for one in tokens if isinstance(one, _Number) or one.text != "with"]
     signs = [k for k, one in enumerate(tokens) if isinstance(one, _Word) and one.of("sign")]
@@ -392,6 +394,19 @@ def _read_move(tokens: Sequence[_Number | _Word]) -> Moved | None:
             if points is not None and len(given) == 2:
                 return Moved(given["receiver"], given["donor"], points)
     return None
+
+
+def _read_change(tokens: Sequence[_Number | _Word]) -> Compared | None:
+    """Match a number that goes from one value to another: the second against the first."""
+    numbers = [one.amount for one in tokens if isinstance(one, _Number)]
+    words = [one for one in tokens if isinstance(one, _Word)]
+    keys = [key for one in words for key in ("from", "to", "->") if key in one.text.split()]
+    others = [one for one in words if not one.of("key")]
+    names = _named(others)
+    if keys not in (["from", "to"], ["to"], ["->"]) or len(numbers) != 2 or len(names) != 1:
+        return None
+    plain = all(one.of("decision") for one in others)
+    return Compared(names[0], numbers[1], numbers[0]) if plain else None
 
 
 def _is_share(name: str) -> bool:
