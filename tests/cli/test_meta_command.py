@@ -113,7 +113,7 @@ def test_refusals_are_one_paragraph(path, refuse):
             ("--se", "sei", "--groups", "lab,arm"),
             "every study inside 'lab'",
         ),
-        (("--se", "sei", "--groups", "lab", "--crossed", "arm", "--cluster", "arm"), "twice"),
+        (("--se", "sei", "--crossed", "arm", "--cluster", "arm", "--rho", "0.5"), "twice"),
         (("--se", "sei", "--rho", "0.5"), "cluster is left out"),
         (("--se", "sei", "--report", "nowhere/deep/page"), "--report"),
     ):
