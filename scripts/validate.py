@@ -72,7 +72,7 @@ SCALES = {
 """Priors of scales by what they are the scale of."""
 
 FACTORS = {"halved": 0.5, "doubled": 2.0}
-FIT_SETTINGS = {"chains": 2, "cores": 1, "tune": 500, "draws": 500}
+FIT_SETTINGS = {"chains": 2, "cores": 1, "tune": 300, "draws": 300}
 CONTRAST = ["decision", "level", "reference"]
 COUNTS = ["n", "beyond", defaults.SUPPORTED]
 
