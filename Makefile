@@ -83,8 +83,7 @@ priors: $(DEV_READY) ## fit with other scales of the prior; goes on where it sto
 multiverse: $(DEV_READY) ## fit every specification of a claim; goes on where it stopped
 	@$(BIN)/python scripts/validate.py multiverse $(ARGS)
 
-SITE := README.md MODEL.md VALIDATION.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md SECURITY.md \
-    CODE_OF_CONDUCT.md data/README.md docs
+SITE := README.md MODEL.md VALIDATION.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md data/README.md docs
 
 docs: $(DOCS_READY) ## build the site into out/docs, strictly: a broken link or name fails
 	@$(BIN)/codespell $(SITE)

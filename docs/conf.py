@@ -36,8 +36,6 @@ include_patterns = [
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    "SECURITY.md",
-    "CODE_OF_CONDUCT.md",
 ]
 exclude_patterns = [".*", "bayesmeta", "build", "dist", "out", "scripts", "tests"]
 
