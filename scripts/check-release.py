@@ -36,7 +36,10 @@ def find_pythons() -> list[str]:
     folder = os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))
     found = []
     for minor in MINORS:
-        paths = [f"python3.{minor}", *sorted(glob.glob(f"{folder}/versions/3.{minor}.*/bin/python"))]
+        paths = [
+            f"python3.{minor}",
+            *sorted(glob.glob(f"{folder}/versions/3.{minor}.*/bin/python")),
+        ]
         for path in paths:
             if version_of(path) == f"3.{minor}":
                 found.append(path)
