@@ -264,6 +264,20 @@ class LinkCode(SphinxTransform):
                 node.replace_self(refer_to_page(node.deepcopy(), match[1]))
 
 
+class WrapSentences(SphinxTransform):
+    """Wrap transcripts of sentences; tables keep their columns and are scrolled."""
+
+    default_priority = 400
+
+    def apply(self) -> None:
+        """Mark blocks in which every command prints one line."""
+        for node in self.document.findall(nodes.literal_block):
+            lines = node.astext().splitlines()
+            commands = sum(line.startswith("$ ") for line in lines)
+            if node.get("language") == "console" and len(lines) <= 2 * commands:
+                node["classes"].append("sentences")
+
+
 def refer_to_page(node: nodes.literal, command: str) -> addnodes.pending_xref:
     """Refer from a command to its page."""
     target = f"/docs/questions/{command}"
@@ -281,5 +295,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("schema", Schema)
     app.add_role("code-or-link", link_code)
     app.add_transform(LinkCode)
+    app.add_transform(WrapSentences)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
