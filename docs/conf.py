@@ -46,6 +46,8 @@ myst_heading_anchors = 4
 
 # Docstrings write names of arguments and of code in single backticks.
 default_role = "code-or-link"
+# Quotes of help are typed into a shell.
+smartquotes = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
