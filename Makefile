@@ -7,9 +7,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install -qq --no-deps --require-hashes
 
 # A stamp is written when a step has ended, so that an interrupted set-up is picked up again. The
-# second step needs the first: with `make -j` they never change the environment at once.
+# later steps need the earlier ones: with `make -j` they never change the environment at once.
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
+DOCS_READY := $(VENV)/.docs-ready
 
 # True where the interpreter of .venv is still there, with pip, and suits.
 USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 14))
@@ -17,11 +18,11 @@ USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help fit test lint scoreboard figures notebooks benchmark sbc coverage placebo power \
-    priors multiverse clean
+    priors multiverse docs release-check clean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS=...] [PYTHON=...]'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 17
 
 fit: $(RUN_READY) ## fit the bundled data, check the fit, print the effects, write out/
 	@mkdir -p out
@@ -82,6 +83,16 @@ priors: $(DEV_READY) ## fit with other scales of the prior; goes on where it sto
 multiverse: $(DEV_READY) ## fit every specification of a claim; goes on where it stopped
 	@$(BIN)/python scripts/validate.py multiverse $(ARGS)
 
+SITE := README.md MODEL.md VALIDATION.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md data/README.md docs
+
+docs: $(DOCS_READY) ## build the site into out/docs, strictly: a broken link or name fails
+	@$(BIN)/codespell $(SITE)
+	@$(BIN)/python -m sphinx -W --keep-going -n -q -c docs -d out/docs-cache . out/docs $(ARGS)
+	@echo 'wrote out/docs/index.html'
+
+release-check: $(DOCS_READY) ## build wheel and sdist, ask each a question in a clean environment
+	@$(BIN)/python scripts/check-release.py $(ARGS)
+
 clean: ## remove .venv, out/ and all caches
 	@rm -rf $(VENV) out build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache
 	@find . -name .git -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) \
@@ -101,4 +112,10 @@ $(RUN_READY): pyproject.toml requirements.lock
 $(DEV_READY): $(RUN_READY) requirements-dev.lock
 	@echo 'installing what the tests need into $(VENV) (once, about a minute)'
 	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+# The tests do not need what builds the site, and do not wait for it.
+$(DOCS_READY): $(RUN_READY) requirements-docs.lock
+	@echo 'installing what the site needs into $(VENV) (once, about a minute)'
+	@$(INSTALL) -r requirements-docs.lock
 	@touch $@

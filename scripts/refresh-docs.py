@@ -1,4 +1,4 @@
-"""Run the commands that README.md and VALIDATION.md show and put what they print below them.
+"""Run the commands that README.md, VALIDATION.md and the site show; put what they print below them.
 
 Usage: refresh-docs.py [--check] [FILE...]
 
@@ -21,7 +21,7 @@ from unittest import mock
 from bayesmeta import cli
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "VALIDATION.md"]
+DOCUMENTS = [ROOT / "README.md", ROOT / "VALIDATION.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 STEP = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 
@@ -29,7 +29,7 @@ STEP = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTI
 QUICK = (
     "query", "evidence", "effects", "rank", "check", "curve", "tradeoff", "substitutions",
     "scoreboard", "validation", "data", "multiverse", "ladders", "influence", "claim", "whatif",
-    "designs",
+    "designs", "predict", "meta",
 )  # fmt: skip
 
 
