@@ -9,6 +9,7 @@ from scipy import stats
 
 import bayesmeta as bm
 from bayesmeta.errors import DataError, QueryError
+from bayesmeta.inference.refit import Refitter
 from bayesmeta.model.predictor import StudentScores, linear_predictor
 from bayesmeta.robustness.new_data import _place, integrate_effects, weigh_draws
 
@@ -175,3 +176,17 @@ def test_what_the_fit_does_not_know(fit, make):
         bm.changes(fit, replace(own, lms=lms))
     with pytest.raises(DataError, match=r"own is 'x'\. Allowed: a Dataset"):
         bm.changes(fit, "x")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.slow
+def test_weighed_draws_say_what_a_refit_says(make):
+    data, own = bm.load_dataset(), make(["x", "y"], shift=0.02)
+    spec = bm.ModelSpec(decisions=("norm",), family_effects="none", interactions="none")
+    fit = Refitter(data, spec=spec, warm=False).fit(seed=SEED, chains=2, tune=200, draws=500)
+    weighed, refitted = (bm.changes(fit, own, refit=refit, seed=SEED) for refit in (False, True))
+    assert (weighed.method, refitted.method) == ("importance", "refit")
+    one, two = (found.statements.set_index("statement") for found in (weighed, refitted))
+    width = (one["upper_before"] - one["lower_before"]) / 2
+    for name in ("estimate_after", "lower_after", "upper_after"):
+        assert ((one[name] - two[name]).abs() < 0.3 * width).all()
+    pd.testing.assert_frame_equal(weighed.scores, refitted.scores)
