@@ -331,8 +331,8 @@ def test_optimum_at_an_edge_is_flagged(quadratic):
 @pytest.mark.parametrize(
     "words, message",
     [
-        ({"gain": "coding"}, r"^target 'coding' is not in this curve\..* Allowed: nli, code, math"),
-        ({"loss": "maths"}, r"^target 'maths' is not in this curve\. Did you mean 'math'\?"),
+        ({"gain": "codes_x"}, r"^target 'codes_x' is not in this curve\..* Allowed: nli, code, math"),
+        ({"loss": "mathss"}, r"^target 'mathss' is not in this curve\. Did you mean 'math'\?"),
         ({"loss": ["nli", "code"]}, r"needs a gain and a loss that differ, not 'code' and 'nli, "),
         ({"loss": []}, r"needs a gain and a loss that differ"),
         ({"weights": (0, 0)}, r"^weights are \(0, 0\)\. Allowed: two numbers from 0 up"),
