@@ -128,8 +128,9 @@ def test_whatif_json_has_the_agreed_keys():
     rows = run_json("whatif", *words, "--by", "task_family")
     assert set(rows[0]) == {
         "lm", "change", "by", "target", "as_is", "changed", "estimate", "sd", "lower", "upper",
-        "ci_prob", "units", "prob_helps", "mcse",
+        "ci_prob", "units", "prob_helps", "mcse", "kind",
     }  # fmt: skip
+    assert {row["kind"] for row in rows} == {"effect"}
     assert {row["target"] for row in rows} == set(load_dataset().benchmarks["task_family"])
     assert rows[0]["change"].startswith("position_embedding: rotary -> learned; n_params: 68573")
 
@@ -168,8 +169,9 @@ def test_tradeoff_json_has_places_with_edges():
     for row in rows:
         assert set(row) == {
             "place", "estimate", "lower", "upper", "ci_prob", "prob_at_lower_edge",
-            "prob_at_upper_edge", "mcse",
+            "prob_at_upper_edge", "mcse", "kind",
         }  # fmt: skip
+        assert row["kind"] == "effect"
         assert 0 <= row["lower"] <= row["estimate"] <= row["upper"] <= 100
 
 

@@ -71,7 +71,8 @@ def test_all_figures_come_with_their_numbers(tmp_path, saved):
     result = run("all", "--out", tmp_path / "figures", "--fit", saved, "--format", "json")
     assert result.exit_code == 0
     numbers = json.loads(result.stdout)["numbers"]
-    assert set(numbers) == {*POSTERIOR, *RECORDED}
+    assert set(numbers) == {*POSTERIOR, *RECORDED} - {"three-answers"}
+    assert "three-answers is left out: no controlled experiment" in result.stderr
     written = {path.name for path in (tmp_path / "figures").iterdir()}
     assert written == {
         *(f"{name}{end}" for name in numbers for end in (".pdf", ".png")),
@@ -103,7 +104,7 @@ REFUSED = {
     "along": (("curve", "--along", "compute"), "Allowed with: scaling"),
     "statement": (
         ("scaling", "--statement", "a: b > c"),
-        "evidence, studies, ladders, specification-curve",
+        "evidence, studies, study-funnel, three-answers, ladders, specification-curve",
     ),
     "many on many": (
         ("forest", "--decision", "attention", "--by", "benchmark"),
@@ -114,7 +115,7 @@ REFUSED = {
         ("curve", "--decision", "code_share", "--decision", "web_share"),
         "given 2 times",
     ),
-    "target": (("ladders", "--target", "code"), "evidence, studies, specification-curve"),
+    "target": (("ladders", "--target", "code"), "evidence, studies, study-funnel, "),
     "multiverse": (("ppc", "--multiverse", "m.csv"), "specification-curve, all"),
     "fit": (("scoreboard", "--fit", "fit.nc"), "forest"),
     "ci-prob": (("ranks", "--ci-prob", "0.5"), "specification-curve"),
