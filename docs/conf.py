@@ -63,7 +63,7 @@ html_copy_source = False
 html_math_renderer = "mathml"
 html_theme_options = {
     "logo": {"text": "bayesmeta"},
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button"],
     "secondary_sidebar_items": ["page-toc"],

@@ -180,6 +180,10 @@ def test_the_tour_is_true():
         for name in ("humaneval", "lambada")
     )
     assert better.effect["lower"] > 0 > worse.effect["upper"]
+    for one in (better, worse):
+        changed = bm.query(bm.load_reference_fit(), "code_share: 30 > 10", benchmark=one.target)
+        assert abs(changed.effect["estimate"]) < abs(one.effect["estimate"])
+        assert changed.effect["lower"] < 0 < changed.effect["upper"]
     assert len(bm.ladders(bm.load_reference_fit(), "code_share: 20 > 5", by="overall").table()) == 3
 
 
