@@ -455,7 +455,7 @@ BAD = {
     "true": ({"n": True}, "'all', or a whole number"),
     "seed": ({"seed": -1}, "seed is -1"),
     "statement": ({"statement": "rotary is better"}, "cannot be read"),
-    "level of a decision": ({"statement": "position_embedding: rope > learned"}, "rotary"),
+    "level of a decision": ({"statement": "position_embedding: rotery > learned"}, "rotary"),
     "target": ({"statement": (LEARNED, "lambda")}, "Allowed"),
     "target in a list": ({"statement": [(LEARNED, "logik")]}, "Did you mean 'logic'"),
     "nothing asked": ({"statement": []}, "statement is"),
