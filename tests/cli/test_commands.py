@@ -359,7 +359,7 @@ def test_fit_of_effect_sizes_is_refused_by_commands_about_lms(tmp_path):
     table = read_effect_sizes(frame, effect="y", se="e", study="s")
     settings = {"draws": 20, "tune": 20, "chains": 1, "progress": False}
     fit(table, seed=1, **settings).save(tmp_path / "fit.nc")
-    result = run_process("check", "--fit", str(tmp_path / "fit.nc"))
+    result = run_process("effects", "--fit", str(tmp_path / "fit.nc"))
     assert result.returncode == 2
     assert "is a fit of effect sizes" in result.stderr
     assert "Traceback" not in result.stderr
@@ -382,7 +382,7 @@ def test_quick_fit_saves_prints_and_fails_its_checks(tmp_path):
 BAD = {
     "decision": (["query", "positional: rotary > learned"], "position_embedding"),
     "level": (["query", "position_embedding: rope > lerned"], "learned"),
-    "form": (["query", "rotary is better"], "DECISION: A > B"),
+    "form": (["query", "make it better"], "DECISION: A > B"),
     "benchmark": (["query", STATEMENT, "--benchmark", "lambda"], "lambada"),
     "by": (["effects", "--by", "task"], "task_family"),
     "format": (["effects", "--format", "xml"], "latex"),
@@ -396,17 +396,17 @@ BAD = {
     "ending": (["plot", "forest", "--out", "figure.gif"], ".pdf"),
     "figure": (["plot", "forrest", "--out", "figure.pdf"], "forest"),
     "out": (["fit", "--out", "no/such/folder/fit.nc"], "folder that exists"),
-    "swap": (["query", "code_share: +10 from web"], "web_share"),
-    "part": (["substitutions", "code"], "code_share"),
+    "swap": (["query", "code_share: +10 from wbe_share"], "web_share"),
+    "part": (["substitutions", "cood_share"], "code_share"),
     "points": (["substitutions", "--points", "0"], "above 0 and up to 100"),
-    "gain": (["tradeoff", "--gain", "coding"], "code"),
+    "gain": (["tradeoff", "--gain", "cooding"], "code"),
     "one target": (["plot", "tradeoff", "--by", "overall", "--out", "t.pdf"], "overall"),
     "spec": (["fit", "--spec", "nowhere.toml"], "nowhere.toml"),
     "table of lms": (["predict", "nowhere.csv"], "lm, lm_family, n_params, n_tokens"),
     "long table of lms": (["designs", "x" * 10_000], "(10000 characters) does not exist"),
-    "lm": (["whatif", "pythia-6.9b", "norm=rmsnorm"], "Did you mean 'EleutherAI/pythia-6.9b'?"),
+    "lm": (["whatif", "pythia-6.9bb", "norm=rmsnorm"], "Did you mean 'EleutherAI/pythia-6.9b'?"),
     "long lm": (["whatif", "x" * 10_000, "norm=rmsnorm"], "(10000 characters)"),
-    "changed decision": (["whatif", "EleutherAI/pythia-1b", "norms=rmsnorm"], "'norm'"),
+    "changed decision": (["whatif", "EleutherAI/pythia-1b", "nrm=rmsnorm"], "'norm'"),
     "changed level": (["whatif", "EleutherAI/pythia-1b", "norm=rmsnrm"], "'rmsnorm'"),
     "change": (["whatif", "EleutherAI/pythia-1b", "norm"], "DECISION=LEVEL"),
     "changed argument": (["whatif", "EleutherAI/pythia-1b", "lm=b"], "'lm' is no fact"),
@@ -414,7 +414,7 @@ BAD = {
     "long change": (["whatif", "EleutherAI/pythia-1b", "x" * 10_000], "DECISION=LEVEL"),
     "long level": (["whatif", "EleutherAI/pythia-1b", "norm=" + "x" * 10_000], "rmsnorm"),
     "changed twice": (["whatif", "EleutherAI/pythia-1b", "norm=rmsnorm", "norm=a"], "given twice"),
-    "changed size": (["whatif", "EleutherAI/pythia-1b", "n_params=7B"], "7e9"),
+    "changed size": (["whatif", "EleutherAI/pythia-1b", "n_params=7Z"], "7e9"),
     "sampler": (["fit", "--sampler", "stan"], "nutpie"),
     "choice of analysts": (["multiverse", STATEMENT, "--choice", "prior=wide"], "prior_width"),
     "specifications": (["multiverse", STATEMENT, "--n", "3"], "whole number from 15 up"),
@@ -433,7 +433,7 @@ BAD_LMS = {
     "empty": ("", [], "is empty"),
     "header": (NEW_LMS.splitlines()[0] + "\n", [], "has a header but no rows"),
     "twice": (NEW_LMS.replace("large", "small"), [], "line 3, column 'lm'"),
-    "level": (NEW_LMS.replace(",rmsnorm", ",groupnorm"), [], "rmsnorm"),
+    "level": (NEW_LMS.replace(",rmsnorm", ",groupnorm", 1), [], "rmsnorm"),
     "no size": (NEW_LMS.replace("n_params", "d_model"), [], "column 'n_params' is missing"),
     "binary": ("\0\1", [], "is not CSV text"),
     "budget": (NEW_LMS, ["--budget", "1"], "leaves out all 3"),

@@ -331,7 +331,10 @@ def test_optimum_at_an_edge_is_flagged(quadratic):
 @pytest.mark.parametrize(
     "words, message",
     [
-        ({"gain": "codes_x"}, r"^target 'codes_x' is not in this curve\..* Allowed: nli, code, math"),
+        (
+            {"gain": "codes_x"},
+            r"^target 'codes_x' is not in this curve\..* Allowed: nli, code, math",
+        ),
         ({"loss": "mathss"}, r"^target 'mathss' is not in this curve\. Did you mean 'math'\?"),
         ({"loss": ["nli", "code"]}, r"needs a gain and a loss that differ, not 'code' and 'nli, "),
         ({"loss": []}, r"needs a gain and a loss that differ"),
