@@ -125,42 +125,36 @@ def summarise_calibration(path: str | PathLike[str]) -> pd.DataFrame:
 
 
 def _summarise_coverage(path: Path) -> pd.DataFrame:
-    """Coverage of 90 % intervals by setting and kind of effect, and its least over contrasts."""
+    """Coverage of 90 % intervals by kind of effect, in every setting and in all of them."""
     record, settings = pd.read_csv(path), {one.name: one for one in SETTINGS}
     tried = record["tried"].map({True: "effect, in experiments", False: "effect, in none"})
     record["of"] = tried.where(record["kind"] == EFFECT, record["kind"])
+    parts = [(asdict(settings[str(name)]), of, part)
+             for (name, of), part in record.groupby(["cell", "of"], sort=False)]  # fmt: skip
+    everywhere = dict.fromkeys(asdict(SETTINGS[0]), "all")
+    parts += [(everywhere, of, part) for of, part in record.groupby("of")]
     rows = []
-    for (name, of), part in record.groupby(["cell", "of"], sort=False):
+    for setting, of, part in parts:
         sums = part.groupby("by")[["covered", "n"]].sum()
         shares = 100 * sums["covered"] / sums["n"]
-        means = part[part["by"] == "overall"]
-        worst = means.iloc[int(np.argmin(means["covered"] / means["n"]))]
+        repeats = part[part["by"] == "overall"].groupby("contrast")["n"].sum().max()
         rows.append(
             {
-                **asdict(settings[str(name)]),
-                "of": of,
-                "repeats": int(means["n"].max()),
+                **setting, "of": of, "repeats": int(repeats),
                 **{by: round(float(shares[by]), 1) for by in _TARGETS},
-                "least": round(100 * float(worst["covered"] / worst["n"]), 1),
-                "least_covered": worst["contrast"],
             }
-        )
+        )  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def _verdict_of(record: pd.DataFrame) -> str:
-    """Name the verdict that a record counts; records of associations alone count another word."""
-    return defaults.SUPPORTED if defaults.SUPPORTED in record else "identified"
 
 
 def _summarise_placebo(path: Path) -> pd.DataFrame:
     """Shares of contrasts that look certain, and that are called supported."""
     record = pd.read_csv(path)
-    told = _verdict_of(record)
-    counts = ["beyond", told]
+    counts = ["beyond", defaults.SUPPORTED]
     sums = record.groupby("by")[["n", *counts]].sum().loc[list(_TARGETS)]
     shares = 100 * sums[counts].div(sums["n"], axis=0)
-    shares[f"{told}_of_beyond"] = 100 * sums[told] / sums["beyond"].clip(lower=1)
+    beyond = sums["beyond"].clip(lower=1)
+    shares[f"{defaults.SUPPORTED}_of_beyond"] = 100 * sums[defaults.SUPPORTED] / beyond
     table = sums[["n"]].join(shares.round(2)).reset_index()
     table.insert(0, "deals", record["deal"].nunique())
     return table
@@ -169,7 +163,7 @@ def _summarise_placebo(path: Path) -> pd.DataFrame:
 def _summarise_power(path: Path) -> pd.DataFrame:
     """Shares of real effects within families that are seen, by size of the effect."""
     record = pd.read_csv(path)
-    counts = ["beyond", _verdict_of(record), "wrong_sign"]
+    counts = ["beyond", defaults.SUPPORTED, "wrong_sign"]
     sums = record.groupby(["by", "at_least"])[["n", *counts]].sum()
     shares = (100 * sums[counts].div(sums["n"], axis=0)).round(1)
     return sums[["n"]].join(shares).loc[list(_TARGETS)].reset_index()
