@@ -43,7 +43,7 @@ lint: $(DEV_READY) ## check style, types and the direction of imports
 	@echo 'import-linter'
 	@$(BIN)/lint-imports --no-logo
 
-SCORED := --scheme random,leave-family-out,largest --seeds 50 --models full,scale,scale+family,$\
+SCORED := --scheme random,leave-family-out,largest --seeds 4 --models full,scale,scale+family,$\
     median,ols,xgboost-scale,xgboost-all,scale+family-dummies
 
 scoreboard: $(DEV_READY) ## score all models and baselines on held-out scores; half an hour
