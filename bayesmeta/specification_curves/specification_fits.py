@@ -27,6 +27,7 @@ from bayesmeta.design.facts import Design
 from bayesmeta.design.overlap import find_overlaps
 from bayesmeta.errors import EvaluationError, QueryError, SpecError
 from bayesmeta.estimates.counterfactual import (
+    choose_kind,
     contrast_draws,
     find_target,
     name_target,
@@ -479,6 +480,8 @@ def _read_notes(dataset: Dataset, spec: ModelSpec, job: Job) -> list[Note]:
 
 def _draw(fit: Fit, inquiry: Inquiry) -> list[list[float]]:
     contrast = parse_statement(fit.design, inquiry.statement)
-    values = contrast_draws(fit, contrast=contrast, by=inquiry.by).sel(target=inquiry.target)
+    kind = choose_kind(fit)
+    drawn = contrast_draws(fit, contrast=contrast, by=inquiry.by, kind=kind)
+    values = drawn.sel(target=inquiry.target)
     chains = fit.provenance["chains"]
     return np.asarray(values, float).reshape(chains, -1).round(_DIGITS).tolist()
