@@ -33,6 +33,9 @@ from bayesmeta.model.blocks import build_model
 from bayesmeta.model.spec import OPTIONS, build_design_for
 from bayesmeta.whole_files import write_text
 
+SPEC = bm.ModelSpec(experiments="ignored")
+"""The model of LMs alone, whose options are compared."""
+
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("corrected", "as-published")
 SETTINGS = {"chains": 2, "tune": 400, "draws": 400, "seed": 1}
@@ -62,7 +65,7 @@ def find_fit(data, spec, *, folder):
 
 def find_folds(spec, *, folder):
     """Load or compute errors of held-out scores, one row for each."""
-    data = bm.load_dataset(version=FOLDS["version"])
+    data = bm.load_dataset(version=FOLDS["version"], experiments=False)
 
     def make(path):
         folds = build_folds(data, scheme=FOLDS["scheme"], seeds=range(FOLDS["seeds"]))
@@ -129,7 +132,7 @@ def summarise_folds(rows):
 
 def prior_effects(spec):
     """Quantiles of what a switch between two levels, or one unit, does a priori, in points."""
-    model = build_model(build_design_for(bm.load_dataset(), spec=spec), spec=spec)
+    model = build_model(build_design_for(bm.load_dataset(experiments=False), spec=spec), spec=spec)
     with model:
         tree = pm.sample_prior_predictive(PRIOR_DRAWS, var_names=["beta"], random_seed=1)
     beta = tree["prior"]["beta"].transpose("chain", "draw", "benchmark", "term")
@@ -144,11 +147,11 @@ def prior_effects(spec):
 
 def compare(option, value, *, folder):
     """Everything about one value of one option."""
-    spec, default = bm.ModelSpec(**{option: value}), bm.ModelSpec()
+    spec, default = bm.ModelSpec(**{"experiments": "ignored", option: value}), SPEC
     out = {"spec_checksum": spec.checksum, FOLDS["scheme"]: summarise_folds(
         find_folds(spec, folder=folder))}  # fmt: skip
     for version in VERSIONS:
-        data = bm.load_dataset(version=version)
+        data = bm.load_dataset(version=version, experiments=False)
         fits = [find_fit(data, one, folder=folder) for one in (spec, default)]
         out[version] = summarise_fit(*fits)
     if option == "shrinkage":
@@ -164,11 +167,11 @@ def main():
     parser.add_argument("--fits", type=Path, default=ROOT / "out" / "options")
     arguments = parser.parse_args()
     arguments.fits.mkdir(parents=True, exist_ok=True)
-    default = dataclasses.asdict(bm.ModelSpec())
+    default = dataclasses.asdict(SPEC)
     record = {
         "settings": SETTINGS,
         "folds": FOLDS,
-        "spec_checksum": bm.ModelSpec().checksum,
+        "spec_checksum": SPEC.checksum,
         "default": {name: default[name] for name in COMPARED},
         "options": {},
     }

@@ -101,7 +101,7 @@ def copy_benchmarks(benchmarks, *, times):
 
 def simulate(*, n_lms, n_benchmarks, seed):
     """Build a larger dataset and draw its scores from the model; read as a user's tables are."""
-    data, rng = bm.load_dataset(), np.random.default_rng(seed)
+    data, rng = bm.load_dataset(experiments=False), np.random.default_rng(seed)
     scored = data.lms[data.lms["lm"].isin(data.scores["lm"])]
     copied = replace(
         data,
@@ -122,7 +122,7 @@ def draw_scores(data, *, times, rng):
     from bayesmeta.model.predictor import score_distribution
     from bayesmeta.model.spec import build_design_for
 
-    spec = bm.ModelSpec()
+    spec = measuring.SPEC
     design = build_design_for(data, spec=spec)
     parameters = choose_parameters(design, times=times, rng=rng)
     y = score_distribution(parameters, design=design, spec=spec).draw(int(rng.integers(2**31)))
@@ -174,7 +174,7 @@ def measure(case, *, arguments):
     from bayesmeta.model.spec import build_design_for
 
     n_lms, n_benchmarks = CASES[case]
-    spec = bm.ModelSpec()
+    spec = measuring.SPEC
     data = simulate(n_lms=n_lms, n_benchmarks=n_benchmarks, seed=arguments.seed)
     clock = [time.perf_counter()]
     design = build_design_for(data, spec=spec)

@@ -99,7 +99,7 @@ def main():
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "missing.json")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    data = bm.load_dataset()
+    data = bm.load_dataset(experiments=False)
     rows = [row for family in list_families(data) for row in measure(data, family)]
     record = {
         "families": len(rows) // len(SHARES),

@@ -70,7 +70,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "data" / "refits.json")
     arguments = parser.parse_args()
-    data, spec = bm.load_dataset(), bm.ModelSpec()
+    data, spec = bm.load_dataset(experiments=False), bm.ModelSpec(experiments="ignored")
     folds = build_folds(data, scheme="random", seeds=range(2))
     rebuilt = [rebuild(data, spec, fold) for fold in folds[:REBUILT_FOLDS]]
     started = time.perf_counter()

@@ -59,7 +59,7 @@ def measure_sampler(sampler, *, arguments):
     """Sample through the door of `fit`, which also keeps the number of steps here."""
     from bayesmeta.inference.sample import _sample_nutpie, _sample_pymc
 
-    model, names = build(bm.load_dataset(), bm.ModelSpec())
+    model, names = build(bm.load_dataset(experiments=False), measuring.SPEC)
     sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
     intervals = watch_jax() if sampler == "numpyro" else []
     settings = {name: getattr(arguments, name) for name in ("draws", "tune", "chains", "cores")}
@@ -142,7 +142,7 @@ def measure_gradient():
     """Time the whole gradient and those of its blocks."""
     from bayesmeta.model.spec import build_design_for
 
-    data, spec = bm.load_dataset(), bm.ModelSpec()
+    data, spec = bm.load_dataset(experiments=False), measuring.SPEC
     design = build_design_for(data, spec=spec)
     model, _ = build(data, spec)
     rates = measure_rates()

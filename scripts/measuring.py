@@ -42,6 +42,10 @@ def build_parser(description, *, out, draws):
     return parser
 
 
+SPEC = bm.ModelSpec(experiments="ignored")
+"""The model of LMs alone: what is measured here are its parts, sizes and samplers."""
+
+
 def run_parts(script, parser, parts, *, measure, assemble):
     """Measure every part in a process of its own, and write and print the record.
 
@@ -56,7 +60,7 @@ def run_parts(script, parser, parts, *, measure, assemble):
         return
     names = choose_parts(parts, only=arguments.only)
     found = {name: run_fresh(Path(script), name, arguments=arguments) for name in names}
-    header = build_header(bm.load_dataset(), bm.ModelSpec(), arguments=arguments)
+    header = build_header(bm.load_dataset(experiments=False), SPEC, arguments=arguments)
     record = {**header, **assemble(found, arguments)}
     write_record(arguments.out, record)
     print(json.dumps(record, indent=2))

@@ -26,9 +26,9 @@ SHARED = {"linearise", "posterior_means", "build_covariance", "whitening"}
 """What is computed for the first question, and kept."""
 
 
-def test_record_is_of_what_ships(record, script, bundled):
+def test_record_is_of_what_ships(record, script, bundled_informed):
     assert record["spec_checksum"] == bm.ModelSpec().checksum
-    assert record["data_checksum"] == bundled.checksum
+    assert record["data_checksum"] == bundled_informed.checksum
     assert record["runs"] >= 10
     assert record["loaded"]["this"].keys() == {*script.STATEMENTS, "table"}
     assert record["ratios"] == script.compare(record["process"], record["loaded"])
