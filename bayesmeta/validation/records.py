@@ -80,7 +80,7 @@ def read_ranks(
     Examples
     --------
     >>> ranks, header = read_ranks()
-    >>> len(ranks["alpha"]) >= 200, header["n_draws"]
+    >>> len(ranks["alpha"]) >= 16, header["n_draws"]
     (True, 100)
     """
     with np.load(Path(path) if path is not None else bundled_folder() / _RANKS) as kept:
