@@ -127,7 +127,7 @@ def _sizes_of(arms: ArmScores, which: NDArray[np.int64]) -> Sizes:
 
 def _place(arms: ArmScores, statement: Statement) -> tuple[Array, float]:
     """Say where arms stand along a statement, missing where they do not, and how long it is."""
-    values = arms.facts[statement.decision]
+    values = _read_fact(arms, statement.decision)
     if isinstance(statement, Substitution):
         return np.where(_keeps_others(arms, statement), values, np.nan), statement.points
     if FACTS[statement.decision].kind == "categorical":
@@ -140,6 +140,13 @@ def _place(arms: ArmScores, statement: Statement) -> tuple[Array, float]:
     if FACTS[statement.decision].kind == "share":
         return values, level - reference
     return np.log2(values), float(np.log2(level / reference))
+
+
+def _read_fact(arms: ArmScores, name: str) -> Array:
+    """Give a fact of every arm; the part of the mix that none records is what the others leave."""
+    if name in arms.facts:
+        return arms.facts[name]
+    return 100.0 - np.sum([arms.facts[part] for part in MIX_COLUMNS], axis=0)
 
 
 def _keeps_others(arms: ArmScores, statement: Substitution) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ MOST_OF_BEFORE = 1.1
 """Questions of a loaded posterior, in times of the version before; a tenth is noise."""
 
 
-MOST_CALLS, MOST_CALLS_OF_A_ROW = 500, 50
+MOST_CALLS, MOST_CALLS_OF_A_ROW = 1000, 50
 """Functions of the package that a question calls, and a table for each of its rows: twice what was
 counted. Whatever is done for every draw or lm one by one is a hundred times as much."""
 

@@ -370,7 +370,7 @@ def validation() -> Values:
     """The recorded checks of the model."""
     keys = {
         "calibration": ["parameter"],
-        "coverage": ["families", "heterogeneity", "facts", "decisions", "effects"],
+        "coverage": ["families", "heterogeneity", "facts", "decisions", "effects", "of"],
         "placebo": ["by"],
         "power": ["by", "at_least"],
         "priors": ["decision", "level", "reference"],

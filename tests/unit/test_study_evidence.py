@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import bayesmeta as bm
+from bayesmeta import defaults
 from bayesmeta.data.experiments import Experiments
 from bayesmeta.data.load import load_experiments, load_run_noise
 from bayesmeta.design.arm_scores import build_arm_scores
@@ -196,3 +197,9 @@ def test_controlled_code_on_hellaswag_is_what_the_study_prints():
     """Half code instead of web at 4.2B costs about a point, at 2.8B less than two."""
     found = {row["study"]: row["estimate"] for row in estimate(load_experiments(), CODE)}
     assert -2.5 < found["muennighoff"] < -0.5
+
+
+def test_the_unrecorded_part_of_the_mix_is_what_the_others_leave():
+    found = bm.evidence(bm.load_reference_fit(), "swap code_share -> other_share by 10")
+    assert "other_share" in found.answer.statement
+    assert found.verdict in defaults.VERDICTS
