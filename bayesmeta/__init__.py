@@ -9,8 +9,8 @@ The public names, in the order in which data flow:
 - model: `ModelSpec`, `Priors`, `read_spec`; `EffectSizeSpec`
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
-- estimates: `effects`, `prob_helps`, `query`, `evidence`, `controlled_answers`, `curve`,
-  `substitutions`, `rank_levels`, `whatif`, `predict`, `rank_designs`
+- estimates: `effects`, `prob_helps`, `query`, `evidence`, `controlled_answers`,
+  `ControlledAnswers`, `curve`, `substitutions`, `rank_levels`, `whatif`, `predict`, `rank_designs`
 - meta-analysis of effect sizes: `summary`, `study_table`, `predict_effects`, `leave_study_out`,
   `average_models`, `EnsembleSpec`, `AveragedModels`
 - robustness: `changes`, `leave_family_out`, `ladders`, `tipping_point`, `prior_sensitivity`

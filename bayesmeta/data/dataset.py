@@ -269,6 +269,12 @@ class Dataset:
                 f"{folder} holds a folder experiments, which is no part of these tables and would "
                 "be read with them. Remove it, or name another folder."
             )
+        inside = folder / "experiments"
+        if self.experiments is not None and inside.exists() and not inside.is_dir():
+            raise DataError(
+                f"folder {inside} cannot be made: there is a file of that name. Allowed: a folder "
+                "without it. Name another."
+            )
         places = {name: f"experiments/{FILES[name]}" if name in FILES else f"{name}.csv"
                   for name in texts}  # fmt: skip
         write_folder(folder, {places[name]: text for name, text in texts.items()})

@@ -35,7 +35,8 @@ UNSEEN_BY_BENCHMARK = {
 # eight take a minute and a half, so that half of them are run on demand.
 UNSEEN = [
     pytest.param("as-published", "xgboost-all", 5.44),
-    pytest.param("corrected", "xgboost-scale", 5.27),
+    # Published as 5.27 before CodeGen had the tokens that its stages saw.
+    pytest.param("corrected", "xgboost-scale", 5.43),
     pytest.param("corrected", "xgboost-all", 4.68, marks=pytest.mark.slow),
 ]
 RANDOM = [

@@ -24,7 +24,7 @@ from bayesmeta.inference.refit import Refitter
 # 3.0, which is allowed too, needs it.
 pytestmark = pytest.mark.filterwarnings("ignore:The 'float_precision' argument is deprecated")
 
-SCALE = ModelSpec(decisions=(), family_effects="none")
+SCALE = ModelSpec(decisions=(), family_effects="none", experiments="ignored")
 """The cheapest Bayesian model; it is `scale` among the models with names."""
 
 BASELINES = ("median", "ols")
@@ -404,7 +404,7 @@ def test_progress_goes_to_stderr_or_nowhere(small, capsys):
 WRONG = {
     "unknown model": (
         {"models": ["fulll"]},
-        r"'fulll' is not known\. Did you mean 'full'\? Allowed: full, scale, scale\+family, synth",
+        r"'fulll' is not known\. Did you mean 'full'\? Allowed: full, scale, scale\+family, median",
     ),
     "unknown model among your own": (
         {"models": ["minne"], "specs": {"mine": SCALE}},
@@ -455,7 +455,7 @@ def test_missing_library_is_named_before_the_work(small, monkeypatch):
 def test_spec_files_are_models_called_by_their_names(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('decisions = []\nfamily_effects = "none"\n')
-    assert read_candidates([str(path), "full"]) == [Candidate("mine", SCALE), Candidate("full",
+    assert read_candidates([str(path), "full"]) == [Candidate("mine", replace(SCALE, experiments="included")), Candidate("full",
         ModelSpec())]  # fmt: skip
     with pytest.raises(EvaluationError, match="'mine' is named twice"):
         read_candidates([str(path), "mine"], specs={"mine": SCALE})

@@ -335,7 +335,7 @@ def test_table_summarises_draws(fake_fit, ci_prob):
 def test_table_has_the_columns_of_the_command_line(fake_fit):
     assert set(effects(fake_fit).table()) == {
         "decision", "level", "reference", "by", "target", "estimate", "sd", "lower", "upper",
-        "ci_prob", "units", "prob_helps", "mcse", "verdict",
+        "ci_prob", "units", "prob_helps", "mcse", "kind", "verdict",
     }  # fmt: skip
 
 
