@@ -455,8 +455,9 @@ def test_missing_library_is_named_before_the_work(small, monkeypatch):
 def test_spec_files_are_models_called_by_their_names(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('decisions = []\nfamily_effects = "none"\n')
-    assert read_candidates([str(path), "full"]) == [Candidate("mine", replace(SCALE, experiments="included")), Candidate("full",
-        ModelSpec())]  # fmt: skip
+    mine = replace(SCALE, experiments="included")
+    found = read_candidates([str(path), "full"])
+    assert found == [Candidate("mine", mine), Candidate("full", ModelSpec())]
     with pytest.raises(EvaluationError, match="'mine' is named twice"):
         read_candidates([str(path), "mine"], specs={"mine": SCALE})
     with pytest.raises(SpecError, match="nowhere"):
