@@ -263,7 +263,7 @@ def prior_sds(table, spec):
     design = build_effect_design(table)
     if spec.mu_sd is not None:
         return [spec.mu_sd, *[spec.moderator_sd] * len(design.moderators)]
-    wide = 100 * np.median(table.errors)
+    wide = 1e6 * np.median(table.errors)
     return [wide, *(wide / design.X.std(axis=0))]
 
 
