@@ -17,6 +17,9 @@ MOST_IMPORTS = 1.3
 MOST_OF_BEFORE = 1.1
 """Questions of a loaded posterior, in times of the version before; a tenth is noise."""
 
+ANSWERS = 3
+"""An effect, one in a new setting and an association, where that version gave an association."""
+
 
 MOST_CALLS, MOST_CALLS_OF_A_ROW = 1000, 50
 """Functions of the package that a question calls, and a table for each of its rows: twice what was
@@ -38,10 +41,12 @@ def test_a_question_as_a_process_takes_little_more_than_imports(record):
     assert record["ratios"]["query_to_imports"] <= MOST_IMPORTS
 
 
-def test_questions_of_a_loaded_posterior_are_no_slower_than_before(record):
+def test_an_answer_of_a_loaded_posterior_is_no_slower_than_before(record):
     ratios = {k: v for k, v in record["ratios"].items() if k != "query_to_imports"}
+    assert ratios.pop("table") <= MOST_OF_BEFORE  # of effects alone
     assert ratios
-    assert {name: ratio for name, ratio in ratios.items() if ratio > MOST_OF_BEFORE} == {}
+    slow = {name: ratio for name, ratio in ratios.items() if ratio > ANSWERS * MOST_OF_BEFORE}
+    assert slow == {}
 
 
 def count_calls(ask):
