@@ -45,7 +45,7 @@ def test_record_holds_every_model_scheme_and_score(version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_random_scheme_has_the_seeds_of_the_paper(version):
+def test_random_scheme_has_every_seed(version):
     cells = bm.load_scoreboard(version).cells
     cells = cells[cells["scheme"] == "random"]
     assert (cells["n"] == SEEDS * cells["n_scores"]).all()

@@ -117,8 +117,8 @@ def test_sensitivity_follows_what_is_scaled(fake_bundled_fit, monkeypatch):
 
 
 def test_unknown_decisions_are_refused(fake_bundled_fit):
-    with pytest.raises(QueryError, match="'norms' is not"):
-        bm.prior_sensitivity(fake_bundled_fit, "norms")
+    with pytest.raises(QueryError, match="'nurms' is not"):
+        bm.prior_sensitivity(fake_bundled_fit, "nurms")
 
 
 def test_what_no_prior_can_be_drawn_for_is_refused(bundled):
