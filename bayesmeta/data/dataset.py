@@ -48,7 +48,7 @@ class Dataset:
     --------
     >>> from bayesmeta.data.load import load_dataset
     >>> load_dataset()
-    Dataset(92 lms, 13 benchmarks, 1105 scores, version='corrected', source='bundled')
+    Dataset(92 lms, 13 benchmarks, 1105 scores, 16 studies, version='corrected', source='bundled')
     """
 
     lms: pd.DataFrame
@@ -76,7 +76,7 @@ class Dataset:
         Examples
         --------
         >>> from bayesmeta.data.load import load_dataset
-        >>> list(load_dataset().format_tables())
+        >>> list(load_dataset(experiments=False).format_tables())
         ['lms', 'scores', 'benchmarks', 'generation']
         """
         tables = {"lms": self.lms, "scores": self.scores, "benchmarks": self.benchmarks}
@@ -348,7 +348,9 @@ def count_stages(lms: pd.DataFrame) -> pd.Series:
 
 
 def _join_experiments(first: Experiments | None, second: Experiments | None) -> Experiments | None:
-    return first.add(second) if first is not None and second is not None else first or second
+    if first is None or second is None or first.checksum == second.checksum:
+        return first or second  # the same ones come along with both
+    return first.add(second)
 
 
 def _join(

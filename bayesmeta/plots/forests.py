@@ -413,7 +413,7 @@ def studies(
     >>> import bayesmeta as bm
     >>> found = bm.evidence(bm.load_reference_fit(), "attention: gqa > mha")
     >>> studies(found).table["source"].tolist()[-1]
-    'all LMs'
+    'new setting'
     """
     table = sources.table(ci_prob=ci_prob)
     group = table["source"].map(_SOURCE_GROUPS).fillna("study")

@@ -53,7 +53,7 @@ def prior_sensitivity(
     >>> import bayesmeta as bm
     >>> found = prior_sensitivity(bm.load_reference_fit(), "attention")
     >>> found["reading"].tolist()
-    ['likelihood', 'both']
+    ['both', 'both']
     """
     if isinstance(fit, EffectSizeFit):
         return sensitivity_to_priors(fit)

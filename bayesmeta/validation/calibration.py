@@ -73,7 +73,7 @@ class Calibrator:
     --------
     >>> import bayesmeta as bm
     >>> spec = bm.ModelSpec(decisions=(), family_effects="none", interactions="none")
-    >>> calibrator = Calibrator(bm.load_dataset(), spec=spec, n=2, seed=1)
+    >>> calibrator = Calibrator(bm.load_dataset(experiments=False), spec=spec, n=2, seed=1)
     >>> found = calibrator.rank(0, tune=20, draws=20, thin=2)
     >>> found.n_draws, found.ranks["alpha"].shape
     (20, (13,))

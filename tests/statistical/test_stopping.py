@@ -133,7 +133,9 @@ def test_same_seed_stops_at_the_same_draw_however_slow_the_looks_are(fitted, tri
 
 def test_chains_that_still_run_are_ended():
     spec = bm.ModelSpec(decisions=(), interactions="none", family_effects="none")
-    fit = bm.fit(bm.load_dataset(), spec, target_ess=100, most_draws=50_000, progress=False)
+    fit = bm.fit(
+        bm.load_dataset(experiments=False), spec, target_ess=100, most_draws=50_000, progress=False
+    )
     assert fit.shape[1] < 5_000
 
 

@@ -248,7 +248,7 @@ def test_a_claim_says_which_of_the_three_it_is(fit, plain):
     assert (made.to_dict()["answer"]["kind"], before.to_dict()["answer"]["kind"]) == (
         "effect", "association"
     )  # fmt: skip
-    assert ": effect " in made.sentence
+    assert "an effect" in made.sentence
     assert "probability of a positive effect" in made.sentence
     for words, part in (
         ("in a new setting", made.answer.new_setting), ("association", made.answer.association)
