@@ -249,7 +249,7 @@ def test_a_claim_says_which_of_the_three_it_is(fit, plain):
         "effect", "association"
     )  # fmt: skip
     assert "an effect" in made.sentence
-    assert "probability of a positive effect" in made.sentence
+    assert "probability of a positive difference" in made.sentence
     for words, part in (
         ("in a new setting", made.answer.new_setting), ("association", made.answer.association)
     ):  # fmt: skip
