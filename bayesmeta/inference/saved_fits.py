@@ -156,8 +156,8 @@ def wrap_draws(parameters: Parameters, *, spec: ModelSpec, dataset: Dataset, sou
     >>> fit = bm.load_reference_fit()
     >>> one = {name: values[:1, :1] for name, values in fit.parameters.items()}
     >>> wrap_draws(one, spec=fit.spec, dataset=fit.dataset, source="example")
-    Fit(1 chains x 1 draws, Dataset(92 lms, 13 benchmarks, 1105 scores, 16 studies, version='corrected', \
-source='bundled'))
+    Fit(1 chains x 1 draws, Dataset(92 lms, 13 benchmarks, 1105 scores, 16 studies, \
+version='corrected', source='bundled'))
     """
     draws = xr.Dataset(
         {

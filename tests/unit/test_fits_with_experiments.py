@@ -251,10 +251,12 @@ def test_a_claim_says_which_of_the_three_it_is(fit, plain):
     assert "an effect" in made.sentence
     assert "probability of a positive difference" in made.sentence
     for words, part in (
-        ("in a new setting", made.answer.new_setting), ("association", made.answer.association)
-    ):  # fmt: skip
-        assert f"{part['estimate']:.1f} (" in made.sentence
-    assert "an association" in before.sentence
+        ("an effect, which in a new setting is", made.answer.new_setting),
+        ("and the association", made.answer.association),
+    ):
+        assert f"{words} {part['estimate']:.1f} (" in made.sentence
+    assert "effect" not in before.sentence
+    assert "an association adjusted for recorded facts" in before.sentence
     assert made.answer.verdict in made.sentence
     assert bm.check_claim(made, fit)["agree"].all()
 
