@@ -181,19 +181,8 @@ def test_there_are_console_blocks_of_every_quick_command():
 
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
-def test_python_examples_run(monkeypatch, tmp_path, number):
-    reference, fit = bm.load_reference_fit(), bm.fit
-
-    def fit_quickly(data, spec=None, *, seed):
-        if isinstance(data, bm.Dataset):
-            return reference
-        return fit(data, spec, seed=seed, progress=False, cores=1)
-
-    monkeypatch.setattr(bm, "fit", fit_quickly)
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    exec(blocks("python")[number], names)
-    assert names["bm"] is bm
+def test_python_examples_run(run_example, number):
+    names = run_example(blocks("python")[number])
     if "slope" in names:
         check_slope(names["slope"], blocks("python")[number])
 

@@ -54,19 +54,8 @@ def test_transcripts_show_refusals_only_where_they_teach():
 
 
 @pytest.mark.parametrize("text", BLOCKS)
-def test_python_examples_run(monkeypatch, tmp_path, text):
-    reference, fit = bm.load_reference_fit(), bm.fit
-
-    def fit_quickly(data, spec=None, *, seed):
-        if isinstance(data, bm.Dataset):
-            return reference
-        return fit(data, spec, seed=seed, progress=False, cores=1)
-
-    monkeypatch.setattr(bm, "fit", fit_quickly)
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    exec(text, names)
-    assert names["bm"] is bm
+def test_python_examples_run(run_example, tmp_path, text):
+    run_example(text)
     for drawn in re.findall(r'save_figure\(drawn, "([\w-]+\.pdf)"\)', text):
         assert (tmp_path / drawn).stat().st_size > 1000
 

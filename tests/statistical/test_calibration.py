@@ -37,8 +37,14 @@ def calibrator(small):
     return Calibrator(small, spec=SPEC, n=N_TRUTHS, seed=2)
 
 
-def test_the_model_is_calibrated(calibrator):
-    over_all, joint = least(calibrator)
+@pytest.fixture(scope="module")
+def informed_calibrator(informed):
+    return Calibrator(informed, spec=WITH_EXPERIMENTS, n=N_TRUTHS, seed=4)
+
+
+@pytest.mark.parametrize("which", ["calibrator", "informed_calibrator"])
+def test_the_model_is_calibrated(request, which):
+    over_all, joint = least(request.getfixturevalue(which))
     assert over_all > CHANCE
     assert joint > CHANCE
 
@@ -56,17 +62,6 @@ def test_scores_that_scatter_twice_as_much_are_seen(calibrator, monkeypatch):
     monkeypatch.setattr(calibrator, "simulate", scatter)
     over_all, _ = least(calibrator)
     assert over_all < CHANCE
-
-
-@pytest.fixture(scope="module")
-def informed_calibrator(informed):
-    return Calibrator(informed, spec=WITH_EXPERIMENTS, n=N_TRUTHS, seed=4)
-
-
-def test_the_model_with_experiments_is_calibrated(informed_calibrator):
-    over_all, joint = least(informed_calibrator)
-    assert over_all > CHANCE
-    assert joint > CHANCE
 
 
 def test_contrasts_of_other_signs_are_seen(informed_calibrator, monkeypatch):
