@@ -60,7 +60,7 @@ def _list_decisions(fit: "bm.Fit") -> Iterator[Row]:
 
 def _list_levels(fit: "bm.Fit") -> Iterator[Row]:
     from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED
-    from bayesmeta.estimates.answer import describe_side
+    from bayesmeta.estimates.answer_words import describe_side
     from bayesmeta.estimates.question import list_decisions, list_levels
 
     design = fit.design

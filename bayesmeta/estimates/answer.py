@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import FACTS, SIZES
+from bayesmeta.design.decisions import SIZES
 from bayesmeta.errors import QueryError, listing, shorten, unknown
-from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS
+from bayesmeta.estimates.answer_words import (
+    LABEL_WIDTH,
+    describe_sides,
+    name_decision,
+    sign,
+    word_chance,
+    write_chance,
+    write_count,
+    write_interval,
+    write_line,
+    write_question,
+)
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     EFFECT,
@@ -49,6 +59,7 @@ from bayesmeta.estimates.summary import (
     summarise,
     summarise_effect,
 )
+from bayesmeta.tables.wording import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -242,13 +253,14 @@ class Answer:
         """LMs and families behind it, in words."""
         card = self.evidence
         sides = "; ".join(
-            f"{name.replace('_', ' ')}: {_count(card.lms[name], 'LM')} of {_count(n, 'family')}"
+            f"{name.replace('_', ' ')}: {count(card.lms[name], 'LM', 'LMs')} of "
+            f"{count(n, 'family', 'families')}"
             for name, n in card.lm_families.items()
         )
         both = card.families_with_both
-        varies = f"{_count(both, 'family')} with both" if both else "no family with both"
+        varies = f"{count(both, 'family', 'families')} with both" if both else "no family with both"
         if not isinstance(self.contrast, Contrast) or "recorded" in card.lms:
-            varies = f"it varies within {_count(both, 'family')}"
+            varies = f"it varies within {count(both, 'family', 'families')}"
         return f"{sides}; {varies}; {100 * card.missing_share:.0f} % missing"
 
     @property
@@ -267,7 +279,7 @@ class Answer:
         high, low = describe_sides(self.contrast)
         against = f" compared with {low}" * bool(low)
         up, told = self.probability.estimate > 0.5, self.chance >= defaults.CERTAIN
-        size = f"{_signed(self.effect['estimate'], self._digits)} {self._units} {self.where}"
+        size = f"{sign(self.effect['estimate'], self._digits)} {self._units} {self.where}"
         size += f" ({100 * float(self.effect['ci_prob']):g} % interval {self._interval})"
         if self.verdict == defaults.PRIOR_DOMINATED:
             said = f"the data hardly speak to {high}{against}: do not read {size} as evidence"
@@ -298,7 +310,7 @@ class Answer:
         lms, found = self.association or self.evidence.all_families, self.evidence.experiments
         if found is None:
             return ""
-        by_experiments, by_lms = (_signed(one["estimate"], self._digits) for one in (found, lms))
+        by_experiments, by_lms = (sign(one["estimate"], self._digits) for one in (found, lms))
         return f"{by_experiments} by experiments, {by_lms} by LMs, "
 
     @property
@@ -311,7 +323,7 @@ class Answer:
 
     @property
     def _interval(self) -> str:
-        lower, upper = (_signed(self.effect[key], self._digits) for key in ("lower", "upper"))
+        lower, upper = (sign(self.effect[key], self._digits) for key in ("lower", "upper"))
         return f"{lower} to {upper}"
 
     def __repr__(self) -> str:
@@ -324,26 +336,26 @@ class Answer:
 
     def _lines(self) -> Iterator[str]:
         """Write what stands behind the sentence, at most eight aligned lines."""
-        yield _line("read as", [self.read_as])
-        yield _line("asked of", list(self._asked_of()))
+        yield write_line("read as", [self.read_as])
+        yield write_line("asked of", list(self._asked_of()))
         name = "association" if self.association is None else "effect"
-        yield _line(name, [self._say_part(self.effect, self.probability.estimate)])
+        yield write_line(name, [self._say_part(self.effect, self.probability.estimate)])
         if self.new_setting is not None:
             told = self._say_part(self.new_setting, self.new_setting["probability"])
-            yield _line("new setting", [told])
-        yield _line(f"beyond {self.equivalence:.3g}", list(self._say_sizes()))
+            yield write_line("new setting", [told])
+        yield write_line(f"beyond {self.equivalence:.3g}", list(self._say_sizes()))
         if self.association is not None:
             told = self._say_part(self.association, self.association["probability"], "higher")
-            yield _line("association", [told])
-        yield _line("evidence", list(self._say_sources()))
+            yield write_line("association", [told])
+        yield write_line("evidence", list(self._say_sources()))
         if self.association is None:
-            yield _line("families", list(self._say_parts()))
-        yield _line("confounded", list(self._say_confounded()))
+            yield write_line("families", list(self._say_parts()))
+        yield write_line("confounded", list(self._say_confounded()))
 
     def _asked_of(self) -> Iterator[str]:
         """Say of which LMs, of what size, and where."""
         among = f" of {listing(self.among)}" if self.among else ""
-        lms = f"{_count(self.n_lms, 'LM')}{among}"
+        lms = f"{count(self.n_lms, 'LM', 'LMs')}{among}"
         if not self.at:
             yield f"{lms} of their own size and tokens"
         else:
@@ -363,7 +375,7 @@ class Answer:
     def _say_part(self, part: Mapping[str, Any], probability: float, verb: str = "") -> str:
         """Write an effect with the probability that it is positive, and the word for it."""
         told = f"{verb or self._verbs[0]}: {write_chance(probability)} ({word_chance(probability)})"
-        return f"{_say(part, self._digits)}, {told}"
+        return f"{write_interval(part, self._digits)}, {told}"
 
     def _say_sizes(self) -> Iterator[str]:
         """Say how probable effects of a size that matters are, and how sure these numbers are."""
@@ -382,7 +394,7 @@ class Answer:
         said = {defaults.SUPPORTED: "supported by experiments"}.get(card.verdict, card.verdict)
         if card.experiments is not None:
             n = f"{len(card.studies)} {'study' if len(card.studies) == 1 else 'studies'}"
-            yield f"{said}: {n} {_signed(card.experiments['estimate'], digits)}"
+            yield f"{said}: {n} {sign(card.experiments['estimate'], digits)}"
         else:
             yield f"{said}: no experiments"
         yield from self._say_counts() if self.association is None else self._say_parts()
@@ -391,15 +403,15 @@ class Answer:
         """Say how many LMs stand on either side, or record a number, and how many families vary."""
         counts, both = self.evidence.lms, self.evidence.families_with_both
         if "recorded" in counts:
-            yield f"{_count(counts['recorded'], 'LM')} record it"
+            yield f"{count(counts['recorded'], 'LM', 'LMs')} record it"
         elif "averaged_over" in counts:
-            yield f"{_count(counts['averaged_over'], 'LM')} can"
+            yield f"{count(counts['averaged_over'], 'LM', 'LMs')} can"
         else:
             high, low = counts.values()
-            yield f"{high} against {_count(low, 'LM')}"
-            yield f"{_count(both, 'family')} with both"
+            yield f"{high} against {count(low, 'LM', 'LMs')}"
+            yield f"{count(both, 'family', 'families')} with both"
             return
-        yield f"varies in {_count(both, 'family')}"
+        yield f"varies in {count(both, 'family', 'families')}"
 
     def _say_parts(self) -> Iterator[str]:
         """Say what LMs say without the family that moves them most, and within families."""
@@ -408,9 +420,9 @@ class Answer:
                  "within": card.within_families}  # fmt: skip
         for name, part in parts.items():
             if part is not None and self.association is None:
-                yield f"{name} {_say(part, digits)}"
+                yield f"{name} {write_interval(part, digits)}"
             elif part is not None:
-                yield f"{name} {_signed(part['estimate'], digits)}"
+                yield f"{name} {sign(part['estimate'], digits)}"
 
     def _say_confounded(self) -> Iterator[str]:
         found = self.evidence.confounded_with
@@ -434,13 +446,13 @@ class Answer:
         for name, part in parts.items():
             if part is not None:
                 found = Probability(part["probability"], mcse=part["mcse"], n_draws=n)
-                rows[name] = f"{_say(part, digits)}, P(positive) {found.relation}"
+                rows[name] = f"{write_interval(part, digits)}, P(positive) {found.relation}"
         rows |= {
             "LMs": self.support + "; outside what LMs record" * card.extrapolates,
             "as many as": f"{card.effective_lms:.0f} LMs that all pulled alike on the estimate",
             "by parts": "by a linear approximation "
             + ", ".join(
-                f"{_say(part, digits)} {name}"
+                f"{write_interval(part, digits)} {name}"
                 for name, part in {
                     "from all families": card.all_families,
                     f"without {card.most_influential_family}": card.without_it,
@@ -459,8 +471,8 @@ class Answer:
         }
         return "\n".join(
             textwrap.fill(
-                f"{name:{_LABEL}}{text}", defaults.LINE_WIDTH, initial_indent="  ",
-                subsequent_indent=" " * (2 + _LABEL), break_on_hyphens=False,
+                f"{name:{LABEL_WIDTH}}{text}", defaults.LINE_WIDTH, initial_indent="  ",
+                subsequent_indent=" " * (2 + LABEL_WIDTH), break_on_hyphens=False,
             )
             for name, text in rows.items()
         )  # fmt: skip
@@ -473,144 +485,12 @@ class Answer:
         listed = (
             f"{one['study']} {one['estimate']:+.1f} ({one['control']})" for one in card.studies
         )
+        together = write_interval(card.experiments, self._digits)
         return {
-            "studies": f"{listing(listed)}; together {_say(card.experiments, self._digits)}, "
+            "studies": f"{listing(listed)}; together {together}, "
             f"heterogeneity {card.experiments['tau']:.1f}",
             "conflict": f"probability {card.prob_conflict:.2f} that experiments and LMs differ",
         }
-
-
-_LABEL = 12
-"""Width of the labels of an answer."""
-
-
-def _line(label: str, parts: Sequence[str]) -> str:
-    """Write a label and as many parts as fit on one line; the first is cut where it is longer."""
-    room, text = defaults.LINE_WIDTH - 2 - _LABEL, parts[0]
-    for part in parts[1:]:
-        if len(text) + len(part) + 2 <= room:
-            text += f", {part}"
-    text = text if len(text) <= room else f"{text[: room - 3]}..."
-    return f"  {label:{_LABEL}}{text}"
-
-
-def _signed(value: float | str, digits: int) -> str:
-    """Write a number with its sign; zero has none."""
-    text = f"{float(value):+.{digits}f}"
-    return text if float(text) else text[1:]
-
-
-def _say(part: Mapping[str, Any], digits: int) -> str:
-    estimate, lower, upper = (_signed(part[k], digits) for k in ("estimate", "lower", "upper"))
-    return f"{estimate} ({lower} to {upper})"
-
-
-def _count(n: int, noun: str) -> str:
-    plural = {"LM": "LMs", "family": "families"}[noun]
-    return f"{n} {noun if n == 1 else plural}"
-
-
-def write_chance(probability: float) -> str:
-    """Write a probability in whole percent; what would read as 0 or 100 as a bound.
-
-    Examples
-    --------
-    >>> write_chance(0.986), write_chance(0.0), write_chance(1.0)
-    ('99 %', '< 1 %', '> 99 %')
-    """
-    if 0.005 <= probability < 0.995:
-        return f"{math.floor(100 * probability + 0.5)} %"
-    return "< 1 %" if probability < 0.5 else "> 99 %"
-
-
-def word_chance(probability: float) -> str:
-    """Put a probability into words, by the scale of `defaults.CHANCE_WORDS`.
-
-    Examples
-    --------
-    >>> word_chance(0.97), word_chance(0.5)
-    ('extremely likely', 'about as likely as not')
-    """
-    return next(word for least, word in defaults.CHANCE_WORDS if probability >= least)
-
-
-def name_decision(name: str) -> str:
-    """Write the name of a decision for readers.
-
-    Examples
-    --------
-    >>> name_decision("mlp_ratio"), name_decision("code_share")
-    ('MLP ratio', 'code share')
-    """
-    special = {"mlp_ratio": "MLP ratio", "english_share": "English share",
-               "n_params": "number of parameters", "n_tokens": "training tokens"}  # fmt: skip
-    return special.get(name, name.replace("_", " "))
-
-
-def write_count(value: float) -> str:
-    """Write a count of parameters or training tokens so that it can be typed again.
-
-    Examples
-    --------
-    >>> write_count(1.3e10), write_count(2e12), write_count(70)
-    ('13B', '2T', '70')
-    """
-    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6)):
-        if value >= size:
-            return f"{value / size:.10g}{unit}"
-    return f"{value:.10g}"
-
-
-def describe_side(decision: str, value: str | float) -> str:
-    """Describe a level or value as what an LM has, in the singular.
-
-    Examples
-    --------
-    >>> describe_side("attention", "gqa"), describe_side("code_share", 20.0)
-    ('grouped-query attention', '20 % code')
-    """
-    if isinstance(value, str):
-        known = LEVEL_WORDS.get((decision, value))
-        return known.text if known else f"{value} ({name_decision(decision)})"
-    known, text = DECISION_WORDS.get(decision), f"{value:.10g}"
-    text = write_count(value) if decision in SIZES else text
-    return known.text.format(text) if known else f"a {name_decision(decision)} of {text}"
-
-
-def describe_sides(statement: Statement) -> tuple[str, str]:
-    """Describe what is compared with what; of a substitution the second is blank."""
-    if isinstance(statement, Contrast):
-        level, reference = (
-            describe_side(statement.decision, side)
-            for side in (statement.level, statement.reference)
-        )
-        return level, reference
-    more, less = (
-        DECISION_WORDS[part].text.removeprefix("{} % ") if part in DECISION_WORDS
-        else part.replace("_share", " text").replace("_", " ")
-        for part in statement.parts
-    )  # fmt: skip
-    return f"{statement.points:g} % more {more} in place of {less}", ""
-
-
-def write_question(statement: Statement) -> str:
-    """Write a statement with its units, so that it can be typed again.
-
-    Examples
-    --------
-    >>> write_question(Contrast("code_share", level=20.0, reference=5.0))
-    'code_share: 20% > 5%'
-    >>> write_question(Contrast("n_params", level=1.4e10, reference=7e9))
-    'n_params: 14B > 7B'
-    """
-    if not isinstance(statement, Contrast):
-        return f"{statement.decision}: +{statement.points:.10g}% from {statement.donor}"
-    name, sides = statement.decision, (statement.level, statement.reference)
-    if name in SIZES:
-        return f"{name}: {' > '.join(write_count(float(side)) for side in sides)}"
-    if name in FACTS and FACTS[name].kind == "share":
-        return f"{name}: {sides[0]:.10g}% > {sides[1]:.10g}%"
-    return f"{statement.label}{' tokens' * (name == 'context_length')}"
 
 
 def _name_place(design: Design, target: str) -> str:

@@ -16,13 +16,8 @@ import pandas as pd
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError, listing, shorten, unknown
-from bayesmeta.estimates.answer import (
-    Answer,
-    describe_sides,
-    name_decision,
-    query,
-    write_count,
-)
+from bayesmeta.estimates.answer import Answer, query
+from bayesmeta.estimates.answer_words import describe_sides, name_decision, write_count
 from bayesmeta.estimates.counterfactual import ASSOCIATION
 from bayesmeta.estimates.question import UNITS, read_label
 from bayesmeta.inference.fits import Fit

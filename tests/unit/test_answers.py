@@ -8,7 +8,8 @@ import pytest
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.estimates.answer import query, word_chance, write_chance
+from bayesmeta.estimates.answer import query
+from bayesmeta.estimates.answer_words import word_chance, write_chance
 from bayesmeta.estimates.question import default_contrasts, list_decisions
 from bayesmeta.estimates.summary import Probability
 from bayesmeta.reporting.claims import word_claim

@@ -9,7 +9,7 @@ import pytest
 import bayesmeta as bm
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS
-from bayesmeta.estimates.answer import write_question
+from bayesmeta.estimates.answer_words import write_question
 from bayesmeta.estimates.counterfactual import find_lm, find_target, weigh_target
 from bayesmeta.estimates.phrases import read_amount, read_count
 from bayesmeta.estimates.question import (

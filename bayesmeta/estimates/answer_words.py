@@ -1,0 +1,140 @@
+"""Words of answers: levels, decisions, counts and probabilities as a reader would say them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bayesmeta import defaults
+from bayesmeta.design.decisions import FACTS, SIZES
+from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS
+from bayesmeta.estimates.question import Contrast, Statement
+
+LABEL_WIDTH = 12
+"""Width of the labels of an answer."""
+
+
+def write_line(label: str, parts: Sequence[str]) -> str:
+    """Write a label and as many parts as fit on one line; the first is cut where it is longer."""
+    room, text = defaults.LINE_WIDTH - 2 - LABEL_WIDTH, parts[0]
+    for part in parts[1:]:
+        if len(text) + len(part) + 2 <= room:
+            text += f", {part}"
+    text = text if len(text) <= room else f"{text[: room - 3]}..."
+    return f"  {label:{LABEL_WIDTH}}{text}"
+
+
+def sign(value: float | str, digits: int) -> str:
+    """Write a number with its sign; zero has none."""
+    text = f"{float(value):+.{digits}f}"
+    return text if float(text) else text[1:]
+
+
+def write_interval(part: Mapping[str, Any], digits: int) -> str:
+    """Write an estimate and its interval."""
+    estimate, lower, upper = (sign(part[k], digits) for k in ("estimate", "lower", "upper"))
+    return f"{estimate} ({lower} to {upper})"
+
+
+def write_chance(probability: float) -> str:
+    """Write a probability in whole percent; what would read as 0 or 100 as a bound.
+
+    Examples
+    --------
+    >>> write_chance(0.986), write_chance(0.0), write_chance(1.0)
+    ('99 %', '< 1 %', '> 99 %')
+    """
+    if 0.005 <= probability < 0.995:
+        return f"{math.floor(100 * probability + 0.5)} %"
+    return "< 1 %" if probability < 0.5 else "> 99 %"
+
+
+def word_chance(probability: float) -> str:
+    """Put a probability into words, by the scale of `defaults.CHANCE_WORDS`.
+
+    Examples
+    --------
+    >>> word_chance(0.97), word_chance(0.5)
+    ('extremely likely', 'about as likely as not')
+    """
+    return next(word for least, word in defaults.CHANCE_WORDS if probability >= least)
+
+
+def name_decision(name: str) -> str:
+    """Write the name of a decision for readers.
+
+    Examples
+    --------
+    >>> name_decision("mlp_ratio"), name_decision("code_share")
+    ('MLP ratio', 'code share')
+    """
+    special = {"mlp_ratio": "MLP ratio", "english_share": "English share",
+               "n_params": "number of parameters", "n_tokens": "training tokens"}  # fmt: skip
+    return special.get(name, name.replace("_", " "))
+
+
+def write_count(value: float) -> str:
+    """Write a count of parameters or training tokens so that it can be typed again.
+
+    Examples
+    --------
+    >>> write_count(1.3e10), write_count(2e12), write_count(70)
+    ('13B', '2T', '70')
+    """
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6)):
+        if value >= size:
+            return f"{value / size:.10g}{unit}"
+    return f"{value:.10g}"
+
+
+def describe_side(decision: str, value: str | float) -> str:
+    """Describe a level or value as what an LM has, in the singular.
+
+    Examples
+    --------
+    >>> describe_side("attention", "gqa"), describe_side("code_share", 20.0)
+    ('grouped-query attention', '20 % code')
+    """
+    if isinstance(value, str):
+        known = LEVEL_WORDS.get((decision, value))
+        return known.text if known else f"{value} ({name_decision(decision)})"
+    known, text = DECISION_WORDS.get(decision), f"{value:.10g}"
+    text = write_count(value) if decision in SIZES else text
+    return known.text.format(text) if known else f"a {name_decision(decision)} of {text}"
+
+
+def describe_sides(statement: Statement) -> tuple[str, str]:
+    """Describe what is compared with what; of a substitution the second is blank."""
+    if isinstance(statement, Contrast):
+        level, reference = (
+            describe_side(statement.decision, side)
+            for side in (statement.level, statement.reference)
+        )
+        return level, reference
+    more, less = (
+        DECISION_WORDS[part].text.removeprefix("{} % ") if part in DECISION_WORDS
+        else part.replace("_share", " text").replace("_", " ")
+        for part in statement.parts
+    )  # fmt: skip
+    return f"{statement.points:g} % more {more} in place of {less}", ""
+
+
+def write_question(statement: Statement) -> str:
+    """Write a statement with its units, so that it can be typed again.
+
+    Examples
+    --------
+    >>> write_question(Contrast("code_share", level=20.0, reference=5.0))
+    'code_share: 20% > 5%'
+    >>> write_question(Contrast("n_params", level=1.4e10, reference=7e9))
+    'n_params: 14B > 7B'
+    """
+    if not isinstance(statement, Contrast):
+        return f"{statement.decision}: +{statement.points:.10g}% from {statement.donor}"
+    name, sides = statement.decision, (statement.level, statement.reference)
+    if name in SIZES:
+        return f"{name}: {' > '.join(write_count(float(side)) for side in sides)}"
+    if name in FACTS and FACTS[name].kind == "share":
+        return f"{name}: {sides[0]:.10g}% > {sides[1]:.10g}%"
+    return f"{statement.label}{' tokens' * (name == 'context_length')}"
