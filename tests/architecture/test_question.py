@@ -12,8 +12,8 @@ from collections import Counter
 import pytest
 
 MOST_MODULES = 18
-"""Modules of the package whose functions one question executes, those that compare arms and those that
-word answers among them; there were 37."""
+"""Modules of the package whose functions one question executes, comparisons of arms and words of
+answers among them; there were 37."""
 
 NOT_NEEDED = ("pandas", "xarray", "matplotlib", "pymc", "pytensor", "arviz", "nutpie", "scipy")
 """Each takes longer to import than a question takes to answer."""
