@@ -396,7 +396,7 @@ class Answer:
             n = f"{len(card.studies)} {'study' if len(card.studies) == 1 else 'studies'}"
             yield f"{said}: {n} {sign(card.experiments['estimate'], digits)}"
         else:
-            yield f"{said}: no experiments"
+            yield f"{said}: no experiment on it"
         yield from self._say_counts() if self.association is None else self._say_parts()
 
     def _say_counts(self) -> Iterator[str]:
