@@ -405,6 +405,12 @@ def evaluate_studies(
         pairs = build_pairs(data, build_design_for(data, spec=spec), spec=spec)
         for study in range(len(pairs.studies)):
             tasks[_key(candidate, study)] = (data, candidate, study)
+    if not tasks:
+        raise EvaluationError(
+            f"scheme '{LEAVE_STUDY_OUT}' predicts pairs of arms, and no two arms of a group whose "
+            "facts LMs have share an accuracy of the data's benchmarks. Add such results to the "
+            "experiments."
+        )
     keep = None
     if out is not None:
         keep = keep_folds(Path(out), dataset=data, candidates=candidates, tune=defaults.STUDY_TUNE)

@@ -23,7 +23,7 @@ from bayesmeta.crossvalidation.held_out_studies import (
 )
 from bayesmeta.crossvalidation.schemes import LEAVE_STUDY_OUT
 from bayesmeta.design.arm_contrasts import noise_variance
-from bayesmeta.errors import EvaluationError, SpecError
+from bayesmeta.errors import EvaluationError
 from bayesmeta.model.predictor import StudentScores
 from bayesmeta.model.spec import build_design_for, build_pairs
 
@@ -281,13 +281,16 @@ def test_what_cannot_be_scored_is_refused(trials, small, refusal):
         bm.evaluate(small, **SCHEME)
     with refusal(EvaluationError, LEAVE_STUDY_OUT, "random", "call of its own"):
         bm.evaluate(trials, scheme=["random", LEAVE_STUDY_OUT])
-    with refusal(EvaluationError, "'full'", "full", "associations"):
-        bm.evaluate(trials, ["full"], **SCHEME)
+    with refusal(EvaluationError, "'scale'", "full", "associations"):
+        bm.evaluate(trials, ["scale"], **SCHEME)
     with refusal(EvaluationError, "'median'", *STUDY_BASELINES):
         bm.evaluate(trials, ["median"], **SCHEME)
     arms = trials.experiments.arms.query("arm == 'all'").reset_index(drop=True)
     alone = replace(trials, experiments=replace(trials.experiments, arms=arms))
-    with refusal(SpecError, "experiments", "no two arms"):
+    with (
+        pytest.warns(UserWarning, match="experiments of the data say nothing here"),
+        refusal(EvaluationError, LEAVE_STUDY_OUT, "no two arms", "Add such results"),
+    ):
         bm.evaluate(alone, ["no-effect"], **SCHEME)
 
 
