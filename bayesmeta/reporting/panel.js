@@ -96,10 +96,9 @@
     const ways = waysAt(on, question.equivalence);
     if (turned) ways.reverse();
     const three = { [data.kind]: { p, mcse, range: [estimate, lower, upper] } };
-    for (const name of Object.keys(kinds)) {
-      if (name === data.kind || !on[name]) continue;
-      const [q, error] = turned ? on[name].negative : on[name].positive;
-      three[name] = { p: q, mcse: error, range: turned ? reverse(on[name].effect) : on[name].effect };
+    for (const [name, other] of Object.entries(on.others)) {
+      const [q, error] = turned ? other.negative : other.positive;
+      three[name] = { p: q, mcse: error, range: turned ? reverse(other.effect) : other.effect };
     }
     return {
       decision,

@@ -403,7 +403,7 @@ def _describe_answer(fit: Fit, found: Finding) -> dict[str, Any]:
         "positive": _describe_probability(found.probability),
         "negative": _describe_probability(estimate_probability(values < 0)),
         "effect": _describe_estimate(found.effect),
-        **{kind: _describe_other(other) for kind, other in found.others.items()},
+        "others": {kind: _describe_other(other) for kind, other in found.others.items()},
         "ways": [[_describe_probability(way) for way in three] for three in ways],
         "quantiles": [float(f"{x:.4g}") for x in np.quantile(values, places)],
         "verdict": card.verdict,

@@ -258,12 +258,13 @@ def test_embedded_answers_are_those_of_query(name, request):
             assert turn(on["effect"], turned) == pytest.approx(describe(answer.effect), rel=1e-8)
             for kind in ("association", "new_setting"):
                 other = getattr(answer, kind)
-                assert (kind in on) == (other is not None)
+                assert (kind in on["others"]) == (other is not None)
                 if other is not None:
-                    shown = on[kind]["negative" if turned else "positive"]
+                    told = on["others"][kind]
+                    shown = told["negative" if turned else "positive"]
                     asked = [other["probability"], other["mcse"]]
                     assert shown == pytest.approx(asked, rel=1e-8)
-                    estimate = turn(on[kind]["effect"], turned)
+                    estimate = turn(told["effect"], turned)
                     assert estimate == pytest.approx(describe(other), rel=1e-8)
             ways = [[way.estimate, way.mcse] for way in answer.three_way.values()]
             for shown, way in zip(on["ways"][margin], ways[::-1] if turned else ways, strict=True):
