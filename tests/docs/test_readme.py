@@ -92,6 +92,11 @@ def test_links_lead_somewhere(document):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_page_is_long(document):
+    assert len(read(document).splitlines()) <= 400
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_files_that_documents_name_exist(document):
     text = FENCE.sub("", read(document))
     named = re.findall(r"`((?:[\w-]+/)+(?:[\w-]+\.[a-z]+)?)`", text.partition("## [0.1.0]")[0])

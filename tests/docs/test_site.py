@@ -123,11 +123,6 @@ def test_commands_and_options_named_in_the_prose_exist():
         assert not option or option in known, (name, option)
 
 
-@pytest.mark.parametrize("page", sorted(PAGES))
-def test_pages_are_short(page):
-    assert len(PAGES[page].splitlines()) <= 400
-
-
 def test_every_command_has_a_page_that_shows_it():
     index = PAGES["questions/index.md"]
     for name in COMMANDS:
