@@ -123,6 +123,39 @@ def test_commands_and_options_named_in_the_prose_exist():
         assert not option or option in known, (name, option)
 
 
+# What a new user wants to know, and the words of the page that answer it.
+ASKED = {
+    "How do I look at draws in a notebook with ArviZ?": (
+        "tutorials.md",
+        "az.plot_rank(fit.posterior",
+    ),
+    "Which notebook comes first?": ("tutorials.md", "01_quickstart.ipynb), to begin with"),
+    "Can I give it data frames instead of files?": ("tutorials.md", "own = bm.Dataset(lms=lms"),
+    "How do I get a figure in the width of a venue?": ("howto/paper.md", 'venue="neurips"'),
+    "Which code draws this figure?": ("gallery/three-answers.md", "bm.plot.three_answers("),
+    "What must the caption say?": ("howto/paper.md", "## A caption"),
+    "Is that probability a p value?": ("meaning/index.md", "no p value"),
+    "How probable is more than one point?": ("questions/query.md", "`--more-than 1`"),
+    "Which of the three do I report?": ("meaning/claims.md", "## Which of the three to report"),
+    "Where does it not hold?": ("meaning/limitations.md", "**Experiments are small.**"),
+}
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_a_question_of_a_new_user_is_answered_within_two_clicks(question):
+    page, words = ASKED[question]
+    assert words in PAGES[page]
+    first = follow("index.md")
+    assert page in first | {second for one in first for second in follow(one)}
+
+
+def follow(page):
+    """Pages that a page links to in its text."""
+    targets = re.findall(r"\]\(([^)#]+\.md)[^)]*\)", FENCE.sub("", PAGES[page]))
+    found = {(DOCS / page).parent.joinpath(target).resolve() for target in targets}
+    return {str(one.relative_to(DOCS)) for one in found if one.is_relative_to(DOCS)}
+
+
 def test_every_command_has_a_page_that_shows_it():
     index = PAGES["questions/index.md"]
     for name in COMMANDS:
