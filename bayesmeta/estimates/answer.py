@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import SIZES
+from bayesmeta.data.decisions import SIZES
 from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.answer_words import (
     LABEL_WIDTH,

@@ -11,8 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from bayesmeta import defaults
+from bayesmeta.data.decisions import SIZES, UNDISCLOSED
 from bayesmeta.design.composition import MIX_COLUMNS
-from bayesmeta.design.decisions import SIZES, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
@@ -194,7 +194,12 @@ def _read_change(design: Design, name: str, value: str | float) -> tuple[str, st
     allowed = [*(SIZES if design.knows_sizes else ()), *list_decisions(design)]
     if name not in allowed and allowed:
         raise unknown(
-            QueryError, "fact", name, allowed, said="cannot be changed", why=explain_absence(name)
+            QueryError,
+            "fact",
+            name,
+            allowed,
+            said="cannot be changed",
+            why=explain_absence(design, name),
         )
     ask_unit(design, name, (value,))
     return name, read_value(design, name, value)

@@ -13,10 +13,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.data.decisions import SIZES, UNDISCLOSED
 from bayesmeta.data.load import read_lms
 from bayesmeta.data.vocabulary import METRIC_RANGE
 from bayesmeta.design.composition import MIX_COLUMNS
-from bayesmeta.design.decisions import DECISIONS, SIZES, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import ASSOCIATION, POINTS, label_draws
 from bayesmeta.estimates.question import UNITS, check_fit, check_seed
@@ -159,7 +159,7 @@ def predict(
     check_ci_prob(ci_prob)
     check_seed(seed)
     check_fit(fit)
-    lms = read_lms(new_lms, families=fit.design.lm_families)
+    lms = read_lms(new_lms, families=fit.design.lm_families, decisions=fit.design.own_decisions)
     placed = place_lms(fit, lms, seed=seed)
     latent = placed.latent(fit)
     return Predictions(
@@ -359,8 +359,9 @@ class _Draws:
 
 def _check_levels(fit: Fit, lms: pd.DataFrame) -> None:
     """Refuse a level that no LM of the data has: nothing is known of it."""
-    for name in fit.spec.decisions:
-        decision = DECISIONS[name]
+    known_decisions = fit.design.known_decisions
+    for name in fit.spec.choose_decisions(known_decisions):
+        decision = known_decisions[name]
         if decision.kind != "categorical" or name not in lms:  # disclosure has no column
             continue
         known = sorted(set(decision.read_levels(fit.dataset.lms)) - {UNDISCLOSED})
@@ -387,10 +388,10 @@ def name_facts(fit: Fit, lms: pd.DataFrame) -> pd.DataFrame:
         that the LMs of the data record; `undisclosed`, the facts that are blank. Names are
         separated by a comma and a blank; there may be none. `mix` stands for all parts of the mix.
     """
-    spec = fit.spec
+    spec, modelled = fit.spec, fit.spec.choose_decisions(fit.design.known_decisions)
     wanted = [*(SIZES if spec.scaling != "none" else ()),
               *(("released",) if spec.release_date == "linear" else ()),
-              *(name for name in DECISIONS if name in spec.decisions and name in lms)]  # fmt: skip
+              *(name for name in modelled if name in lms)]  # fmt: skip
     rows = []
     for lm in lms.to_dict("records"):
         given = [name for name in wanted if not pd.isna(lm[name])]
@@ -407,7 +408,8 @@ def name_facts(fit: Fit, lms: pd.DataFrame) -> pd.DataFrame:
 
 def _lies_outside(fit: Fit, name: str, value: str | float) -> bool:
     """Say whether a number, or a month, lies outside what the LMs of the data record."""
-    if name in DECISIONS and DECISIONS[name].kind == "categorical":
+    decision = fit.design.known_decisions.get(name)
+    if decision is not None and decision.kind == "categorical":
         return False
     column = fit.dataset.lms[name].dropna()
     return not column.empty and not column.min() <= value <= column.max()

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import UNDISCLOSED
+from bayesmeta.data.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.contrasts import Effects
 from bayesmeta.estimates.question import BY, UNITS

@@ -9,8 +9,8 @@ import pytest
 from scipy.special import expit, logit
 
 from bayesmeta import defaults
+from bayesmeta.data.decisions import DECISIONS
 from bayesmeta.design.composition import DOMAINS
-from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates.answer import query
 from bayesmeta.estimates.contrasts import effects, prob_helps
