@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bayesmeta.data.checks import trace_stages, validate_tables
 from bayesmeta.data.csv_tables import echo, format_table, hash_tables, mark_percent
 from bayesmeta.data.decisions import Decision, join_decisions, know_decisions
-from bayesmeta.data.declared import FILE, format_declared, validate_declared
+from bayesmeta.data.declared import DECLARED, FILE, format_declared, validate_declared
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, shorten
 from bayesmeta.whole_files import write_folder
@@ -106,7 +106,7 @@ class Dataset:
         texts = {name: format_table(frame, table=name, own=self.decisions)
                  for name, frame in tables.items()}  # fmt: skip
         texts |= {} if self.experiments is None else self.experiments.format_tables()
-        return texts | ({"decisions": format_declared(self.decisions)} if self.decisions else {})
+        return texts | ({DECLARED: format_declared(self.decisions)} if self.decisions else {})
 
     def counts(self) -> pd.Series:
         """Count the available scores of every benchmark.
@@ -289,8 +289,8 @@ class Dataset:
                 f"folder {folder} cannot be made: {folder.parent} is no folder. Allowed: a folder "
                 "inside one that exists. Name another."
             )
-        for name in ("corrections", "generation", "arms", "decisions"):
-            file = FILE if name == "decisions" else f"{name}.csv"
+        for name in ("corrections", "generation", "arms", DECLARED):
+            file = FILE if name == DECLARED else f"{name}.csv"
             if (name == "arms" or name not in texts) and (folder / file).exists():
                 raise DataError(
                     f"{folder} holds {file}, which is no part of these tables and would be read "
@@ -308,7 +308,7 @@ class Dataset:
                 "without it. Name another."
             )
         places = {name: f"experiments/{FILES[name]}" if name in FILES else f"{name}.csv"
-                  for name in texts} | {"decisions": FILE}  # fmt: skip
+                  for name in texts} | {DECLARED: FILE}  # fmt: skip
         write_folder(folder, {places[name]: text for name, text in texts.items()})
 
     def __repr__(self) -> str:

@@ -30,8 +30,8 @@ UNDISCLOSED = "undisclosed"
 KINDS = ("categorical", "number", "share")
 """Levels; a number of any size; percent of something."""
 
-_STEPS = {"categorical": 1.0, "number": 2.0, "share": 10.0}
-"""Steps where none is declared."""
+_STEPS = {"categorical": 0.0, "number": 2.0, "share": 10.0}
+"""Steps where none is declared; a number without logarithm has to have one."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
@@ -97,8 +97,9 @@ class Decision:
     def __post_init__(self) -> None:
         """Refuse what is not allowed, all at once."""
         table = {key: getattr(self, key) for key in KEYS if getattr(self, key) != _BLANK[key]}
-        refuse(DataError(f"decision {shorten(repr(self.name))}, {key}: {said}")
-               for key, said in find_faults(self.name, table))  # fmt: skip
+        if faults := list(find_faults(self.name, table)):
+            name = shorten(repr(self.name))
+            refuse(DataError(f"decision {name}, {key}: {said}") for key, said in faults)
         object.__setattr__(self, "levels", tuple(self.levels))
         object.__setattr__(self, "step", float(self.step or _STEPS[self.kind]))
 
@@ -126,7 +127,7 @@ class Decision:
 
     def to_table(self) -> dict[str, Any]:
         """List what was declared of it, by key, as a file of declarations holds it."""
-        blank = {**_BLANK, "step": _STEPS[self.kind]}
+        blank = {**_BLANK, "step": _STEPS[self.kind] if self.log else None}
         return {key: getattr(self, key) for key in KEYS if getattr(self, key) != blank[key]}
 
     def read(self, lms: pd.DataFrame) -> pd.Series:

@@ -24,7 +24,10 @@ from bayesmeta.data.decisions import (
 from bayesmeta.data.schema import COLUMNS
 from bayesmeta.errors import DataError, listing, shorten, suggest
 
-FILE = "decisions.toml"
+DECLARED = "decisions"
+"""Name of the declarations among the tables of a data set."""
+
+FILE = f"{DECLARED}.toml"
 BENCHMARK = "benchmark"
 """Table of benchmarks in the file."""
 
