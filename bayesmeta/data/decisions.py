@@ -54,7 +54,8 @@ class Decision:
         `categorical`; `number`; or `share`, in percent of the training tokens or of what the unit
         says.
     label
-        How answers and tables call it; the name without underscores if left out.
+        How answers and tables call it; the name without underscores if left out, `n_` read as
+        number of.
     unit
         Unit of a number, such as `layers`; of a share what it is a percentage of.
     levels
@@ -106,7 +107,8 @@ class Decision:
     @property
     def title(self) -> str:
         """How answers and tables call it."""
-        return self.label or self.name.replace("_", " ")
+        words = self.name.replace("_", " ")
+        return self.label or re.sub("^n ", "number of ", words)
 
     @property
     def is_log(self) -> bool:

@@ -95,8 +95,8 @@ def describe_side(decision: Decision, value: str | float) -> str:
     >>> facts = know_facts()
     >>> describe_side(facts["attention"], "gqa"), describe_side(facts["code_share"], 20.0)
     ('grouped-query attention', '20 % code')
-    >>> describe_side(Decision("n_experts", "number", label="expert count"), 8.0)
-    'an expert count of 8'
+    >>> describe_side(Decision("n_experts", "number", unit="experts"), 8.0)
+    'a number of experts of 8'
     """
     if isinstance(value, str):
         known = LEVEL_WORDS.get((decision.name, value))
@@ -105,7 +105,8 @@ def describe_side(decision: Decision, value: str | float) -> str:
     text = write_count(value) if decision.name in SIZES else text
     if known:
         return known.text.format(text)
-    unit = " %" if decision.kind == "share" else f" {decision.unit}" * bool(decision.unit)
+    named = not decision.unit or decision.unit.lower() in decision.title.lower()
+    unit = " %" if decision.kind == "share" else f" {decision.unit}" * (not named)
     article = "an" if decision.title[0].lower() in "aeiou" else "a"
     return f"{article} {decision.title} of {text}{unit}"
 

@@ -406,7 +406,8 @@ def _read_change(tokens: Sequence[_Number | _Word]) -> Compared | None:
     """Match a number that goes from one value to another: the second against the first."""
     numbers = [one.amount for one in tokens if isinstance(one, _Number)]
     words = [one for one in tokens if isinstance(one, _Word)]
-    keys = [key for one in words for key in ("from", "to", "->") if key in one.text.split()]
+    told = {"from", "to", "->"}
+    keys = [one.text for one in words if one.of("key") and one.text in told]
     others = [one for one in words if not one.of("key")]
     names = _named(others)
     if keys not in (["from", "to"], ["to"], ["->"]) or len(numbers) != 2 or len(names) != 1:
