@@ -9,8 +9,8 @@ import tomllib
 import pandas as pd
 
 from bayesmeta.data.dataset import Dataset
-from bayesmeta.data.experiments import Experiments
 from bayesmeta.data.declared import DECLARED
+from bayesmeta.data.experiments import Experiments
 from bayesmeta.data.schema import KEYS
 from bayesmeta.errors import DataError, listing, shorten
 

@@ -232,7 +232,7 @@ def test_all_faults_are_named_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("cell", "said"),
+    "cell, said",
     [
         ("a,f,1e9,1e12,lion,mla,10,-1", "'lion' is not one of the words"),
         ("a,f,1e9,1e12,adamw,mla,110,-1", "110 is outside the allowed range"),

@@ -117,7 +117,7 @@ def test_effects_have_the_declared_reference_and_step(asked):
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    "text, read",
     [
         ("optimizer: muon > adamw", "optimizer: muon > adamw"),
         ("is Muon better than AdamW?", "optimizer: muon > adamw"),
@@ -137,7 +137,7 @@ def test_questions(asked, text, read):
 
 
 @pytest.mark.parametrize(
-    ("text", "parts"),
+    "text, parts",
     [
         ("optimizer: muno > adamw", ("'muno' of optimizer", "Did you mean 'muon'")),
         ("warmup_share: .2 > .05", ("20% > 5%", "0.2% > 0.05%")),
