@@ -24,6 +24,7 @@ from bayesmeta.data.vocabulary import (
     MIX_COLUMNS,
     MIX_LIMIT,
     ONE_TOLERANCE,
+    SCALED,
 )
 from bayesmeta.errors import MOST_FOUND, DataError, listing, refuse, shorten, suggest
 
@@ -393,6 +394,8 @@ def check_errors(
         metric, n = known.get(name, ("", math.nan))
         if metric not in METRIC_RANGE or math.isnan(se) or se < 0:
             continue  # said elsewhere
+        if metric == SCALED and 0 < se <= 1:
+            continue  # nothing says how precise it can be
         least, usual, most = (share * METRIC_RANGE[metric][1] for share in ERROR_RANGE)
         limit = max(usual, most / math.sqrt(max(n - 1, 1))) if n >= 1 else usual
         if least <= se <= limit:

@@ -21,6 +21,11 @@ from bayesmeta.data.decisions import (
     find_level_fault,
     know_decisions,
 )
+from bayesmeta.data.declared_benchmarks import (
+    DeclaredBenchmark,
+    build_benchmark,
+    find_benchmark_faults,
+)
 from bayesmeta.data.schema import COLUMNS
 from bayesmeta.errors import DataError, listing, shorten, suggest
 
@@ -50,18 +55,20 @@ class Declared:
     decisions
         Declarations without a fault.
     benchmarks
-        Tables of benchmarks by name, as they stand.
+        Benchmarks without a fault.
     problems
         One for each fault.
     """
 
     decisions: tuple[Decision, ...] = ()
-    benchmarks: Mapping[str, Mapping[str, Any]] | None = None
+    benchmarks: tuple[DeclaredBenchmark, ...] = ()
     problems: tuple[DataError, ...] = ()
 
 
-def read_declared(path: Path) -> Declared:
+def read_declared(path: Path, *, known: Iterable[str] = ()) -> Declared:
     r"""Read a file of declarations; nothing is declared where there is none.
+
+    Benchmarks that are known need no declaration, and cannot have another.
 
     Examples
     --------
@@ -79,7 +86,7 @@ def read_declared(path: Path) -> Declared:
             f"{path} cannot be read as TOML: {error}. Allowed: one table for every decision, such "
             'as [optimizer] with a line kind = "categorical" below it. Correct the file.'
         ),))  # fmt: skip
-    return parse_declared(tables, file=str(path))
+    return parse_declared(tables, file=str(path), known=tuple(known))
 
 
 def parse_text_of_declared(text: str) -> tuple[Decision, ...]:
@@ -90,15 +97,20 @@ def parse_text_of_declared(text: str) -> tuple[Decision, ...]:
     return found.decisions
 
 
-def parse_declared(tables: Mapping[str, Any], *, file: str) -> Declared:
+def parse_declared(tables: Mapping[str, Any], *, file: str, known: Iterable[str] = ()) -> Declared:
     """Check the tables of a file and make declarations of them."""
     decisions: list[Decision] = []
     problems: list[DataError] = []
-    benchmarks = tables.get(BENCHMARK, {})
+    benchmarks, sound = tables.get(BENCHMARK, {}), []
     if not _is_nested(benchmarks):
         problems.append(_fault(file, BENCHMARK, "", "benchmarks are declared one by one. Allowed: "
                                "tables such as [benchmark.name]. Name the benchmark."))  # fmt: skip
         benchmarks = {}
+    for name, table in benchmarks.items():
+        found = list(find_benchmark_faults(name, table, known=known))
+        problems += [_fault(file, f"{BENCHMARK}.{name}", key, said) for key, said in found]
+        if not found:
+            sound.append(build_benchmark(name, table))
     for name, table in tables.items():
         if name == BENCHMARK:
             continue
@@ -106,7 +118,7 @@ def parse_declared(tables: Mapping[str, Any], *, file: str) -> Declared:
         problems += [_fault(file, name, key, said) for key, said in found]
         if not found:
             decisions.append(_build(name, table))
-    return Declared(tuple(decisions), benchmarks, tuple(problems))
+    return Declared(tuple(decisions), tuple(sound), tuple(problems))
 
 
 def _is_nested(tables: object) -> bool:

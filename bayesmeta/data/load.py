@@ -29,10 +29,16 @@ from bayesmeta.data.declared import (
     fill_levels,
     read_declared,
 )
+from bayesmeta.data.declared_benchmarks import (
+    DeclaredBenchmark,
+    check_families,
+    rescale_scores,
+    tabulate_benchmarks,
+)
 from bayesmeta.data.experiment_checks import validate_arms, validate_results
 from bayesmeta.data.experiments import Experiments, fill_from_group
 from bayesmeta.data.schema import COLUMNS, column_names
-from bayesmeta.data.vocabulary import BENCHMARK_VOCABULARY
+from bayesmeta.data.vocabulary import USUAL_DIRECTION
 from bayesmeta.errors import DataError, listing, refuse, shorten, suggest, unknown
 
 
@@ -271,20 +277,27 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
             "data add DIR --out BOTH` puts beside the bundled tables. Move arms.csv and "
             "results.csv, or add them."
         )
-    declared = read_declared(folder / FILE)
-    own = declared.decisions
+    declared = read_declared(folder / FILE, known=_bundled_benchmarks()["benchmark"])
+    own, ranged = declared.decisions, declared.benchmarks
     if declared.problems:
         refuse([*declared.problems, *_known_problems(folder, declared)])
     lms, scores, problems = _scan_tables(folder, version="corrected", own=own)
-    benchmarks, more = _own_benchmarks(folder, scores)
+    benchmarks, more = _own_benchmarks(folder, scores, ranged)
+    scores, outside = rescale_scores(scores, ranged, file=str(folder / "scores.csv"))
+    more += [*outside, *check_families(ranged, benchmarks, file=str(folder / FILE))]
     problems += check_words(own, lms, file=str(folder / "lms.csv"))
     refuse([*problems, *more, *check_tables(lms, scores, benchmarks, where=str(folder), own=own)])
     generations = _own_generations(folder, lms)
     if version == "as-published":
         lms, scores, _ = _scan_tables(folder, version=version, own=own)
+        scores, _ = rescale_scores(scores, ranged, file=str(folder / "scores.csv"))
     data = _finish(lms, scores, benchmarks, generations, version=version, source=str(folder))
     inside = folder / "experiments"
-    tried = _read_experiments(inside, source=str(inside), own=own) if inside.is_dir() else None
+    tried = (
+        _read_experiments(inside, source=str(inside), own=own, ranged=ranged)
+        if inside.is_dir()
+        else None
+    )
     tables = [lms] if tried is None else [lms, tried.arms]
     refuse(check_used(own, tables, file=str(folder / FILE)))
     data = replace(data, decisions=fill_levels(own, tables))
@@ -419,20 +432,23 @@ def known_benchmarks() -> pd.DataFrame:
 
 
 def _own_benchmarks(
-    folder: Path, scores: pd.DataFrame
-) -> tuple[pd.DataFrame, list[DataError]]:  # fmt: skip
+    folder: Path, scores: pd.DataFrame, ranged: Sequence[DeclaredBenchmark] = ()
+) -> tuple[pd.DataFrame, list[DataError]]:
     """Read a folder's benchmarks; bundled ones that have scores need no row of their own.
 
     Cells that cannot be read, and benchmarks without a row, are reported.
     """
     path, bundled = folder / "benchmarks.csv", _bundled_benchmarks()
+    ranged = [one for one in ranged if one.name in set(scores["benchmark"])]
     if path.is_file():
         read, problems = scan_table(path, table="benchmarks")
-        own = _complete(read)
+        problems += _find_twice(read, ranged, file=str(path))
+        own = pd.concat([_complete(read), tabulate_benchmarks(ranged)])
         used = bundled["benchmark"].isin(scores["benchmark"])
         more = bundled.loc[used & ~bundled["benchmark"].isin(own["benchmark"])]
         return pd.concat([own, more]).rename_axis("line"), problems
     names = scores["benchmark"].dropna().drop_duplicates()
+    bundled = pd.concat([tabulate_benchmarks(ranged), bundled]) if ranged else bundled
     problems = [
         build_cell_error(
             f"{folder / 'scores.csv'}", line=int(str(line)), column="benchmark",
@@ -446,18 +462,38 @@ def _own_benchmarks(
     return bundled.loc[bundled["benchmark"].isin(scores["benchmark"])], problems
 
 
+def _find_twice(
+    read: pd.DataFrame, ranged: Sequence[DeclaredBenchmark], *, file: str
+) -> list[DataError]:
+    """Report benchmarks that have a row and a declaration."""
+    names = [one.name for one in ranged]
+    return [
+        build_cell_error(
+            file, line=int(str(line)), column="benchmark",
+            said=f"'{name}' is declared in {FILE} too.",
+            mend=f"Allowed: a row, or [benchmark.{name}]. Remove one of them.",
+        )
+        for line, name in read["benchmark"].items() if name in names
+    ]  # fmt: skip
+
+
 def _complete(own: pd.DataFrame) -> pd.DataFrame:
     """Fill in labels and directions that a table of benchmarks leaves out."""
-    better = dict(zip(*BENCHMARK_VOCABULARY.values(), strict=True))
-    usual = pd.Series([better.get(unit) for unit in own["metric"]], own.index, dtype="str")
+    usual = pd.Series([USUAL_DIRECTION.get(unit) for unit in own["metric"]], own.index, dtype="str")
     return own.assign(
         label=own["label"].fillna(own["benchmark"]), direction=own["direction"].fillna(usual)
     )
 
 
-def _read_experiments(folder: Path, *, source: str, own: Sequence[Decision] = ()) -> Experiments:
+def _read_experiments(
+    folder: Path,
+    *,
+    source: str,
+    own: Sequence[Decision] = (),
+    ranged: Sequence[DeclaredBenchmark] = (),
+) -> Experiments:
     """Read the tables of a folder, check them, and keep the benchmarks that have results."""
-    declared = read_declared(folder / FILE)
+    declared = read_declared(folder / FILE, known=known_benchmarks()["benchmark"])
     refuse(declared.problems)
     file = str(folder / FILE)
     own = join_decisions(own, declared.decisions, where=("decisions", file))
@@ -473,7 +509,10 @@ def _read_experiments(folder: Path, *, source: str, own: Sequence[Decision] = ()
         names = pd.DataFrame({"study": arms["study"].unique()})
         studies = parse_frame(names.reindex(columns=column_names("studies")), table="studies")
     results = read_table(folder / "results.csv", table="results")
-    known = [known_benchmarks()]
+    ranged = (*ranged, *declared.benchmarks)
+    results, outside = rescale_scores(results, ranged, file=str(folder / "results.csv"))
+    refuse(outside)
+    known = [tabulate_benchmarks(ranged), known_benchmarks()]
     if (folder / "benchmarks.csv").is_file() and folder != bundled_folder() / "experiments":
         read = read_table(folder / "benchmarks.csv", table="experiment_benchmarks")
         validate_rows(read, table="experiment_benchmarks", file=str(folder / "benchmarks.csv"))

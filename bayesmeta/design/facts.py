@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta.data.decisions import SIZES, Decision, know_decisions, know_facts
+from bayesmeta.data.vocabulary import SCALED
 from bayesmeta.design.arm_scores import ArmScores
 from bayesmeta.design.composition import DOMAINS, Array, Mix, build_mix
 from bayesmeta.design.generations import ENGLISH, Generations, build_generations
@@ -107,6 +108,8 @@ class Design:
         Scores of the same experiments, for what they say without any model; None likewise.
     own_decisions
         Decisions that the data set declares beside the built-in ones.
+    apart
+        Benchmarks with a unit of their own, which means over benchmarks leave out.
     """
 
     lms: tuple[str, ...]
@@ -141,6 +144,7 @@ class Design:
     contrasts: ArmContrasts | None = None
     arm_scores: ArmScores | None = None
     own_decisions: tuple[Decision, ...] = ()
+    apart: tuple[str, ...] = ()
 
     @property
     def known_decisions(self) -> dict[str, Decision]:
@@ -596,6 +600,7 @@ def _number(dataset: Dataset) -> dict[str, Any]:
         "benchmarks": tuple(benchmarks["benchmark"]),
         "benchmark_labels": tuple(benchmarks["label"]),
         "task_families": tuple(tasks),
+        "apart": tuple(benchmarks.loc[benchmarks["metric"] == SCALED, "benchmark"]),
         "task_family_index": task,
     }
 

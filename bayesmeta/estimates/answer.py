@@ -496,7 +496,9 @@ class Answer:
 def _name_place(design: Design, target: str) -> str:
     """Say where an effect is asked for."""
     if target == "overall":
-        return f"over all {len(design.benchmarks)} benchmarks"
+        alike = len(design.benchmarks) - len(design.apart)
+        but = f" but {listing(design.apart)}" * bool(design.apart and alike)
+        return f"over all {len(design.benchmarks)} benchmarks{but}"
     if target in design.benchmarks:
         return f"on {design.benchmark_labels[design.benchmarks.index(target)]}"
     n = int((np.array(design.task_families)[design.task_family_index] == target).sum())

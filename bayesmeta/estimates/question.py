@@ -617,7 +617,8 @@ def _read_word(design: Design, decision: Decision, level: str | float) -> str:
 
 def _read_quantity(decision: Decision, level: str | float) -> float:
     is_share, (low, top) = decision.kind == "share", decision.range
-    unit = decision.unit or ("percent" if is_share else "the table's unit")
+    unit = decision.unit or ("%" if is_share else "the table's unit")
+    unit = unit.replace("%", "percent") if is_share else unit
     value = _read_number(level, decision)
     if not (low <= value <= top) or math.isinf(value):
         bounds = f" from 0 to {top:g}" if is_share else " from 0 up, without zero" * decision.log

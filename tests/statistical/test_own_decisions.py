@@ -141,7 +141,7 @@ def test_questions(asked, text, read):
     [
         ("optimizer: muno > adamw", ("'muno' of optimizer", "Did you mean 'muon'")),
         ("warmup_share: .2 > .05", ("20% > 5%", "0.2% > 0.05%")),
-        ("warmup_share: 200% > 5%", ("'200%' of warmup_share", "% of the steps")),
+        ("warmup_share: 200% > 5%", ("'200%' of warmup_share", "percent of the steps")),
         ("optimizr: muon > adamw", ("Did you mean 'optimizer'",)),
     ],
 )

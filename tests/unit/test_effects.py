@@ -153,7 +153,7 @@ class Slow:
                     else self.typical_number(term.decision)
                 )
             else:
-                x = np.log2(word) if decision.kind == "numeric" else word / 100
+                x = np.log2(word) if decision.is_log else word / 100
                 row.append((x - term.center) / term.unit)
         return row
 
