@@ -301,3 +301,17 @@ def test_built_in_decisions_are_declared_without_fault():
     for name, decision in DECISIONS.items():
         assert list(find_faults(name, decision.to_table())) == []
     assert know_decisions() == DECISIONS
+
+
+def test_importers_keep_declared_columns(tmp_path):
+    folder = write(tmp_path)
+    results = tmp_path / "results.json"
+    results.write_text(
+        '{"results": {"winogrande": {"acc,none": 0.62}}, "n-shot": {"winogrande": 5}, '
+        '"model_name": "lab/new"}'
+    )
+    facts = {"n_params": "1B", "n_tokens": "1T", "lm_family": "lab"}
+    bm.read_lm_eval(results, facts=facts).save(folder)
+    data = bm.read_dataset(folder)
+    assert data.lms["lm"].tolist() == ["a", "b", "c", "d", "lab/new"]
+    assert data.lms["optimizer"].tolist()[:3] == ["adamw", "muon", "muon"]
