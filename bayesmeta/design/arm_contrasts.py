@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.data.decisions import SIZES, Decision
+from bayesmeta.data.decisions import DECISIONS, SIZES, Decision
 from bayesmeta.design.composition import Array
 from bayesmeta.design.facts import Design, build_design
 from bayesmeta.design.outcomes import ArmContrasts
@@ -207,7 +207,7 @@ def contrast_arms(
     labels = {str(name): column.to_numpy()[where] for name, column in names.items()}
     seeds = results["n_seeds"].to_numpy(float)
     study, studies = pd.factorize(results["study"])
-    arm_terms, arm_columns = _code_arm_facts(arms)
+    arm_terms, arm_columns = _code_arm_facts(arms, [*ARM_FACTS, *_list_untold(coded)])
     parts = _split(coded, blocks, arm_terms, arm_columns)
     settings, setting_study, setting_block = _rotate_settings(parts, arms, row, study)
     run, runs = pd.factorize(_name_runs(arms).iloc[row])
@@ -347,10 +347,19 @@ def _name_runs(arms: pd.DataFrame) -> pd.Series:
     return (arms["study"] + "/" + arms["run"]).where(arms["run"].notna(), own)
 
 
-def _code_arm_facts(arms: pd.DataFrame) -> tuple[tuple[Term, ...], Array]:
+def _list_untold(coded: Design) -> list[str]:
+    """Name the declared decisions with levels that have no column: LMs do not differ in them."""
+    return [
+        decision.name
+        for decision in coded.own_decisions
+        if decision.kind == "categorical" and decision.name not in (*DECISIONS, *coded.decisions)
+    ]
+
+
+def _code_arm_facts(arms: pd.DataFrame, facts: Sequence[str]) -> tuple[tuple[Term, ...], Array]:
     """Code what arms record and LMs do not; a blank cell is zero in all columns, (arm, term)."""
     terms, columns = [], []
-    for name in ARM_FACTS:
+    for name in facts:
         if name not in arms or arms[name].isna().all():
             continue
         if name == "n_epochs":

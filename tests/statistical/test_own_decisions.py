@@ -15,6 +15,7 @@ import bayesmeta as bm
 from bayesmeta.cli.shared import app
 from bayesmeta.errors import QueryError, SpecError
 from bayesmeta.model.spec import build_design_for
+from bayesmeta.validation.placebo import permute_decisions
 
 GAIN = 0.6
 """Latent gain of muon over adamw: about fifteen points at mid-range."""
@@ -214,3 +215,60 @@ def test_a_spec_may_name_them_and_is_held_against_the_data(own, refusal):
     assert build_design_for(own, spec=spec).decisions == ("attention", "optimizer")
     with refusal(SpecError, "decision 'optimizer'"):
         build_design_for(bm.load_dataset(), spec=spec)
+
+
+def write_experiments(folder):
+    """Two studies that vary the optimizer, and one the depth; the last varies what no LM has."""
+    arms = ["study,group,arm,n_params,n_tokens,optimizer,depth_to_width,schedule"]
+    results = ["study,group,arm,benchmark,score"]
+    for study, benchmark, better in (("s1", "hellaswag", 0.05), ("s2", "lambada", 0.04)):
+        for arm, optimizer in (("x", "adamw"), ("y", "muon")):
+            arms.append(f"{study},g,{arm},1e9,1e10,{optimizer},1,")
+            score = 0.5 + better * (arm == "y")
+            results.append(f"{study},g,{arm},{benchmark},{score}")
+    arms += ["s3,g,x,1e9,1e10,,1,", "s3,g,y,1e9,1e10,,2,"]
+    arms += ["s4,g,x,1e9,1e10,,,cosine", "s4,g,y,1e9,1e10,,,wsd"]
+    results += ["s3,g,x,hellaswag,0.5", "s3,g,y,hellaswag,0.52"]
+    results += ["s4,g,x,hellaswag,0.5", "s4,g,y,hellaswag,0.6"]
+    (folder / "experiments").mkdir()
+    (folder / "experiments" / "arms.csv").write_text("\n".join(arms) + "\n")
+    (folder / "experiments" / "results.csv").write_text("\n".join(results) + "\n")
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory, build_fake_fit):
+    folder = write_tables(tmp_path_factory.mktemp("tried"), gain=GAIN)
+    write_experiments(folder)
+    with (folder / "decisions.toml").open("a") as file:
+        file.write('\n[schedule]\nkind = "categorical"\n')
+    data = bm.read_dataset(folder)
+    return build_fake_fit(data, spec=bm.ModelSpec(interactions="none"))
+
+
+def test_experiments_on_them_are_evidence(tried):
+    table = bm.evidence(tried, "muon vs adamw").table().set_index("source")
+    assert table.loc[["s1", "s2"], "estimate"].round(6).tolist() == [5, 4]
+    assert table.loc[["s1", "s2"], "control"].tolist() == ["clean", "clean"]
+    table = bm.evidence(tried, "depth_to_width: 2 > 1").table().set_index("source")
+    assert round(table.loc["s3", "estimate"], 6) == 2
+    assert "effect" in bm.query(tried, "muon vs adamw").to_dict()
+
+
+def test_contrasts_of_arms_stand_on_them(tried):
+    contrasts, design = tried.design.contrasts, tried.design
+    columns = contrasts.columns["beta"]
+    moved = {name: np.abs(columns[:, design.columns_of(name)]).sum(axis=1) > 0
+             for name in ("optimizer", "depth_to_width")}  # fmt: skip
+    study = np.array(contrasts.studies)[contrasts.study_index]
+    assert set(study[moved["optimizer"]]) == {"s1", "s2"}
+    assert set(study[moved["depth_to_width"]]) == {"s3"}
+    # What no LM records is a fact of arms: it explains their difference, and no LM's.
+    assert contrasts.arm_labels == ("schedule[cosine]", "schedule[wsd]")
+    assert set(study[np.abs(contrasts.columns["arm_facts"]).sum(axis=1) > 0]) == {"s4"}
+
+
+def test_placebo_permutes_them(tried):
+    data = tried.dataset
+    shuffled = [permute_decisions(data, seed=seed).lms["optimizer"] for seed in range(4)]
+    assert any((one != data.lms["optimizer"]).any() for one in shuffled)
+    assert all(one.value_counts().sum() == 12 for one in shuffled)
