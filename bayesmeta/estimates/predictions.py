@@ -269,7 +269,7 @@ def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
     old = fit.dataset.lms
     # Names that no table can hold, so that facts of an LM of the data may be asked for as well.
     names = [f"\0{k}" for k in range(len(lms))]
-    table = pd.concat([old, lms.assign(lm=names).astype(old.dtypes.to_dict())], ignore_index=True)
+    table = append_lms(old, lms.assign(lm=names))
     design = build_design_for(
         replace(fit.dataset, lms=table, generations=None),
         spec=fit.spec,
@@ -277,6 +277,12 @@ def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
     )
     draws = _Draws(fit, design, list(lms["lm"]), seed)
     return Newcomers(lms=lms, design=design, parameters={**fit.parameters, **draws.all()})
+
+
+def append_lms(old: pd.DataFrame, lms: pd.DataFrame) -> pd.DataFrame:
+    """Put new LMs below those of a table, in its columns; what it does not have is dropped."""
+    known = lms.reindex(columns=old.columns).astype(old.dtypes.to_dict())
+    return pd.concat([old, known], ignore_index=True)
 
 
 def stream(seed: int, *name: object) -> np.random.Generator:

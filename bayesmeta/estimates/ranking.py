@@ -414,6 +414,15 @@ def _read_benchmarks(fit: Fit, benchmarks: str | Sequence[str] | None) -> tuple[
             "no benchmark is named. Leave benchmarks out for all of them. Allowed: "
             f"{listing(known)}."
         )
+    alike = [name for name in names if name not in fit.design.apart]
+    if benchmarks is None and alike:
+        return tuple(alike)
+    if len(names) > max(len(alike), 1):
+        apart = listing(name for name in names if name not in alike)
+        raise QueryError(
+            f"{apart} have units of their own, and no mean with others. Allowed: one of them, or "
+            f"some of {listing(alike)}. Name these."
+        )
     return tuple(names)
 
 
