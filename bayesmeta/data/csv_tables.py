@@ -237,7 +237,8 @@ def _ask_for_percent(
     known: Sequence[Column],
 ) -> Iterable[DataError]:
     """Ask whether shares are fractions, where none that an LM has is above 1."""
-    names = [column.name for column in known if column.percent and column.name in given]
+    meaning = {c.name: c.meaning for c in known if c.percent and c.name in given}
+    names = list(meaning)
     if "lms" not in table or not (frame[names].max().max() <= 1):
         return
     for position, line in enumerate(frame.index):
@@ -248,8 +249,9 @@ def _ask_for_percent(
                     file, line=line, column=name,
                     said=f"{text} percent, or the fraction {text}, which is {100 * value:g} "
                     "percent? No share of the table is above 1.",
-                    mend="Allowed: percent of the training tokens, such as 5 for a twentieth. "
-                    f"Multiply the shares by 100, or write '{text}%' if percent is meant.",
+                    mend=f"Allowed: {meaning[name].replace('%', 'percent')}, such as 5 for a "
+                    f"twentieth. Multiply the shares by 100, or write '{text}%' if percent is "
+                    "meant.",
                 )  # fmt: skip
                 return
 
@@ -374,8 +376,8 @@ def _check_header(
                 "index=False."
             )
     meant, of_design = "", "attention" in allowed
-    declare = ", or declare a decision of your own in decisions.toml" * of_design
     for name in dict.fromkeys(name for name in header if name):
+        declare = f", or declare it in decisions.toml ([{shorten(name)}], kind = ...)" * of_design
         if header.count(name) > 1:
             yield _twice(header, name, where=f"{file}, line 1")
         if name not in allowed:

@@ -263,7 +263,7 @@ def test_two_spellings_of_a_level_that_is_not_declared(tmp_path, refusal):
 
 def test_an_undeclared_column_says_where_it_can_be_declared(tmp_path, refusal):
     declared = DECLARED.replace("[optimizer]", "[schedule]")
-    with refusal(DataError, "'optimizer' is not known", "declare", "decisions.toml"):
+    with refusal(DataError, "'optimizer' is not known", "declare", "decisions.toml ([optimizer]"):
         bm.read_dataset(write(tmp_path, declared=declared))
 
 
