@@ -43,9 +43,11 @@ from bayesmeta.estimates.evidence_card import Evidence, build_evidence, lies_out
 from bayesmeta.estimates.question import (
     SCALES,
     UNITS,
+    UNITS_APART,
     Contrast,
     Names,
     Statement,
+    list_apart,
     parse_statement,
     read_value,
     refuse_prior,
@@ -315,11 +317,12 @@ class Answer:
 
     @property
     def _digits(self) -> int:
-        return 1 if self.effect["units"] == UNITS else 2
+        return 1 if self.effect["units"] in (UNITS, UNITS_APART) else 2
 
     @property
     def _units(self) -> str:
-        return "points" if self.effect["units"] == UNITS else "latent units"
+        units = str(self.effect["units"])
+        return {UNITS: "points", UNITS_APART: units}.get(units, "latent units")
 
     @property
     def _interval(self) -> str:
@@ -587,6 +590,8 @@ def query(
         return found @ weights
 
     values, units = ask(choose_kind(fit)), SCALES[scale]
+    if units == UNITS and target in list_apart(fit.design):
+        units = UNITS_APART
     if equivalence is None:
         slope = mean_slope(fit, weights=weights) if scale == "latent" else 1.0
         equivalence = defaults.EQUIVALENCE / slope

@@ -25,9 +25,11 @@ from bayesmeta.estimates.counterfactual import (
 from bayesmeta.estimates.evidence_card import lies_outside
 from bayesmeta.estimates.question import (
     UNITS,
+    UNITS_APART,
     ask_unit,
     check_fit,
     explain_absence,
+    list_apart,
     list_decisions,
     read_value,
     resolve_decision,
@@ -64,6 +66,8 @@ class WhatIf:
         Changed facts whose new value lies outside the range that the LMs of the data record.
     kind
         `effect`, or `association` where the fit tells no effects.
+    apart
+        Targets with a unit of their own: hundredths of a declared range.
     """
 
     lm: str
@@ -73,6 +77,7 @@ class WhatIf:
     draws: xr.Dataset
     extrapolates: tuple[str, ...]
     kind: str = ASSOCIATION
+    apart: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -101,6 +106,7 @@ class WhatIf:
         rows = []
         for target in self.draws["target"].values:
             here = self.draws.sel(target=target)
+            units = UNITS_APART if target in self.apart else UNITS
             rows.append(
                 {
                     "lm": self.lm,
@@ -109,7 +115,7 @@ class WhatIf:
                     "target": str(target),
                     "as_is": float(here["as_is"].median()),
                     "changed": float(here["changed"].median()),
-                    **summarise_effect(here["difference"].values, ci_prob=ci_prob, units=UNITS),
+                    **summarise_effect(here["difference"].values, ci_prob=ci_prob, units=units),
                     "kind": self.kind,
                 }
             )
@@ -185,6 +191,7 @@ def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) 
         extrapolates=tuple(
             n for n, value in settings.items() if lies_outside(fit.design, name=n, value=value)
         ),
+        apart=list_apart(fit.design),
     )
 
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.data.decisions import SIZES, UNDISCLOSED
 from bayesmeta.data.load import read_lms
-from bayesmeta.data.vocabulary import METRIC_RANGE
+from bayesmeta.data.vocabulary import METRIC_RANGE, SCALED
 from bayesmeta.design.composition import MIX_COLUMNS
 from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import ASSOCIATION, POINTS, label_draws
-from bayesmeta.estimates.question import UNITS, check_fit, check_seed
+from bayesmeta.estimates.question import UNITS, UNITS_APART, check_fit, check_seed
 from bayesmeta.estimates.summary import check_ci_prob, outline, summarise
 from bayesmeta.model.predictor import (
     Array,
@@ -90,13 +90,14 @@ class Predictions:
             for b, benchmark in enumerate(self.benchmarks.to_dict("records")):
                 values = self.expected.values[:, :, i, b]
                 low, high = METRIC_RANGE[benchmark["metric"]]
-                seen = summarise(self.observed.values[:, :, i, b], ci_prob=prob, units=UNITS)
+                units = UNITS_APART if benchmark["metric"] == SCALED else UNITS
+                seen = summarise(self.observed.values[:, :, i, b], ci_prob=prob, units=units)
                 bounds = np.clip([seen["lower"], seen["upper"]], POINTS * low, POINTS * high)
                 rows.append(
                     {
                         "lm": str(lm),
                         "benchmark": benchmark["benchmark"],
-                        **summarise(values, ci_prob=prob, units=UNITS),
+                        **summarise(values, ci_prob=prob, units=units),
                         "lower_observed": float(bounds[0]),
                         "upper_observed": float(bounds[1]),
                         "direction": benchmark["direction"],

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 
 UNITS = "percentage points"
+UNITS_APART = "hundredths of the range"
+"""Unit of effects on a benchmark whose scores are fractions of a declared range."""
+
 SCALES = {"score": UNITS, "latent": "latent units"}
 """Scales on which an effect may be asked for, and their units."""
 
@@ -763,6 +766,16 @@ def refuse_prior(fit: Fit) -> None:
             "weigh or to claim. Allowed: a posterior, such as bm.load_reference_fit(). Of prior "
             "draws ask bm.effects or bm.prob_helps."
         )
+
+
+def list_apart(design: Design) -> tuple[str, ...]:
+    """Name the targets with a unit of their own: such benchmarks, and their task families."""
+    alone = {
+        design.task_families[k]
+        for name, k in zip(design.benchmarks, design.task_family_index, strict=True)
+        if name in design.apart
+    }
+    return (*design.apart, *alone)
 
 
 def check_seed(seed: int) -> None:

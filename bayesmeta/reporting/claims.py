@@ -19,7 +19,7 @@ from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.answer_words import describe_sides, name_decision, write_count
 from bayesmeta.estimates.counterfactual import ASSOCIATION
-from bayesmeta.estimates.question import UNITS, Statement, read_label
+from bayesmeta.estimates.question import UNITS, UNITS_APART, Statement, read_label
 from bayesmeta.inference.fits import Fit
 from bayesmeta.tables.latex import escape_latex
 from bayesmeta.whole_files import write_text
@@ -28,6 +28,9 @@ _QUESTION = ("statement", "benchmark", "task_family", "lms", "lm_family", "scale
              "more_than", "ci_prob")  # fmt: skip
 _ORIGIN = ("data_version", "data_checksum", "spec_checksum", "seed", "sampler", "chains", "draws",
            "tune", "thinned_from", "versions")  # fmt: skip
+
+_POINTS = (UNITS, UNITS_APART)
+"""Units of effects that are shown with one digit."""
 
 _CHECKSUMS = ("data_checksum", "spec_checksum")
 _MCSE_LIMIT = 4.0
@@ -112,7 +115,7 @@ def word_claim(
     if "read_as" not in answer:
         return _word_before(answer, latex=latex)
     effect, verdict = answer["effect"], str(answer["evidence"]["verdict"])
-    probability, digits = float(answer["probability"]), 1 if effect["units"] == UNITS else 2
+    probability, digits = float(answer["probability"]), 1 if effect["units"] in _POINTS else 2
     up, told = probability > 0.5, max(probability, 1 - probability) >= defaults.CERTAIN
     high, low = describe_sides(statement or read_label(str(answer["statement"])))
     size = f"{abs(float(effect['estimate'])):.{digits}f} {effect['units']}"
@@ -178,7 +181,7 @@ def _name_kind(answer: Mapping[str, Any], *, digits: int) -> str:
 def _word_before(answer: Mapping[str, Any], *, latex: bool) -> str:
     """Word a claim as releases did whose answers say nothing of how they were read."""
     effect, card, n = answer["effect"], answer["evidence"], int(answer["n_lms"])
-    digits = 1 if effect["units"] == UNITS else 2
+    digits = 1 if effect["units"] in _POINTS else 2
     name = escape_latex if latex else str
     percent = "\\,\\%" if latex else " %"
 

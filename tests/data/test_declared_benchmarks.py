@@ -1,5 +1,7 @@
 """Benchmarks with metrics of a user's own: read as fractions of their ranges, averaged by unit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -106,6 +108,12 @@ def test_means_leave_out_units_of_their_own(data, build_fake_fit):
     assert answer.where == "over all 6 benchmarks but wiki, arena"
     on_wiki = bm.query(fit, "n_params: 2B > 1B", benchmark="wiki")
     assert "a point is a factor of 1.028" in on_wiki.sentence
+    assert on_wiki.effect["units"] == "hundredths of the range"
+    assert " hundredths of the range on wiki" in on_wiki.sentence
+    assert (
+        "hundredths of the range" in bm.claim(fit, "n_params: 2B > 1B", benchmark="wiki").sentence
+    )
+    assert answer.effect["units"] == "percentage points"
 
 
 def test_no_mean_of_units_of_their_own_alone(tmp_path, build_fake_fit):
@@ -122,6 +130,22 @@ def test_predictions_of_fractions(data, build_fake_fit):
     table = bm.predict(fit, data.lms.head(1).assign(lm="new")).table().set_index("benchmark")
     assert table.loc["arena", "lower_observed"] >= 0
     assert table.loc["arena", "upper_observed"] <= 100
+
+
+def test_tables_tell_the_unit_of_every_target(data, build_fake_fit):
+    lms = data.lms.assign(norm=["rmsnorm", "layernorm", "layernorm"])
+    fit = build_fake_fit(replace(data, lms=lms), spec=bm.ModelSpec(
+        decisions=("norm",), interactions="none", family_effects="none"
+    ))  # fmt: skip
+    new = lms.head(1).assign(lm="new")
+    tables = (
+        bm.effects(fit, by="benchmark").table().set_index("target"),
+        bm.whatif(fit, "a", norm="layernorm").table().set_index("target"),
+        bm.predict(fit, new).table().set_index("benchmark"),
+    )
+    for table in tables:
+        assert set(table.index[table["units"] == "hundredths of the range"]) == {"wiki", "arena"}
+        assert (table["units"].drop(["wiki", "arena"]) == "percentage points").all()
 
 
 def test_saved_tables_are_read_back(data, tmp_path):
