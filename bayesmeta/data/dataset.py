@@ -51,7 +51,8 @@ class Dataset:
     Raises
     ------
     DataError
-        If two decisions have one name, or one that means something else.
+        If two decisions have one name, or one that means something else, or a cell is not as it is
+        declared.
 
     Examples
     --------
@@ -73,7 +74,8 @@ class Dataset:
         """Refuse declarations that contradict each other."""
         object.__setattr__(self, "decisions", tuple(self.decisions))
         if self.decisions:
-            validate_declared(self.decisions)
+            tried = [] if self.experiments is None else [self.experiments.arms]
+            validate_declared(self.decisions, [self.lms, *tried])
 
     @property
     def known_decisions(self) -> dict[str, Decision]:

@@ -26,8 +26,8 @@ from bayesmeta.data.declared_benchmarks import (
     build_benchmark,
     find_benchmark_faults,
 )
-from bayesmeta.data.schema import COLUMNS
-from bayesmeta.errors import DataError, listing, shorten, suggest
+from bayesmeta.data.schema import COLUMNS, get_column
+from bayesmeta.errors import DataError, listing, refuse, shorten, suggest
 
 DECLARED = "decisions"
 """Name of the declarations among the tables of a data set."""
@@ -283,8 +283,15 @@ def check_used(
                          "them.")  # fmt: skip
 
 
-def validate_declared(decisions: Sequence[Decision]) -> None:
-    """Refuse declarations, made in Python, of which two have one name or one means something else.
+def validate_declared(decisions: Sequence[Decision], tables: Sequence[pd.DataFrame] = ()) -> None:
+    """Refuse declarations, made in Python, that contradict each other, or tables that have them.
+
+    Parameters
+    ----------
+    decisions
+        Declarations.
+    tables
+        Of LMs, and of arms: cells of declared columns have to be as declared.
 
     Raises
     ------
@@ -297,8 +304,6 @@ def validate_declared(decisions: Sequence[Decision]) -> None:
     Traceback (most recent call last):
     bayesmeta.errors.DataError: decisions: 'width' is declared twice. Keep one of them.
     """
-    from bayesmeta.errors import refuse
-
     names = [one.name for one in decisions]
     problems = [DataError(f"decisions: '{name}' is declared twice. Keep one of them.")
                 for name in dict.fromkeys(names) if names.count(name) > 1]  # fmt: skip
@@ -306,3 +311,26 @@ def validate_declared(decisions: Sequence[Decision]) -> None:
         found = _check_table(one.name, one.to_table())
         problems += [DataError(f"decision '{one.name}', {key}: {said}") for key, said in found]
     refuse(problems)
+    refuse(_check_cells(decisions, tables))
+
+
+def _check_cells(
+    decisions: Sequence[Decision], tables: Sequence[pd.DataFrame]
+) -> Iterator[DataError]:
+    """Report declared columns that no table has, and cells that are not as declared."""
+    for one in decisions:
+        having = [table for table in tables if one.name in table]
+        if tables and not having:
+            yield DataError(
+                f"decision '{one.name}' has no column. Allowed: a column '{one.name}' of the table "
+                "of LMs, or of arms, blank where it is not known. Add it."
+            )
+        for table in having:
+            kind = "lms" if "lm" in table else "arms"
+            column = get_column(kind, name=one.name, own=decisions)
+            bad = table[one.name][~column.accepts(table[one.name])]
+            if len(bad):
+                yield DataError(
+                    f"decision '{one.name}': '{shorten(bad.iloc[0])}' stands in its column. "
+                    f"{column.expects} Correct the cell, or the declaration."
+                )

@@ -218,13 +218,13 @@ def check_families(
             )
 
 
-def tabulate_benchmarks(benchmarks: Iterable[DeclaredBenchmark]) -> pd.DataFrame:
-    """Put declared benchmarks into a table of benchmarks."""
+def tabulate_benchmarks(benchmarks: Iterable[DeclaredBenchmark]) -> list[pd.DataFrame]:
+    """Put declared benchmarks into a table of benchmarks; there is none without any."""
     rows = [one.to_row() for one in benchmarks]
-    frame = pd.DataFrame(rows, columns=list(column_names("benchmarks")))
     if not rows:
-        return frame
-    return parse_frame(frame, table="benchmarks")
+        return []
+    frame = pd.DataFrame(rows, columns=list(column_names("benchmarks")))
+    return [parse_frame(frame, table="benchmarks")]
 
 
 def rescale_scores(

@@ -443,12 +443,12 @@ def _own_benchmarks(
     if path.is_file():
         read, problems = scan_table(path, table="benchmarks")
         problems += _find_twice(read, ranged, file=str(path))
-        own = pd.concat([_complete(read), tabulate_benchmarks(ranged)])
+        own = pd.concat([_complete(read), *tabulate_benchmarks(ranged)])
         used = bundled["benchmark"].isin(scores["benchmark"])
         more = bundled.loc[used & ~bundled["benchmark"].isin(own["benchmark"])]
         return pd.concat([own, more]).rename_axis("line"), problems
     names = scores["benchmark"].dropna().drop_duplicates()
-    bundled = pd.concat([tabulate_benchmarks(ranged), bundled]) if ranged else bundled
+    bundled = pd.concat([*tabulate_benchmarks(ranged), bundled])
     problems = [
         build_cell_error(
             f"{folder / 'scores.csv'}", line=int(str(line)), column="benchmark",
@@ -512,7 +512,7 @@ def _read_experiments(
     ranged = (*ranged, *declared.benchmarks)
     results, outside = rescale_scores(results, ranged, file=str(folder / "results.csv"))
     refuse(outside)
-    known = [tabulate_benchmarks(ranged), known_benchmarks()]
+    known = [*tabulate_benchmarks(ranged), known_benchmarks()]
     if (folder / "benchmarks.csv").is_file() and folder != bundled_folder() / "experiments":
         read = read_table(folder / "benchmarks.csv", table="experiment_benchmarks")
         validate_rows(read, table="experiment_benchmarks", file=str(folder / "benchmarks.csv"))

@@ -104,12 +104,13 @@ def test_known_lms_get_a_decision_of_ones_own(tmp_path):
 
 def test_levels_of_two_data_sets_are_joined_and_other_differences_refused(tmp_path, refusal):
     one = Decision("optimizer", "categorical", levels=("adamw", "muon"))
-    two = replace(one, levels=("sgd", "muon"))
+    two = replace(one, levels=("adamw", "sgd", "muon"))
     data = bm.load_dataset(experiments=False)
     data = replace(data, lms=data.lms.assign(optimizer="adamw"), decisions=[one])
     other = bm.read_dataset(write(tmp_path, declared=DECLARED.replace('"muon"]', '"muon"]')))
     joined = data.add(replace(other, decisions=(two, *other.decisions[1:])))
     assert joined.known_decisions["optimizer"].levels == ("adamw", "muon", "sgd")
+    assert joined.lms["optimizer"].value_counts().to_dict() == {"adamw": 93, "muon": 2}
     with refusal(DataError, "'optimizer'", "label", "one declaration"):
         data.add(other)
 
@@ -275,6 +276,13 @@ def test_declarations_in_python_are_checked(refusal):
         replace(data, decisions=[Decision("d_model", "number")])
     with refusal(DataError, "decision 'norm', kind", "clashes"):
         replace(data, decisions=[Decision("norm", "share")])
+    optimizer = Decision("optimizer", "categorical", levels=("adamw", "muon"))
+    with refusal(DataError, "decision 'optimizer' has no column", "Add it"):
+        replace(data, decisions=[optimizer])
+    with refusal(DataError, "'optimizer': 'sgd' stands in its column", "Allowed: adamw, muon"):
+        replace(data, lms=data.lms.assign(optimizer="sgd"), decisions=[optimizer])
+    with refusal(DataError, "'depth': '-1.0'", "from 1e-12 up"):
+        replace(data, lms=data.lms.assign(depth=-1.0), decisions=[Decision("depth", "number")])
     with pytest.raises(DataError, match="levels") as caught:
         Decision("optimizer", "categorical", levels=("a", "a", "2"), reference="b", step=3)
     assert len(caught.value.problems) == 4
