@@ -41,6 +41,9 @@ _SIGNS = set(":<>,%")
 _LEAST = 1e-12
 """Least number that has a logarithm here."""
 
+_LONGEST_LINE, _LONGEST_LEVEL = 80, 40
+"""Most characters of labels and units, and of levels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -210,13 +213,11 @@ def find_faults(name: object, table: Mapping[str, Any]) -> Iterator[tuple[str, s
     ['levels', 'step']
     """
     if not is_name(name):
-        yield (
-            "name",
-            (
-                f"'{shorten(name)}' is no name of a column. Allowed: small letters, digits and "
-                "underscores, such as optimizer, a letter first, 40 characters at most. Rename it."
-            ),
+        said = (
+            f"'{shorten(name)}' is no name of a column. Allowed: small letters, digits and "
+            "underscores, such as optimizer, a letter first, 40 characters at most. Rename it."
         )
+        yield "name", said
     for key in table:
         if key not in KEYS:
             yield key, f"the key is not known.{suggest(key, KEYS)} Allowed: {listing(KEYS)}."
@@ -227,13 +228,11 @@ def find_faults(name: object, table: Mapping[str, Any]) -> Iterator[tuple[str, s
         return
     for key in ("label", "unit"):
         if key in table and not _is_line(table[key]):
-            yield (
-                key,
-                (
-                    f"'{shorten(table[key])}' is no text that can be shown. Allowed: one line of "
-                    "1 to 80 characters. Fill it in, or leave the key out."
-                ),
+            said = (
+                f"'{shorten(table[key])}' is no text that can be shown. Allowed: one line of "
+                "1 to 80 characters. Fill it in, or leave the key out."
             )
+            yield key, said
     if kind == "categorical":
         yield from _find_level_faults(table, known=LM_VOCABULARY.get(str(name), ()))
     else:
@@ -242,7 +241,7 @@ def find_faults(name: object, table: Mapping[str, Any]) -> Iterator[tuple[str, s
 
 def _is_line(value: object) -> bool:
     """Say whether a value is text that fits on one line."""
-    plain = isinstance(value, str) and value.isprintable() and len(value) <= 80
+    plain = isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_LINE
     return plain and bool(str(value).strip())
 
 
@@ -255,13 +254,11 @@ def _find_level_faults(
             yield key, "a categorical decision has none. Leave the key out."
     levels, reference = table.get("levels", ()), table.get("reference", "")
     if isinstance(levels, str) or not isinstance(levels, Sequence):
-        yield (
-            "levels",
-            (
-                f"{shorten(levels)} is no list. Allowed: words in brackets, such as "
-                '["adamw", "muon"]. Write a list.'
-            ),
+        said = (
+            f"{shorten(levels)} is no list. Allowed: words in brackets, such as "
+            '["adamw", "muon"]. Write a list.'
         )
+        yield "levels", said
         return
     for level in levels:
         if fault := find_level_fault(level):
@@ -273,18 +270,16 @@ def _find_level_faults(
         yield "reference", f"'{shorten(reference)}' is no level. Name one, or leave the key out."
     elif reference and (known or levels) and reference not in (*known, *levels):
         every = [*known, *levels]
-        yield (
-            "reference",
-            (
-                f"'{shorten(reference)}' is not one of the levels.{suggest(reference, every)} "
-                f"Allowed: {listing(every)}. Name one of them, or add it to the levels."
-            ),
+        said = (
+            f"'{shorten(reference)}' is not one of the levels.{suggest(reference, every)} "
+            f"Allowed: {listing(every)}. Name one of them, or add it to the levels."
         )
+        yield "reference", said
 
 
 def find_level_fault(level: object) -> str:
     """Say what is wrong with the word of a level; nothing where it is fine."""
-    if not _is_line(level) or set(str(level)) & _SIGNS or len(str(level)) > 40:
+    if not _is_line(level) or set(str(level)) & _SIGNS or len(str(level)) > _LONGEST_LEVEL:
         return (
             f"'{shorten(level)}' is no word of a level. Allowed: text of 1 to 40 characters "
             f"without any of {' '.join(sorted(_SIGNS))}. Rename it."
@@ -311,10 +306,8 @@ def _find_number_faults(kind: str, table: Mapping[str, Any]) -> Iterator[tuple[s
     if not _is_number(step) or not low < step <= most:
         upper = " and up to 100, in percentage points" if kind == "share" else ""
         what = "a factor" if is_log else "an amount"
-        yield (
-            "step",
-            (f"'{shorten(step)}' is no step. Allowed: {what} above {low:g}{upper}. Correct it."),
-        )
+        said = f"'{shorten(step)}' is no step. Allowed: {what} above {low:g}{upper}. Correct it."
+        yield "step", said
     elif kind == "number" and not log and "step" not in table:
         yield "step", "a number without logarithm needs one: the change whose effect is shown."
     value = table.get("reference", "")

@@ -133,13 +133,11 @@ def _fault(file: str, table: str, key: str, said: str) -> DataError:
 def _check_table(name: str, table: object) -> Iterator[tuple[str, str]]:
     """Report what is wrong with the table of a decision, by key."""
     if not isinstance(table, Mapping):
-        yield (
-            "",
-            (
-                "it is no table. Allowed: a table for every decision, such as [optimizer], and its "
-                "keys below it. Move the key below the name of its decision."
-            ),
+        said = (
+            "it is no table. Allowed: a table for every decision, such as [optimizer], and its "
+            "keys below it. Move the key below the name of its decision."
         )
+        yield "", said
         return
     if said := find_clash(name):
         yield "name", said
@@ -149,23 +147,19 @@ def _check_table(name: str, table: object) -> Iterator[tuple[str, str]]:
         return
     kind = DECISIONS[name].kind
     if table.get("kind", kind) != kind:
-        yield (
-            "kind",
-            (
-                f"'{shorten(table['kind'])}' clashes with the built-in decision of that name, "
-                f"whose kind is {kind}. Leave the key out, or rename the decision."
-            ),
+        said = (
+            f"'{shorten(table['kind'])}' clashes with the built-in decision of that name, "
+            f"whose kind is {kind}. Leave the key out, or rename the decision."
         )
+        yield "kind", said
         return
     for key in table:
         if key in KEYS and key not in _OF_BUILT_IN:
-            yield (
-                key,
-                (
-                    f"'{name}' is built in. Allowed: {listing(_OF_BUILT_IN)}. Leave it out, or "
-                    "rename the decision."
-                ),
+            said = (
+                f"'{name}' is built in. Allowed: {listing(_OF_BUILT_IN)}. Leave it out, or "
+                "rename the decision."
             )
+            yield key, said
     yield from find_faults(name, {"kind": kind, **table})
 
 
@@ -174,7 +168,7 @@ def find_clash(name: str) -> str:
 
     Examples
     --------
-    >>> find_clash("optimizer"), find_clash("d_model")[:26]
+    >>> find_clash("optimizer"), find_clash("d_model")[:27]
     ('', "'d_model' is another column")
     """
     if name in RESERVED:

@@ -126,13 +126,11 @@ def find_benchmark_faults(
     ["'elo' has no ends. Allowed: range = [low, hi"]
     """
     if name in known:
-        yield (
-            "",
-            (
-                f"'{name}' is a benchmark that is known already, with a metric and a range. Give "
-                "this one another name."
-            ),
+        said = (
+            f"'{name}' is a benchmark that is known already, with a metric and a range. Give "
+            "this one another name."
         )
+        yield "", said
     for key in table:
         if key not in KEYS:
             yield key, f"the key is not known.{suggest(key, KEYS)} Allowed: {listing(KEYS)}."
@@ -160,36 +158,30 @@ def _find_range_faults(table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Report what is wrong with the range, and a chance outside it."""
     metric, log = str(table.get("metric", "")), table.get("log") is True
     if "range" not in table and (metric.lower() in REAL or log):
-        yield (
-            "range",
-            (
-                f"'{metric}' has no ends. Allowed: range = [low, high], between which the scores "
-                "of LMs lie: effects are hundredths of it. Declare one, with log = true if "
-                "ratios count, as those of a perplexity."
-            ),
+        said = (
+            f"'{metric}' has no ends. Allowed: range = [low, high], between which the scores "
+            "of LMs lie: effects are hundredths of it. Declare one, with log = true if "
+            "ratios count, as those of a perplexity."
         )
+        yield "range", said
         return
     ends: Any = table.get("range", (0, 1))
     good = isinstance(ends, list | tuple) and len(ends) == 2 and all(map(_is_number, ends))
     if not good or not ends[0] < ends[1] or (log and ends[0] <= 0):
         more = ", both above 0 where log = true" * log
-        yield (
-            "range",
-            (
-                f"{shorten(ends)} is no range. Allowed: two numbers, the lower first{more}, such "
-                "as [0, 100]. Correct it."
-            ),
+        said = (
+            f"{shorten(ends)} is no range. Allowed: two numbers, the lower first{more}, such "
+            "as [0, 100]. Correct it."
         )
+        yield "range", said
         return
     chance = table.get("chance", ends[0])
     if not _is_number(chance) or not ends[0] <= chance < ends[1]:
-        yield (
-            "chance",
-            (
-                f"{shorten(chance)} is no score of a guess. Allowed: a number from {ends[0]:g} up, "
-                f"below {ends[1]:g}. Correct it."
-            ),
+        said = (
+            f"{shorten(chance)} is no score of a guess. Allowed: a number from {ends[0]:g} up, "
+            f"below {ends[1]:g}. Correct it."
         )
+        yield "chance", said
 
 
 def _is_number(value: object) -> bool:
