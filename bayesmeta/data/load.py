@@ -28,6 +28,7 @@ from bayesmeta.data.declared import (
     check_words,
     fill_levels,
     read_declared,
+    validate_declared,
 )
 from bayesmeta.data.declared_benchmarks import (
     DeclaredBenchmark,
@@ -229,7 +230,12 @@ def load_corrections() -> pd.DataFrame:
     return read_table(path, table="corrections").reset_index(drop=True)
 
 
-def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> Dataset:
+def read_dataset(
+    folder: str | PathLike[str],
+    *,
+    version: str = "corrected",
+    decisions: Sequence[Decision] = (),
+) -> Dataset:
     r"""Read and check your own tables.
 
     Parameters
@@ -241,6 +247,8 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
         `experiments` that `read_experiments` reads.
     version
         `corrected` applies corrections.csv where there is one; `as-published` leaves it out.
+    decisions
+        Decisions of your own beside those of decisions.toml.
 
     Returns
     -------
@@ -278,9 +286,11 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
             "results.csv, or add them."
         )
     declared = read_declared(folder / FILE, known=_bundled_benchmarks()["benchmark"])
-    own, ranged = declared.decisions, declared.benchmarks
+    ranged = declared.benchmarks
     if declared.problems:
         refuse([*declared.problems, *_known_problems(folder, declared)])
+    validate_declared(decisions)
+    own = join_decisions(decisions, declared.decisions, where=("decisions", str(folder / FILE)))
     lms, scores, problems = _scan_tables(folder, version="corrected", own=own)
     benchmarks, more = _own_benchmarks(folder, scores, ranged)
     scores, outside = rescale_scores(scores, ranged, file=str(folder / "scores.csv"))
@@ -299,7 +309,8 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
         else None
     )
     tables = [lms] if tried is None else [lms, tried.arms]
-    refuse(check_used(own, tables, file=str(folder / FILE)))
+    refuse([*check_used(declared.decisions, tables, file=str(folder / FILE)),
+            *check_used(decisions, tables, file="decisions")])  # fmt: skip
     data = replace(data, decisions=fill_levels(own, tables))
     return data if tried is None else data.add(replace(tried, decisions=data.decisions))
 

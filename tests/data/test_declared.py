@@ -58,6 +58,17 @@ def test_tables_with_declared_decisions(tmp_path):
     assert (known["optimizer"].title, known["warmup_share"].step) == ("training optimizer", 5)
 
 
+def test_declarations_may_be_passed_along(tmp_path, refusal):
+    declared = DECLARED.partition("[depth]")[0]
+    folder = write(tmp_path, declared=declared)
+    depth = Decision("depth", "number", log=False, step=0.5)
+    data = bm.read_dataset(folder, decisions=[depth])
+    assert data.checksum != bm.read_dataset(write(tmp_path)).checksum  # in another order
+    assert set(data.decisions) == set(bm.read_dataset(write(tmp_path)).decisions)
+    with refusal(DataError, "'depth' is declared twice"):
+        bm.read_dataset(folder, decisions=[depth, depth])
+
+
 def test_levels_follow_from_the_table_where_none_are_declared(tmp_path):
     declared = '[optimizer]\nkind = "categorical"\n'
     lms = "lm,lm_family,n_params,n_tokens,optimizer\na,f,1e9,1e12,sgd\nb,f,1e9,1e12,adamw\n"
