@@ -14,6 +14,7 @@ from click.testing import CliRunner
 import bayesmeta as bm
 from bayesmeta.cli.shared import app
 from bayesmeta.errors import QueryError, SpecError
+from bayesmeta.inference.shipped import pack, unpack
 from bayesmeta.model.spec import build_design_for
 from bayesmeta.validation.placebo import permute_decisions
 
@@ -272,3 +273,11 @@ def test_placebo_permutes_them(tried):
     shuffled = [permute_decisions(data, seed=seed).lms["optimizer"] for seed in range(4)]
     assert any((one != data.lms["optimizer"]).any() for one in shuffled)
     assert all(one.value_counts().sum() == 12 for one in shuffled)
+
+
+def test_a_packed_design_knows_them(asked):
+    arrays = {}
+    packed = json.loads(json.dumps(pack(asked.design, arrays)))
+    again = unpack(packed, arrays)
+    assert again.own_decisions == asked.design.own_decisions
+    assert again.known_decisions == asked.dataset.known_decisions
