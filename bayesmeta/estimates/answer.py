@@ -499,8 +499,8 @@ class Answer:
 def _name_place(design: Design, target: str) -> str:
     """Say where an effect is asked for."""
     if target == "overall":
-        alike = len(design.benchmarks) - len(design.apart)
-        but = f" but {listing(design.apart)}" * bool(design.apart and alike)
+        some = 0 < len(design.apart) < len(design.benchmarks)
+        but = f" but {listing(design.apart)}" if some else ""
         return f"over all {len(design.benchmarks)} benchmarks{but}"
     if target in design.benchmarks:
         return f"on {design.benchmark_labels[design.benchmarks.index(target)]}"
