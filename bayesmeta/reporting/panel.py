@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import SIZES, UNDISCLOSED
+from bayesmeta.data.decisions import SIZES, UNDISCLOSED
 from bayesmeta.estimates.answer import three_ways
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
@@ -83,7 +83,7 @@ class Offer:
     name
         Name of the decision, or `n_params`, `n_tokens`.
     kind
-        `categorical`, `numeric` or `share`.
+        `categorical`, `number` or `share`.
     levels
         Levels, or values in rising order.
     pairs
@@ -233,7 +233,8 @@ def _offer_decision(fit: Fit, name: str) -> Offer:
     else:
         low, high = float(shown[0].reference), float(shown[0].level)
         recorded = decision.read(fit.dataset.lms).astype(float)
-        steps = [low * decision.step**k for k in _STEPS]
+        steps = [low * decision.step**k if decision.is_log else low + decision.step * k
+                 for k in _STEPS]  # fmt: skip
         more = _ROUND_SHARES if decision.kind == "share" else steps
         levels += _grid(low, high, more=more, bounds=(recorded.min(), recorded.max()))
     pairs = [(levels.index(c.level), levels.index(c.reference)) for c in shown]
@@ -246,7 +247,7 @@ def _offer_size(fit: Fit, name: str) -> Offer:
     steps = [low * SIZES[name].step ** (2 * k) for k in _STEPS]
     levels = _grid(low, 2 * low, more=steps, bounds=(recorded.min(), recorded.max()))
     pair = (levels.index(2 * low), levels.index(low))
-    return Offer(name, "numeric", levels=tuple(levels), pairs=(pair,))
+    return Offer(name, "number", levels=tuple(levels), pairs=(pair,))
 
 
 def _grid(
