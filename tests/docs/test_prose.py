@@ -191,9 +191,15 @@ def quote_refits():
     ]
 
 
+def quote_steps():
+    """Changes whose effect is shown, of decisions that declare none."""
+    number, share = (bm.Decision("any", kind).step for kind in ("number", "share"))
+    return [f"a factor ({number:g} if left out), percentage points ({share:g})"]
+
+
 @pytest.fixture(scope="module")
 def quotes():
-    sources = (quote_scores, quote_facts, quote_findings, quote_answers, quote_refits)
+    sources = (quote_steps, quote_scores, quote_facts, quote_findings, quote_answers, quote_refits)
     return [quote for source in sources for quote in source()] + list(CERTAIN)
 
 
