@@ -14,12 +14,14 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from bayesmeta.data.cells import Cell, read_cell
 from bayesmeta.data.schema import COLUMNS, Column, column_names
 from bayesmeta.errors import MOST_SHOWN, DataError, listing, refuse, shorten, suggest
+from bayesmeta.tables.frames import as_frame
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +157,35 @@ def parse_frame(frame: pd.DataFrame, *, table: str, file: str | None = None) -> 
                                    table=table, asked=True)  # fmt: skip
     refuse(problems)
     return found
+
+
+def read_frame(given: Any, *, what: str, table: str, also: str = "") -> pd.DataFrame:
+    """Turn a table of any library into one with all its columns, as `parse_frame` does.
+
+    An index that has the name of a column of the table is one.
+
+    Parameters
+    ----------
+    given
+        The table, see `as_frame`.
+    what, also
+        What it is called in messages, and what else is allowed.
+    table
+        Which table it is.
+
+    Examples
+    --------
+    >>> read_frame({"lm": ["a"], "benchmark": "arc", "score": 0.5}, what="scores", table="scores")
+           lm benchmark  score  se
+    line
+    2       a       arc    0.5 NaN
+    """
+    mend = f"Hand over the columns {listing(c.name for c in COLUMNS[table] if c.required)}."
+    frame = as_frame(given, what=what, also=also, mend=mend)
+    inside = [
+        name for name in frame.index.names if name in column_names(table) and name not in frame
+    ]
+    return parse_frame(frame.reset_index(level=inside), table=table, file=what)
 
 
 def _build_frame(

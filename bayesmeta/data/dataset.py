@@ -12,14 +12,34 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.data.checks import trace_stages, validate_tables
-from bayesmeta.data.csv_tables import echo, format_table, hash_tables, mark_percent
+from bayesmeta.data.benchmark_tables import match_benchmarks
+from bayesmeta.data.checks import (
+    check_tables,
+    trace_stages,
+    validate_generations,
+    validate_tables,
+)
+from bayesmeta.data.csv_tables import (
+    echo,
+    format_table,
+    hash_tables,
+    mark_percent,
+    read_frame,
+)
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
-from bayesmeta.errors import DataError, shorten
+from bayesmeta.errors import DataError, name_given, refuse, shorten
 from bayesmeta.whole_files import write_folder
 
 VERSIONS = ("as-published", "corrected")
 """The two versions of the facts: what the paper's code analyses, and what an audit made of it."""
+
+_TABLES = {
+    "lms": "lms",
+    "scores": "scores",
+    "benchmarks": "benchmarks",
+    "generations": "generation",
+}
+"""Tables of a dataset, and their names in the schema."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -58,6 +78,71 @@ class Dataset:
     source: str = "memory"
     generations: pd.DataFrame | None = None
     experiments: Experiments | None = None
+
+    def __post_init__(self) -> None:
+        """Turn tables of other libraries into frames of pandas with all their columns."""
+        for name, table in _TABLES.items():
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, pd.DataFrame):
+                frame = read_frame(given, what=name, table=table).reset_index(drop=True)
+                object.__setattr__(self, name, frame)
+
+    @classmethod
+    def from_frames(
+        cls,
+        lms: Any,
+        scores: Any,
+        *,
+        benchmarks: Any = None,
+        experiments: Experiments | None = None,
+        generations: Any = None,
+    ) -> Dataset:
+        """Make a dataset of frames, checked as `read_dataset` checks a folder.
+
+        Parameters
+        ----------
+        lms, scores
+            Tables as lms.csv and scores.csv: frames of pandas, polars, pyarrow or another library
+            that narwhals knows, dicts of columns, or lists of rows. Columns that are left out are
+            missing.
+        benchmarks
+            Benchmarks that are not bundled ones: benchmark, task_family, metric.
+        experiments
+            Controlled experiments that belong to the data, as `Experiments.from_frames` makes them.
+        generations
+            What LMs write, as generation.csv.
+
+        Returns
+        -------
+        Dataset
+            The tables, with unknown design facts blank. Rows without a score are left out.
+
+        Raises
+        ------
+        DataError
+            If something is no table, or `read_dataset` would refuse it. Rows are counted as the
+            lines of a file, whose first names the columns.
+
+        Examples
+        --------
+        >>> lms = {"lm": ["a", "b"], "lm_family": "f", "n_params": [1e9, 7e9], "n_tokens": 2e10}
+        >>> scores = {"lm": ["a", "b"], "benchmark": "hellaswag", "score": [0.4, 0.5]}
+        >>> Dataset.from_frames(lms, scores)
+        Dataset(2 lms, 1 benchmarks, 2 scores, version='corrected', source='memory')
+        """
+        given = dict(zip(_TABLES, (lms, scores, benchmarks, generations), strict=True))
+        read = {
+            name: read_frame(table, what=name, table=_TABLES[name])
+            for name, table in given.items()
+            if table is not None or name in ("lms", "scores")
+        }
+        found, problems = match_benchmarks(read["scores"], read.get("benchmarks"), where="memory")
+        refuse([*problems, *check_tables(read["lms"], read["scores"], found, where="memory")])
+        written = read.get("generations")
+        if written is not None:
+            validate_generations(written, lms=read["lms"], file="generations")
+        data = assemble_dataset(read["lms"], read["scores"], found, written)
+        return data if experiments is None else data.add(experiments)
 
     @property
     def checksum(self) -> str:
@@ -196,8 +281,9 @@ class Dataset:
             return replace(self, experiments=_join_experiments(self.experiments, own))
         if not isinstance(own, Dataset):
             raise DataError(
-                f"own is {shorten(repr(own))}. Allowed: a Dataset, such as bm.read_dataset makes "
-                "of a folder, or Experiments, such as bm.read_experiments makes."
+                f"own is {name_given(own)}. Allowed: a Dataset, such as bm.read_dataset makes of a "
+                "folder and bm.Dataset.from_frames of frames, or Experiments, such as "
+                "bm.read_experiments makes."
             )
         where = (self.source, own.source)
         theirs = match_families(own.lms, known=self.lms["lm_family"])
@@ -288,6 +374,37 @@ class Dataset:
             f"{len(self.scores)} scores, {studies}version={self.version!r}, "
             f"source={self.source!r})"
         )
+
+
+def assemble_dataset(
+    lms: pd.DataFrame,
+    scores: pd.DataFrame,
+    benchmarks: pd.DataFrame,
+    generations: pd.DataFrame | None,
+    *,
+    version: str = "corrected",
+    source: str = "memory",
+) -> Dataset:
+    """Leave out rows without a score of tables that were checked, and number the rows from 0.
+
+    Raises
+    ------
+    DataError
+        If no row has a score.
+    """
+    if not scores["score"].notna().any():
+        raise DataError(
+            f"{source}: every cell in column 'score' of scores.csv is blank in version "
+            f"'{version}'. At least one score is needed. Fill in the scores."
+        )
+    return Dataset(
+        lms=match_families(lms).reset_index(drop=True),
+        scores=scores.loc[scores["score"].notna()].reset_index(drop=True),
+        benchmarks=benchmarks.reset_index(drop=True),
+        version=version,
+        source=source,
+        generations=None if generations is None else generations.reset_index(drop=True),
+    )
 
 
 def match_families(lms: pd.DataFrame, *, known: Iterable[str] = ()) -> pd.DataFrame:

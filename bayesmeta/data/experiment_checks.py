@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from bayesmeta.data.arm_facts import FACTS, fill_from_group, find_differences
 from bayesmeta.data.checks import (
     check_errors,
     check_in_turn,
@@ -18,7 +19,6 @@ from bayesmeta.data.checks import (
     list_some,
 )
 from bayesmeta.data.csv_tables import build_cell_error, name_arm
-from bayesmeta.data.experiments import FACTS, fill_from_group, find_differences
 from bayesmeta.data.vocabulary import METRIC_RANGE, MIX_COLUMNS
 from bayesmeta.errors import DataError, listing, refuse, suggest
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from bayesmeta.data.csv_tables import format_table, hash_tables, parse_text
+from bayesmeta.data.arm_facts import fill_from_group, list_differences
+from bayesmeta.data.benchmark_tables import complete_benchmarks, known_benchmarks
+from bayesmeta.data.checks import validate_rows
+from bayesmeta.data.csv_tables import (
+    format_table,
+    hash_tables,
+    parse_frame,
+    parse_text,
+    read_frame,
+)
+from bayesmeta.data.experiment_checks import validate_arms, validate_results
 from bayesmeta.data.schema import column_names
-from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.errors import DataError, shorten
 
 FILES = {
@@ -19,10 +29,6 @@ FILES = {
     "experiment_benchmarks": "benchmarks.csv",
 }
 """The tables of experiments by name in the schema, and the file in which each stands."""
-
-_WORDS = ("study", "group", "arm", "run", "citation", "also_changes", "control")
-FACTS = tuple(name for name in column_names("arms") if name not in (*_WORDS, "released"))
-"""Columns in which arms of a group may differ: size, tokens, design, mix, corpus, stage."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -56,6 +62,52 @@ class Experiments:
     results: pd.DataFrame
     benchmarks: pd.DataFrame
     source: str = "memory"
+
+    @classmethod
+    def from_frames(
+        cls, arms: Any, results: Any, *, studies: Any = None, benchmarks: Any = None
+    ) -> Experiments:
+        """Make experiments of frames, checked as `read_experiments` checks a folder.
+
+        Parameters
+        ----------
+        arms, results
+            Tables as arms.csv and results.csv: frames of pandas, polars, pyarrow or another library
+            that narwhals knows, dicts of columns, or lists of rows.
+        studies
+            Title, licence and source of the studies; may be left out.
+        benchmarks
+            Benchmarks that are not bundled ones.
+
+        Returns
+        -------
+        Experiments
+            To be put beside a dataset by `Dataset.add`.
+
+        Raises
+        ------
+        DataError
+            If something is no table, or `read_experiments` would refuse it.
+
+        Examples
+        --------
+        >>> arms = {"study": "mine", "group": "one", "arm": ["a", "b"], "n_params": 1e9,
+        ...         "n_tokens": 2e10, "norm": ["rmsnorm", "layernorm"]}
+        >>> results = {"study": "mine", "group": "one", "arm": ["a", "b"],
+        ...            "benchmark": "hellaswag", "score": [0.51, 0.50]}
+        >>> Experiments.from_frames(arms, results)
+        Experiments(1 studies, 1 groups, 2 arms, 2 results, source='memory')
+        """
+
+        def read(given: Any, what: str, table: str) -> pd.DataFrame | None:
+            return None if given is None else read_frame(given, what=what, table=table)
+
+        return assemble_experiments(
+            read_frame(arms, what="arms", table="arms"),
+            read_frame(results, what="results", table="results"),
+            studies=read(studies, "studies", "studies"),
+            benchmarks=read(benchmarks, "benchmarks", "experiment_benchmarks"),
+        )
 
     @property
     def checksum(self) -> str:
@@ -193,66 +245,48 @@ def refuse_second_metric(
             )
 
 
-def find_differences(arms: pd.DataFrame) -> pd.DataFrame:
-    """Say for every group, in the order of the table, in which columns its arms differ.
-
-    A cell that is blank counts as different from one that is filled.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"study": "s", "group": "g", "arm": ["a", "b"], "norm": ["x", "y"]})
-    >>> find_differences(frame)["norm"].tolist()
-    [True]
-    """
-    present = [name for name in FACTS if name in arms]
-    return arms.groupby(["study", "group"], sort=False)[present].nunique(dropna=False) > 1
-
-
-def list_differences(arms: pd.DataFrame) -> list[str]:
-    """Name the columns in which arms of one group differ, over all groups of a table.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"study": "s", "group": "g", "arm": ["a", "b"], "norm": ["x", "y"]})
-    >>> list_differences(frame)
-    ['norm']
-    """
-    differ = find_differences(arms)
-    return [str(name) for name in differ if differ[name].any()]
-
-
-def fill_from_group(arms: pd.DataFrame) -> pd.DataFrame:
-    """Fill cells that are blank with what the other arms of the group have, where these agree.
-
-    Shares of the mix are filled together: only where an arm records none of them.
+def assemble_experiments(
+    arms: pd.DataFrame,
+    results: pd.DataFrame,
+    *,
+    studies: pd.DataFrame | None = None,
+    benchmarks: pd.DataFrame | None = None,
+    where: str = "memory",
+    source: str = "memory",
+) -> Experiments:
+    """Check tables that were read, and fill in what arms have in common.
 
     Parameters
     ----------
-    arms
-        A table of arms, with some or all of its columns.
+    arms, results, studies, benchmarks
+        Tables with all their columns; the last two may be left out.
+    where, source
+        The folder that the tables came from, for error messages, and what the experiments call it.
 
     Returns
     -------
-    pandas.DataFrame
-        The table with fewer blank cells. What the others disagree on stays blank: it is unknown.
+    Experiments
+        With the benchmarks that have results.
 
-    Examples
-    --------
-    >>> frame = pd.DataFrame(
-    ...     {"study": "s", "group": "g", "arm": ["a", "b"], "norm": ["rmsnorm", None]}
-    ... )
-    >>> fill_from_group(frame)["norm"].tolist()
-    ['rmsnorm', 'rmsnorm']
+    Raises
+    ------
+    DataError
+        If the tables are not allowed, or do not belong together.
     """
-    shares = [name for name in MIX_COLUMNS if name in arms]
-    recorded = arms[shares].notna().any(axis="columns")
-    groups, filled = arms.groupby(["study", "group"], sort=False), arms.copy()
-    for name in ("released", *FACTS):
-        if name in arms:
-            agreed = groups[name].transform("nunique") == 1
-            kept = arms[name].notna() | ~agreed | (recorded & (name in shares))
-            filled[name] = arms[name].where(kept, groups[name].transform("first"))
-    return filled
+    validate_arms(arms, studies=studies, folder=where)
+    arms = fill_from_group(arms)
+    if studies is None:
+        names = pd.DataFrame({"study": arms["study"].unique()})
+        studies = parse_frame(names.reindex(columns=column_names("studies")), table="studies")
+    known = [known_benchmarks()]
+    if benchmarks is not None:
+        validate_rows(benchmarks, table="experiment_benchmarks", file=f"{where}/benchmarks.csv")
+        known.insert(0, complete_benchmarks(benchmarks))
+    found = pd.concat(known).drop_duplicates("benchmark")
+    validate_results(results, arms=arms, benchmarks=found, folder=where)
+    used = found["benchmark"].isin(results["benchmark"])
+    tables = (studies, arms, results, found[used])
+    return Experiments(*(table.reset_index(drop=True) for table in tables), source=source)
 
 
 def restore_experiments(texts: Mapping[str, str], *, source: str) -> Experiments:

@@ -7,23 +7,22 @@ from collections.abc import Iterable
 from functools import cache
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from bayesmeta.data.benchmark_tables import bundled_benchmarks, match_benchmarks
 from bayesmeta.data.checks import (
     check_lms,
     check_tables,
     validate_generations,
-    validate_rows,
 )
 from bayesmeta.data.corrections import apply_corrections
-from bayesmeta.data.csv_tables import build_cell_error, parse_frame, read_table, scan_table
-from bayesmeta.data.dataset import VERSIONS, Dataset, match_families
-from bayesmeta.data.experiment_checks import validate_arms, validate_results
-from bayesmeta.data.experiments import Experiments, fill_from_group
-from bayesmeta.data.schema import COLUMNS, column_names
-from bayesmeta.data.vocabulary import BENCHMARK_VOCABULARY
-from bayesmeta.errors import DataError, listing, refuse, shorten, suggest, unknown
+from bayesmeta.data.csv_tables import read_frame, read_table, scan_table
+from bayesmeta.data.dataset import VERSIONS, Dataset, assemble_dataset, match_families
+from bayesmeta.data.experiments import Experiments, assemble_experiments
+from bayesmeta.data.schema import COLUMNS
+from bayesmeta.errors import DataError, listing, refuse, shorten, unknown
 
 
 def bundled_folder() -> Path:
@@ -84,8 +83,8 @@ def load_dataset(*, version: str = "corrected", experiments: bool = True) -> Dat
     _check_version(version)
     folder = bundled_folder()
     lms, scores, _ = _scan_tables(folder, version=version)
-    data = _finish(
-        lms, scores, _bundled_benchmarks(), load_generation(), version=version, source="bundled"
+    data = assemble_dataset(
+        lms, scores, bundled_benchmarks(), load_generation(), version=version, source="bundled"
     )
     return data.add(load_experiments()) if experiments else data
 
@@ -257,25 +256,29 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
             "results.csv, or add them."
         )
     lms, scores, problems = _scan_tables(folder, version="corrected")
-    benchmarks, more = _own_benchmarks(folder, scores)
-    refuse([*problems, *more, *check_tables(lms, scores, benchmarks, where=str(folder))])
+    path = folder / "benchmarks.csv"
+    own, more = scan_table(path, table="benchmarks") if path.is_file() else (None, [])
+    benchmarks, unknown_ones = match_benchmarks(scores, own, where=str(folder))
+    problems += [*more, *unknown_ones]
+    refuse([*problems, *check_tables(lms, scores, benchmarks, where=str(folder))])
     generations = _own_generations(folder, lms)
     if version == "as-published":
         lms, scores, _ = _scan_tables(folder, version=version)
-    data = _finish(lms, scores, benchmarks, generations, version=version, source=str(folder))
+    data = assemble_dataset(
+        lms, scores, benchmarks, generations, version=version, source=str(folder)
+    )
     inside = folder / "experiments"
     return data.add(read_experiments(inside)) if inside.is_dir() else data
 
 
-def read_lms(
-    source: str | PathLike[str] | pd.DataFrame, *, families: Iterable[str] = ()
-) -> pd.DataFrame:
+def read_lms(source: Any, *, families: Iterable[str] = ()) -> pd.DataFrame:
     r"""Read and check one table of LMs, such as new ones to predict for.
 
     Parameters
     ----------
     source
-        A CSV file, or a frame, with at least lm, lm_family, n_params and n_tokens.
+        A CSV file, or a frame of pandas, polars or another library that narwhals knows, with at
+        least lm, lm_family, n_params and n_tokens.
     families
         Names of known families; one that differs only by case is taken for it.
 
@@ -287,8 +290,8 @@ def read_lms(
     Raises
     ------
     DataError
-        If there is no such file, or `read_dataset` would refuse it. The message names the line and
-        the column.
+        If there is no such file, it is no table, or `read_dataset` would refuse it. The message
+        names the line and the column.
 
     Examples
     --------
@@ -297,13 +300,9 @@ def read_lms(
     >>> read_lms(path)["n_params"].tolist()
     [1000000000]
     """
-    if isinstance(source, pd.DataFrame):
-        lms, file, problems = parse_frame(source, table="lms"), "lms", []
-    elif not isinstance(source, str | os.PathLike):
-        raise DataError(
-            f"lms are {shorten(repr(source))}. Allowed: a pandas DataFrame, or the path of a CSV "
-            "file, with the columns of lms.csv."
-        )
+    if not isinstance(source, str | os.PathLike):
+        also = "the path of a CSV file, "
+        lms, file, problems = read_frame(source, what="lms", table="lms", also=also), "lms", []
     else:
         path, file = Path(source), shorten(source)
         if not os.path.isfile(path):
@@ -359,104 +358,18 @@ def _own_generations(folder: Path, lms: pd.DataFrame) -> pd.DataFrame | None:
     return generations
 
 
-@cache
-def _bundled_benchmarks() -> pd.DataFrame:
-    return read_table(bundled_folder() / "benchmarks.csv", table="benchmarks")
-
-
-def known_benchmarks() -> pd.DataFrame:
-    """Read all benchmarks that need no row of one's own in experiments, bundled ones first.
-
-    Examples
-    --------
-    >>> len(known_benchmarks())
-    65
-    """
-    path = bundled_folder() / "experiments" / "benchmarks.csv"
-    more = read_table(path, table="experiment_benchmarks")
-    return pd.concat([_bundled_benchmarks(), more]).drop_duplicates("benchmark")
-
-
-def _own_benchmarks(
-    folder: Path, scores: pd.DataFrame
-) -> tuple[pd.DataFrame, list[DataError]]:  # fmt: skip
-    """Read a folder's benchmarks; bundled ones that have scores need no row of their own.
-
-    Cells that cannot be read, and benchmarks without a row, are reported.
-    """
-    path, bundled = folder / "benchmarks.csv", _bundled_benchmarks()
-    if path.is_file():
-        read, problems = scan_table(path, table="benchmarks")
-        own = _complete(read)
-        used = bundled["benchmark"].isin(scores["benchmark"])
-        more = bundled.loc[used & ~bundled["benchmark"].isin(own["benchmark"])]
-        return pd.concat([own, more]).rename_axis("line"), problems
-    names = scores["benchmark"].dropna().drop_duplicates()
-    problems = [
-        build_cell_error(
-            f"{folder / 'scores.csv'}", line=int(str(line)), column="benchmark",
-            said=f"'{name}' is not a bundled benchmark, and {folder} has no benchmarks.csv."
-            f"{suggest(name, bundled['benchmark'])}",
-            mend=f"Allowed: {listing(bundled['benchmark'])}. Correct the name, or add "
-            "benchmarks.csv with the columns benchmark, task_family and metric.",
-        )
-        for line, name in names[~names.isin(bundled["benchmark"])].items()
-    ]  # fmt: skip
-    return bundled.loc[bundled["benchmark"].isin(scores["benchmark"])], problems
-
-
-def _complete(own: pd.DataFrame) -> pd.DataFrame:
-    """Fill in labels and directions that a table of benchmarks leaves out."""
-    better = dict(zip(*BENCHMARK_VOCABULARY.values(), strict=True))
-    usual = pd.Series([better.get(unit) for unit in own["metric"]], own.index, dtype="str")
-    return own.assign(
-        label=own["label"].fillna(own["benchmark"]), direction=own["direction"].fillna(usual)
-    )
-
-
 def _read_experiments(folder: Path, *, source: str) -> Experiments:
     """Read the tables of a folder, check them, and keep the benchmarks that have results."""
-    arms = read_table(folder / "arms.csv", table="arms")
-    path = folder / "studies.csv"
-    studies = read_table(path, table="studies") if path.is_file() else None
-    validate_arms(arms, studies=studies, folder=str(folder))
-    arms = fill_from_group(arms)
-    if studies is None:
-        names = pd.DataFrame({"study": arms["study"].unique()})
-        studies = parse_frame(names.reindex(columns=column_names("studies")), table="studies")
-    results = read_table(folder / "results.csv", table="results")
-    known = [known_benchmarks()]
-    if (folder / "benchmarks.csv").is_file() and folder != bundled_folder() / "experiments":
-        own = read_table(folder / "benchmarks.csv", table="experiment_benchmarks")
-        validate_rows(own, table="experiment_benchmarks", file=str(folder / "benchmarks.csv"))
-        known.insert(0, _complete(own))
-    benchmarks = pd.concat(known).drop_duplicates("benchmark")
-    validate_results(results, arms=arms, benchmarks=benchmarks, folder=str(folder))
-    used = benchmarks["benchmark"].isin(results["benchmark"])
-    tables = (studies, arms, results, benchmarks[used])
-    return Experiments(*(table.reset_index(drop=True) for table in tables), source=source)
-
-
-def _finish(
-    lms: pd.DataFrame,
-    scores: pd.DataFrame,
-    benchmarks: pd.DataFrame,
-    generations: pd.DataFrame | None,
-    *,
-    version: str,
-    source: str,
-) -> Dataset:
-    """Leave out rows without a score and number the rows from 0."""
-    if not scores["score"].notna().any():
-        raise DataError(
-            f"{source}: every cell in column 'score' of scores.csv is blank in version "
-            f"'{version}'. At least one score is needed. Fill in the scores."
-        )
-    return Dataset(
-        lms=match_families(lms).reset_index(drop=True),
-        scores=scores.loc[scores["score"].notna()].reset_index(drop=True),
-        benchmarks=benchmarks.reset_index(drop=True),
-        version=version,
+    names = {"studies": "studies", "benchmarks": "experiment_benchmarks"}
+    is_bundled = folder == bundled_folder() / "experiments"
+    return assemble_experiments(
+        read_table(folder / "arms.csv", table="arms"),
+        read_table(folder / "results.csv", table="results"),
+        **{
+            name: read_table(folder / f"{name}.csv", table=table)
+            for name, table in names.items()
+            if (folder / f"{name}.csv").is_file() and not (is_bundled and name == "benchmarks")
+        },
+        where=str(folder),
         source=source,
-        generations=None if generations is None else generations.reset_index(drop=True),
     )

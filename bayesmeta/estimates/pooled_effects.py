@@ -16,6 +16,7 @@ from bayesmeta.model.predictor import Array
 from bayesmeta.studies.study_design import build_columns, is_number, list_levels
 from bayesmeta.studies.study_model import EffectSizeSpec
 from bayesmeta.studies.study_table import EffectSizes
+from bayesmeta.tables.frames import as_frame
 from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
 from bayesmeta.tables.wording import name_few, percent
 
@@ -355,8 +356,8 @@ def predict_effects(
     fit
         A fit of effect sizes.
     moderators
-        A frame or a dict of columns with the moderators of the table, a row for each prediction;
-        left out where there are none.
+        A frame of any library, or a dict of columns, with the moderators of the table, a row for
+        each prediction; left out where there are none.
     ci_prob
         Probability of the intervals.
     rope
@@ -428,13 +429,8 @@ def _read_values(data: EffectSizes, moderators: Any) -> pd.DataFrame:
                 "value of each, such as predict_effects(fit, {'dose': [5, 10]})."
             )
         return pd.DataFrame(index=pd.RangeIndex(1))
-    try:
-        given = pd.DataFrame(moderators)
-    except (ValueError, TypeError) as error:
-        raise QueryError(
-            f"moderators is {type(moderators).__name__} ({error}). Allowed: a frame, or a dict of "
-            "columns of one length, such as {'dose': [5, 10]}."
-        ) from error
+    mend = "Such a table is {'dose': [5, 10]}."
+    given = as_frame(moderators, what="moderators", mend=mend, error=QueryError)
     given = given.rename(columns=str)
     for name in data.moderators:
         if name not in given:

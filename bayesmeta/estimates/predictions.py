@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -112,7 +111,7 @@ class Predictions:
 
 def predict(
     fit: Fit,
-    new_lms: pd.DataFrame | str | PathLike[str],
+    new_lms: Any,
     *,
     ci_prob: float = defaults.CI_PROB,
     seed: int = defaults.SEED,
@@ -129,8 +128,8 @@ def predict(
     fit
         The fit.
     new_lms
-        A frame, or the path of a CSV file, with the columns of `lms.csv`; lm, lm_family, n_params
-        and n_tokens are needed.
+        A frame of pandas, polars or another library that narwhals knows, or the path of a CSV file,
+        with the columns of `lms.csv`; lm, lm_family, n_params and n_tokens are needed.
     ci_prob
         Probability of the intervals.
     seed

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bayesmeta.data.vocabulary import COUNT_RANGE
 from bayesmeta.design.composition import DOMAINS
 from bayesmeta.design.decisions import DECISIONS, FACTS, SIZES, UNDISCLOSED, Decision
-from bayesmeta.errors import QueryError, listing, shorten, unknown
+from bayesmeta.errors import QueryError, listing, name_given, shorten, unknown
 from bayesmeta.estimates.phrases import (
     FORMS,
     Amount,
@@ -717,12 +717,21 @@ def default_contrasts(design: Design, decision: str) -> tuple[Contrast, ...]:
 
 def check_fit(fit: Fit) -> None:
     """Refuse what is no fit of language models and their scores."""
-    from bayesmeta.inference.fits import Fit
+    from bayesmeta.inference.fits import EffectSizeFit, Fit
 
-    if not isinstance(fit, Fit):
-        raise QueryError(
-            f"fit is {fit!r}. Allowed: a Fit, such as bm.load_reference_fit() or bm.load_fit(path)."
+    if isinstance(fit, Fit):
+        return
+    known = "a Fit, such as bm.load_reference_fit() or bm.load_fit(path)"
+    if isinstance(fit, EffectSizeFit):
+        more = "Of a fit of effect sizes ask bm.summary, bm.study_table and bm.predict_effects."
+    elif isinstance(fit, str):
+        more = (
+            "The fit comes first, then what is asked: bm.query(fit, 'attention: gqa > mha'). A "
+            "saved fit is read by bm.load_fit."
         )
+    else:
+        more = "Make one of a dataset by bm.fit(data)."
+    raise QueryError(f"fit is {name_given(fit)}. Allowed: {known}. {more}")
 
 
 def refuse_prior(fit: Fit) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -336,7 +335,7 @@ def training_flop(lms: pd.DataFrame) -> dict[str, float]:
 
 def rank_designs(
     fit: Fit,
-    candidates: pd.DataFrame | str | PathLike[str],
+    candidates: Any,
     *,
     benchmarks: str | Sequence[str] | None = None,
     budget: float | None = None,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset, match_families
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
-from bayesmeta.errors import DataError, listing, shorten
+from bayesmeta.errors import DataError, listing, name_given
 from bayesmeta.estimates.contrasts import effects
 from bayesmeta.estimates.counterfactual import POINTS
 from bayesmeta.estimates.predictions import place_lms, stream
@@ -197,7 +197,8 @@ def changes(
     refuse_prior(fit)
     if not isinstance(own, Dataset):
         raise DataError(
-            f"own is {shorten(repr(own))}. Allowed: a Dataset, such as bm.read_dataset makes."
+            f"own is {name_given(own)}. Allowed: a Dataset, such as bm.read_dataset makes of a "
+            "folder, and bm.Dataset.from_frames of frames."
         )
     own = replace(own, lms=match_families(own.lms, known=fit.dataset.lms["lm_family"]))
     joined = fit.dataset.add(own)

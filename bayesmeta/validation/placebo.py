@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from bayesmeta.data.arm_facts import FACTS
 from bayesmeta.data.dataset import Dataset
-from bayesmeta.data.experiments import FACTS, Experiments
+from bayesmeta.data.experiments import Experiments
 from bayesmeta.design.decisions import DECISIONS, SIZES
 from bayesmeta.estimates.contrasts import effects
 from bayesmeta.estimates.question import BY
