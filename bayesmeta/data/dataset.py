@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -28,6 +28,14 @@ from bayesmeta.data.csv_tables import (
 )
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, name_given, refuse, shorten
+from bayesmeta.tables.notebook import (
+    NotebookView,
+    fold,
+    show_code,
+    show_pairs,
+    show_table,
+    show_title,
+)
 from bayesmeta.whole_files import write_folder
 
 VERSIONS = ("as-published", "corrected")
@@ -43,7 +51,7 @@ _TABLES = {
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Dataset:
+class Dataset(NotebookView):
     """Tables that belong together, and where they came from.
 
     Parameters
@@ -364,6 +372,30 @@ class Dataset:
         places = {name: f"experiments/{FILES[name]}" if name in FILES else f"{name}.csv"
                   for name in texts}  # fmt: skip
         write_folder(folder, {places[name]: text for name, text in texts.items()})
+
+    def _show_parts(self) -> Iterator[str]:
+        families = self.lms["lm_family"].nunique()
+        yield show_title(
+            "Dataset",
+            f"{len(self.lms):,} LMs of {families:,} families, {len(self.benchmarks):,} benchmarks, "
+            f"{len(self.scores):,} scores",
+        )
+        yield show_pairs({"version": self.version, "source": self.source})
+        counts = self.benchmarks[["benchmark", "label", "task_family", "metric"]]
+        counts = counts.assign(scores=self.counts().to_numpy())
+        yield fold("Benchmarks", show_table(counts, whole=".benchmarks"))
+        facts = ["lm", "lm_family", "n_params", "n_tokens", "released"]
+        yield fold("LMs", show_table(self.lms[facts], whole=".lms"))
+        yield fold("What LMs record", show_table(self._count_facts()))
+        if self.experiments is not None:
+            yield fold("Controlled experiments", *self.experiments.show_studies())
+        yield fold("How to go on", show_code(["fit = bm.fit(data)", "bm.check(fit)"]))
+
+    def _count_facts(self) -> pd.DataFrame:
+        """Count the LMs that record each fact, and its different values."""
+        facts = self.lms.drop(columns=["lm", "lm_family"])
+        counts = {"fact": facts.columns, "LMs": facts.count(), "values": facts.nunique()}
+        return pd.DataFrame(counts).query("LMs > 0").reset_index(drop=True)
 
     def __repr__(self) -> str:
         studies = ""

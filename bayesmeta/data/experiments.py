@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from bayesmeta import defaults
 from bayesmeta.data.arm_facts import fill_from_group, list_differences
 from bayesmeta.data.benchmark_tables import complete_benchmarks, known_benchmarks
 from bayesmeta.data.checks import validate_rows
@@ -21,6 +22,7 @@ from bayesmeta.data.csv_tables import (
 from bayesmeta.data.experiment_checks import validate_arms, validate_results
 from bayesmeta.data.schema import column_names
 from bayesmeta.errors import DataError, shorten
+from bayesmeta.tables.notebook import NotebookView, show_pairs, show_table, show_title
 
 FILES = {
     "studies": "studies.csv",
@@ -32,7 +34,7 @@ FILES = {
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Experiments:
+class Experiments(NotebookView):
     """Tables of controlled experiments, and where they came from.
 
     Parameters
@@ -214,6 +216,18 @@ class Experiments:
             benchmarks=pd.concat([self.benchmarks, new], ignore_index=True),
             source=f"{self.source} and {own.source}",
         )
+
+    def _show_parts(self) -> Iterator[str]:
+        yield show_title("Experiments", repr(self).partition("(")[2].partition(", source")[0])
+        yield show_pairs({"source": self.source})
+        yield from self.show_studies()
+
+    def show_studies(self) -> Iterator[str]:
+        """Show what the first studies bring, for a notebook."""
+        names = self.arms["study"].unique()
+        first = self.arms["study"].isin(names[: defaults.ROWS_SHOWN])
+        shown = replace(self, arms=self.arms[first]).summarise()
+        yield show_table(shown, n_rows=len(names), whole=".summarise()")
 
     def __repr__(self) -> str:
         groups = self.arms.groupby(["study", "group"]).ngroups

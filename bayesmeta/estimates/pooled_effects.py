@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from bayesmeta.studies.study_model import EffectSizeSpec
 from bayesmeta.studies.study_table import EffectSizes
 from bayesmeta.tables.frames import as_frame
 from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
+from bayesmeta.tables.notebook import NotebookView, show_table, show_text, show_title
 from bayesmeta.tables.wording import name_few, percent
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def effect_columns(spreads: Iterable[float], *names: str) -> dict[str, Column]:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PooledEffects:
+class PooledEffects(NotebookView):
     """What `summary` found.
 
     Parameters
@@ -77,6 +78,11 @@ class PooledEffects:
             raise unknown(QueryError, "quantity", quantity, names)
         row = self.table.iloc[names.index(quantity)]
         return {str(name): value for name, value in row.items()}
+
+    def _show_parts(self) -> Iterator[str]:
+        yield show_title("PooledEffects")
+        yield show_table(self.table, whole=".table")
+        yield show_text(self.text)
 
     def __repr__(self) -> str:
         from bayesmeta.tables.text import format_table

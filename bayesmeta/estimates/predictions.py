@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +33,7 @@ from bayesmeta.model.predictor import (
     score_distribution,
 )
 from bayesmeta.model.spec import build_design_for
+from bayesmeta.tables.notebook import NotebookView, show_table
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Predictions:
+class Predictions(NotebookView):
     """Draws of what new LMs score, and the table that follows from them.
 
     Parameters
@@ -84,25 +87,32 @@ class Predictions:
         """
         prob = self.ci_prob if ci_prob is None else ci_prob
         check_ci_prob(prob)
-        rows = []
+        return pd.DataFrame(self._list_rows(prob))
+
+    def _list_rows(self, prob: float) -> Iterator[dict[Any, Any]]:
+        """Summarise LM by LM and benchmark by benchmark."""
+        benchmarks = self.benchmarks.to_dict("records")
         for i, lm in enumerate(self.expected["lm"].values):
-            for b, benchmark in enumerate(self.benchmarks.to_dict("records")):
+            for b, benchmark in enumerate(benchmarks):
                 values = self.expected.values[:, :, i, b]
                 low, high = METRIC_RANGE[benchmark["metric"]]
                 seen = summarise(self.observed.values[:, :, i, b], ci_prob=prob, units=UNITS)
                 bounds = np.clip([seen["lower"], seen["upper"]], POINTS * low, POINTS * high)
-                rows.append(
-                    {
-                        "lm": str(lm),
-                        "benchmark": benchmark["benchmark"],
-                        **summarise(values, ci_prob=prob, units=UNITS),
-                        "lower_observed": float(bounds[0]),
-                        "upper_observed": float(bounds[1]),
-                        "direction": benchmark["direction"],
-                        **self.facts.iloc[i].to_dict(),
-                    }
-                )
-        return pd.DataFrame(rows)
+                yield {
+                    "lm": str(lm),
+                    "benchmark": benchmark["benchmark"],
+                    **summarise(values, ci_prob=prob, units=UNITS),
+                    "lower_observed": float(bounds[0]),
+                    "upper_observed": float(bounds[1]),
+                    "direction": benchmark["direction"],
+                    **self.facts.iloc[i].to_dict(),
+                }
+
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        first = islice(self._list_rows(self.ci_prob), defaults.ROWS_SHOWN)
+        n = self.expected.sizes["lm"] * self.expected.sizes["benchmark"]
+        yield show_table(pd.DataFrame(first), n_rows=n, whole=".table()")
 
     def __repr__(self) -> str:
         n, benchmarks = self.expected.sizes["lm"], self.expected.sizes["benchmark"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from bayesmeta.model.predictor import (
     score_distribution,
 )
 from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
+from bayesmeta.tables.notebook import NotebookView, show_table
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
@@ -59,7 +60,7 @@ _KEPT = ("estimate", "lower", "upper", "prob_helps", "verdict")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Changes:
+class Changes(NotebookView):
     """What new data change.
 
     Parameters
@@ -123,6 +124,10 @@ class Changes:
         other = table[table["verdict_before"] != table["verdict_after"]]
         return [f"{row['statement']}: {row['verdict_before']} -> {row['verdict_after']}"
                 for row in other.to_dict("records")]  # fmt: skip
+
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        yield show_table(self.statements, whole=".statements")
 
     def __repr__(self) -> str:
         n = int(self.lms["surprise"].sum()) if len(self.lms) else 0

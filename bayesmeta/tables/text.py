@@ -205,9 +205,28 @@ def _as_latex(frame: pd.DataFrame, caption: str | None) -> str:
 
 
 def _as_html(frame: pd.DataFrame, caption: str | None) -> str:
-    """Write a table element, with the characters escaped that HTML treats specially."""
-    grid = build_grid(frame)
-    styles = [' style="text-align: right"' if is_number else "" for is_number in grid.are_numbers]
+    return write_elements(build_grid(frame), caption=caption)
+
+
+def write_elements(grid: Grid, *, caption: str | None = None, left: str = "") -> str:
+    """Write a table element, with the characters escaped that HTML treats specially.
+
+    Parameters
+    ----------
+    grid
+        The table.
+    caption
+        Stands above it.
+    left
+        Attributes of cells that hold no numbers, with a blank before them.
+
+    Returns
+    -------
+    str
+        The element.
+    """
+    right = ' style="text-align: right"'
+    styles = [right if is_number else left for is_number in grid.are_numbers]
 
     def row(tag: str, cells: list[str]) -> str:
         parts = zip(styles, cells, strict=True)
