@@ -15,7 +15,12 @@ from bayesmeta.design.arm_scores import build_arm_scores
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.arm_comparisons import compare_runs
-from bayesmeta.estimates.counterfactual import choose_kind, effect_on_benchmarks, weigh_target
+from bayesmeta.estimates.counterfactual import (
+    choose_kind,
+    effect_on_benchmarks,
+    split_place,
+    weigh_target,
+)
 from bayesmeta.estimates.evidence_card import Evidence, build_evidence
 from bayesmeta.estimates.question import UNITS, ask_unit, build_contrast, refuse_prior
 from bayesmeta.estimates.summary import normal_interval
@@ -230,6 +235,10 @@ def evidence(
     """
     if level is not None or over is not None:
         return _read_card(fit, decision, level, over=over)
+    refuse_prior(fit)
+    decision, benchmark, task_family = split_place(
+        fit.design, decision, benchmark=benchmark, task_family=task_family
+    )
     answer = query(fit, decision, benchmark=benchmark, task_family=task_family)
     if experiments is None and fit.design.arm_scores is not None:
         return Sources(answer, _list_comparisons(fit, answer, fit.design.arm_scores))
