@@ -81,4 +81,5 @@ rank = rank_levels
 tipping = tipping_point
 
 __all__: list[str]
+CALLED_BY: dict[str, str]
 __version__: str

@@ -12,7 +12,9 @@ import io
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from bayesmeta.tables.frames import as_frame
 
 logger = logging.getLogger(__name__)
 
+_PLACE = re.compile(r"^(?:memory/)?(\w+)(?:\.csv)?, line (\d+), column", re.MULTILINE)
 _INDEX_NAMES = ("", "index", "unnamed: 0", "level_0")
 """Headers that pandas gives an index that nobody named, in small letters."""
 
@@ -186,6 +189,29 @@ def read_frame(given: Any, *, what: str, table: str, also: str = "") -> pd.DataF
         name for name in frame.index.names if name in column_names(table) and name not in frame
     ]
     return parse_frame(frame.reset_index(level=inside), table=table, file=what)
+
+
+@contextmanager
+def rows_of_frames() -> Iterator[None]:
+    """Name rows of frames, counted from 1, where a refusal would name lines of files.
+
+    Examples
+    --------
+    >>> with rows_of_frames():
+    ...     raise DataError("memory/lms.csv, line 2, column 'lm': it is blank. Fill it.")
+    Traceback (most recent call last):
+    bayesmeta.errors.DataError: lms, row 1, column 'lm': it is blank. Fill it.
+    """
+
+    def reword(text: str) -> str:
+        text = _PLACE.sub(lambda found: f"{found[1]}, row {int(found[2]) - 1}, column", text)
+        return text.replace("memory has no benchmarks.csv", "no table of benchmarks is given")
+
+    try:
+        yield
+    except DataError as error:
+        problems = tuple(map(reword, error.problems))
+        raise DataError(reword(str(error)), place=error.place, problems=problems) from None
 
 
 def _build_frame(

@@ -25,6 +25,7 @@ from bayesmeta.data.csv_tables import (
     hash_tables,
     mark_percent,
     read_frame,
+    rows_of_frames,
 )
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, name_given, refuse, shorten
@@ -92,8 +93,9 @@ class Dataset(NotebookView):
         for name, table in _TABLES.items():
             given = getattr(self, name)
             if given is not None and not isinstance(given, pd.DataFrame):
-                frame = read_frame(given, what=name, table=table).reset_index(drop=True)
-                object.__setattr__(self, name, frame)
+                with rows_of_frames():
+                    frame = read_frame(given, what=name, table=table)
+                object.__setattr__(self, name, frame.reset_index(drop=True))
 
     @classmethod
     def from_frames(
@@ -128,8 +130,7 @@ class Dataset(NotebookView):
         Raises
         ------
         DataError
-            If something is no table, or `read_dataset` would refuse it. Rows are counted as the
-            lines of a file, whose first names the columns.
+            If something is no table, or `read_dataset` would refuse it. Rows are counted from 1.
 
         Examples
         --------
@@ -139,17 +140,20 @@ class Dataset(NotebookView):
         Dataset(2 lms, 1 benchmarks, 2 scores, version='corrected', source='memory')
         """
         given = dict(zip(_TABLES, (lms, scores, benchmarks, generations), strict=True))
-        read = {
-            name: read_frame(table, what=name, table=_TABLES[name])
-            for name, table in given.items()
-            if table is not None or name in ("lms", "scores")
-        }
-        found, problems = match_benchmarks(read["scores"], read.get("benchmarks"), where="memory")
-        refuse([*problems, *check_tables(read["lms"], read["scores"], found, where="memory")])
-        written = read.get("generations")
-        if written is not None:
-            validate_generations(written, lms=read["lms"], file="generations")
-        data = assemble_dataset(read["lms"], read["scores"], found, written)
+        with rows_of_frames():
+            read = {
+                name: read_frame(table, what=name, table=_TABLES[name])
+                for name, table in given.items()
+                if table is not None or name in ("lms", "scores")
+            }
+            found, problems = match_benchmarks(
+                read["scores"], read.get("benchmarks"), where="memory"
+            )
+            refuse([*problems, *check_tables(read["lms"], read["scores"], found, where="memory")])
+            written = read.get("generations")
+            if written is not None:
+                validate_generations(written, lms=read["lms"], file="generations")
+            data = assemble_dataset(read["lms"], read["scores"], found, written)
         return data if experiments is None else data.add(experiments)
 
     @property

@@ -18,6 +18,7 @@ from bayesmeta.data.csv_tables import (
     parse_frame,
     parse_text,
     read_frame,
+    rows_of_frames,
 )
 from bayesmeta.data.experiment_checks import validate_arms, validate_results
 from bayesmeta.data.schema import column_names
@@ -104,12 +105,13 @@ class Experiments(NotebookView):
         def read(given: Any, what: str, table: str) -> pd.DataFrame | None:
             return None if given is None else read_frame(given, what=what, table=table)
 
-        return assemble_experiments(
-            read_frame(arms, what="arms", table="arms"),
-            read_frame(results, what="results", table="results"),
-            studies=read(studies, "studies", "studies"),
-            benchmarks=read(benchmarks, "benchmarks", "experiment_benchmarks"),
-        )
+        with rows_of_frames():
+            return assemble_experiments(
+                read_frame(arms, what="arms", table="arms"),
+                read_frame(results, what="results", table="results"),
+                studies=read(studies, "studies", "studies"),
+                benchmarks=read(benchmarks, "benchmarks", "experiment_benchmarks"),
+            )
 
     @property
     def checksum(self) -> str:

@@ -58,6 +58,9 @@ Names = str | Sequence[str] | None
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 """A number as one types it; `float` would also read 2_0 and digits of other scripts."""
 
+_LIKELY = {"n_params": "14B > 7B", "n_tokens": "2T > 1T"}
+"""Values of sizes that somebody may ask about."""
+
 _LARGE = 1e7
 ROUNDING = 1e-9
 """Rounding error of a share, as a fraction of the mix."""
@@ -529,7 +532,7 @@ def find_decision(design: Design, name: str) -> Decision:
     if isinstance(name, str) and name in SIZES and design.knows_sizes:
         raise QueryError(
             f"'{name}' is no design decision, and has no effect of a step to list. Ask for two "
-            f"values of it: bm.query(fit, '{name}: 2e12 > 1e12')."
+            f"values of it: bm.query(fit, '{name}: {_LIKELY[name]}')."
         )
     if not allowed:
         raise QueryError(

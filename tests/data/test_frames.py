@@ -85,6 +85,20 @@ def test_frames_make_the_experiments_that_their_files_make(make, tmp_path):
     assert data.experiments.arms["arm"].tolist() == ["a", "b"]
 
 
+def test_rows_of_experiments_are_counted(make):
+    wrong = RESULTS | {"score": [0.5, 51.0]}
+    with pytest.raises(DataError, match=r"^results, row 2, column 'score': .*arm 'b'"):
+        bm.Experiments.from_frames(make(ARMS), make(wrong))
+    lms = LMS | {"lm": ["a, line 9, column", "b", "c"]}
+    with pytest.raises(DataError) as told:
+        bm.Dataset.from_frames(make(lms), make(SCORES))
+    first, *_, last, _ = str(told.value).split("\n")
+    assert first.startswith("scores, row 1, column 'lm': 'a' has no row")
+    assert "a, line 9, column, b" in first
+    assert last.startswith("scores, row 4, column 'benchmark': 'own' is not a bundled benchmark")
+    assert "no table of benchmarks is given" in last
+
+
 def test_experiments_of_frames_have_own_studies_and_benchmarks(make):
     studies = {"study": ["s"], "title": ["Norms"], "licence": ["CC-BY"]}
     results = RESULTS | {"benchmark": ["own", "own"]}
@@ -137,8 +151,8 @@ def test_what_is_no_table_is_refused_by_its_name(name, given):
 @pytest.mark.parametrize(
     "lms, scores, said",
     [
-        (LMS | {"lm_family": ["f", None, "g"]}, SCORES, "line 3, column 'lm_family'"),
-        (LMS, SCORES | {"score": [0.4, 51, None, 0.9]}, "line 3, column 'score'"),
+        (LMS | {"lm_family": ["f", None, "g"]}, SCORES, "lms, row 2, column 'lm_family'"),
+        (LMS, SCORES | {"score": [0.4, 51, None, 0.9]}, "scores, row 2, column 'score'"),
         (LMS, SCORES | {"lm": ["a", "b", "x", "a"]}, "'x'"),
         (LMS, SCORES | {"benchmark": ["hellaswagg"] * 4}, "Did you mean 'hellaswag'?"),
         (LMS | {"colour": ["red"] * 3}, SCORES, "column 'colour' is not known"),
