@@ -178,10 +178,9 @@ def read_frame(given: Any, *, what: str, table: str, also: str = "") -> pd.DataF
 
     Examples
     --------
-    >>> read_frame({"lm": ["a"], "benchmark": "arc", "score": 0.5}, what="scores", table="scores")
-           lm benchmark  score  se
-    line
-    2       a       arc    0.5 NaN
+    >>> given = {"lm": ["a"], "benchmark": "arc", "score": 0.5}
+    >>> read_frame(given, what="scores", table="scores").loc[2, "score"]
+    np.float64(0.5)
     """
     mend = f"Hand over the columns {listing(c.name for c in COLUMNS[table] if c.required)}."
     frame = as_frame(given, what=what, also=also, mend=mend)

@@ -54,7 +54,7 @@ def box(parts: Iterable[str]) -> str:
     Examples
     --------
     >>> box([show_text("a < b")])
-    '<div style="overflow-x: auto; max-width: 100%">\\n<p>a &lt; b</p>\\n</div>'
+    '<div style="overflow-x: auto; max-width: 100%">\n<p>a &lt; b</p>\n</div>'
     """
     inside = "\n".join(parts)
     return f'<div style="overflow-x: auto; max-width: 100%">\n{inside}\n</div>'
@@ -105,7 +105,7 @@ def show_code(lines: Iterable[str]) -> str:
     Examples
     --------
     >>> show_code(["a", "b"])
-    '<pre>a\\nb</pre>'
+    '<pre>a\nb</pre>'
     """
     return f"<pre>{html.escape('\n'.join(lines))}</pre>"
 
@@ -174,7 +174,7 @@ def fold(title: str, *parts: str) -> str:
     Examples
     --------
     >>> fold("More", "<p>a</p>")
-    '<details><summary>More</summary>\\n<p>a</p>\\n</details>'
+    '<details><summary>More</summary>\n<p>a</p>\n</details>'
     """
     inside = "\n".join(parts)
     return f"<details><summary>{html.escape(title)}</summary>\n{inside}\n</details>"
