@@ -10,10 +10,12 @@ The public names, in the order in which data flow:
 - inference: `fit`, `Fit`, `EffectSizeFit`, `load_fit`, `load_reference_fit`, `sample_prior`,
   `check`, `loo`, `compare`
 - estimates: `effects`, `prob_helps`, `query`, `evidence`, `controlled_answers`,
-  `ControlledAnswers`, `curve`, `substitutions`, `rank_levels`, `whatif`, `predict`, `rank_designs`
+  `ControlledAnswers`, `curve`, `substitutions`, `rank_levels`, `whatif`, `predict`,
+  `rank_designs`; by the names of their commands `experiments`, `rank`, `designs`
 - meta-analysis of effect sizes: `summary`, `study_table`, `predict_effects`, `leave_study_out`,
   `average_models`, `EnsembleSpec`, `AveragedModels`
-- robustness: `changes`, `leave_family_out`, `ladders`, `tipping_point`, `prior_sensitivity`
+- robustness: `changes`, `leave_family_out`, `ladders`, `tipping_point`, `prior_sensitivity`; by
+  the names of their commands `influence`, `tipping`
 - evaluation: `evaluate`, `Scoreboard`, `load_scoreboard`, `StudyScoreboard`,
   `load_study_scoreboard`, `load_validation`, `multiverse`, `Multiverse`, `load_multiverse`
 - reporting: `claim`, `check_claim`, `format_table`, `plot`, `report`
@@ -78,10 +80,19 @@ _HOMES = {
 """Public names by the module that defines them; `__init__.pyi` says the same to type checkers."""
 
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
+CALLED_BY = {
+    "designs": "rank_designs",
+    "experiments": "controlled_answers",
+    "influence": "leave_family_out",
+    "rank": "rank_levels",
+    "tipping": "tipping_point",
+}
+"""Commands whose function has another name; it goes by the command's as well."""
+
 _RENAMED = {"swaps": "substitutions"}
 """Old names, which go with the next release."""
 
-__all__ = sorted([*_MODULES, "plot"])  # noqa: PLE0605
+__all__ = sorted([*_MODULES, *CALLED_BY, "plot"])  # noqa: PLE0605
 
 __version__ = "0.1.0"
 
@@ -94,6 +105,7 @@ def __getattr__(name: str) -> Any:
         new = _RENAMED[name]
         warnings.warn(f"bm.{name} is called bm.{new} now; the old name will go.", FutureWarning, 2)
         name = new
+    name = CALLED_BY.get(name, name)
     if name not in _MODULES:
         raise AttributeError(f"module 'bayesmeta' has no attribute '{name}'")
     return getattr(import_module(f"bayesmeta.{_MODULES[name]}"), name)

@@ -75,6 +75,12 @@ from bayesmeta.tables.text import format_table as format_table
 from bayesmeta.validation.records import load_validation as load_validation
 
 plot = plots
+designs = rank_designs
+experiments = controlled_answers
+influence = leave_family_out
+rank = rank_levels
+tipping = tipping_point
 
 __all__: list[str]
+CALLED_BY: dict[str, str]
 __version__: str

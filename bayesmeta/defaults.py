@@ -209,3 +209,7 @@ MOST_SEEDS: Final = 1000
 USUAL_NOISE: Final = 0.008
 """Standard deviation of a training run, on the score scale, on benchmarks of which no repeated runs
 are recorded."""
+
+ROWS_SHOWN: Final = 30
+"""Rows of a table that a notebook shows: as many as there are effects of all decisions, on a
+screen; of more it says how many there are."""

@@ -157,6 +157,18 @@ def shorten(value: object, *, most: int = 200) -> str:
     return text if len(whole) <= most else f"{text}... ({len(whole)} characters)"
 
 
+def name_given(given: object) -> str:
+    """Show a value in a message, and of what is no plain value the type.
+
+    Examples
+    --------
+    >>> name_given("rotary"), name_given([1, 2]), name_given(object())
+    ("'rotary'", '[1, 2]', 'an object of type object')
+    """
+    is_plain = isinstance(given, str | int | float | list | tuple | None)
+    return shorten(repr(given)) if is_plain else f"an object of type {type(given).__name__}"
+
+
 def suggest(value: object, allowed: Iterable[object]) -> str:
     """Guess which allowed value a misspelt one was meant to be.
 

@@ -123,7 +123,10 @@ def list_results() -> list[type]:
 
 def document(name: str) -> str:
     """Say what autodoc is to do about a name."""
-    found = resolve(name)
+    found, short = resolve(name), name.rpartition(".")[2]
+    if short in bm.CALLED_BY:
+        told = f"`{name.rpartition('.')[0]}.{bm.CALLED_BY[short]}` by the name of its command."
+        return f".. py:function:: {name}\n\n   {told}"
     if inspect.isclass(found):
         return f".. autoclass:: {name}\n   :members:\n   :inherited-members: tuple"
     return f".. autofunction:: {name}"

@@ -131,6 +131,7 @@ def check_command(fit: "bm.Fit | bm.EffectSizeFit") -> Shown:
 @command("effects", working=_AVERAGING)
 def effects_command(
     fit: "bm.Fit",
+    decisions: list[str] | None = None,
     *,
     decision: list[str] | None = None,
     by: str = "overall",
@@ -142,12 +143,15 @@ def effects_command(
 
     Parameters
     ----------
-    decision : NAME
-        Or 'attention: gqa > mha'; may be repeated; all if left out.
+    decisions : [DECISION]...
+        Such as attention, or 'attention: gqa > mha'; all if left out.
+    decision : DECISION
+        The same as an option; may be repeated.
     by
         {benchmark, task_family, overall, lm_family}.
     """
-    found = bm.effects(fit, decision, by=by, kind=kind, **over)
+    asked = [*(decisions or ()), *(decision or ())] or None
+    found = bm.effects(fit, asked, by=by, kind=kind, **over)
     on = "expected score" if over["scale"] == "score" else "latent scale"
     caption = f"Design decisions, on the {on}."
     return Shown(found.table(ci_prob=ci_prob), caption)
@@ -246,9 +250,17 @@ def evidence_command(fit: "bm.Fit", statement: str, **where: Unpack[On]) -> Show
 
 
 @command("experiments", working="comparing arms")
-def experiments_command(fit: "bm.Fit", *, ci_prob: float = defaults.CI_PROB) -> Shown:
-    """What controlled experiments found, and what the fit says."""
-    found = bm.controlled_answers(fit, ci_prob=ci_prob)
+def experiments_command(
+    fit: "bm.Fit", decisions: list[str] | None = None, *, ci_prob: float = defaults.CI_PROB
+) -> Shown:
+    """What controlled experiments found, and what the fit says.
+
+    Parameters
+    ----------
+    decisions : [DECISION]...
+        Such as attention or corpus; all that experiments changed if left out.
+    """
+    found = bm.controlled_answers(fit, decisions=decisions, ci_prob=ci_prob)
     caption = (
         "Controlled experiments beside the fit: effect in the very arms, effect averaged over the "
         f"LMs, association; percentage points, {100 * ci_prob:g} % intervals."

@@ -74,7 +74,7 @@ def meta_command(
         And the upper ones.
     counts : A,N1,C,N2
         In place of effects: events and totals, treated and control.
-    mods : FORMULA
+    mods : --mods --moderators FORMULA
         Moderators, such as 'year + dose * arm', or names and commas.
     reference : NAME=LEVEL
         Reference level of a text moderator; may be repeated.

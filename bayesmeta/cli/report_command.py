@@ -19,7 +19,7 @@ def report_command(
     ----------
     out : DIR
         A folder; made if its parent exists.
-    decisions : --decision NAME
+    decisions : --decision --decisions NAME
         About these alone; may be repeated.
     """
     import pandas as pd

@@ -59,6 +59,9 @@ CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Commands by what one wants to do, and the modules they stand in, in the order of `--help`."""
 
+FUNCTIONS = {function: command for command, function in bm.CALLED_BY.items()}
+"""Functions whose command has another name; it goes by the function's as well."""
+
 OLD_NAMES = {"swaps": "substitutions"}
 """Commands that were renamed; the old names go with the next release."""
 
@@ -81,7 +84,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command."""
         known = OLD_NAMES.get(cmd_name, cmd_name)
-        if known != cmd_name and not ctx.resilient_parsing:
+        known = FUNCTIONS.get(known.replace("-", "_"), known)
+        if cmd_name in OLD_NAMES and not ctx.resilient_parsing:
             say(f"note: `{cmd_name}` is called `{known}` now; the old name will go.")
         if known in _PLACES:
             import_module(f"bayesmeta.cli.{_PLACES[known]}")
@@ -159,11 +163,11 @@ class Options:
         On this benchmark; over all if left out.
     task_family : NAME
         Over the benchmarks of this task family.
-    lms : --lm NAME
+    lms : --lm --lms NAME
         Average over these alone; may be repeated.
     lm_family : NAME
         Average over their LMs; may be repeated.
-    families : --lm-family NAME
+    families : --lm-family --families NAME
         These alone; may be repeated.
     scale
         {score, latent}: percentage points, or logits.
@@ -180,9 +184,9 @@ class Options:
         {corrected, as-published}.
     out : DIR
         Keeps each finished fit; the same command goes on.
-    names : --name OLD=NEW
+    names : --name --names OLD=NEW
         What an LM is to be called; may be repeated.
-    facts : --set COLUMN=VALUE
+    facts : --set --facts COLUMN=VALUE
         What is to stand in a column of lms.csv, such as n_tokens=2T, or LM:COLUMN=VALUE for one LM;
         may be repeated.
     protocols : FILE.toml

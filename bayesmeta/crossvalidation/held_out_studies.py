@@ -8,7 +8,7 @@ Every study counts the same in a mean, however many pairs it has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -36,6 +36,7 @@ from bayesmeta.errors import EvaluationError, listing
 from bayesmeta.model.predictor import Array, StudentScores, contrast_distribution, law_slopes
 from bayesmeta.model.spec import ModelSpec, build_design_for, build_pairs
 from bayesmeta.tables.headed_columns import Column, head
+from bayesmeta.tables.notebook import NotebookView, fold, show_table
 from bayesmeta.whole_files import write_text
 
 METRICS = ("coverage90", "log_density", "mae", "sign_right")
@@ -275,7 +276,7 @@ def summarise_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class StudyScoreboard:
+class StudyScoreboard(NotebookView):
     """Scores of models on held-out studies.
 
     Parameters
@@ -347,6 +348,11 @@ class StudyScoreboard:
 
     def _whole(self) -> pd.DataFrame:
         return self.rows[self.rows["part"] == _ALL]
+
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        yield show_table(self.means(), whole=".means()")
+        yield fold("By study", show_table(self.table(), whole=".table()"))
 
     def __repr__(self) -> str:
         counts = (f"{self.rows[name].nunique()} {plural}"

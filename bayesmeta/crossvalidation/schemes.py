@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
-from bayesmeta.errors import EvaluationError, listing, unknown
+from bayesmeta.errors import EvaluationError, listing, name_given, unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +96,8 @@ def check_dataset(data: object) -> None:
     """
     if not isinstance(data, Dataset):
         raise EvaluationError(
-            f"data is {data!r}. Allowed: a Dataset, such as bm.load_dataset() or "
-            "bm.read_dataset(folder)."
+            f"data is {name_given(data)}. Allowed: a Dataset, such as bm.load_dataset(), "
+            "bm.read_dataset(folder) or bm.Dataset.from_frames(lms, scores)."
         )
 
 

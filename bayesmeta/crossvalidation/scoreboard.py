@@ -7,7 +7,7 @@ https://doi.org/10.1201/9780429246593). The predictions themselves are held fixe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import islice
@@ -35,6 +35,7 @@ from bayesmeta.jobs import progress_bar
 from bayesmeta.model.predictor import Array
 from bayesmeta.model.spec import ModelSpec
 from bayesmeta.tables.headed_columns import head
+from bayesmeta.tables.notebook import NotebookView, fold, show_table
 from bayesmeta.whole_files import write_text
 
 _LEAK_FREE, _LEAKY = "leave-family-out", "random"
@@ -45,7 +46,7 @@ AVERAGES = ("benchmarks", "families")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Scoreboard:
+class Scoreboard(NotebookView):
     """Scores of models on held-out scores of lms.
 
     Parameters
@@ -227,6 +228,11 @@ class Scoreboard:
         if model not in known:
             mend = "Name one of these, or add it to the models of the evaluation."
             raise unknown(EvaluationError, "model", model, known, said="was not scored", mend=mend)
+
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        yield show_table(self.means(), whole=".means()")
+        yield fold("By benchmark", show_table(self.table(), whole=".table()"))
 
     def __repr__(self) -> str:
         counts = (f"{len(self._labels(n))} {n}s" for n in ("scheme", "model", "benchmark"))

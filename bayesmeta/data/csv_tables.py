@@ -12,8 +12,11 @@ import io
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -21,9 +24,11 @@ from bayesmeta.data.cells import Cell, read_cell
 from bayesmeta.data.decisions import Decision
 from bayesmeta.data.schema import Column, column_names, list_columns
 from bayesmeta.errors import MOST_SHOWN, DataError, listing, refuse, shorten, suggest
+from bayesmeta.tables.frames import as_frame
 
 logger = logging.getLogger(__name__)
 
+_PLACE = re.compile(r"^(?:memory/)?(\w+)(?:\.csv)?, line (\d+), column", re.MULTILINE)
 _INDEX_NAMES = ("", "index", "unnamed: 0", "level_0")
 """Headers that pandas gives an index that nobody named, in small letters."""
 
@@ -162,6 +167,61 @@ def parse_frame(
                                    table=table, own=own, asked=True)  # fmt: skip
     refuse(problems)
     return found
+
+
+def read_frame(
+    given: Any, *, what: str, table: str, own: Sequence[Decision] = (), also: str = ""
+) -> pd.DataFrame:
+    """Turn a table of any library into one with all its columns, as `parse_frame` does.
+
+    An index that has the name of a column of the table is one.
+
+    Parameters
+    ----------
+    given
+        The table, see `as_frame`.
+    what, also
+        What it is called in messages, and what else is allowed.
+    table
+        Which table it is.
+    own
+        Declared decisions, which have columns as well.
+
+    Examples
+    --------
+    >>> given = {"lm": ["a"], "benchmark": "arc", "score": 0.5}
+    >>> read_frame(given, what="scores", table="scores").loc[2, "score"]
+    np.float64(0.5)
+    """
+    known = list_columns(table, own)
+    mend = f"Hand over the columns {listing(c.name for c in known if c.required)}."
+    frame = as_frame(given, what=what, also=also, mend=mend)
+    names = {column.name for column in known}
+    inside = [name for name in frame.index.names if name in names and name not in frame]
+    return parse_frame(frame.reset_index(level=inside), table=table, file=what, own=own)
+
+
+@contextmanager
+def rows_of_frames() -> Iterator[None]:
+    """Name rows of frames, counted from 1, where a refusal would name lines of files.
+
+    Examples
+    --------
+    >>> with rows_of_frames():
+    ...     raise DataError("memory/lms.csv, line 2, column 'lm': it is blank. Fill it.")
+    Traceback (most recent call last):
+    bayesmeta.errors.DataError: lms, row 1, column 'lm': it is blank. Fill it.
+    """
+
+    def reword(text: str) -> str:
+        text = _PLACE.sub(lambda found: f"{found[1]}, row {int(found[2]) - 1}, column", text)
+        return text.replace("memory has no benchmarks.csv", "no table of benchmarks is given")
+
+    try:
+        yield
+    except DataError as error:
+        problems = tuple(map(reword, error.problems))
+        raise DataError(reword(str(error)), place=error.place, problems=problems) from None
 
 
 def _build_frame(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -12,20 +12,57 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayesmeta.data.checks import trace_stages, validate_tables
-from bayesmeta.data.csv_tables import echo, format_table, hash_tables, mark_percent
+from bayesmeta.data.benchmark_tables import match_benchmarks
+from bayesmeta.data.checks import (
+    check_tables,
+    trace_stages,
+    validate_generations,
+    validate_tables,
+)
+from bayesmeta.data.csv_tables import (
+    echo,
+    format_table,
+    hash_tables,
+    mark_percent,
+    read_frame,
+    rows_of_frames,
+)
 from bayesmeta.data.decisions import Decision, join_decisions, know_decisions
-from bayesmeta.data.declared import DECLARED, FILE, format_declared, validate_declared
+from bayesmeta.data.declared import (
+    DECLARED,
+    FILE,
+    check_used,
+    check_words,
+    fill_levels,
+    format_declared,
+    validate_declared,
+)
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
-from bayesmeta.errors import DataError, shorten
+from bayesmeta.errors import DataError, name_given, refuse, shorten
+from bayesmeta.tables.notebook import (
+    NotebookView,
+    fold,
+    show_code,
+    show_pairs,
+    show_table,
+    show_title,
+)
 from bayesmeta.whole_files import write_folder
 
 VERSIONS = ("as-published", "corrected")
 """The two versions of the facts: what the paper's code analyses, and what an audit made of it."""
 
+_TABLES = {
+    "lms": "lms",
+    "scores": "scores",
+    "benchmarks": "benchmarks",
+    "generations": "generation",
+}
+"""Tables of a dataset, and their names in the schema."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Dataset:
+class Dataset(NotebookView):
     """Tables that belong together, and where they came from.
 
     Parameters
@@ -71,8 +108,14 @@ class Dataset:
     decisions: Sequence[Decision] = ()
 
     def __post_init__(self) -> None:
-        """Refuse declarations that contradict each other."""
+        """Turn tables of other libraries into frames of pandas; refuse faulty declarations."""
         object.__setattr__(self, "decisions", tuple(self.decisions))
+        for name, table in _TABLES.items():
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, pd.DataFrame):
+                with rows_of_frames():
+                    frame = read_frame(given, what=name, table=table, own=self.decisions)
+                object.__setattr__(self, name, frame.reset_index(drop=True))
         if self.decisions:
             tried = [] if self.experiments is None else [self.experiments.arms]
             validate_declared(self.decisions, [self.lms, *tried])
@@ -81,6 +124,75 @@ class Dataset:
     def known_decisions(self) -> dict[str, Decision]:
         """Every decision that can be asked for: built-in ones, then declared ones."""
         return know_decisions(self.decisions)
+
+    @classmethod
+    def from_frames(
+        cls,
+        lms: Any,
+        scores: Any,
+        *,
+        benchmarks: Any = None,
+        experiments: Experiments | None = None,
+        generations: Any = None,
+        decisions: Sequence[Decision] = (),
+    ) -> Dataset:
+        """Make a dataset of frames, checked as `read_dataset` checks a folder.
+
+        Parameters
+        ----------
+        lms, scores
+            Tables as lms.csv and scores.csv: frames of pandas, polars, pyarrow or another library
+            that narwhals knows, dicts of columns, or lists of rows. Columns that are left out are
+            missing.
+        benchmarks
+            Benchmarks that are not bundled ones: benchmark, task_family, metric.
+        experiments
+            Controlled experiments that belong to the data, as `Experiments.from_frames` makes them.
+        generations
+            What LMs write, as generation.csv.
+        decisions
+            Decisions of your own, which have columns in `lms` or in the arms.
+
+        Returns
+        -------
+        Dataset
+            The tables, with unknown design facts blank. Rows without a score are left out.
+
+        Raises
+        ------
+        DataError
+            If something is no table, or `read_dataset` would refuse it. Rows are counted from 1.
+
+        Examples
+        --------
+        >>> lms = {"lm": ["a", "b"], "lm_family": "f", "n_params": [1e9, 7e9], "n_tokens": 2e10}
+        >>> scores = {"lm": ["a", "b"], "benchmark": "hellaswag", "score": [0.4, 0.5]}
+        >>> Dataset.from_frames(lms, scores)
+        Dataset(2 lms, 1 benchmarks, 2 scores, version='corrected', source='memory')
+        """
+        given = dict(zip(_TABLES, (lms, scores, benchmarks, generations), strict=True))
+        with rows_of_frames():
+            read = {
+                name: read_frame(table, what=name, table=_TABLES[name], own=decisions)
+                for name, table in given.items()
+                if table is not None or name in ("lms", "scores")
+            }
+            found, problems = match_benchmarks(
+                read["scores"], read.get("benchmarks"), where="memory"
+            )
+            tables = [read["lms"], *([experiments.arms] if experiments is not None else [])]
+            problems += [*check_words(decisions, read["lms"], file="lms"),
+                         *check_used(decisions, tables, file="decisions")]  # fmt: skip
+            checked = check_tables(
+                read["lms"], read["scores"], found, where="memory", own=decisions
+            )
+            refuse([*problems, *checked])
+            written = read.get("generations")
+            if written is not None:
+                validate_generations(written, lms=read["lms"], file="generations")
+            data = assemble_dataset(read["lms"], read["scores"], found, written)
+            data = replace(data, decisions=fill_levels(decisions, tables))
+        return data if experiments is None else data.add(experiments)
 
     @property
     def checksum(self) -> str:
@@ -226,8 +338,9 @@ class Dataset:
             )
         if not isinstance(own, Dataset):
             raise DataError(
-                f"own is {shorten(repr(own))}. Allowed: a Dataset, such as bm.read_dataset makes "
-                "of a folder, or Experiments, such as bm.read_experiments makes."
+                f"own is {name_given(own)}. Allowed: a Dataset, such as bm.read_dataset makes of a "
+                "folder and bm.Dataset.from_frames of frames, or Experiments, such as "
+                "bm.read_experiments makes."
             )
         where = (self.source, own.source)
         theirs = match_families(own.lms, known=self.lms["lm_family"])
@@ -313,6 +426,30 @@ class Dataset:
                   for name in texts} | {DECLARED: FILE}  # fmt: skip
         write_folder(folder, {places[name]: text for name, text in texts.items()})
 
+    def _show_parts(self) -> Iterator[str]:
+        families = self.lms["lm_family"].nunique()
+        yield show_title(
+            "Dataset",
+            f"{len(self.lms):,} LMs of {families:,} families, {len(self.benchmarks):,} benchmarks, "
+            f"{len(self.scores):,} scores",
+        )
+        yield show_pairs({"version": self.version, "source": self.source})
+        counts = self.benchmarks[["benchmark", "label", "task_family", "metric"]]
+        counts = counts.assign(scores=self.counts().to_numpy())
+        yield fold("Benchmarks", show_table(counts, whole=".benchmarks"))
+        facts = ["lm", "lm_family", "n_params", "n_tokens", "released"]
+        yield fold("LMs", show_table(self.lms[facts], whole=".lms"))
+        yield fold("What LMs record", show_table(self._count_facts()))
+        if self.experiments is not None:
+            yield fold("Controlled experiments", *self.experiments.show_studies())
+        yield fold("How to go on", show_code(["fit = bm.fit(data)", "bm.check(fit)"]))
+
+    def _count_facts(self) -> pd.DataFrame:
+        """Count the LMs that record each fact, and its different values."""
+        facts = self.lms.drop(columns=["lm", "lm_family"])
+        counts = {"fact": facts.columns, "LMs": facts.count(), "values": facts.nunique()}
+        return pd.DataFrame(counts).query("LMs > 0").reset_index(drop=True)
+
     def __repr__(self) -> str:
         studies = ""
         if self.experiments is not None:
@@ -322,6 +459,37 @@ class Dataset:
             f"{len(self.scores)} scores, {studies}version={self.version!r}, "
             f"source={self.source!r})"
         )
+
+
+def assemble_dataset(
+    lms: pd.DataFrame,
+    scores: pd.DataFrame,
+    benchmarks: pd.DataFrame,
+    generations: pd.DataFrame | None,
+    *,
+    version: str = "corrected",
+    source: str = "memory",
+) -> Dataset:
+    """Leave out rows without a score of tables that were checked, and number the rows from 0.
+
+    Raises
+    ------
+    DataError
+        If no row has a score.
+    """
+    if not scores["score"].notna().any():
+        raise DataError(
+            f"{source}: every cell in column 'score' of scores.csv is blank in version "
+            f"'{version}'. At least one score is needed. Fill in the scores."
+        )
+    return Dataset(
+        lms=match_families(lms).reset_index(drop=True),
+        scores=scores.loc[scores["score"].notna()].reset_index(drop=True),
+        benchmarks=benchmarks.reset_index(drop=True),
+        version=version,
+        source=source,
+        generations=None if generations is None else generations.reset_index(drop=True),
+    )
 
 
 def match_families(lms: pd.DataFrame, *, known: Iterable[str] = ()) -> pd.DataFrame:

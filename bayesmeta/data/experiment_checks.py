@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from bayesmeta.data.arm_facts import fill_from_group, find_differences, list_facts
 from bayesmeta.data.checks import (
     check_errors,
     check_in_turn,
@@ -19,7 +20,6 @@ from bayesmeta.data.checks import (
 )
 from bayesmeta.data.csv_tables import build_cell_error, name_arm
 from bayesmeta.data.decisions import Decision
-from bayesmeta.data.experiments import fill_from_group, find_differences, list_facts
 from bayesmeta.data.vocabulary import METRIC_RANGE, MIX_COLUMNS
 from bayesmeta.errors import DataError, listing, refuse, suggest
 

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
-from bayesmeta.data.csv_tables import format_table, hash_tables, parse_text
+from bayesmeta import defaults
+from bayesmeta.data.arm_facts import fill_from_group, list_differences
+from bayesmeta.data.benchmark_tables import complete_benchmarks, known_benchmarks
+from bayesmeta.data.checks import validate_rows
+from bayesmeta.data.csv_tables import (
+    format_table,
+    hash_tables,
+    parse_frame,
+    parse_text,
+    read_frame,
+    rows_of_frames,
+)
 from bayesmeta.data.decisions import Decision, join_decisions
+from bayesmeta.data.declared import check_used, check_words, fill_levels
+from bayesmeta.data.declared_benchmarks import (
+    DeclaredBenchmark,
+    rescale_scores,
+    tabulate_benchmarks,
+)
+from bayesmeta.data.experiment_checks import validate_arms, validate_results
 from bayesmeta.data.schema import column_names
-from bayesmeta.data.vocabulary import MIX_COLUMNS
-from bayesmeta.errors import DataError, shorten
+from bayesmeta.errors import DataError, refuse, shorten
+from bayesmeta.tables.notebook import NotebookView, show_pairs, show_table, show_title
 
 FILES = {
     "studies": "studies.csv",
@@ -21,14 +40,9 @@ FILES = {
 }
 """The tables of experiments by name in the schema, and the file in which each stands."""
 
-_WORDS = ("study", "group", "arm", "run", "citation", "also_changes", "control")
-FACTS = tuple(name for name in column_names("arms") if name not in (*_WORDS, "released"))
-"""Columns in which arms of a group may differ: size, tokens, design, mix, corpus, stage. Declared
-decisions are others, see `list_facts`."""
-
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Experiments:
+class Experiments(NotebookView):
     """Tables of controlled experiments, and where they came from.
 
     Parameters
@@ -61,6 +75,65 @@ class Experiments:
     benchmarks: pd.DataFrame
     source: str = "memory"
     decisions: tuple[Decision, ...] = ()
+
+    @classmethod
+    def from_frames(
+        cls,
+        arms: Any,
+        results: Any,
+        *,
+        studies: Any = None,
+        benchmarks: Any = None,
+        decisions: Sequence[Decision] = (),
+    ) -> Experiments:
+        """Make experiments of frames, checked as `read_experiments` checks a folder.
+
+        Parameters
+        ----------
+        arms, results
+            Tables as arms.csv and results.csv: frames of pandas, polars, pyarrow or another library
+            that narwhals knows, dicts of columns, or lists of rows.
+        studies
+            Title, licence and source of the studies; may be left out.
+        benchmarks
+            Benchmarks that are not bundled ones.
+        decisions
+            Decisions of your own that arms record.
+
+        Returns
+        -------
+        Experiments
+            To be put beside a dataset by `Dataset.add`.
+
+        Raises
+        ------
+        DataError
+            If something is no table, or `read_experiments` would refuse it.
+
+        Examples
+        --------
+        >>> arms = {"study": "mine", "group": "one", "arm": ["a", "b"], "n_params": 1e9,
+        ...         "n_tokens": 2e10, "norm": ["rmsnorm", "layernorm"]}
+        >>> results = {"study": "mine", "group": "one", "arm": ["a", "b"],
+        ...            "benchmark": "hellaswag", "score": [0.51, 0.50]}
+        >>> Experiments.from_frames(arms, results)
+        Experiments(1 studies, 1 groups, 2 arms, 2 results, source='memory')
+        """
+
+        def read(given: Any, what: str, table: str) -> pd.DataFrame | None:
+            return None if given is None else read_frame(given, what=what, table=table)
+
+        with rows_of_frames():
+            tried = read_frame(arms, what="arms", table="arms", own=decisions)
+            refuse([*check_words(decisions, tried, file="arms"),
+                    *check_used(decisions, [tried], file="decisions")])  # fmt: skip
+            return assemble_experiments(
+                tried,
+                read_frame(results, what="results", table="results"),
+                studies=read(studies, "studies", "studies"),
+                benchmarks=read(benchmarks, "benchmarks", "experiment_benchmarks"),
+                own=fill_levels(decisions, [tried]),
+            )
 
     @property
     def checksum(self) -> str:
@@ -171,6 +244,18 @@ class Experiments:
             ),
         )
 
+    def _show_parts(self) -> Iterator[str]:
+        yield show_title("Experiments", repr(self).partition("(")[2].partition(", source")[0])
+        yield show_pairs({"source": self.source})
+        yield from self.show_studies()
+
+    def show_studies(self) -> Iterator[str]:
+        """Show what the first studies bring, for a notebook."""
+        names = self.arms["study"].unique()
+        first = self.arms["study"].isin(names[: defaults.ROWS_SHOWN])
+        shown = replace(self, arms=self.arms[first]).summarise()
+        yield show_table(shown, n_rows=len(names), whole=".summarise()")
+
     def __repr__(self) -> str:
         groups = self.arms.groupby(["study", "group"]).ngroups
         return (
@@ -201,75 +286,54 @@ def refuse_second_metric(
             )
 
 
-def list_facts(arms: pd.DataFrame) -> list[str]:
-    """List the columns of a table of arms in which arms of a group may differ.
-
-    Examples
-    --------
-    >>> list_facts(pd.DataFrame(columns=["study", "group", "arm", "released", "norm", "optimizer"]))
-    ['norm', 'optimizer']
-    """
-    return [str(name) for name in arms if name not in (*_WORDS, "released")]
-
-
-def find_differences(arms: pd.DataFrame) -> pd.DataFrame:
-    """Say for every group, in the order of the table, in which columns its arms differ.
-
-    A cell that is blank counts as different from one that is filled.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"study": "s", "group": "g", "arm": ["a", "b"], "norm": ["x", "y"]})
-    >>> find_differences(frame)["norm"].tolist()
-    [True]
-    """
-    return arms.groupby(["study", "group"], sort=False)[list_facts(arms)].nunique(dropna=False) > 1
-
-
-def list_differences(arms: pd.DataFrame) -> list[str]:
-    """Name the columns in which arms of one group differ, over all groups of a table.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"study": "s", "group": "g", "arm": ["a", "b"], "norm": ["x", "y"]})
-    >>> list_differences(frame)
-    ['norm']
-    """
-    differ = find_differences(arms)
-    return [str(name) for name in differ if differ[name].any()]
-
-
-def fill_from_group(arms: pd.DataFrame) -> pd.DataFrame:
-    """Fill cells that are blank with what the other arms of the group have, where these agree.
-
-    Shares of the mix are filled together: only where an arm records none of them.
+def assemble_experiments(
+    arms: pd.DataFrame,
+    results: pd.DataFrame,
+    *,
+    studies: pd.DataFrame | None = None,
+    benchmarks: pd.DataFrame | None = None,
+    own: Sequence[Decision] = (),
+    ranged: Sequence[DeclaredBenchmark] = (),
+    where: str = "memory",
+    source: str = "memory",
+) -> Experiments:
+    """Check tables that were read, and fill in what arms have in common.
 
     Parameters
     ----------
-    arms
-        A table of arms, with some or all of its columns.
+    arms, results, studies, benchmarks
+        Tables with all their columns; the last two may be left out.
+    own, ranged
+        Declared decisions, and benchmarks with a range of their own.
+    where, source
+        The folder that the tables came from, for error messages, and what the experiments call it.
 
     Returns
     -------
-    pandas.DataFrame
-        The table with fewer blank cells. What the others disagree on stays blank: it is unknown.
+    Experiments
+        With the benchmarks that have results.
 
-    Examples
-    --------
-    >>> frame = pd.DataFrame(
-    ...     {"study": "s", "group": "g", "arm": ["a", "b"], "norm": ["rmsnorm", None]}
-    ... )
-    >>> fill_from_group(frame)["norm"].tolist()
-    ['rmsnorm', 'rmsnorm']
+    Raises
+    ------
+    DataError
+        If the tables are not allowed, or do not belong together.
     """
-    shares = [name for name in MIX_COLUMNS if name in arms]
-    recorded = arms[shares].notna().any(axis="columns")
-    groups, filled = arms.groupby(["study", "group"], sort=False), arms.copy()
-    for name in (*(["released"] if "released" in arms else []), *list_facts(arms)):
-        agreed = groups[name].transform("nunique") == 1
-        kept = arms[name].notna() | ~agreed | (recorded & (name in shares))
-        filled[name] = arms[name].where(kept, groups[name].transform("first"))
-    return filled
+    validate_arms(arms, studies=studies, folder=where, own=own)
+    arms = fill_from_group(arms)
+    if studies is None:
+        names = pd.DataFrame({"study": arms["study"].unique()})
+        studies = parse_frame(names.reindex(columns=column_names("studies")), table="studies")
+    results, outside = rescale_scores(results, ranged, file=f"{where}/results.csv")
+    refuse(outside)
+    known = [*tabulate_benchmarks(ranged), known_benchmarks()]
+    if benchmarks is not None:
+        validate_rows(benchmarks, table="experiment_benchmarks", file=f"{where}/benchmarks.csv")
+        known.insert(0, complete_benchmarks(benchmarks))
+    found = pd.concat(known).drop_duplicates("benchmark")
+    validate_results(results, arms=arms, benchmarks=found, folder=where)
+    used = found["benchmark"].isin(results["benchmark"])
+    tables = (table.reset_index(drop=True) for table in (studies, arms, results, found[used]))
+    return Experiments(*tables, source=source, decisions=tuple(own))
 
 
 def restore_experiments(

@@ -8,18 +8,19 @@ from dataclasses import replace
 from functools import cache
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from bayesmeta.data.benchmark_tables import bundled_benchmarks, known_benchmarks, match_benchmarks
 from bayesmeta.data.checks import (
     check_lms,
     check_tables,
     validate_generations,
-    validate_rows,
 )
 from bayesmeta.data.corrections import apply_corrections
-from bayesmeta.data.csv_tables import build_cell_error, parse_frame, read_table, scan_table
-from bayesmeta.data.dataset import VERSIONS, Dataset, match_families
+from bayesmeta.data.csv_tables import read_frame, read_table, scan_table
+from bayesmeta.data.dataset import VERSIONS, Dataset, assemble_dataset, match_families
 from bayesmeta.data.decisions import Decision, join_decisions
 from bayesmeta.data.declared import (
     FILE,
@@ -34,13 +35,10 @@ from bayesmeta.data.declared_benchmarks import (
     DeclaredBenchmark,
     check_families,
     rescale_scores,
-    tabulate_benchmarks,
 )
-from bayesmeta.data.experiment_checks import validate_arms, validate_results
-from bayesmeta.data.experiments import Experiments, fill_from_group
-from bayesmeta.data.schema import COLUMNS, column_names
-from bayesmeta.data.vocabulary import USUAL_DIRECTION
-from bayesmeta.errors import DataError, listing, refuse, shorten, suggest, unknown
+from bayesmeta.data.experiments import Experiments, assemble_experiments
+from bayesmeta.data.schema import COLUMNS
+from bayesmeta.errors import DataError, listing, refuse, shorten, unknown
 
 
 def bundled_folder() -> Path:
@@ -101,8 +99,8 @@ def load_dataset(*, version: str = "corrected", experiments: bool = True) -> Dat
     _check_version(version)
     folder = bundled_folder()
     lms, scores, _ = _scan_tables(folder, version=version)
-    data = _finish(
-        lms, scores, _bundled_benchmarks(), load_generation(), version=version, source="bundled"
+    data = assemble_dataset(
+        lms, scores, bundled_benchmarks(), load_generation(), version=version, source="bundled"
     )
     return data.add(load_experiments()) if experiments else data
 
@@ -285,23 +283,28 @@ def read_dataset(
             "data add DIR --out BOTH` puts beside the bundled tables. Move arms.csv and "
             "results.csv, or add them."
         )
-    declared = read_declared(folder / FILE, known=_bundled_benchmarks()["benchmark"])
+    declared = read_declared(folder / FILE, known=bundled_benchmarks()["benchmark"])
     ranged = declared.benchmarks
     if declared.problems:
         refuse([*declared.problems, *_known_problems(folder, declared)])
     validate_declared(decisions)
     own = join_decisions(decisions, declared.decisions, where=("decisions", str(folder / FILE)))
     lms, scores, problems = _scan_tables(folder, version="corrected", own=own)
-    benchmarks, more = _own_benchmarks(folder, scores, ranged)
+    path = folder / "benchmarks.csv"
+    read, more = scan_table(path, table="benchmarks") if path.is_file() else (None, [])
+    benchmarks, unmatched = match_benchmarks(scores, read, where=str(folder), ranged=ranged)
     scores, outside = rescale_scores(scores, ranged, file=str(folder / "scores.csv"))
-    more += [*outside, *check_families(ranged, benchmarks, file=str(folder / FILE))]
+    problems += [*more, *unmatched, *outside]
+    problems += check_families(ranged, benchmarks, file=str(folder / FILE))
     problems += check_words(own, lms, file=str(folder / "lms.csv"))
-    refuse([*problems, *more, *check_tables(lms, scores, benchmarks, where=str(folder), own=own)])
+    refuse([*problems, *check_tables(lms, scores, benchmarks, where=str(folder), own=own)])
     generations = _own_generations(folder, lms)
     if version == "as-published":
         lms, scores, _ = _scan_tables(folder, version=version, own=own)
         scores, _ = rescale_scores(scores, ranged, file=str(folder / "scores.csv"))
-    data = _finish(lms, scores, benchmarks, generations, version=version, source=str(folder))
+    data = assemble_dataset(
+        lms, scores, benchmarks, generations, version=version, source=str(folder)
+    )
     inside = folder / "experiments"
     tried = (
         _read_experiments(inside, source=str(inside), own=own, ranged=ranged)
@@ -316,17 +319,15 @@ def read_dataset(
 
 
 def read_lms(
-    source: str | PathLike[str] | pd.DataFrame,
-    *,
-    families: Iterable[str] = (),
-    decisions: Sequence[Decision] = (),
+    source: Any, *, families: Iterable[str] = (), decisions: Sequence[Decision] = ()
 ) -> pd.DataFrame:
     r"""Read and check one table of LMs, such as new ones to predict for.
 
     Parameters
     ----------
     source
-        A CSV file, or a frame, with at least lm, lm_family, n_params and n_tokens.
+        A CSV file, or a frame of pandas, polars or another library that narwhals knows, with at
+        least lm, lm_family, n_params and n_tokens.
     families
         Names of known families; one that differs only by case is taken for it.
     decisions
@@ -340,8 +341,8 @@ def read_lms(
     Raises
     ------
     DataError
-        If there is no such file, or `read_dataset` would refuse it. The message names the line and
-        the column.
+        If there is no such file, it is no table, or `read_dataset` would refuse it. The message
+        names the line and the column.
 
     Examples
     --------
@@ -350,13 +351,10 @@ def read_lms(
     >>> read_lms(path)["n_params"].tolist()
     [1000000000]
     """
-    if isinstance(source, pd.DataFrame):
-        lms, file, problems = parse_frame(source, table="lms", own=decisions), "lms", []
-    elif not isinstance(source, str | os.PathLike):
-        raise DataError(
-            f"lms are {shorten(repr(source))}. Allowed: a pandas DataFrame, or the path of a CSV "
-            "file, with the columns of lms.csv."
-        )
+    if not isinstance(source, str | os.PathLike):
+        also = "the path of a CSV file, "
+        lms = read_frame(source, what="lms", table="lms", own=decisions, also=also)
+        file, problems = "lms", []
     else:
         path, file = Path(source), shorten(source)
         if not os.path.isfile(path):
@@ -424,78 +422,6 @@ def _own_generations(folder: Path, lms: pd.DataFrame) -> pd.DataFrame | None:
     return generations
 
 
-@cache
-def _bundled_benchmarks() -> pd.DataFrame:
-    return read_table(bundled_folder() / "benchmarks.csv", table="benchmarks")
-
-
-def known_benchmarks() -> pd.DataFrame:
-    """Read all benchmarks that need no row of one's own in experiments, bundled ones first.
-
-    Examples
-    --------
-    >>> len(known_benchmarks())
-    65
-    """
-    path = bundled_folder() / "experiments" / "benchmarks.csv"
-    more = read_table(path, table="experiment_benchmarks")
-    return pd.concat([_bundled_benchmarks(), more]).drop_duplicates("benchmark")
-
-
-def _own_benchmarks(
-    folder: Path, scores: pd.DataFrame, ranged: Sequence[DeclaredBenchmark] = ()
-) -> tuple[pd.DataFrame, list[DataError]]:
-    """Read a folder's benchmarks; bundled ones that have scores need no row of their own.
-
-    Cells that cannot be read, and benchmarks without a row, are reported.
-    """
-    path, bundled = folder / "benchmarks.csv", _bundled_benchmarks()
-    ranged = [one for one in ranged if one.name in set(scores["benchmark"])]
-    if path.is_file():
-        read, problems = scan_table(path, table="benchmarks")
-        problems += _find_twice(read, ranged, file=str(path))
-        own = pd.concat([_complete(read), *tabulate_benchmarks(ranged)])
-        used = bundled["benchmark"].isin(scores["benchmark"])
-        more = bundled.loc[used & ~bundled["benchmark"].isin(own["benchmark"])]
-        return pd.concat([own, more]).rename_axis("line"), problems
-    names = scores["benchmark"].dropna().drop_duplicates()
-    bundled = pd.concat([*tabulate_benchmarks(ranged), bundled])
-    problems = [
-        build_cell_error(
-            f"{folder / 'scores.csv'}", line=int(str(line)), column="benchmark",
-            said=f"'{name}' is not a bundled benchmark, and {folder} has no benchmarks.csv."
-            f"{suggest(name, bundled['benchmark'])}",
-            mend=f"Allowed: {listing(bundled['benchmark'])}. Correct the name, or add "
-            "benchmarks.csv with the columns benchmark, task_family and metric.",
-        )
-        for line, name in names[~names.isin(bundled["benchmark"])].items()
-    ]  # fmt: skip
-    return bundled.loc[bundled["benchmark"].isin(scores["benchmark"])], problems
-
-
-def _find_twice(
-    read: pd.DataFrame, ranged: Sequence[DeclaredBenchmark], *, file: str
-) -> list[DataError]:
-    """Report benchmarks that have a row and a declaration."""
-    names = [one.name for one in ranged]
-    return [
-        build_cell_error(
-            file, line=int(str(line)), column="benchmark",
-            said=f"'{name}' is declared in {FILE} too.",
-            mend=f"Allowed: a row, or [benchmark.{name}]. Remove one of them.",
-        )
-        for line, name in read["benchmark"].items() if name in names
-    ]  # fmt: skip
-
-
-def _complete(own: pd.DataFrame) -> pd.DataFrame:
-    """Fill in labels and directions that a table of benchmarks leaves out."""
-    usual = pd.Series([USUAL_DIRECTION.get(unit) for unit in own["metric"]], own.index, dtype="str")
-    return own.assign(
-        label=own["label"].fillna(own["benchmark"]), direction=own["direction"].fillna(usual)
-    )
-
-
 def _read_experiments(
     folder: Path,
     *,
@@ -504,58 +430,25 @@ def _read_experiments(
     ranged: Sequence[DeclaredBenchmark] = (),
 ) -> Experiments:
     """Read the tables of a folder, check them, and keep the benchmarks that have results."""
+    file = str(folder / FILE)
     declared = read_declared(folder / FILE, known=known_benchmarks()["benchmark"])
     refuse(declared.problems)
-    file = str(folder / FILE)
     own = join_decisions(own, declared.decisions, where=("decisions", file))
     arms = read_table(folder / "arms.csv", table="arms", own=own)
     refuse([*check_words(own, arms, file=str(folder / "arms.csv")),
             *check_used(declared.decisions, [arms], file=file)])  # fmt: skip
-    own = fill_levels(own, [arms]) if declared.decisions else own
-    path = folder / "studies.csv"
-    studies = read_table(path, table="studies") if path.is_file() else None
-    validate_arms(arms, studies=studies, folder=str(folder), own=own)
-    arms = fill_from_group(arms)
-    if studies is None:
-        names = pd.DataFrame({"study": arms["study"].unique()})
-        studies = parse_frame(names.reindex(columns=column_names("studies")), table="studies")
-    results = read_table(folder / "results.csv", table="results")
-    ranged = (*ranged, *declared.benchmarks)
-    results, outside = rescale_scores(results, ranged, file=str(folder / "results.csv"))
-    refuse(outside)
-    known = [*tabulate_benchmarks(ranged), known_benchmarks()]
-    if (folder / "benchmarks.csv").is_file() and folder != bundled_folder() / "experiments":
-        read = read_table(folder / "benchmarks.csv", table="experiment_benchmarks")
-        validate_rows(read, table="experiment_benchmarks", file=str(folder / "benchmarks.csv"))
-        known.insert(0, _complete(read))
-    benchmarks = pd.concat(known).drop_duplicates("benchmark")
-    validate_results(results, arms=arms, benchmarks=benchmarks, folder=str(folder))
-    used = benchmarks["benchmark"].isin(results["benchmark"])
-    tables = (studies, arms, results, benchmarks[used])
-    tables = (table.reset_index(drop=True) for table in tables)
-    return Experiments(*tables, source=source, decisions=tuple(own))
-
-
-def _finish(
-    lms: pd.DataFrame,
-    scores: pd.DataFrame,
-    benchmarks: pd.DataFrame,
-    generations: pd.DataFrame | None,
-    *,
-    version: str,
-    source: str,
-) -> Dataset:
-    """Leave out rows without a score and number the rows from 0."""
-    if not scores["score"].notna().any():
-        raise DataError(
-            f"{source}: every cell in column 'score' of scores.csv is blank in version "
-            f"'{version}'. At least one score is needed. Fill in the scores."
-        )
-    return Dataset(
-        lms=match_families(lms).reset_index(drop=True),
-        scores=scores.loc[scores["score"].notna()].reset_index(drop=True),
-        benchmarks=benchmarks.reset_index(drop=True),
-        version=version,
+    names = {"studies": "studies", "benchmarks": "experiment_benchmarks"}
+    is_bundled = folder == bundled_folder() / "experiments"
+    return assemble_experiments(
+        arms,
+        read_table(folder / "results.csv", table="results"),
+        **{
+            name: read_table(folder / f"{name}.csv", table=table)
+            for name, table in names.items()
+            if (folder / f"{name}.csv").is_file() and not (is_bundled and name == "benchmarks")
+        },
+        own=fill_levels(own, [arms]) if declared.decisions else own,
+        ranged=(*ranged, *declared.benchmarks),
+        where=str(folder),
         source=source,
-        generations=None if generations is None else generations.reset_index(drop=True),
     )

@@ -62,7 +62,7 @@ def code_arms(dataset: Dataset, arms: pd.DataFrame, *, coding: Mapping[str, Any]
     """
     import pandas as pd
 
-    from bayesmeta.data.experiments import fill_from_group
+    from bayesmeta.data.arm_facts import fill_from_group
 
     lms, decisions = dataset.lms, dataset.known_decisions
     facts = fill_from_group(arms).reindex(columns=list(lms.columns))

@@ -127,7 +127,7 @@ def rate_control(arms: pd.DataFrame) -> pd.Series:
     """
     import pandas as pd
 
-    from bayesmeta.data.experiments import find_differences
+    from bayesmeta.data.arm_facts import find_differences
 
     differ = find_differences(arms)
     of_mix = [name for name in (*MIX_COLUMNS, "english_share", "corpus") if name in differ]

@@ -61,6 +61,7 @@ from bayesmeta.estimates.summary import (
     summarise,
     summarise_effect,
 )
+from bayesmeta.tables.notebook import NotebookView, fold, show_code, show_pairs, show_text
 from bayesmeta.tables.wording import count
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Answer:
+class Answer(NotebookView):
     """The answer to one question; it prints as a sentence and a few lines.
 
     Parameters
@@ -337,23 +338,32 @@ class Answer:
             ]
         )
 
+    def _show_parts(self) -> Iterator[str]:
+        yield show_text(self.sentence, strong=True)
+        yield show_pairs({label: listing(parts) for label, parts in self._rows()})
+        yield fold("Details", show_code([self.details]))
+
     def _lines(self) -> Iterator[str]:
         """Write what stands behind the sentence, at most eight aligned lines."""
-        yield write_line("read as", [self.read_as])
-        yield write_line("asked of", list(self._asked_of()))
+        yield from (write_line(label, parts) for label, parts in self._rows())
+
+    def _rows(self) -> Iterator[tuple[str, list[str]]]:
+        """Label what stands behind the sentence, the most important part first."""
+        yield ("read as", [self.read_as])
+        yield ("asked of", list(self._asked_of()))
         name = "association" if self.association is None else "effect"
-        yield write_line(name, [self._say_part(self.effect, self.probability.estimate)])
+        yield (name, [self._say_part(self.effect, self.probability.estimate)])
         if self.new_setting is not None:
             told = self._say_part(self.new_setting, self.new_setting["probability"])
-            yield write_line("new setting", [told])
-        yield write_line(f"beyond {self.equivalence:.3g}", list(self._say_sizes()))
+            yield ("new setting", [told])
+        yield (f"beyond {self.equivalence:.3g}", list(self._say_sizes()))
         if self.association is not None:
             told = self._say_part(self.association, self.association["probability"], "higher")
-            yield write_line("association", [told])
-        yield write_line("evidence", list(self._say_sources()))
+            yield ("association", [told])
+        yield ("evidence", list(self._say_sources()))
         if self.association is None:
-            yield write_line("families", list(self._say_parts()))
-        yield write_line("confounded", list(self._say_confounded()))
+            yield ("families", list(self._say_parts()))
+        yield ("confounded", list(self._say_confounded()))
 
     def _asked_of(self) -> Iterator[str]:
         """Say of which LMs, of what size, and where."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from bayesmeta.studies.model_ensemble import EnsembleSpec, Member, MemberMargina
 from bayesmeta.studies.study_design import build_effect_design
 from bayesmeta.studies.study_table import EffectSizes
 from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
+from bayesmeta.tables.notebook import NotebookView, fold, show_table, show_text, show_title
 from bayesmeta.tables.wording import percent
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ _FEWEST_DRAWS = 100
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AveragedModels:
+class AveragedModels(NotebookView):
     """What `average_models` found.
 
     Parameters
@@ -83,6 +84,13 @@ class AveragedModels:
             raise unknown(QueryError, "component", component, names)
         row = self.components.iloc[names.index(component)]
         return {str(name): value for name, value in row.items()}
+
+    def _show_parts(self) -> Iterator[str]:
+        yield show_title("AveragedModels")
+        yield show_table(self.components, whole=".components")
+        yield show_table(self.summary, whole=".summary")
+        yield fold("Models", show_table(self.models, whole=".models"))
+        yield show_text(self.text)
 
     def __repr__(self) -> str:
         from bayesmeta.tables.text import format_table

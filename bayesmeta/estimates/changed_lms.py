@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,8 @@ from bayesmeta.estimates.question import (
     resolve_decision,
 )
 from bayesmeta.estimates.summary import check_ci_prob, outline, summarise_effect
+from bayesmeta.tables.notebook import NotebookView, show_table
+from bayesmeta.tables.wording import count
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
@@ -46,7 +48,7 @@ _SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class WhatIf:
+class WhatIf(NotebookView):
     """Draws of the score of one LM as it is, changed, and of the difference.
 
     Parameters
@@ -121,8 +123,13 @@ class WhatIf:
             )
         return pd.DataFrame(rows)
 
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        yield show_table(self.table(), whole=".table()")
+
     def __repr__(self) -> str:
-        what = f"{self.lm} with {self.label} on {self.draws.sizes['target']} targets by {self.by}"
+        targets = count(self.draws.sizes["target"], "target", "targets")
+        what = f"{self.lm} with {self.label} on {targets} by {self.by}"
         return outline(self, what, self.draws)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -44,14 +45,15 @@ from bayesmeta.estimates.question import (
     list_substitutions,
 )
 from bayesmeta.tables.headed_columns import head
-from bayesmeta.tables.wording import KIND_WORDS
+from bayesmeta.tables.notebook import NotebookView, show_table
+from bayesmeta.tables.wording import KIND_WORDS, count
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Effects:
+class Effects(NotebookView):
     """Draws of effects, and the table that follows from them.
 
     Parameters
@@ -108,27 +110,28 @@ class Effects:
             If the probability is not between 0 and 1.
         """
         summary.check_ci_prob(ci_prob)
-        rows, shared = [], self.draws.attrs["units"]
+        return head(pd.DataFrame(self._list_rows(ci_prob)), among=self.among)
+
+    def _list_rows(self, ci_prob: float) -> Iterator[dict[str, Any]]:
+        """Summarise effect by effect."""
+        draws, shared = self.draws.values, self.draws.attrs["units"]
         for k, contrast in enumerate(self.contrasts):
             for t, target in enumerate(self.draws["target"].values):
-                values = self.draws.values[:, :, k, t]
+                values = draws[:, :, k, t]
                 if np.isnan(values[0, 0]):
                     continue
                 units = UNITS_APART if shared == UNITS and target in self.apart else shared
-                rows.append(
-                    {
-                        "decision": contrast.decision,
-                        "level": format_level(contrast.level),
-                        "reference": format_level(contrast.reference),
-                        "by": self.by,
-                        "target": str(target),
-                        **summary.summarise_effect(values, ci_prob=ci_prob, units=units),
-                        "kind": self.kind,
-                        "verdict": str(self.verdicts[k, t]),
-                        **({} if self.n_lms is None else {"n_lms": self.n_lms[k]}),
-                    }
-                )
-        return head(pd.DataFrame(rows), among=self.among)
+                yield {
+                    "decision": contrast.decision,
+                    "level": format_level(contrast.level),
+                    "reference": format_level(contrast.reference),
+                    "by": self.by,
+                    "target": str(target),
+                    **summary.summarise_effect(values, ci_prob=ci_prob, units=units),
+                    "kind": self.kind,
+                    "verdict": str(self.verdicts[k, t]),
+                    **({} if self.n_lms is None else {"n_lms": self.n_lms[k]}),
+                }
 
     def wrong_signs(self) -> float:
         """Compute the share of effects that would have the wrong sign, were all signs claimed.
@@ -151,9 +154,16 @@ class Effects:
         helps = (self.draws > 0).where(known).mean(("chain", "draw"))
         return float(np.minimum(helps, 1 - helps).mean())
 
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        first = islice(self._list_rows(defaults.CI_PROB), defaults.ROWS_SHOWN)
+        table = head(pd.DataFrame(first), among=self.among)
+        n = int((~np.isnan(self.draws.values[0, 0])).sum())
+        yield show_table(table, n_rows=n, whole=".table()")
+
     def __repr__(self) -> str:
         n, targets = self.draws.sizes["contrast"], self.draws.sizes["target"]
-        what = f"{n} {KIND_WORDS[self.kind]} on {targets} targets by {self.by}"
+        what = f"{n} {KIND_WORDS[self.kind]} on {count(targets, 'target', 'targets')} by {self.by}"
         return summary.outline(self, what, self.draws)
 
 

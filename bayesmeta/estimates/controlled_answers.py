@@ -28,6 +28,7 @@ from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.model.predictor import Array, contrast_distribution
 from bayesmeta.model.spec import build_differences
 from bayesmeta.tables.headed_columns import OF_TABLE, Column, head
+from bayesmeta.tables.notebook import NotebookView, show_table, show_text, show_title
 from bayesmeta.tables.wording import count
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ _COLUMNS = {
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ControlledAnswers:
+class ControlledAnswers(NotebookView):
     """What controlled experiments found, beside what a fit says.
 
     Parameters
@@ -166,6 +167,12 @@ class ControlledAnswers:
         }
         headings = {name: Column(unit="pp") for name in _INTERVALS}
         return head(pd.DataFrame(columns), headings)
+
+    def _show_parts(self) -> Iterator[str]:
+        yield show_title("ControlledAnswers")
+        yield show_text(repr(self))
+        first = ControlledAnswers(self.rows.head(defaults.ROWS_SHOWN))
+        yield show_table(first.summary(), n_rows=len(self.rows), whole=".summary()")
 
     def __repr__(self) -> str:
         told = self.rows.dropna(subset=["controlled"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from bayesmeta.estimates.summary import check_ci_prob, estimate_probability, out
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.model.predictor import Array
 from bayesmeta.tables.headed_columns import head
+from bayesmeta.tables.notebook import NotebookView, show_table
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
@@ -37,7 +38,7 @@ _MAX_DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Curve:
+class Curve(NotebookView):
     """Draws of a dose-response curve.
 
     Parameters
@@ -161,6 +162,10 @@ class Curve:
             kind=self.kind,
         )
 
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        yield show_table(self.optimum(), whole=".optimum()")
+
     def __repr__(self) -> str:
         sizes = self.draws.sizes
         where = f"{sizes['grid']} points on {sizes['target']} targets"
@@ -234,7 +239,7 @@ _FLAT = 1e-9
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Tradeoff:
+class Tradeoff(NotebookView):
     """Draws of two curves along one decision: what gains and what loses.
 
     Parameters
@@ -315,6 +320,10 @@ class Tradeoff:
         """Name of what loses."""
         names = self.loss_names
         return names[0] if len(names) == 1 else f"mean of {listing(names)}"
+
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        yield show_table(self.table(), whole=".table()")
 
     def __repr__(self) -> str:
         what = f"{self.gain_name} against {self.loss_label} along {self.decision}"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.data.decisions import UNDISCLOSED, Decision
 from bayesmeta.design.arm_scores import CONTROLS, ArmScores
+from bayesmeta.errors import listing
 from bayesmeta.estimates.arm_comparisons import compare_runs, estimate_studies
 from bayesmeta.estimates.counterfactual import Sizes, mean_slope, tells_effects
 from bayesmeta.estimates.linearised import (
@@ -33,6 +34,15 @@ from bayesmeta.estimates.question import (
 )
 from bayesmeta.estimates.summary import Pooled, normal_interval, pool_studies, prob_above_zero
 from bayesmeta.model.predictor import Array
+from bayesmeta.tables.notebook import (
+    NotebookView,
+    fold,
+    show_pairs,
+    show_table,
+    show_text,
+    show_title,
+)
+from bayesmeta.tables.wording import MEANINGS, count, percent, readable
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
@@ -74,8 +84,8 @@ class Judgement:
     prob_conflict: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+@dataclass(frozen=True, slots=True, repr=False)
+class Evidence(NotebookView):
     """What stands behind a statement.
 
     Parameters
@@ -165,6 +175,57 @@ class Evidence:
         """Turn into plain values; `bundled_with` is the old name of `confounded_with`."""
         studies = [dict(one) for one in self.studies]
         return {**asdict(self), "studies": studies, "bundled_with": dict(self.confounded_with)}
+
+    @property
+    def parts(self) -> dict[str, Mapping[str, float]]:
+        """What LMs and experiments say by themselves, by where it comes from."""
+        found = {
+            "all families": self.all_families,
+            f"without {self.most_influential_family}": self.without_it,
+            "within families": self.within_families,
+            "between families": self.between_families,
+            "experiments": self.experiments,
+        }
+        return {name: part for name, part in found.items() if part is not None}
+
+    def _show_parts(self) -> Iterator[str]:
+        import pandas as pd
+
+        from bayesmeta.tables.headed_columns import Column, head
+
+        yield show_title("Evidence", self.verdict)
+        meaning = MEANINGS[self.verdict]
+        yield show_text(f"{meaning[0].upper()}{meaning[1:]}.")
+        keys = ("estimate", "lower", "upper", "prob_helps")
+        rows = [{"source": name, **{k: part[k] for k in keys}} for name, part in self.parts.items()]
+        yield show_table(pd.DataFrame(rows))
+        yield show_pairs(self._say_support())
+        if self.studies:
+            columns = {"se": Column("SE", digits=2), "weight": Column(digits=0, unit="%")}
+            yield fold("Studies", show_table(head(pd.DataFrame(list(self.studies)), columns)))
+
+    def _say_support(self) -> dict[str, str]:
+        """Say in words how many stand behind it, and what else could."""
+        sides = (
+            f"{name.replace('_', ' ')}: {count(self.lms[name], 'LM', 'LMs')} of "
+            f"{count(n, 'family', 'families')}"
+            for name, n in self.lm_families.items()
+        )
+        confounded = (
+            f"{readable(name)} {percent(share)}" for name, share in self.confounded_with.items()
+        )
+        return {
+            "LMs": "; ".join(sides),
+            "families with both": str(self.families_with_both),
+            "missing": percent(self.missing_share),
+            "confounded with": listing(confounded),
+            "learned": f"{percent(self.contraction)} of the prior variance",
+            "conflict": "" if self.prob_conflict is None else f"{self.prob_conflict:.2f}",
+        }
+
+    def __repr__(self) -> str:
+        lms, studies = self._say_support()["LMs"], count(len(self.studies), "study", "studies")
+        return f"Evidence({self.verdict}; {lms}; {studies})"
 
     @property
     def bundled_with(self) -> Mapping[str, float]:

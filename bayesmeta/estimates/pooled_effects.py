@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ from bayesmeta.model.predictor import Array
 from bayesmeta.studies.study_design import build_columns, is_number, list_levels
 from bayesmeta.studies.study_model import EffectSizeSpec
 from bayesmeta.studies.study_table import EffectSizes
+from bayesmeta.tables.frames import as_frame
 from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
+from bayesmeta.tables.notebook import NotebookView, show_table, show_text, show_title
 from bayesmeta.tables.wording import name_few, percent
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def effect_columns(spreads: Iterable[float], *names: str) -> dict[str, Column]:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PooledEffects:
+class PooledEffects(NotebookView):
     """What `summary` found.
 
     Parameters
@@ -76,6 +78,11 @@ class PooledEffects:
             raise unknown(QueryError, "quantity", quantity, names)
         row = self.table.iloc[names.index(quantity)]
         return {str(name): value for name, value in row.items()}
+
+    def _show_parts(self) -> Iterator[str]:
+        yield show_title("PooledEffects")
+        yield show_table(self.table, whole=".table")
+        yield show_text(self.text)
 
     def __repr__(self) -> str:
         from bayesmeta.tables.text import format_table
@@ -355,8 +362,8 @@ def predict_effects(
     fit
         A fit of effect sizes.
     moderators
-        A frame or a dict of columns with the moderators of the table, a row for each prediction;
-        left out where there are none.
+        A frame of any library, or a dict of columns, with the moderators of the table, a row for
+        each prediction; left out where there are none.
     ci_prob
         Probability of the intervals.
     rope
@@ -428,13 +435,8 @@ def _read_values(data: EffectSizes, moderators: Any) -> pd.DataFrame:
                 "value of each, such as predict_effects(fit, {'dose': [5, 10]})."
             )
         return pd.DataFrame(index=pd.RangeIndex(1))
-    try:
-        given = pd.DataFrame(moderators)
-    except (ValueError, TypeError) as error:
-        raise QueryError(
-            f"moderators is {type(moderators).__name__} ({error}). Allowed: a frame, or a dict of "
-            "columns of one length, such as {'dose': [5, 10]}."
-        ) from error
+    mend = "Such a table is {'dose': [5, 10]}."
+    given = as_frame(moderators, what="moderators", mend=mend, error=QueryError)
     given = given.rename(columns=str)
     for name in data.moderators:
         if name not in given:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from os import PathLike
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ from bayesmeta.model.predictor import (
     score_distribution,
 )
 from bayesmeta.model.spec import build_design_for
+from bayesmeta.tables.notebook import NotebookView, show_table
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Predictions:
+class Predictions(NotebookView):
     """Draws of what new LMs score, and the table that follows from them.
 
     Parameters
@@ -85,26 +87,33 @@ class Predictions:
         """
         prob = self.ci_prob if ci_prob is None else ci_prob
         check_ci_prob(prob)
-        rows = []
+        return pd.DataFrame(self._list_rows(prob))
+
+    def _list_rows(self, prob: float) -> Iterator[dict[Any, Any]]:
+        """Summarise LM by LM and benchmark by benchmark."""
+        benchmarks = self.benchmarks.to_dict("records")
         for i, lm in enumerate(self.expected["lm"].values):
-            for b, benchmark in enumerate(self.benchmarks.to_dict("records")):
+            for b, benchmark in enumerate(benchmarks):
                 values = self.expected.values[:, :, i, b]
                 low, high = METRIC_RANGE[benchmark["metric"]]
                 units = UNITS_APART if benchmark["metric"] == SCALED else UNITS
                 seen = summarise(self.observed.values[:, :, i, b], ci_prob=prob, units=units)
                 bounds = np.clip([seen["lower"], seen["upper"]], POINTS * low, POINTS * high)
-                rows.append(
-                    {
-                        "lm": str(lm),
-                        "benchmark": benchmark["benchmark"],
-                        **summarise(values, ci_prob=prob, units=units),
-                        "lower_observed": float(bounds[0]),
-                        "upper_observed": float(bounds[1]),
-                        "direction": benchmark["direction"],
-                        **self.facts.iloc[i].to_dict(),
-                    }
-                )
-        return pd.DataFrame(rows)
+                yield {
+                    "lm": str(lm),
+                    "benchmark": benchmark["benchmark"],
+                    **summarise(values, ci_prob=prob, units=units),
+                    "lower_observed": float(bounds[0]),
+                    "upper_observed": float(bounds[1]),
+                    "direction": benchmark["direction"],
+                    **self.facts.iloc[i].to_dict(),
+                }
+
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        first = islice(self._list_rows(self.ci_prob), defaults.ROWS_SHOWN)
+        n = self.expected.sizes["lm"] * self.expected.sizes["benchmark"]
+        yield show_table(pd.DataFrame(first), n_rows=n, whole=".table()")
 
     def __repr__(self) -> str:
         n, benchmarks = self.expected.sizes["lm"], self.expected.sizes["benchmark"]
@@ -113,7 +122,7 @@ class Predictions:
 
 def predict(
     fit: Fit,
-    new_lms: pd.DataFrame | str | PathLike[str],
+    new_lms: Any,
     *,
     ci_prob: float = defaults.CI_PROB,
     seed: int = defaults.SEED,
@@ -130,8 +139,8 @@ def predict(
     fit
         The fit.
     new_lms
-        A frame, or the path of a CSV file, with the columns of `lms.csv`; lm, lm_family, n_params
-        and n_tokens are needed.
+        A frame of pandas, polars or another library that narwhals knows, or the path of a CSV file,
+        with the columns of `lms.csv`; lm, lm_family, n_params and n_tokens are needed.
     ci_prob
         Probability of the intervals.
     seed

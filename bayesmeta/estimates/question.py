@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bayesmeta.data.decisions import SIZES, UNDISCLOSED, Decision, know_facts
 from bayesmeta.data.vocabulary import COUNT_RANGE
 from bayesmeta.design.composition import DOMAINS
-from bayesmeta.errors import QueryError, listing, shorten, unknown
+from bayesmeta.errors import QueryError, listing, name_given, shorten, unknown
 from bayesmeta.estimates.phrases import (
     FORMS,
     Amount,
@@ -60,6 +60,9 @@ Names = str | Sequence[str] | None
 
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 """A number as one types it; `float` would also read 2_0 and digits of other scripts."""
+
+_LIKELY = {"n_params": "14B > 7B", "n_tokens": "2T > 1T"}
+"""Values of sizes that somebody may ask about."""
 
 _LARGE = 1e7
 ROUNDING = 1e-9
@@ -550,7 +553,7 @@ def find_decision(design: Design, name: str) -> Decision:
     if isinstance(name, str) and name in SIZES and design.knows_sizes:
         raise QueryError(
             f"'{name}' is no design decision, and has no effect of a step to list. Ask for two "
-            f"values of it: bm.query(fit, '{name}: 2e12 > 1e12')."
+            f"values of it: bm.query(fit, '{name}: {_LIKELY[name]}')."
         )
     if not allowed:
         raise QueryError(
@@ -749,12 +752,21 @@ def _choose_start(decision: Decision, values: Array) -> float:
 
 def check_fit(fit: Fit) -> None:
     """Refuse what is no fit of language models and their scores."""
-    from bayesmeta.inference.fits import Fit
+    from bayesmeta.inference.fits import EffectSizeFit, Fit
 
-    if not isinstance(fit, Fit):
-        raise QueryError(
-            f"fit is {fit!r}. Allowed: a Fit, such as bm.load_reference_fit() or bm.load_fit(path)."
+    if isinstance(fit, Fit):
+        return
+    known = "a Fit, such as bm.load_reference_fit() or bm.load_fit(path)"
+    if isinstance(fit, EffectSizeFit):
+        more = "Of a fit of effect sizes ask bm.summary, bm.study_table and bm.predict_effects."
+    elif isinstance(fit, str):
+        more = (
+            "The fit comes first, then what is asked: bm.query(fit, 'attention: gqa > mha'). A "
+            "saved fit is read by bm.load_fit."
         )
+    else:
+        more = "Make one of a dataset by bm.fit(data)."
+    raise QueryError(f"fit is {name_given(fit)}. Allowed: {known}. {more}")
 
 
 def refuse_prior(fit: Fit) -> None:

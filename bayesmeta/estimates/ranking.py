@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,7 @@ from bayesmeta.estimates.summary import (
     summarise,
 )
 from bayesmeta.model.predictor import expected_score
+from bayesmeta.tables.notebook import NotebookView, show_table, show_text
 from bayesmeta.tables.wording import count, name_few
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ REFERENCE = "reference"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Ranking:
+class Ranking(NotebookView):
     """Ranks of the levels of a decision, draw by draw.
 
     Parameters
@@ -123,9 +124,16 @@ class Ranking:
             for level, part in weak.groupby("level", sort=False)
         )
 
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        yield show_table(self.table(), whole=".table()")
+        if self.caution:
+            yield show_text(self.caution)
+
     def __repr__(self) -> str:
         levels, targets = self.ranks.sizes["level"], self.ranks.sizes["target"]
-        what = f"{levels} levels of {self.decision} on {targets} targets by {self.by}"
+        where = f"on {count(targets, 'target', 'targets')} by {self.by}"
+        what = f"{levels} levels of {self.decision} {where}"
         return outline(self, what, self.ranks)
 
 
@@ -243,7 +251,7 @@ _FLOP_PER_TOKEN = 6.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DesignRanking:
+class DesignRanking(NotebookView):
     """Scores and ranks of candidate designs, draw by draw.
 
     Parameters
@@ -292,19 +300,27 @@ class DesignRanking:
             If the probability is not between 0 and 1.
         """
         check_ci_prob(ci_prob)
-        rows = [
-            {
-                "lm": str(lm),
-                **_summarise_ranks(self.ranks.values[:, :, i]),
-                **summarise(self.scores.values[:, :, i], ci_prob=ci_prob, units=UNITS),
-                "training_flop": self.training_flop[str(lm)],
-                "designs": self.ranks.sizes["lm"],
+        return pd.DataFrame(self._list_rows(ci_prob))
+
+    def _list_rows(self, ci_prob: float) -> Iterator[dict[Any, Any]]:
+        """Summarise design by design, the lowest expected rank first."""
+        names, ranks, scores = self.ranks["lm"].values, self.ranks.values, self.scores.values
+        for i in ranks.mean(axis=(0, 1)).argsort(kind="stable"):
+            lm = str(names[i])
+            yield {
+                "lm": lm,
+                **_summarise_ranks(ranks[:, :, i]),
+                **summarise(scores[:, :, i], ci_prob=ci_prob, units=UNITS),
+                "training_flop": self.training_flop[lm],
+                "designs": len(names),
                 **self.facts.iloc[i].to_dict(),
             }
-            for i, lm in enumerate(self.ranks["lm"].values)
-        ]
-        table = pd.DataFrame(rows).sort_values("expected_rank", kind="stable")
-        return table.reset_index(drop=True)
+
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        first = islice(self._list_rows(defaults.CI_PROB), defaults.ROWS_SHOWN)
+        n = self.ranks.sizes["lm"]
+        yield show_table(pd.DataFrame(first), n_rows=n, whole=".table()")
 
     def __repr__(self) -> str:
         over = f", {len(self.left_out)} over the budget" if self.left_out else ""
@@ -336,7 +352,7 @@ def training_flop(lms: pd.DataFrame) -> dict[str, float]:
 
 def rank_designs(
     fit: Fit,
-    candidates: pd.DataFrame | str | PathLike[str],
+    candidates: Any,
     *,
     benchmarks: str | Sequence[str] | None = None,
     budget: float | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
@@ -14,11 +15,17 @@ from bayesmeta.design.arm_scores import build_arm_scores
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.arm_comparisons import compare_runs
-from bayesmeta.estimates.counterfactual import choose_kind, effect_on_benchmarks, weigh_target
+from bayesmeta.estimates.counterfactual import (
+    choose_kind,
+    effect_on_benchmarks,
+    split_place,
+    weigh_target,
+)
 from bayesmeta.estimates.evidence_card import Evidence, build_evidence
 from bayesmeta.estimates.question import UNITS, ask_unit, build_contrast, refuse_prior
 from bayesmeta.estimates.summary import normal_interval
 from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
+from bayesmeta.tables.notebook import NotebookView, show_table, show_text, show_title
 
 if TYPE_CHECKING:
     from bayesmeta.data.experiments import Experiments
@@ -29,7 +36,7 @@ _STUDY_COLUMNS = ["study", "estimate", "se", "n", "control", "weight"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Sources:
+class Sources(NotebookView):
     """A statement by every source: studies, experiments together, LMs, and the posterior.
 
     Parameters
@@ -90,7 +97,8 @@ class Sources:
         ]
         table = pd.DataFrame(rows).reindex(columns=columns)
         headings = {"prob_positive": PROBABILITY, "weight": Column(digits=0), "n": Column(digits=0)}
-        return head(table.fillna({"control": ""}), headings, units=UNITS)
+        table["control"] = table["control"].astype(object).fillna("")  # without studies all NaN
+        return head(table, headings, units=UNITS)
 
     def _summaries(self, ci_prob: float) -> dict[str, dict[str, Any]]:
         """Summarise experiments together, parts of the LMs, and the posterior."""
@@ -130,6 +138,11 @@ class Sources:
             "confounded_with": dict(card.confounded_with),
             "verdict": card.verdict,
         }
+
+    def _show_parts(self) -> Iterator[str]:
+        yield show_title("Sources", self.answer.read_as)
+        yield show_text(repr(self))
+        yield show_table(self.table(), whole=".table()")
 
     def __repr__(self) -> str:
         card, said = self.answer.evidence, [f"{self.answer.statement}: {self.verdict}."]
@@ -222,6 +235,10 @@ def evidence(
     """
     if level is not None or over is not None:
         return _read_card(fit, decision, level, over=over)
+    refuse_prior(fit)
+    decision, benchmark, task_family = split_place(
+        fit.design, decision, benchmark=benchmark, task_family=task_family
+    )
     answer = query(fit, decision, benchmark=benchmark, task_family=task_family)
     if experiments is None and fit.design.arm_scores is not None:
         return Sources(answer, _list_comparisons(fit, answer, fit.design.arm_scores))

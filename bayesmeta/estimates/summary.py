@@ -134,8 +134,9 @@ def check_ci_prob(ci_prob: float) -> None:
     """Refuse a probability of an interval that is none."""
     is_number = isinstance(ci_prob, int | float | np.number) and not isinstance(ci_prob, bool)
     if not is_number or not 0 < ci_prob < 1:
+        meant = f" Did you mean {ci_prob / 100:g}?" if is_number and 1 < ci_prob < 100 else ""
         raise QueryError(
-            f"ci_prob is {shorten(ci_prob)}. Allowed: a number between 0 and 1, such as 0.9."
+            f"ci_prob is {shorten(ci_prob)}.{meant} Allowed: a number between 0 and 1, such as 0.9."
         )
 
 

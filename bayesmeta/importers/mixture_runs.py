@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bayesmeta.data.arm_facts import fill_from_group
+from bayesmeta.data.benchmark_tables import known_benchmarks
 from bayesmeta.data.csv_tables import format_table, parse_frame
 from bayesmeta.data.experiment_checks import validate_arms, validate_results
-from bayesmeta.data.experiments import FILES, fill_from_group
-from bayesmeta.data.load import known_benchmarks
+from bayesmeta.data.experiments import FILES
 from bayesmeta.errors import DataError, listing, shorten
 from bayesmeta.importers.foreign_files import as_mapping, as_number
 from bayesmeta.importers.imported import LEFT_OUT, summarise_left_out

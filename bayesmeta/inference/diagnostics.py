@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from bayesmeta.inference.convergence import measure_convergence, round_draws
 from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.leave_one_out import pareto_k
 from bayesmeta.tables.headed_columns import Column, head
+from bayesmeta.tables.notebook import NotebookView, fold, show_table, show_text, show_title
 
 _ADVICE = {
     "rhat": "The chains disagree: raise tune and draws, or simplify the model.",
@@ -26,7 +27,7 @@ _ADVICE = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Diagnostics:
+class Diagnostics(NotebookView):
     """What `check` found.
 
     Parameters
@@ -54,6 +55,13 @@ class Diagnostics:
     def to_dict(self) -> dict[str, Any]:
         """Turn into plain values, as the command line prints them."""
         return {"passed": self.passed, **self.values, "failures": list(self.failures)}
+
+    def _show_parts(self) -> Iterator[str]:
+        verdict, numbers, *remarks = repr(self).split("\n")
+        yield show_title("Diagnostics", "")
+        yield show_text(verdict, strong=True)
+        yield show_text("\n".join([numbers, *remarks]))
+        yield fold("Parameters", show_table(self.table, whole=".table"))
 
     def __repr__(self) -> str:
         v = self.values

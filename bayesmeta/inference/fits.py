@@ -7,7 +7,7 @@ to import than a question to answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
@@ -18,6 +18,13 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError, StoreError, listing, shorten, suggest
 from bayesmeta.model.predictor import Array
+from bayesmeta.tables.notebook import (
+    NotebookView,
+    fold,
+    show_code,
+    show_pairs,
+    show_table,
+)
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -69,7 +76,7 @@ class Law(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
+class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)](NotebookView):
     """What fits of every model have in common; `Fit` says what their parts are."""
 
     posterior: xr.DataTree
@@ -83,6 +90,8 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
     """Whether one compiled graph can learn from any part of the data, see `Refitter`."""
     group_names: ClassVar[tuple[str, ...]] = _GROUPS
     """Groups that `to_datatree` can compute."""
+    asked_by: ClassVar[tuple[str, ...]]
+    """Calls that go on from here, for a notebook."""
 
     @cached_property
     def draws(self) -> xr.Dataset:
@@ -287,10 +296,71 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)]:
         }
         return tree
 
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        yield show_pairs(
+            {
+                "checks": self._say_checks(),
+                "model": self._say_model(),
+                "draws": self._say_sampling(),
+                "versions": listing(
+                    f"{name} {number}"
+                    for name, number in self.provenance.get("versions", {}).items()
+                ),
+                "made": self.provenance.get("created", ""),
+            }
+        )
+        yield fold("Parameters", show_table(self._list_parameters(), whole="fit.draws"))
+        yield fold("How to go on", show_code(self.asked_by))
+
+    def _say_checks(self) -> str:
+        """Say what checks found, where they were made; nothing is computed."""
+        found = self.provenance.get("checked")
+        if self.is_prior:
+            return "none: these are draws of the prior"
+        if self.failures or found is None:
+            return " ".join(self.failures) or "not made yet: bm.check(fit)"
+        return (
+            f"passed: R-hat at most {found['rhat_max']:.3f}, {found['ess_bulk_min']:.0f} effective "
+            f"draws or more, {found['divergences']:.0f} divergences"
+        )
+
+    def _say_sampling(self) -> str:
+        """Say how the draws were made."""
+        found = self.provenance
+        seconds = found.get("seconds", {}).get("total")
+        said = {
+            "thinned from {}": found.get("thinned_from"),
+            "by {}": found.get("sampler"),
+            "seed {}": found.get("seed"),
+            "in {:.0f} s": seconds,
+        }
+        return listing(text.format(value) for text, value in said.items() if value is not None)
+
+    def _say_model(self) -> str:
+        """Say what the model is of."""
+        raise NotImplementedError
+
+    def _list_parameters(self) -> pd.DataFrame:
+        """List parameters with their dims and sizes."""
+        import pandas as pd
+
+        rows = [
+            {"parameter": str(name), "dims": listing(values.dims[2:]),
+             "size": int(np.prod(values.shape[2:]))}
+            for name, values in self.draws.items()
+        ]  # fmt: skip
+        return pd.DataFrame(rows)
+
     def __repr__(self) -> str:
         chains, draws = self.shape
         of = " of the prior" if self.is_prior else ""
-        return f"{type(self).__name__}({chains} chains x {draws} draws{of}, {self.dataset!r})"
+        kind = "EffectSizeFit" if self.observation_dim == "study" else "Fit"
+        return f"{kind}({chains} chains x {draws} draws{of}, {self._say_data()})"
+
+    def _say_data(self) -> str:
+        """Say in a line what the data are."""
+        return repr(self.dataset)
 
 
 def write_tree(tree: xr.DataTree, *, path: str | PathLike[str], compressed: bool = True) -> None:
@@ -343,6 +413,13 @@ class Fit(BaseFit["ModelSpec", "Dataset"]):
 
     observation_dim = "obs"
     can_refit = True
+    asked_by = (
+        "bm.check(fit)                    # may it be reported?",
+        "bm.effects(fit)                  # what every decision does, with a verdict",
+        'bm.query(fit, "DECISION: A > B") # how probable it is, and on what evidence',
+        "bm.plot.forest(bm.effects(fit))  # the same as a figure",
+        'fit.save("fit.nc")               # bm.load_fit("fit.nc") reads it again',
+    )
     group_names = (*_GROUPS, "log_prior", "prior", "prior_predictive")
 
     @cached_property
@@ -400,6 +477,10 @@ class Fit(BaseFit["ModelSpec", "Dataset"]):
         density = prior_density(self.parameters, data=self.dataset, spec=self.spec)
         return density.assign_coords(chain=self.draws["chain"], draw=self.draws["draw"])
 
+    def _say_model(self) -> str:
+        decisions = listing(self.spec.decisions) or "none, scale only"
+        return f"decisions: {decisions}"
+
     def _describe(self) -> xr.Dataset:
         outcomes = self.design.outcomes
         sizes = self.dataset.lms[["n_params", "n_tokens"]].to_numpy(float)[outcomes.lm_index]
@@ -435,6 +516,13 @@ class EffectSizeFit(BaseFit["EffectSizeSpec", "EffectSizes"]):
 
     observation_dim = "study"
     can_refit = False
+    asked_by = (
+        "bm.check(fit)                 # may it be reported?",
+        "bm.summary(fit)               # mean effect, heterogeneity, a new study",
+        "bm.study_table(fit)           # every study",
+        "bm.plot.study_forest(fit)     # the same as a figure",
+        'fit.save("fit.nc")            # bm.load_fit("fit.nc") reads it again',
+    )
 
     @cached_property
     def design(self) -> EffectDesign:
@@ -470,6 +558,10 @@ class EffectSizeFit(BaseFit["EffectSizeSpec", "EffectSizes"]):
         from bayesmeta.studies.study_model import effect_distribution
 
         return effect_distribution(self.parameters, design=self.design, spec=self.spec)
+
+    def _say_model(self) -> str:
+        moderators = self.dataset.formula or listing(self.dataset.moderators)
+        return f"{self.spec.likelihood} errors" + f", moderators {moderators}" * bool(moderators)
 
     def _describe(self) -> xr.Dataset:
         moderators = ("study", "moderator"), self.design.X

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,14 @@ from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.jobs import progress_bar
 from bayesmeta.model.predictor import Array, score_distribution
+from bayesmeta.tables.notebook import NotebookView, fold, show_table, show_text, show_title
 
 _LEFT_OUT = ("score", "lm_family")
 _NUMBERS = ("log_density", "pit", "pareto_k", "refitted")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LeaveOneOut:
+class LeaveOneOut(NotebookView):
     """How well a fit predicts each score from all the others.
 
     Parameters
@@ -90,6 +91,12 @@ class LeaveOneOut:
                 **coverage,
             }
         ).reset_index()
+
+    def _show_parts(self) -> Iterator[str]:
+        yield show_title("LeaveOneOut")
+        yield show_text(repr(self))
+        worst = self.table.sort_values("pareto_k", ascending=False)
+        yield fold("Scores, the most influential first", show_table(worst, whole=".table"))
 
     def __repr__(self) -> str:
         total, of_studies = self.elpd_data, "study" in self.table

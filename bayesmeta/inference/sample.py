@@ -15,7 +15,7 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
-from bayesmeta.errors import FitError, listing, unknown
+from bayesmeta.errors import FitError, listing, name_given, unknown
 from bayesmeta.inference.chains import STATISTICS, Stopping, run_chains
 from bayesmeta.inference.fits import EffectSizeFit, Fit
 from bayesmeta.inference.graph import build_graph, compile_for, draw_prior, list_kept
@@ -250,8 +250,9 @@ def _match_spec(
     """Give the spec, or the default one, that goes with the data."""
     if not isinstance(data, Dataset | EffectSizes):
         raise FitError(
-            f"data is {data!r}. Allowed: a Dataset, such as bm.load_dataset() or "
-            "bm.read_dataset(folder), or EffectSizes, as bm.read_effect_sizes makes them."
+            f"data is {name_given(data)}. Allowed: a Dataset, such as bm.load_dataset(), "
+            "bm.read_dataset(folder) or, of frames, bm.Dataset.from_frames(lms, scores); or "
+            "EffectSizes, as bm.read_effect_sizes makes them."
         )
     kind = ModelSpec if isinstance(data, Dataset) else EffectSizeSpec
     if spec is None and isinstance(data, EffectSizes) and data.counts:
@@ -259,7 +260,7 @@ def _match_spec(
     spec = spec if spec is not None else kind()
     if not isinstance(spec, kind):
         raise FitError(
-            f"spec is {spec!r}. Allowed: for a Dataset a ModelSpec, for EffectSizes an "
+            f"spec is {name_given(spec)}. Allowed: for a Dataset a ModelSpec, for EffectSizes an "
             f"EffectSizeSpec. These data are {type(data).__name__}: pass bm.{kind.__name__}(), or "
             "leave spec out."
         )
@@ -436,8 +437,8 @@ def sample_prior(
     for name, value, kind in (("data", data, Dataset), ("spec", spec, ModelSpec)):
         if not isinstance(value, kind):
             raise FitError(
-                f"{name} is {value!r}. Allowed: a {kind.__name__}, such as bm.load_dataset() for "
-                "data and bm.ModelSpec() for spec."
+                f"{name} is {name_given(value)}. Allowed: a {kind.__name__}, such as "
+                "bm.load_dataset() for data and bm.ModelSpec() for spec."
             )
     if not _is_whole(draws) or not 1 <= draws <= defaults.LARGEST_SETTING:
         raise FitError(f"draws is {draws!r}. Allowed: a whole number from 1 up.")

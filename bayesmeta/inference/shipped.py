@@ -27,6 +27,7 @@ from bayesmeta.model.spec import ModelSpec
 if TYPE_CHECKING:
     from os import PathLike
 
+    import pandas as pd
     import xarray as xr
 
     from bayesmeta.data.dataset import Dataset
@@ -152,6 +153,21 @@ class ShippedFit(Fit):
         """Arrays and coordinates of the data under the spec, as they were stored."""
         about, arrays, _ = self._read
         return unpack(about["design"], arrays)
+
+    def _say_data(self) -> str:
+        """Say what the data are by the design: their tables are not read for that."""
+        design = self.design
+        return (
+            f"{len(design.lms)} lms, {len(design.benchmarks)} benchmarks, "
+            f"{len(design.outcomes.y)} scores, version={self.provenance['data_version']!r}, shipped"
+        )
+
+    def _list_parameters(self) -> pd.DataFrame:
+        """List parameters with their sizes."""
+        import pandas as pd
+
+        sizes = {name: int(np.prod(x.shape[2:])) for name, x in self.parameters.items()}
+        return pd.DataFrame({"parameter": sizes.keys(), "size": sizes.values()})
 
     @cached_property
     def _whole(self) -> Fit:

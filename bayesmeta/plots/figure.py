@@ -29,9 +29,13 @@ from bayesmeta.plots.look import (
     settings,
     written_in,
 )
+from bayesmeta.tables.notebook import box, fold, show_picture, show_table
 from bayesmeta.whole_files import atomic
 
 FORMATS = (".pdf", ".png", ".svg")
+_SCREEN_DPI = 192
+"""Two pixels for each of a screen of the usual fineness."""
+
 _WIDTHS = (2.0, 20.0)
 """Inches between which a figure can be laid out."""
 
@@ -41,6 +45,20 @@ class Drawn(NamedTuple):
 
     figure: Figure
     table: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        """Show the picture in a notebook, and fold the numbers below it."""
+        width, height = self.figure.get_size_inches()
+        said = f"{width:.3g} x {height:.3g} in; {len(self.table):,} rows of numbers below"
+        picture = show_picture(as_png(self), said=said, inches=float(width))
+        return box([picture, fold("Numbers in the figure", show_table(self.table, whole=".table"))])
+
+    def __repr__(self) -> str:
+        width, height = self.figure.get_size_inches()
+        return (
+            f"Drawn({width:.3g} x {height:.3g} in, {len(self.table):,} rows; .figure, .table, and "
+            "bm.plot.save_figure writes it)"
+        )
 
 
 class _Sheet(Figure):
@@ -191,6 +209,15 @@ def save_figure(drawn: Drawn, path: str | PathLike[str]) -> Path:
     with atomic(path) as part, mpl.rc_context(settings()):
         drawn.figure.savefig(part, metadata=stamp)
     return path
+
+
+def as_png(drawn: Drawn) -> bytes:
+    """Draw a figure in pixels, for a screen."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="no installed font has")
+        drawn.figure.savefig(buffer, format="png", dpi=_SCREEN_DPI)
+    return buffer.getvalue()
 
 
 def as_svg(drawn: Drawn) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -22,6 +22,7 @@ from bayesmeta.estimates.counterfactual import ASSOCIATION
 from bayesmeta.estimates.question import UNITS, UNITS_APART, Statement, read_label
 from bayesmeta.inference.fits import Fit
 from bayesmeta.tables.latex import escape_latex
+from bayesmeta.tables.notebook import NotebookView, fold, show_text, show_title
 from bayesmeta.whole_files import write_text
 
 _QUESTION = ("statement", "benchmark", "task_family", "lms", "lm_family", "scale", "equivalence",
@@ -41,7 +42,7 @@ _THINNED = 2.0
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Claim:
+class Claim(NotebookView):
     """A question, its answer, and all that is needed to get it again.
 
     Parameters
@@ -87,6 +88,11 @@ class Claim:
             If the file cannot be written.
         """
         write_text(Path(path), text=json.dumps(self.to_dict(), indent=2) + "\n")
+
+    def _show_parts(self) -> Iterator[str]:
+        yield show_title("Claim")
+        yield show_text(self.sentence)
+        yield fold("Answer", *self.answer._show_parts())
 
     def __repr__(self) -> str:
         return self.sentence

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from bayesmeta import defaults, plots
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard
-from bayesmeta.data.experiments import list_differences
+from bayesmeta.data.arm_facts import list_differences
 from bayesmeta.data.load import load_dataset
 from bayesmeta.errors import EvaluationError, FitError, QueryError, listing
 from bayesmeta.estimates.contrasts import Effects, effects

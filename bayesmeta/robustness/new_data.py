@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset, match_families
 from bayesmeta.design.outcomes import Outcomes, build_outcomes
-from bayesmeta.errors import DataError, listing, shorten
+from bayesmeta.errors import DataError, listing, name_given
 from bayesmeta.estimates.contrasts import effects
 from bayesmeta.estimates.counterfactual import POINTS
 from bayesmeta.estimates.predictions import append_lms, place_lms, stream
@@ -30,6 +30,7 @@ from bayesmeta.model.predictor import (
     score_distribution,
 )
 from bayesmeta.tables.headed_columns import PROBABILITY, Column, head
+from bayesmeta.tables.notebook import NotebookView, show_table
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design
@@ -59,7 +60,7 @@ _KEPT = ("estimate", "lower", "upper", "prob_helps", "verdict")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Changes:
+class Changes(NotebookView):
     """What new data change.
 
     Parameters
@@ -123,6 +124,10 @@ class Changes:
         other = table[table["verdict_before"] != table["verdict_after"]]
         return [f"{row['statement']}: {row['verdict_before']} -> {row['verdict_after']}"
                 for row in other.to_dict("records")]  # fmt: skip
+
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        yield show_table(self.statements, whole=".statements")
 
     def __repr__(self) -> str:
         n = int(self.lms["surprise"].sum()) if len(self.lms) else 0
@@ -197,7 +202,8 @@ def changes(
     refuse_prior(fit)
     if not isinstance(own, Dataset):
         raise DataError(
-            f"own is {shorten(repr(own))}. Allowed: a Dataset, such as bm.read_dataset makes."
+            f"own is {name_given(own)}. Allowed: a Dataset, such as bm.read_dataset makes of a "
+            "folder, and bm.Dataset.from_frames of frames."
         )
     own = replace(own, lms=match_families(own.lms, known=fit.dataset.lms["lm_family"]))
     joined = fit.dataset.add(own)

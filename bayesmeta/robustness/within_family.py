@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from bayesmeta.estimates.evidence_card import vary_inside
 from bayesmeta.estimates.linearised import Linearised, linearise, mean_change, to_free
 from bayesmeta.estimates.question import UNITS, Contrast, parse_statement, refuse_prior
 from bayesmeta.estimates.summary import check_ci_prob, normal_interval, prob_above_zero
+from bayesmeta.tables.notebook import NotebookView, show_table
 
 if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
@@ -27,7 +28,7 @@ OTHERS = "all others"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Ladders:
+class Ladders(NotebookView):
     """One effect by every ladder alone, and by all other families.
 
     Parameters
@@ -94,6 +95,10 @@ class Ladders:
                     }
                 )
         return pd.DataFrame(rows)
+
+    def _show_parts(self) -> Iterator[str]:
+        yield self._show_title()
+        yield show_table(self.table(), whole=".table()")
 
     def __repr__(self) -> str:
         said = "; ".join(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -19,6 +19,7 @@ from bayesmeta.errors import EvaluationError, QueryError, listing, shorten, sugg
 from bayesmeta.estimates.summary import check_ci_prob, quantiles
 from bayesmeta.specification_curves.grid import CHOICES
 from bayesmeta.tables.headed_columns import Column, head
+from bayesmeta.tables.notebook import NotebookView, fold, show_table, show_text, show_title
 from bayesmeta.whole_files import write_text
 
 _RECORD = "multiverse.csv"
@@ -28,7 +29,7 @@ _NUMBERS = ("probability", "mcse", "estimate", "lower", "upper", "ci_prob", "rha
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Multiverse:
+class Multiverse(NotebookView):
     """Statements under a grid of specifications.
 
     Parameters
@@ -226,6 +227,12 @@ class Multiverse:
             If the file cannot be written.
         """
         write_text(path, text=format_record(self.cells))
+
+    def _show_parts(self) -> Iterator[str]:
+        yield show_title("Multiverse")
+        yield show_table(self.summary(), whole=".summary()")
+        yield fold("In words", show_text(repr(self)))
+        yield fold("Which choice moves it most", show_table(self.influence(), whole=".influence()"))
 
     def __repr__(self) -> str:
         n = self.cells["specification"].nunique()

@@ -17,6 +17,7 @@ import pandas as pd
 
 from bayesmeta.data.csv_tables import check_columns_differ, check_lengths, parse_rows
 from bayesmeta.errors import DataError, listing, shorten, suggest, unknown
+from bayesmeta.tables.frames import as_frame
 from bayesmeta.tables.wording import count
 
 FEWEST = 2
@@ -95,46 +96,14 @@ def open_table(given: Any) -> Given:
     table: Any = given
     if isinstance(table, str | PathLike):
         return _read_file(Path(table).expanduser())
-    if isinstance(table, np.ndarray) and table.dtype.names:
-        table = {name: table[name].tolist() for name in table.dtype.names}
-    elif isinstance(table, list) and table and all(isinstance(row, Mapping) for row in table):
-        table = pd.DataFrame(table)
-    if isinstance(table, Mapping):
-        try:
-            table = pd.DataFrame(table)
-        except ValueError as error:
-            raise DataError(
-                f"the dict of columns is no table ({error}). Allowed: a list of the same length "
-                "for every column. Correct the lengths."
-            ) from error
-    if isinstance(table, pd.DataFrame):
-        table = _with_index(table)
-        columns = [table.iloc[:, k] for k in range(table.shape[1])]
-        kinds = {
-            k: [str(level) for level in column.cat.categories]
-            for k, column in enumerate(columns)
-            if isinstance(column.dtype, pd.CategoricalDtype)
-        }
-        cells, labels = [column.tolist() for column in columns], list(table.columns)
-        return _from_memory(labels, cells, kinds)
-    import narwhals.stable.v2 as nw
-
-    try:
-        frame = nw.from_native(given, eager_only=True)
-    except TypeError as error:
-        raise DataError(
-            f"the table is {type(table).__name__}. Allowed: the path of a CSV file, a frame of "
-            "pandas, polars or another library that narwhals knows (a lazy one collected), a dict "
-            "of columns, or a list of rows that are dicts. Hand one of these over."
-        ) from error
+    table = _with_index(as_frame(table, what="the table", also="the path of a CSV file, "))
+    columns = [table.iloc[:, k] for k in range(table.shape[1])]
     kinds = {
-        k: [str(level) for level in frame[name].cat.get_categories().to_list()]
-        for k, name in enumerate(frame.columns)
-        if frame[name].dtype in (nw.Categorical, nw.Enum)
+        k: [str(level) for level in column.cat.categories]
+        for k, column in enumerate(columns)
+        if isinstance(column.dtype, pd.CategoricalDtype)
     }
-    return _from_memory(
-        list(frame.columns), [frame[name].to_list() for name in frame.columns], kinds
-    )
+    return _from_memory(list(table.columns), [column.tolist() for column in columns], kinds)
 
 
 def _with_index(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,12 +17,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayesmeta import defaults
 from bayesmeta.data.csv_tables import (
     write_rows,
 )
 from bayesmeta.errors import DataError, listing, shorten, unknown
 from bayesmeta.model.predictor import Array
 from bayesmeta.studies.study_cells import Cells, open_table, write_cell
+from bayesmeta.tables.notebook import NotebookView, show_pairs, show_table, show_title
 
 DERIVED_SE, DERIVED_EFFECT = "standard error", "log odds ratio"
 """Columns that are computed where the table has others in their place."""
@@ -47,7 +49,7 @@ _CLOSE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class EffectSizes:
+class EffectSizes(NotebookView):
     """Effect sizes of studies, checked; `read_effect_sizes` makes it.
 
     Parameters
@@ -178,6 +180,20 @@ class EffectSizes:
             The text, with lines that end in a line feed.
         """
         return write_rows(self.frame, [map(str, self.frame[name].tolist()) for name in self.frame])
+
+    def _show_parts(self) -> Iterator[str]:
+        yield show_title("EffectSizes", f"{len(self.frame):,} studies")
+        yield show_pairs(
+            {
+                "effect": self.effect,
+                "standard error": self.se,
+                "groups": listing((*self.groups, *self.crossed)),
+                "moderators": self.formula or listing(self.moderators),
+                "left out": listing(self.dropped[: defaults.ROWS_SHOWN]),
+                "source": self.source,
+            }
+        )
+        yield show_table(self.frame, whole=".frame")
 
     def __repr__(self) -> str:
         parts = [f"{len(self.frame)} studies"]

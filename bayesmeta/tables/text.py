@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from bayesmeta.errors import QueryError, shorten, unknown
+from bayesmeta.tables.frames import as_frame
 from bayesmeta.tables.headed_columns import describe_columns, short_unit
 from bayesmeta.tables.latex import Grid, write_table
 from bayesmeta.tables.wording import (
@@ -204,9 +205,28 @@ def _as_latex(frame: pd.DataFrame, caption: str | None) -> str:
 
 
 def _as_html(frame: pd.DataFrame, caption: str | None) -> str:
-    """Write a table element, with the characters escaped that HTML treats specially."""
-    grid = build_grid(frame)
-    styles = [' style="text-align: right"' if is_number else "" for is_number in grid.are_numbers]
+    return write_elements(build_grid(frame), caption=caption)
+
+
+def write_elements(grid: Grid, *, caption: str | None = None, left: str = "") -> str:
+    """Write a table element, with the characters escaped that HTML treats specially.
+
+    Parameters
+    ----------
+    grid
+        The table.
+    caption
+        Stands above it.
+    left
+        Attributes of cells that hold no numbers, with a blank before them.
+
+    Returns
+    -------
+    str
+        The element.
+    """
+    right = ' style="text-align: right"'
+    styles = [right if is_number else left for is_number in grid.are_numbers]
 
     def row(tag: str, cells: list[str]) -> str:
         parts = zip(styles, cells, strict=True)
@@ -262,13 +282,14 @@ def describe_intervals(frame: pd.DataFrame) -> str | None:
     return f"{words}, averaged over {name_few(among)}." if among else f"{words}."
 
 
-def format_table(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None = None) -> str:
+def format_table(frame: Any, *, fmt: str = "table", caption: str | None = None) -> str:
     """Write a table as text.
 
     Parameters
     ----------
     frame
-        The table.
+        The table: a frame of pandas, polars or another library that narwhals knows, or a dict of
+        columns.
     fmt
         `table`, `json`, `csv`, `md`, `latex` or `html`; JSON and CSV keep full precision.
     caption
@@ -303,10 +324,12 @@ def format_table(frame: pd.DataFrame, *, fmt: str = "table", caption: str | None
 
 def _check_table(frame: object) -> pd.DataFrame:
     """Refuse what is no table; what an index is named for is a column of it."""
-    if not isinstance(frame, pd.DataFrame) or not len(frame.columns):
-        what = "has no columns" if isinstance(frame, pd.DataFrame) else f"is {type(frame).__name__}"
+    if not isinstance(frame, pd.DataFrame):
+        mend = "Such a table is bm.effects(fit).table()."
+        frame = as_frame(frame, what="the table", mend=mend, error=QueryError).infer_objects()
+    if not len(frame.columns):
         raise QueryError(
-            f"the table {what}. Allowed: a pandas DataFrame of at least one column, such as "
+            "the table has no columns. Allowed: one of at least one column, such as "
             "bm.effects(fit).table()."
         )
     if any(name is not None for name in frame.index.names):

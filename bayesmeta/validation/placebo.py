@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from bayesmeta.data.arm_facts import list_facts
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.data.decisions import SIZES
-from bayesmeta.data.experiments import Experiments, list_facts
+from bayesmeta.data.experiments import Experiments
 from bayesmeta.estimates.contrasts import effects
 from bayesmeta.estimates.question import BY
 from bayesmeta.inference.fits import Fit

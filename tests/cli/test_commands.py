@@ -219,7 +219,7 @@ def test_tables_for_papers_say_in_their_caption_what_is_shown(command):
 
 
 def test_effects_take_decisions_and_statements_together():
-    rows = run_json("effects", "--decision", "norm", "--decision", "attention: gqa > mha")
+    rows = run_json("effects", "norm", "--decision", "attention: gqa > mha")
     assert [row["level"] for row in rows] == ["nonparametric", "rmsnorm", "gqa"]
 
 
@@ -498,3 +498,25 @@ def test_latex_escapes_comparisons():
         "rmsnorm $>$ layernorm"
         in run("query", "norm: rmsnorm > layernorm", "--format", "latex").stdout
     )
+
+
+def test_decisions_stand_behind_effects_or_in_an_option():
+    asked = (
+        ("effects", "norm", "attention: gqa > mha"),
+        ("effects", "--decision", "norm", "--decision", "attention: gqa > mha"),
+    )
+    first, second = (run_json(*words) for words in asked)
+    assert first == second
+    assert [row["decision"] for row in first] == ["norm", "norm", "attention"]
+
+
+def test_experiments_are_shown_of_some_decisions():
+    rows = run_json("experiments", "corpus")
+    assert {row["question"].partition(":")[0] for row in rows} == {"corpus"}
+
+
+@pytest.mark.parametrize("option", ["--lm", "--lms"])
+def test_lms_are_named_as_in_python(option):
+    (row,) = run_json("effects", "attention: gqa > mha", option, "01-ai/Yi-9B")
+    (of_all,) = run_json("effects", "attention: gqa > mha")
+    assert row["estimate"] != of_all["estimate"]

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 import bayesmeta as bm
+from bayesmeta.data.arm_facts import FACTS, fill_from_group
 from bayesmeta.data.csv_tables import format_table, read_table
-from bayesmeta.data.experiments import FACTS, FILES, fill_from_group
+from bayesmeta.data.experiments import FILES
 from bayesmeta.data.load import bundled_folder
 from bayesmeta.data.schema import COLUMNS, KEYS, column_names
 from bayesmeta.data.vocabulary import MIX_COLUMNS

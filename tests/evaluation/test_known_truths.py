@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import bayesmeta as bm
+from bayesmeta.data.arm_facts import FACTS
 from bayesmeta.data.decisions import DECISIONS
-from bayesmeta.data.experiments import FACTS
 from bayesmeta.data.load import load_experiments
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.estimates.counterfactual import contrast_draws

@@ -356,7 +356,9 @@ def test_a_saved_fit_whose_table_was_changed_is_refused(fitted, tmp_path):
 
 
 def test_questions_about_lms_are_refused(fitted, refusal):
-    with refusal(QueryError, "fit is EffectSizeFit", "bm.load_reference_fit()"):
+    with refusal(
+        QueryError, "an object of type EffectSizeFit", "bm.load_reference_fit()", "bm.summary"
+    ):
         bm.query(fitted, "norm: rmsnorm > layernorm")
 
 

@@ -940,9 +940,14 @@ def test_two_places_at_once(fake_fit):
         prob_helps(fake_fit, "attention", "gqa", over="mha", **place)
 
 
+def test_a_probability_in_percent_is_asked_back(fake_fit):
+    with pytest.raises(QueryError, match=r"^ci_prob is 95\. Did you mean 0\.95\?"):
+        effects(fake_fit, "attention").table(ci_prob=95)
+
+
 @pytest.mark.parametrize("ci_prob", [0, 1, 90, -0.5, float("nan")])
 def test_probability_of_an_interval_that_is_none(fake_fit, ci_prob):
-    message = r"^ci_prob is .*\. Allowed: a number between 0 and 1, such as 0\.9"
+    message = r"^ci_prob is .*[.?] Allowed: a number between 0 and 1, such as 0\.9"
     with pytest.raises(QueryError, match=message):
         query(fake_fit, "attention: gqa > mha", ci_prob=ci_prob)
     with pytest.raises(QueryError, match=message):

@@ -512,7 +512,7 @@ BAD_TABLES = {
     "blank": (new_lms(n_params=np.nan), "column 'n_params': the cell is blank"),
     "month": (new_lms(released="June"), "column 'released': 'June' is not a month"),
     "mix": (new_lms(code_share=90), "shares of 'new-0' sum to 178 percent"),
-    "no table": (["a"], r"lms are \['a'\]\. Allowed: a pandas DataFrame"),
+    "no table": (["a"], r"lms is \['a'\]\. Allowed: the path of a CSV file, a frame of pandas"),
     "no file": ("nowhere.csv", "nowhere.csv does not exist"),
     "folder": ("tests", "tests is a folder"),
     "long": ("x" * 10_000, r"x\.\.\. \(10000 characters\) does not exist"),

@@ -165,10 +165,10 @@ def test_sizes_need_a_model_with_scaling(small, build_fake_fit):
 
 
 def test_sizes_have_no_default_step(fake_fit):
-    with pytest.raises(
-        QueryError, match=r"'n_tokens' is no design decision.*n_tokens: 2e12 > 1e12"
-    ):
-        effects(fake_fit, "n_tokens")
+    for name, values in {"n_tokens": "2T > 1T", "n_params": "14B > 7B"}.items():
+        with pytest.raises(QueryError, match=f"'{name}' is no design decision.*{name}: {values}"):
+            effects(fake_fit, name)
+        assert query(fake_fit, f"{name}: {values}").statement.startswith(name)
 
 
 @pytest.mark.parametrize(

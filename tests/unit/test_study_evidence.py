@@ -203,3 +203,16 @@ def test_the_unrecorded_part_of_the_mix_is_what_the_others_leave():
     found = bm.evidence(bm.load_reference_fit(), "swap code_share -> other_share by 10")
     assert "other_share" in found.answer.statement
     assert found.verdict in defaults.VERDICTS
+
+
+def test_evidence_takes_a_place_in_the_statement(fake_fit):
+    arms = load_experiments()
+    beside = bm.evidence(fake_fit, "GQA vs MHA", benchmark="reading", experiments=arms)
+    inside = bm.evidence(fake_fit, "GQA vs MHA on Reading", experiments=arms)
+    assert inside.answer.target == "reading"
+    assert inside.to_dict() == beside.to_dict()
+
+
+def test_a_statement_without_studies_has_a_table(fake_fit):
+    table = bm.evidence(fake_fit, "context_length: 4096 > 2048").table()
+    assert set(table["control"]) == {""}

@@ -296,9 +296,9 @@ def test_captions_say_what_intervals_are(frame):
 @pytest.mark.parametrize(
     "table, said",
     [
-        (pd.Series([1.0], name="estimate"), "the table is Series"),
-        ([1, 2], "the table is list"),
-        (None, "the table is NoneType"),
+        (pd.Series([1.0], name="estimate"), "the table is an object of type Series"),
+        ([1, 2], r"the table is \[1, 2\]"),
+        (None, "the table is None"),
         (pd.DataFrame(), "the table has no columns"),
         (pd.DataFrame([[1, 2]], columns=["sd", "sd"]), "column 'sd' is there twice"),
     ],
