@@ -79,9 +79,7 @@ def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, **how: Unpack[Layo
         points = table[table["target"] == target]
         _draw_panel(axes, points, draws)
         name = page.label(target, shown=shown[target], most=24)
-        axes.set_title(
-            f"{name}\n{_say_optimum(points, band)}".strip(), loc="left", fontsize=pt(6.5)
-        )
+        axes.set_title(f"{name}\n{_say_optimum(points, band)}".strip(), loc="left", fontsize=pt(6))
     for axes in panels[:1] if page.is_own else panels:  # its own panels share their height
         low, high = axes.get_ylim()
         axes.set_ylim(low - (high - low) * _STRIP / (1 - _STRIP), high)

@@ -58,8 +58,8 @@ _REST = 0.72
 _SMALL = 4.5
 """Inches below which a figure has small letters."""
 
-_LEAST = 0.52
-"""Share of the width that columns of numbers leave to the data."""
+_LEAST, _MARGINS = 0.505, 0.09
+"""Share of the width that labels and columns of numbers leave to the data; margins in inches."""
 
 _PANELS = 5
 """Panels in a row of small multiples."""
@@ -552,10 +552,10 @@ def _draw_forest(
     if "prior_lower" in table:
         _draw_prior(axes, table, rows.places)
     draw_rows(axes, table, rows.places, label=page.label)
-    room = (1 - _LEAST) * page.inches(COLUMN_WIDTH)
+    room = (1 - _LEAST) * page.inches(COLUMN_WIDTH) - _MARGINS
     taken = label_groups(axes, rows, labels, size=size, room=0.9 * room)
     room -= taken
-    numbers = 5.5 if is_small else 6.0
+    numbers = 5.2 if is_small else 6.0
     columns = _list_columns(table)
     written = write_columns(axes, rows, columns, size=numbers, room=room)
     if "LMs" in written or "LMs" not in columns:

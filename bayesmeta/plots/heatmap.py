@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
@@ -22,16 +23,16 @@ from bayesmeta.plots.figure import Drawn, Layout, check_given, drawn_from
 from bayesmeta.plots.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
 from bayesmeta.plots.layout import Page
 from bayesmeta.plots.look import FAINT, INK, PAGE_WIDTH, diverging, is_dark, pt
-from bayesmeta.plots.marks import printable
+from bayesmeta.plots.marks import measure, printable
 from bayesmeta.tables.wording import name_few, signed
 
 _ROW, _GAP = 0.15, 0.35
 """Height of a row in inches, and the gap between two groups in rows or columns."""
 
-_LABELS, _REST = 1.85, 1.05
-"""Inches left of the cells, and of the names above them."""
+_LABELS = 1.85
+"""Inches left of the cells."""
 
-_KEY, _KEY_ROW = 0.8, 0.13
+_KEY, _KEY_ROW = 0.98, 0.13
 """Inches that the key of colours takes below the cells, and the height of a row of it."""
 
 _TEXT = 5.8
@@ -120,12 +121,13 @@ def atlas(
              for target, (group, name) in zip(targets, columns, strict=True)]  # fmt: skip
     x, y = (_places([group or name for group, name in pairs]) for pairs in (shown, names))
     high, width = _ROW * (y[-1] + 1), page.inches(PAGE_WIDTH)
-    (axes,) = page.panels(width=PAGE_WIDTH, height=high + _REST + _KEY)
+    above = measure((line for name in head_groups(shown) for line in name.split(": ")), 6.5)
+    (axes,) = page.panels(width=PAGE_WIDTH, height=high + above + 0.2 + _KEY)
     cell = 72 * (width - _LABELS * page.is_own) / (x[-1] + 1)
     for place, part in zip(y, grid, strict=True):
         _draw_row(axes, part, x=x, y=float(place), size=min(_TEXT, cell / 4.2))
     _label_cells(axes, rows=names, columns=shown, x=x, y=y)
-    _draw_key(axes, high=high if page.is_own else axes.get_window_extent().height / 100 / pt(1))
+    _draw_key(axes)
     among = f" averaged over {name_few(effects.among)}" if effects.among else ""
     kind = "effects in a new setting" if effects.kind == "new_setting" else f"{effects.kind}s"
     note = [f"Numbers: median {kind} ({effects.draws.attrs['units']}){among}.",
@@ -235,10 +237,14 @@ def _label_cells(
     axes.spines[:].set_visible(False)
 
 
-def _draw_key(axes: Axes, *, high: float) -> None:
+def _draw_key(axes: Axes) -> None:
     """Draw what colours and frames mean below the cells: a row per verdict, probability along."""
-    tall = _KEY_ROW * len(_PALETTE)
-    key = axes.inset_axes((0.25, -(tall + 0.1) / high, 0.5, tall / high))
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    inches = figure.dpi_scale_trans + ScaledTranslation(0, 0, axes.transAxes)
+    tall = pt(_KEY_ROW * len(_PALETTE))
+    key = axes.inset_axes((0.25, -tall - pt(0.1), 0.5, tall),
+                          transform=blended_transform_factory(axes.transAxes, inches))  # fmt: skip
     for place, (verdict, (bins, _)) in enumerate(_PALETTE.items()):
         for k in range(bins):
             colour = colour_cell((k + 0.5) / bins, verdict)

@@ -19,7 +19,7 @@ from bayesmeta.plots.marks import printable
 _LINE, _PAD = 0.125, 0.06
 """Inches of a line of 7 points, and between two blocks of text."""
 
-_LETTERS = 20.0
+_LETTERS = 19.2
 """Letters of 6.5 points that an inch holds."""
 
 
@@ -215,7 +215,7 @@ class Page:
         above, below = _fill(title, 0.85 * _LETTERS * width), _fill(note, _LETTERS * width)
         single = len(self.axes) == 1
         if single:
-            self.axes[0].set_xlabel(xlabel)
+            self.axes[0].set_xlabel(_fill(xlabel, 0.65 * _LETTERS * width))
             self.axes[0].set_ylabel(ylabel)
         elif ylabel:
             figure.supylabel(ylabel, fontsize=pt(7))
@@ -230,8 +230,11 @@ class Page:
         engine.set(rect=(0, (middle + bottom) / height, 1, 1 - rest))  # type: ignore[call-arg]
         for legend in figure.legends:  # below the title
             legend.borderaxespad += 72 * top / 6.5
-        figure.text(0.02, 1 - _PAD / height, above, va="top", weight="bold", fontsize=pt(7))
-        figure.text(0.5, (bottom + 0.03) / height, label, va="bottom", ha="center", fontsize=pt(7))
+        if above:
+            figure.suptitle(above, x=0.02, y=1 - _PAD / height, ha="left", va="top", weight="bold",
+                            fontsize=pt(7))  # fmt: skip
+        if label:
+            figure.supxlabel(label, y=(bottom + 0.03) / height, va="bottom", fontsize=pt(7))
         figure.text(0.02, 0.04 / height, below, va="bottom", fontsize=pt(6.5))
 
 

@@ -94,8 +94,8 @@ def calibration(
         draw_band(axes, points, "pit", color=_BAND, alpha=0.35)
         axes.plot(points["pit"], points["difference"], color=_LINE, linewidth=pt(1.1),
                   drawstyle="steps-post")  # fmt: skip
-        inside = " and ".join(f"{said.at[benchmark, name]:.0f} %" for name in _INSIDE)
-        axes.set_title(f"{label}\ninside: {inside}", loc="left", fontsize=pt(6.5))
+        inside = " and ".join(f"{said.at[benchmark, name]:.0f}" for name in _INSIDE)
+        axes.set_title(f"{label}\n{inside} % inside", loc="left", fontsize=pt(6))
     return page.finish(
         table,
         xlabel="leave-one-out probability of a lower score (PIT)",
