@@ -339,8 +339,8 @@ def _save(drawn: Mapping[str, "Drawn"], *, kind: str, out: Path, data: Path | No
     """Write figures and their numbers; return the paths of the figures."""
     from bayesmeta.whole_files import make_folder, write_text
 
-    is_file = data is not None and data != _TO_STDOUT
-    figures, tables = {out: kind}, {data: kind} if is_file else {}
+    figures = {out: kind}
+    tables = {} if data is None or data == _TO_STDOUT else {data: kind}
     if kind == ALL:
         make_folder(out, option="--out")
         figures = {out / f"{name}{end}": name for name in drawn for end in _ENDINGS}

@@ -593,7 +593,8 @@ def _arrange(
 def _name_whole(table: pd.DataFrame, groups: Sequence[str]) -> list[tuple[str, str]]:
     """Name rows so that each can stand alone: by decision and sides, or group and label."""
     facts = ["decision", "level", "reference"]
-    if not {*facts} <= {*table} or ("target" in table and table["target"].nunique() > 1):
+    known = {*facts} <= {*table} and bool(table[facts].notna().all(axis=None))
+    if not known or ("target" in table and table["target"].nunique() > 1):
         return [*zip(groups, table["label"], strict=True)]
     return [name_contrast(*row)[:2] for row in table[facts].itertuples(index=False)]
 
