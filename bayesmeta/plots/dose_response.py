@@ -220,7 +220,7 @@ def tradeoff(
         mass = masses[str(name)]
         draw_mass(axes, mass["grid"], mass["probability"], bar=2)
         axes.set_title(
-            _title_of_place(str(name), place, found), loc="left", pad=pt(3), fontsize=pt(6)
+            _title_of_place(str(name), place, found), loc="left", pad=pt(3), fontsize=pt(5.6)
         )
     words = interval_words(ci_prob, inner=page.inner(ci_prob), noun="intervals")
     top.set_ylabel("change in score\n(percentage points)")

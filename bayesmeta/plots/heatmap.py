@@ -241,7 +241,7 @@ def _draw_key(axes: Axes) -> None:
     """Draw what colours and frames mean below the cells: a row per verdict, probability along."""
     figure = axes.get_figure(root=True)
     assert figure is not None
-    inches = figure.dpi_scale_trans + ScaledTranslation(0, 0, axes.transAxes)
+    inches = figure.dpi_scale_trans + ScaledTranslation(0, 0, axes.transAxes)  # type: ignore[arg-type]
     tall = pt(_KEY_ROW * len(_PALETTE))
     key = axes.inset_axes((0.25, -tall - pt(0.1), 0.5, tall),
                           transform=blended_transform_factory(axes.transAxes, inches))  # fmt: skip

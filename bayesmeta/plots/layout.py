@@ -87,6 +87,8 @@ class Page:
                     "plt.subplots makes them."
                 )
             self.axes = self._given
+            for axes in self.axes:
+                _dress(axes)
             return self.axes
         size = self._how.get("figsize") or (self.inches(width), height)
         sheet = build_figure(width=size[0], height=size[1])
@@ -199,6 +201,8 @@ class Page:
                 raise QueryError(f"{name} was given, and this figure has no {thing}. Leave it out.")
 
     def _write_on_axes(self, title: str, xlabel: str, ylabel: str) -> None:
+        letters = _LETTERS * self.inches(PAGE_WIDTH)
+        title, xlabel = _fill(title, letters), _fill(xlabel, letters)
         for axes in self.axes:
             if xlabel:
                 axes.set_xlabel(xlabel)
@@ -236,6 +240,14 @@ class Page:
         if label:
             figure.supxlabel(label, y=(bottom + 0.03) / height, va="bottom", fontsize=pt(7))
         figure.text(0.02, 0.04 / height, below, va="bottom", fontsize=pt(6.5))
+
+
+def _dress(axes: Axes) -> None:
+    """Give axes of somebody else's figure the letters and spines of the chosen look."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=pt(6.5))
+    axes.xaxis.label.set_fontsize(pt(7))
+    axes.yaxis.label.set_fontsize(pt(7))
 
 
 def _fill(text: str, letters: float) -> str:

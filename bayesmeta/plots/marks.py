@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -60,8 +61,10 @@ def count_columns(width: float, labels: Sequence[str]) -> int:
 
 def measure(texts: Iterable[str], size: float) -> float:
     """Measure the widest of some texts, in inches on paper at a size in points."""
-    font = FontProperties(size=size)
-    widths = (TextToPath().get_text_width_height_descent(text, font, False)[0] for text in texts)
+    font, path = FontProperties(size=size), TextToPath()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box is as wide
+        widths = [path.get_text_width_height_descent(text, font, False)[0] for text in texts]
     return max(widths, default=0.0) / 72
 
 

@@ -93,8 +93,8 @@ def test_title_note_and_size_are_the_callers(draw, name):
     assert drawn.figure.get_size_inches().tolist() == pytest.approx([6.2, 5.1])
     shown = "".join(text.get_text() for text in drawn.figure.texts)
     assert drawn.caption.split(".")[0] not in " ".join(shown.split())
-    with_note = draw[name]().figure.texts
-    assert drawn.caption.split() in [text.get_text().split() for text in with_note]
+    usual = draw[name]()
+    assert usual.caption.split() in [text.get_text().split() for text in usual.figure.texts]
 
 
 def test_every_plot_takes_the_same_layout_and_says_so():
