@@ -208,10 +208,16 @@ class Page:
                 axes.set_xlabel(xlabel)
             if ylabel:
                 axes.set_ylabel(ylabel)
-        if title:
-            legend = self.axes[0].get_legend()
+        first = self.axes[0]
+        legend, own = first.get_legend(), first.get_title("left")
+        if own:  # the legend stands above the title of the panel
+            whole = "\n".join(filter(None, [title, own]))
+            first.set_title(whole, loc="left", fontsize=pt(6.5))
+            if legend is not None:
+                legend.borderaxespad += 0.6 + 1.3 * len(whole.splitlines())
+        elif title:
             rows = 0 if legend is None else -(-len(legend.get_texts()) // self._columns)
-            self.axes[0].set_title(title, loc="left", pad=pt(4 + 12 * rows))
+            first.set_title(title, loc="left", pad=pt(4 + 12 * rows), fontsize=pt(7))
 
     def _write_on_page(self, title: str, xlabel: str, ylabel: str, *, note: str) -> None:
         """Write above and below the panels, and make the page as much higher."""
