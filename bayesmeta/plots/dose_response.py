@@ -263,7 +263,7 @@ def _title_of_place(name: str, place: pd.Series, found: Tradeoff) -> str:
     likely = max(edges, key=lambda edge: edges[edge])
     return (
         f"{what} {place['estimate']:.3g} [{place['lower']:.3g}, {place['upper']:.3g}]; "
-        f"Pr(at {likely:g}) {chance(float(edges[likely]))}"
+        f"Pr({likely:g}) {chance(float(edges[likely]))}"
     )
 
 

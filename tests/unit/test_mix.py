@@ -364,6 +364,6 @@ def test_figure_of_a_tradeoff_returns_its_numbers(quadratic):
     assert table.loc["gain", "estimate"].iloc[-1] == SLOPE * 100
     titles = [axes.get_title(loc="left") for axes in drawn.figure.axes]
     assert titles[1:] == [
-        "loss starts at 25 [3.5, 100]; Pr(at 100) = 25 %",
-        "best sum (equal weights) at 50 [28.5, 100]; Pr(at 100) = 25 %",
+        "loss starts at 25 [3.5, 100]; Pr(100) = 25 %",
+        "best sum (equal weights) at 50 [28.5, 100]; Pr(100) = 25 %",
     ]
