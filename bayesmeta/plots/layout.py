@@ -258,7 +258,7 @@ def _dress(axes: Axes) -> None:
 
 def _fill(text: str, letters: float) -> str:
     """Break a text into lines, and no line within `= 5 %`."""
-    for parts in (" %", "= "):
+    for parts in (" %", " = "):
         text = text.replace(parts, parts.replace(" ", "\N{NO-BREAK SPACE}"))
     return textwrap.fill(text, int(letters), break_on_hyphens=False)
 
