@@ -194,7 +194,12 @@ def _spell_out(given: Signature) -> Signature:
     """List the arguments of the layout one by one in a signature that has them as `**how`."""
     own = [p for p in given.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
     more = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=_USUAL.get(name), annotation=annotation)
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=_USUAL.get(name),
+            annotation=getattr(annotation, "__forward_arg__", annotation),
+        )
         for name, annotation in Layout.__annotations__.items()
     ]
     return given.replace(parameters=[*own, *more])
