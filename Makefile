@@ -56,6 +56,7 @@ scoreboard: $(DEV_READY) ## score all models and baselines on held-out scores; h
 
 figures: $(RUN_READY) ## draw every figure anew into figures/
 	@$(BIN)/bayesmeta plot all --out figures/ $(ARGS)
+	@$(BIN)/python scripts/draw-gallery.py
 
 notebooks: $(DEV_READY) ## execute the notebooks in place
 	@$(BIN)/python scripts/run-notebooks.py $(ARGS) notebooks/*.ipynb

@@ -19,10 +19,10 @@ _STATEMENT = "code_share: 20 > 5"
 
 _ATTENTION = "attention: gqa > mha"
 
-_LONGEST_TABLE = 2000
-"""Rows that are printed for reading; other formats are for programs and are written whole."""
-
 _ENDINGS = (".pdf", ".png")
+_TO_STDOUT = Path("-")
+"""What `--data` takes for the numbers on standard output."""
+
 _LONG = ("ranks",)
 """Figures of hundreds of thousands of numbers, which are written on demand only."""
 
@@ -108,6 +108,15 @@ def _ask_ladders(fit: "bm.Fit", asked: FigureOptions) -> Any:
     return bm.ladders(fit, statement, by=asked["by"] or "task_family")
 
 
+def _atlas(fit: "bm.Fit", asked: FigureOptions) -> Draw:
+    """Draw an atlas with a column of all benchmarks."""
+    found = _ask_effects(fit, asked, "benchmark")
+    if found.by == "overall":
+        return partial(bm.plot.atlas, found)
+    whole = _ask_effects(fit, {**asked, "by": "overall"}, "overall")
+    return partial(bm.plot.atlas, found, overall=whole)
+
+
 def _prior_posterior(fit: "bm.Fit", asked: FigureOptions) -> Draw:
     prior = bm.sample_prior(fit.dataset, fit.spec)
     before, after = (_ask_effects(one, asked, "overall") for one in (prior, fit))
@@ -185,7 +194,7 @@ def _read_board(asked: FigureOptions) -> Any:
 
 POSTERIOR: dict[str, Callable[["bm.Fit", FigureOptions], Draw]] = {
     "forest": lambda fit, asked: partial(bm.plot.forest, _ask_effects(fit, asked, "overall")),
-    "atlas": lambda fit, asked: partial(bm.plot.atlas, _ask_effects(fit, asked, "benchmark")),
+    "atlas": _atlas,
     "curve": lambda fit, asked: partial(bm.plot.curve, _ask_curve(fit, asked)),
     "tradeoff": _tradeoff,
     "scaling": lambda fit, asked: partial(bm.plot.scaling, fit, along=asked["along"] or "compute"),
@@ -237,7 +246,7 @@ def plot_command(
     venue: str = "default",
     **asked: Unpack[FigureOptions],
 ) -> list[Shown]:
-    """Draw a figure; print its path and the numbers drawn.
+    """Draw a figure; print the path written.
 
     Parameters
     ----------
@@ -267,14 +276,14 @@ def plot_command(
     data_version
         Of scoreboard and gains: {corrected, as-published}; the former if left out.
     data : FILE.csv
-        Write the numbers drawn there as well.
+        Write the numbers drawn there as well; `-`: print them as CSV.
     """
     _check_kind(kind, asked)
     _check_paths(kind, out=out, data=asked["data"])
     with bm.plot.use(style=style, theme=theme, venue=venue):
         drawn = _draw_all(kind, asked)
     saved = _save(drawn, kind=kind, out=out, data=asked["data"])
-    return _show_numbers(drawn, saved, kind=kind, fmt=fmt)
+    return _show(drawn, saved, kind=kind, fmt=fmt, data=asked["data"])
 
 
 def _check_kind(kind: str, asked: Mapping[str, Any]) -> None:
@@ -299,11 +308,13 @@ def _check_paths(kind: str, *, out: Path, data: Path | None) -> None:
         check_out(out)
         if out.suffix not in FORMATS:
             raise QueryError(f"--out {out} has no known ending. Allowed: {listing(FORMATS)}.")
-    if data is None:
+    if data is None or data == _TO_STDOUT:
         return
     check_out(data, option="--data")
     if data.suffix != ".csv":
-        raise QueryError(f"--data {data} has no known ending. Allowed: .csv.")
+        raise QueryError(
+            f"--data {data} has no known ending. Allowed: .csv, or - for standard output."
+        )
 
 
 def _draw_all(kind: str, asked: FigureOptions) -> dict[str, "Drawn"]:
@@ -328,7 +339,8 @@ def _save(drawn: Mapping[str, "Drawn"], *, kind: str, out: Path, data: Path | No
     """Write figures and their numbers; return the paths of the figures."""
     from bayesmeta.whole_files import make_folder, write_text
 
-    figures, tables = {out: kind}, {} if data is None else {data: kind}
+    figures = {out: kind}
+    tables = {} if data is None or data == _TO_STDOUT else {data: kind}
     if kind == ALL:
         make_folder(out, option="--out")
         figures = {out / f"{name}{end}": name for name in drawn for end in _ENDINGS}
@@ -339,24 +351,24 @@ def _save(drawn: Mapping[str, "Drawn"], *, kind: str, out: Path, data: Path | No
     for text in dict.fromkeys(str(one.message) for one in caught):
         say(f"warning: {text}")
     for path, name in tables.items():
-        write_text(path, text=drawn[name].table.to_csv(index=False, float_format="%.10g"))
+        write_text(path, text=_as_csv(drawn[name]))
         if kind != ALL:
             say(f"wrote {path}")
     return saved
 
 
-def _show_numbers(
-    drawn: Mapping[str, "Drawn"], saved: list[str], *, kind: str, fmt: str
+def _as_csv(drawn: "Drawn") -> str:
+    return drawn.table.to_csv(index=False, float_format="%.10g")
+
+
+def _show(
+    drawn: Mapping[str, "Drawn"], saved: list[str], *, kind: str, fmt: str, data: Path | None
 ) -> list[Shown]:
-    """Show the numbers of one figure, and the paths of all."""
-    paths = "\n".join(saved)
+    """Print the paths of all figures, or the numbers of one; both as JSON."""
     if fmt == "json":
         numbers = {name: json.loads(d.table.to_json(orient="records")) for name, d in drawn.items()}
         return [Shown(None, instead={"json": {"paths": saved, "numbers": numbers}})]
-    for name, figure in drawn.items():
-        say(f"{name}: {len(figure.table)} rows drawn")
-    if kind == ALL:
-        return [Shown("", verdict=paths)]
-    table = drawn[kind].table
-    long = {"table": ""} if len(table) > _LONGEST_TABLE else {}
-    return [Shown(table, verdict=paths, instead=long)]
+    if data == _TO_STDOUT:
+        say("\n".join(saved))
+        return [Shown(_as_csv(drawn[kind]).rstrip("\n"))]
+    return [Shown("\n".join(saved))]

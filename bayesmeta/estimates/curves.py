@@ -44,7 +44,8 @@ class Curve(NotebookView):
     Parameters
     ----------
     draws
-        Percentage points above the first point of the grid, dims chain, draw, target, grid.
+        Percentage points above the first point of the grid, dims chain, draw, target, grid;
+        benchmarks with their `label` as a coordinate.
     decision
         Name of the decision.
     by
@@ -230,6 +231,8 @@ def curve(
     thin = thin_fit(fit, draws=_MAX_DRAWS) if np.prod(fit.shape) > _MAX_DRAWS else fit
     at = np.stack([mean_score_at(thin, settings={decision: x}, kind=chosen) for x in grid], axis=-1)
     draws = average_benchmarks(at - at[..., :1], fit=thin, by=by).assign_coords(grid=grid)
+    if by == "benchmark":
+        draws = draws.assign_coords(label=("target", list(fit.design.benchmark_labels)))
     return Curve(draws=draws, decision=decision, by=by, recorded=recorded, kind=chosen,
                  units=found.unit or ("%" if found.kind == "share" else "value"))  # fmt: skip
 

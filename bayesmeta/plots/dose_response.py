@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -11,31 +11,32 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.estimates.curves import Curve, Tradeoff
-from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
+from bayesmeta.plots.figure import Drawn, Layout, drawn_from
+from bayesmeta.plots.layout import Page, balance
 from bayesmeta.plots.look import COLUMN_WIDTH, INK, PAGE_WIDTH, pt
 from bayesmeta.plots.marks import (
+    chance,
     draw_band,
     draw_recorded,
     draw_zero,
-    equals,
     interval_words,
-    legend_above,
-    printable,
     short,
-    write_below,
 )
-from bayesmeta.tables.wording import KIND_WORDS
+from bayesmeta.tables.wording import KIND_WORDS, readable
 
-_COLUMNS = 4
-_NARROWEST = 1.6
+_COLUMNS = 5
+_NARROWEST = 1.35
 """Inches that a panel needs for its title."""
 
-_PANEL, _STRIP = 1.3, 0.3
-"""Heights of a panel with its title, and of the strip below it, in inches."""
+_PANEL = 1.65
+"""Height of a panel with its title in inches."""
+
+_STRIP = 0.2
+"""Height of the strip at the foot of a panel, as a share of it."""
 
 
 @drawn_from(Curve, made_by="bm.curve")
-def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAGE_WIDTH) -> Drawn:
+def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, **how: Unpack[Layout]) -> Drawn:
     """Draw the expected score along a numeric decision, one panel per target.
 
     Below each panel stand the posterior probabilities of the points of the grid as the place of
@@ -47,8 +48,6 @@ def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAG
         Draws of the curve.
     ci_prob
         Probability of the equal-tailed band.
-    width
-        Width in inches.
 
     Returns
     -------
@@ -64,33 +63,54 @@ def curve(draws: Curve, *, ci_prob: float = defaults.CI_PROB, width: float = PAG
     >>> drawn.table.groupby("target")["prob_optimum"].sum().round(6).unique().tolist()
     [1.0]
     """
-    table, band = _tabulate(draws, ci_prob=ci_prob)
-    targets = list(dict.fromkeys(table["target"]))
-    columns = max(1, min(_COLUMNS, len(targets), int(width / _NARROWEST)))
+    page = Page(how)
+    table, band = _tabulate(draws, page, ci_prob=ci_prob)
+    names = list(dict.fromkeys(table["target"]))
+    means = [table.loc[table["target"] == name, "estimate"].max() for name in names]
+    shown = _name_targets(draws)
+    order = page.arrange([(name, shown[name]) for name in names], means)
+    targets = [names[k] for k in order]
+    most = max(1, min(_COLUMNS, int(page.inches(PAGE_WIDTH) / _NARROWEST)))
+    columns = balance(len(targets), most)
     rows = -(-len(targets) // columns)
-    figure = build_figure(width=width, height=0.65 + (_PANEL + _STRIP) * rows)
-    grid = figure.subplots(
-        2 * rows, columns, sharex=True, squeeze=False, height_ratios=[_PANEL - 0.3, _STRIP] * rows
-    )
-    upper, lower = grid[::2].ravel(), grid[1::2].ravel()
-    for axes in (*upper[len(targets) :], *lower[len(targets) :]):
-        axes.set_visible(False)
-    for k, (target, axes, strip) in enumerate(zip(targets, upper, lower, strict=False)):
+    panels = page.panels(len(targets), columns=columns, width=PAGE_WIDTH, sharex=True,
+                         height=0.15 + _PANEL * rows, sharey=page.is_own)  # fmt: skip
+    for target, axes in zip(targets, panels, strict=True):
         points = table[table["target"] == target]
         _draw_panel(axes, points, draws)
-        axes.set_title(_title(target, points, band), loc="left")
-        draw_mass(strip, points["grid"], points["prob_optimum"], bar=1.4)
-        is_lowest = k + columns >= len(targets)  # some have no panel below them
-        strip.tick_params(axis="x", labelbottom=is_lowest)
-    name = printable(draws.decision.replace("_", " "))
-    write_below(
-        figure,
-        f"{name} ({draws.units}); ticks: recorded LMs; line and band: median and "
-        f"{interval_words(ci_prob)},",
-        f"by {KIND_WORDS[draws.kind]}; bars: posterior probability that the maximum lies there",
-        beside="change in score from the left\nedge (percentage points)",
-    )
-    return Drawn(figure, table)
+        name = page.label(target, shown=shown[target], most=24)
+        axes.set_title(f"{name}\n{_say_optimum(points, band)}".strip(), loc="left", fontsize=pt(6))
+    for axes in panels[:1] if page.is_own else panels:  # its own panels share their height
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - (high - low) * _STRIP / (1 - _STRIP), high)
+    for target, axes in zip(targets, panels, strict=True):
+        _draw_strip(axes, table[table["target"] == target])
+    words = interval_words(ci_prob, inner=page.inner(ci_prob))
+    return page.finish(
+        table,
+        xlabel=f"{readable(draws.decision)} ({draws.units})",
+        ylabel="change in score (percentage points)",
+        note=[f"Change from the left edge, by {KIND_WORDS[draws.kind]}: median and {words}.",
+              "Ticks: recorded LMs; bars: posterior probability that the maximum lies there, the "
+              "highest as the number says."],
+    )  # fmt: skip
+
+
+def _name_targets(draws: Curve) -> dict[str, str]:
+    """Names of the targets as they are written."""
+    names = [str(name) for name in draws.draws["target"].values]
+    labels = draws.draws["label"].values if "label" in draws.draws.coords else map(readable, names)
+    return dict(zip(names, map(str, labels), strict=True))
+
+
+def _draw_strip(axes: Axes, points: pd.DataFrame) -> None:
+    """Draw a strip at the foot of a panel: where its maximum lies."""
+    strip = axes.inset_axes((0, 0.03, 1, 0.85 * _STRIP), sharex=axes)
+    strip.patch.set_alpha(0)
+    strip.spines[:].set_visible(False)
+    draw_mass(strip, points["grid"], points["prob_optimum"], bar=1.2)
+    strip.tick_params(axis="y", pad=pt(1), left=False, labelleft=False, labelright=True)
+    strip.tick_params(axis="x", bottom=False, labelbottom=False)
 
 
 def place_mass(values: NDArray[np.float64], grid: NDArray[np.float64]) -> list[float]:
@@ -118,9 +138,9 @@ def draw_mass(axes: Axes, grid: pd.Series, probability: pd.Series, *, bar: float
     axes.spines["left"].set_visible(False)
 
 
-def _tabulate(draws: Curve, *, ci_prob: float) -> tuple[pd.DataFrame, str | None]:
+def _tabulate(draws: Curve, page: Page, *, ci_prob: float) -> tuple[pd.DataFrame, str | None]:
     """Build the table drawn, and find the column of the band if the grid holds the band."""
-    table = draws.table(ci_prob=ci_prob)
+    table = page.tabulate(draws.table, ci_prob)
     grid = draws.draws["grid"].values
     best = grid[draws.draws.argmax("grid").transpose("target", "chain", "draw").values]
     table["prob_optimum"] = np.concatenate([place_mass(values, grid) for values in best])
@@ -134,18 +154,26 @@ def _tabulate(draws: Curve, *, ci_prob: float) -> tuple[pd.DataFrame, str | None
 
 def _draw_panel(axes: Axes, points: pd.DataFrame, draws: Curve) -> None:
     draw_zero(axes, upright=False)
-    draw_band(axes, points, "grid", color="#56B4E9", alpha=0.45)
+    draw_bands(axes, points, color="#56B4E9", alpha=0.4)
     axes.plot(points["grid"], points["estimate"], color="#0072B2", linewidth=pt(1.2))
     draw_recorded(axes, draws.recorded)
-    axes.tick_params(axis="x", length=0, labelbottom=False)
+    axes.tick_params(axis="x", length=0, labelbottom=True)
 
 
-def _title(target: str, points: pd.DataFrame, band: str | None) -> str:
-    name = printable(target.replace("_", " "), most=24)
+def draw_bands(axes: Axes, points: pd.DataFrame, *, color: str, alpha: float) -> None:
+    """Draw the outer band, and the inner one on it where there is one."""
+    draw_band(axes, points, "grid", color=color, alpha=alpha)
+    if "inner_lower" in points:
+        within = points.drop(columns=["lower", "upper"])
+        names = {"inner_lower": "lower", "inner_upper": "upper"}
+        draw_band(axes, within.rename(columns=names), "grid", color=color, alpha=alpha)
+
+
+def _say_optimum(points: pd.DataFrame, band: str | None) -> str:
     if band is None:
-        return name
+        return ""
     low, high = band.split("_")[2:]
-    return f"{name}\nP(best at {low}-{high}) {equals(float(points[band].iloc[0]))}"
+    return f"Pr(best at {low}-{high}) {chance(float(points[band].iloc[0]))}"
 
 
 _SIDES: dict[str, dict[str, Any]] = {
@@ -156,7 +184,7 @@ _SIDES: dict[str, dict[str, Any]] = {
 
 @drawn_from(Tradeoff, Curve, made_by="bm.curve or its method tradeoff")
 def tradeoff(
-    draws: Tradeoff | Curve, *, ci_prob: float = defaults.CI_PROB, width: float = COLUMN_WIDTH
+    draws: Tradeoff | Curve, *, ci_prob: float = defaults.CI_PROB, **how: Unpack[Layout]
 ) -> Drawn:
     """Draw what gains and what pays along a decision, and where the loss starts.
 
@@ -166,8 +194,6 @@ def tradeoff(
         A trade-off; of a curve, that of code against all other targets.
     ci_prob
         Probability of the equal-tailed bands and intervals.
-    width
-        Width in inches.
 
     Returns
     -------
@@ -184,26 +210,29 @@ def tradeoff(
     ['gain', 'loss', 'loss_starts', 'best_sum']
     """
     found = draws.tradeoff() if isinstance(draws, Curve) else draws
-    path, places = found.path(ci_prob=ci_prob), found.table(ci_prob=ci_prob)
+    page = Page(how)
+    path, places = page.tabulate(found.path, ci_prob), found.table(ci_prob=ci_prob)
     masses = {str(name): _mass(found, str(name), place) for name, place in places.iterrows()}
-    figure = build_figure(width=width, height=3.0)
-    top, *strips = figure.subplots(3, 1, sharex=True, height_ratios=(6, 1, 1))
-    _draw_sides(top, path, found)
+    top, *strips = page.panels(3, width=COLUMN_WIDTH, height=2.4, sharex=True,
+                               height_ratios=(6, 1, 1))  # fmt: skip
+    _draw_sides(page, top, path, found)
     for axes, (name, place) in zip(strips, places.iterrows(), strict=True):
         mass = masses[str(name)]
         draw_mass(axes, mass["grid"], mass["probability"], bar=2)
         axes.set_title(
-            _title_of_place(str(name), place, found), loc="left", pad=pt(3), fontsize=pt(6)
+            _title_of_place(str(name), place, found), loc="left", pad=pt(3), fontsize=pt(5.6)
         )
-    name = found.decision.replace("_", " ")
-    write_below(
-        figure,
-        f"{name} ({found.units}); ticks: recorded LMs; change: from the left edge, by "
-        f"{KIND_WORDS[found.kind]}; lines: medians; "
-        f"bands, brackets: {interval_words(ci_prob, noun='intervals')}; bars: posterior "
-        "probability",
-    )
-    return Drawn(figure, pd.concat([path, *masses.values()], ignore_index=True))
+    words = interval_words(ci_prob, inner=page.inner(ci_prob), noun="intervals")
+    top.set_ylabel("change in score\n(percentage points)")
+    drawn = page.finish(
+        pd.concat([path, *masses.values()], ignore_index=True),
+        xlabel=f"{readable(found.decision)} ({found.units})",
+        note=[f"Change from the left edge, by {KIND_WORDS[found.kind]}: medians; bands: "
+              f"{words}; brackets: {interval_words(ci_prob)}.",
+              "Ticks: recorded LMs; bars: posterior probability."],
+    )  # fmt: skip
+    top.set_xlabel("")
+    return drawn
 
 
 def _mass(found: Tradeoff, name: str, place: pd.Series) -> pd.DataFrame:
@@ -213,29 +242,28 @@ def _mass(found: Tradeoff, name: str, place: pd.Series) -> pd.DataFrame:
     return mass.assign(**{f"place_{key}": place[key] for key in ("estimate", "lower", "upper")})
 
 
-def _draw_sides(axes: Axes, path: pd.DataFrame, found: Tradeoff) -> None:
+def _draw_sides(page: Page, axes: Axes, path: pd.DataFrame, found: Tradeoff) -> None:
     n = len(found.loss_names)
     loss = found.loss_label if n <= 2 else f"mean of the {n} other tasks"
     draw_zero(axes, upright=False)
     for (side, style), label in zip(_SIDES.items(), (found.gain_name, loss), strict=True):
         points = path[path["side"] == side]
-        draw_band(axes, points, "grid", color=style["color"], alpha=0.2)
+        draw_bands(axes, points, color=style["color"], alpha=0.16)
         axes.plot(points["grid"], points["estimate"], linewidth=pt(1.2), **style,
-                  label=label.replace("_", " "))  # fmt: skip
+                  label=page.label(label, shown=readable(label)))  # fmt: skip
     draw_recorded(axes, found.recorded)
     axes.tick_params(axis="x", length=0)
-    axes.set_ylabel("change in score\n(percentage points)")
-    legend_above(axes.figure, ncols=2, pad=0.8, gap=2)
+    page.legend(ncols=2, pad=0.8, gap=2)
 
 
 def _title_of_place(name: str, place: pd.Series, found: Tradeoff) -> str:
     low, high = found.gain["grid"].values[[0, -1]]
-    what = "loss starts" if name == "loss_starts" else f"best sum ({_weights(found)})"
+    what = "loss starts at" if name == "loss_starts" else f"best sum ({_weights(found)}) at"
     edges = {low: place["prob_at_lower_edge"], high: place["prob_at_upper_edge"]}
     likely = max(edges, key=lambda edge: edges[edge])
     return (
-        f"{what}: {place['estimate']:.3g} [{place['lower']:.3g}, {place['upper']:.3g}], "
-        f"P({likely:g}) {equals(float(edges[likely]))}"
+        f"{what} {place['estimate']:.3g} [{place['lower']:.3g}, {place['upper']:.3g}]; "
+        f"Pr({likely:g}) {chance(float(edges[likely]))}"
     )
 
 

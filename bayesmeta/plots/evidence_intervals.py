@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from statistics import NormalDist
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -15,28 +15,23 @@ from bayesmeta import defaults
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.counterfactual import mean_slope, weigh_target
 from bayesmeta.estimates.linearised import linearise, mean_change, to_free
+from bayesmeta.estimates.question import Contrast, format_level
 from bayesmeta.estimates.summary import normal_interval
 from bayesmeta.inference.fits import Fit
-from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
-from bayesmeta.plots.look import COLUMN_WIDTH, INK, PALE, pt
+from bayesmeta.plots.figure import Drawn, Layout, drawn_from
+from bayesmeta.plots.layout import Page
+from bayesmeta.plots.look import COLUMN_WIDTH, INK, PALE
 from bayesmeta.plots.marks import (
+    chance,
     draw_dots,
     draw_intervals,
     draw_zero,
-    equals,
     interval_words,
     label_rows,
-    printable,
 )
-from bayesmeta.tables.wording import percent
+from bayesmeta.tables.wording import percent, readable
 
 _NORMAL = NormalDist()
-_CHARACTERS = 19
-"""Characters of text in an inch."""
-
-_LINE = 0.115
-"""Height of a line of text in inches."""
-
 _BINS = 45
 _INTERVAL = ("estimate", "lower", "upper")
 _ROWS = {
@@ -57,7 +52,7 @@ def evidence(
     benchmark: str | None = None,
     task_family: str | None = None,
     ci_prob: float = defaults.CI_PROB,
-    width: float = COLUMN_WIDTH,
+    **how: Unpack[Layout],
 ) -> Drawn:
     """Draw the evidence card of a statement: its effect by all data and by parts of them.
 
@@ -74,8 +69,6 @@ def evidence(
         Where; over all benchmarks if both are left out.
     ci_prob
         Probability of the equal-tailed intervals, and of the prior's.
-    width
-        Width in inches.
 
     Returns
     -------
@@ -98,28 +91,26 @@ def evidence(
     """
     answer = query(fit, statement, benchmark=benchmark, task_family=task_family, ci_prob=ci_prob)
     answer = answer.as_association  # what LMs say, in whole and in parts
-    intervals = _tabulate(answer, ci_prob=ci_prob)
+    page = Page(how)
+
+    def ask(ci_prob: float) -> pd.DataFrame:
+        asked = query(fit, statement, benchmark=benchmark, task_family=task_family, ci_prob=ci_prob)
+        return _tabulate(asked.as_association, ci_prob=ci_prob)
+
+    intervals = page.tabulate(ask, ci_prob)
     each = _leave_out(fit, answer, benchmark=benchmark, task_family=task_family)
     before = normal_interval(0.0, answer.evidence.prior_sd, ci_prob=ci_prob)
     prior = {"part": "prior", **{key: before[key] for key in _INTERVAL}}
-    title, notes = _words(answer, width=width)
-    lines = len(title.splitlines()) + len(notes.splitlines())
-    height = 1.0 + 0.17 * len(intervals) + 0.45 + _LINE * lines
-    figure = build_figure(width=width, height=height)
-    axes = figure.subplots()
+    (axes,) = page.panels(width=COLUMN_WIDTH, height=0.55 + 0.17 * (len(intervals) + 2.3))
     _draw_prior(axes, prior)
     _draw_intervals(axes, intervals)
     card, below = answer.evidence, len(intervals) + 0.55
     _draw_strip(axes, each, place=below, worst=card.most_influential_family)
-    names = [printable(part, most=24) for part in intervals["part"]]
-    label_rows(axes, [*range(len(intervals)), below], [*names, "without each\nfamily in turn"])
+    parts = [*intervals["part"], "without each\nfamily in turn"]
+    names = [page.label(part, most=26) for part in parts[:-1]]
+    names.append(page.label("without each", shown=parts[-1]).replace("each family", "each\nfamily"))
+    label_rows(axes, [*range(len(intervals)), below], names)
     axes.set_ylim(len(intervals) + 1.6, -0.7)
-    axes.set_xlabel(
-        f"effect ({answer.effect['units']}),\n{interval_words(ci_prob, noun='intervals')};\n"
-        "shaded: prior, its scales as learned"
-    )
-    figure.suptitle(title, x=0.02, ha="left", fontsize=pt(7), fontweight="bold")
-    figure.supxlabel(notes, x=0.02, ha="left", fontsize=pt(6.5))
     table = pd.concat([intervals, pd.DataFrame([prior]), each], ignore_index=True)
     table = table.assign(
         ci_prob=ci_prob,
@@ -128,7 +119,13 @@ def evidence(
         support=answer.support,
         verdict=card.verdict,
     )
-    return Drawn(figure, table)
+    words = interval_words(ci_prob, inner=page.inner(ci_prob), noun="intervals")
+    return page.finish(
+        table,
+        title=f"{_say_chance(answer)}; {card.verdict}",
+        xlabel=f"effect ({answer.effect['units']})",
+        note=[f"Lines: {words}; shaded: prior, its scales as learned.", *_explain(answer)],
+    )
 
 
 def _tabulate(answer: Answer, *, ci_prob: float) -> pd.DataFrame:
@@ -175,7 +172,7 @@ def _draw_intervals(axes: Axes, intervals: pd.DataFrame) -> None:
     for place, part in enumerate(intervals["part"]):
         marker, colour = _ROWS.get(part, _ROWS["without"])
         row = intervals.iloc[[place]]
-        draw_intervals(axes, row, [place], size=3.6, line=1.1, marker=marker, color=colour)
+        draw_intervals(axes, row, [place], size=4.0, line=0.8, marker=marker, color=colour)
 
 
 def _draw_strip(axes: Axes, each: pd.DataFrame, *, place: float, worst: str) -> None:
@@ -200,22 +197,35 @@ def _spread(values: NDArray[np.float64], *, width: float) -> NDArray[np.float64]
     return offset
 
 
-def _words(answer: Answer, *, width: float) -> tuple[str, str]:
-    """Title and notes, broken into lines that fit."""
-    card, most = answer.evidence, int(_CHARACTERS * width)
+def _say_chance(answer: Answer) -> str:
+    """Say which side is likelier to be better, how likely, and where."""
+    probability, contrast = answer.probability.estimate, answer.contrast
     where = "over all benchmarks" if answer.target == "overall" else f"on {answer.target}"
-    title = [
-        f"{answer.statement}, {where}".replace("_", " "),
-        f"P {equals(answer.probability.estimate)}; {card.verdict}",
-    ]
-    notes = [
+    name = contrast.about.title
+    if not isinstance(contrast, Contrast):
+        better = "better" if probability >= 0.5 else "worse"
+        likely = max(probability, 1 - probability)
+        said = readable(contrast.label.removeprefix(f"{contrast.decision}: "))
+        return f"{name} {where}: Pr({said} is {better}) {chance(likely)}"
+    sides = [_write_side(contrast, side) for side in (contrast.level, contrast.reference)]
+    if probability < 0.5:
+        sides, probability = sides[::-1], 1 - probability
+    return f"{name} {where}: Pr({sides[0]} better than {sides[1]}) {chance(probability)}"
+
+
+def _write_side(contrast: Contrast, side: str | float) -> str:
+    if contrast.about.kind == "share":
+        return f"{side:g} %"
+    return format_level(side)
+
+
+def _explain(answer: Answer) -> list[str]:
+    """Say who stands behind a statement."""
+    card = answer.evidence
+    return [
         f"Evidence: {answer.support}.",
         *["It lies outside what LMs record."] * card.extrapolates,
         f"The data removed {percent(card.contraction)} of the prior variance.",
         f"Without {card.most_influential_family} the estimate moves furthest.",
         "An association adjusted for the modelled covariates.",
     ]
-    lines = [line for part in title for line in textwrap.wrap(part, int(0.85 * most))]
-    below = textwrap.wrap(" ".join(notes), most)
-    first, second = ("\n".join(printable(x, most=len(x)) for x in part) for part in (lines, below))
-    return first, second

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -12,20 +12,26 @@ from bayesmeta import defaults
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.contrasts import Effects
 from bayesmeta.estimates.study_evidence import Sources
-from bayesmeta.plots.figure import Drawn, build_figure, check_given, drawn_from
-from bayesmeta.plots.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
+from bayesmeta.plots.figure import Drawn, Layout, check_given, drawn_from
+from bayesmeta.plots.forests import (
+    EFFECTS_BY,
+    check_one_way,
+    group_targets,
+    label_groups,
+    name_rows,
+    name_statement,
+    place_rows,
+    write_columns,
+)
+from bayesmeta.plots.layout import Page
 from bayesmeta.plots.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
 from bayesmeta.plots.marks import (
     draw_intervals,
     draw_zero,
     interval_words,
-    label_rows,
-    legend_above,
-    printable,
     short,
-    write_below,
-    write_number,
 )
+from bayesmeta.tables.wording import percent
 
 _KINDS: dict[str, dict[str, Any]] = {
     "new_setting": {"color": "#56B4E9", "marker": "|", "label": "in a new setting"},
@@ -34,8 +40,8 @@ _KINDS: dict[str, dict[str, Any]] = {
 }
 """Kinds from the back to the front, and how they are drawn."""
 
-_ROW = 0.22
-"""Height of a row in inches."""
+_ROW, _STEP = 0.118, 1.5
+"""Height of a heading in inches, and of a row in headings."""
 
 
 @drawn_from(Effects, made_by=EFFECTS_BY)
@@ -45,7 +51,7 @@ def three_answers(
     new_setting: Effects,
     association: Effects,
     ci_prob: float = defaults.CI_PROB,
-    width: float = COLUMN_WIDTH,
+    **how: Unpack[Layout],
 ) -> Drawn:
     """Draw effects on average, in a new setting behind them, and associations below them.
 
@@ -55,8 +61,8 @@ def three_answers(
         Effects of a fit that experiments informed, on one target, or one contrast on many.
     new_setting, association
         The same, asked with `kind="new_setting"` and `kind="association"`.
-    ci_prob, width
-        Probability of the intervals, which are equal-tailed; inches.
+    ci_prob
+        Probability of the intervals, which are equal-tailed.
 
     Returns
     -------
@@ -82,30 +88,43 @@ def three_answers(
     """
     given = {"effect": effects, "new_setting": new_setting, "association": association}
     _check_kinds(given)
-    tables = {kind: one.table(ci_prob=ci_prob) for kind, one in given.items()}
-    labels, order = _label(effects)
-    n, places = len(labels), np.arange(len(labels))[::-1]
-    figure = build_figure(width=width, height=1.0 + _ROW * n)
-    axes = figure.subplots()
+    page = Page(how)
+    tables = {kind: page.tabulate(one.table, ci_prob) for kind, one in given.items()}
+    pairs, order = _label(page, effects, tables["effect"])
+    rows = place_rows([group for group, _ in pairs], step=_STEP)
+    (axes,) = page.panels(width=COLUMN_WIDTH, height=0.6 + _ROW * (rows.top + 2))
     draw_zero(axes, zorder=0)
     for kind, style in _KINDS.items():
         table = tables[kind].iloc[order]
-        below = 0.34 * (kind == "association")
-        line = 2.4 if kind == "new_setting" else 1.1
-        draw_intervals(axes, table, places - below, size=3.4, line=line, **style)
-    label_rows(axes, places - 0.17, labels)
-    axes.set_ylim(-0.8, n - 0.3)
-    beside = {"va": "center_baseline", "textcoords": "offset points", "ha": "center"}
-    write_number(axes, "P(helps)", (1, n + 0.3), xytext=(pt(28.0), 0), **beside)
-    for place, kind, heading in ((14.0, "effect", "average"), (44.0, "new_setting", "new")):
-        texts = [short(p) for p in tables[kind]["prob_helps"].iloc[order]]
-        for height, text in zip([n - 0.25, *places.astype(float)], [heading, *texts], strict=True):
-            write_number(axes, text, (1, height), xytext=(pt(place), 0), **beside)
-    legend_above(figure, ncols=3, pad=0.2, gap=0.8)
+        below = 0.5 * (kind == "association")
+        is_wide = kind == "new_setting"
+        if is_wide:
+            table = table.drop(columns=["inner_lower", "inner_upper"], errors="ignore")
+        look = {**style, "label": page.label(style["label"])}
+        draw_intervals(axes, table, rows.places - below, size=3.2, line=2.4 if is_wide else 0.8,
+                       **look)  # fmt: skip
+    size = 6.0
+    taken = label_groups(axes, rows._replace(places=rows.places - 0.25),
+                         [item for _, item in pairs], size=size,
+                         room=0.45 * page.inches(COLUMN_WIDTH))  # fmt: skip
+    helps = {heading: [short(p) for p in tables[kind]["prob_helps"].iloc[order]]
+             for heading, kind in (("P(helps)", "effect"), ("P(new)", "new_setting"))}  # fmt: skip
+    write_columns(axes, rows, helps, size=5.5, room=0.52 * page.inches(COLUMN_WIDTH) - taken)
+    axes.set_ylim(-1.1, rows.top + 1.9)
+    page.legend(ncols=3, pad=0.2, gap=0.8)
     where = " over all benchmarks" if effects.by == "overall" else ""
     units = effects.draws.attrs["units"]
-    write_below(figure, *_asked(effects), f"{units}{where}; median and {interval_words(ci_prob)}")
-    return Drawn(figure, pd.concat(list(tables.values()), ignore_index=True))
+    asked = (
+        f" of {name_statement(effects.contrasts[0])}" if effects.draws.sizes["target"] > 1 else ""
+    )
+    words = interval_words(ci_prob, inner=page.inner(ci_prob), noun="intervals")
+    return page.finish(
+        pd.concat(list(tables.values()), ignore_index=True),
+        xlabel=f"difference in score ({units})",
+        note=[f"Effects and associations{asked}{where}.", f"Marks: medians; lines: {words}, in a "
+              f"new setting {percent(ci_prob, whole=False)} alone.",
+              "P(helps): on average; P(new): in a new setting."],
+    )  # fmt: skip
 
 
 def _check_kinds(given: dict[str, Effects]) -> None:
@@ -126,26 +145,24 @@ def _check_kinds(given: dict[str, Effects]) -> None:
                 f"effects and {kind} are of different questions: {asked[0]} by {first.by}, and "
                 f"{asked[1]} by {one.by}. Allowed: the same contrasts and targets."
             )
-    if first.draws.sizes["target"] > 1 and len(first.contrasts) > 1:
-        raise QueryError(
-            f"this figure shows one target or one contrast, not {len(first.contrasts)} contrasts "
-            f"on {first.draws.sizes['target']} targets. Ask for one contrast, or by overall."
-        )
+    check_one_way(first)
 
 
-def _label(effects: Effects) -> tuple[list[str], list[int]]:
+def _label(
+    page: Page, effects: Effects, table: pd.DataFrame
+) -> tuple[list[tuple[str, str]], list[int]]:
     """Name the rows, and say where each stands in the table."""
     if effects.draws.sizes["target"] > 1:
-        pairs, order = group_targets(effects)
-        return head_groups(pairs), order
-    pairs = [name_contrast(one) for one in effects.contrasts]
-    return head_groups(pairs), list(range(len(pairs)))
-
-
-def _asked(effects: Effects) -> list[str]:
-    """Name the contrast where rows name targets."""
-    several = effects.draws.sizes["target"] > 1
-    return [effects.contrasts[0].label.replace(" >", " against")] * several
+        pairs, places = group_targets(effects)
+        names = [(item, str(effects.draws["target"].values[k])) for (_, item), k in
+                 zip(pairs, places, strict=True)]  # fmt: skip
+    else:
+        named, places = name_rows(table), [*range(len(table))]
+        pairs = [*zip(named["group"], named["label"], strict=True)]
+        names = [(f"{group}: {item}", item) for group, item in pairs]
+    order = page.arrange(names, table["estimate"].iloc[places])
+    shown = [(pairs[k][0], page.label(*names[k], shown=pairs[k][1])) for k in order]
+    return shown, [places[k] for k in order]
 
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -154,7 +171,7 @@ _MARKS = ("o", "D", "^", "v", "s", "P")
 
 @drawn_from(Sources, made_by="bm.evidence")
 def study_funnel(
-    sources: Sources, *, ci_prob: float = defaults.CI_PROB, width: float = COLUMN_WIDTH
+    sources: Sources, *, ci_prob: float = defaults.CI_PROB, **how: Unpack[Layout]
 ) -> Drawn:
     """Draw comparisons of arms against their standard errors, within limits about their mean.
 
@@ -165,8 +182,8 @@ def study_funnel(
     ----------
     sources
         What `bm.evidence(fit, statement)` returned.
-    ci_prob, width
-        Probability of the limits; inches.
+    ci_prob
+        Probability of the limits.
 
     Returns
     -------
@@ -192,8 +209,9 @@ def study_funnel(
             f"so few shows nothing. Allowed: at least {defaults.FUNNEL_LEAST}; plot.studies draws "
             "any number."
         )
-    figure = build_figure(width=width, height=0.8 * width)
-    axes = figure.subplots()
+    page = Page(how)
+    width = page.inches(COLUMN_WIDTH)
+    (axes,) = page.panels(width=COLUMN_WIDTH, height=min(0.75 * width, 3.2))
     errors = np.linspace(0, 1.08 * table["se"].max(), 60)
     z, center = NormalDist().inv_cdf((1 + ci_prob) / 2), pooled["estimate"]
     half = z * np.hypot(errors, pooled["tau"])
@@ -207,10 +225,13 @@ def study_funnel(
         turn, place = divmod(k, len(_COLOURS))
         axes.plot(part["estimate"], part["se"], _MARKS[(place + turn) % len(_MARKS)],
                   color=_COLOURS[place], markersize=pt(3.2), markeredgewidth=0,
-                  label=printable(str(study)))  # fmt: skip
+                  label=page.label(str(study)))  # fmt: skip
     axes.set_ylim(errors[-1], 0)
-    axes.set_ylabel("standard error (points)")
-    statement = printable(sources.answer.statement.replace("_", " "), most=60)
-    write_below(figure, f"{statement} (percentage points); limits hold {100 * ci_prob:g} %")
-    legend_above(figure, ncols=3, pad=0.2, gap=0.8)
-    return Drawn(figure, table)
+    page.legend(ncols=3, pad=0.2, gap=0.8)
+    return page.finish(
+        table,
+        title=name_statement(sources.answer.contrast),
+        xlabel="difference between arms (percentage points)",
+        ylabel="standard error (percentage points)",
+        note=[f"Limits hold {percent(ci_prob, whole=False)} of comparisons about the mean."],
+    )

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
-from inspect import signature
+from inspect import Parameter, Signature, cleandoc, signature
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypedDict
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from numpy.typing import NDArray
 
 from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.summary import check_ci_prob
 from bayesmeta.plots.look import (
     choose_families,
     darken,
-    fit_width,
     is_dark,
     name_letters,
     pt,
@@ -40,11 +42,37 @@ _WIDTHS = (2.0, 20.0)
 """Inches between which a figure can be laid out."""
 
 
-class Drawn(NamedTuple):
-    """A figure and the numbers in it."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Drawn:
+    """A figure and the numbers in it.
+
+    Parameters
+    ----------
+    figure
+        The figure, of matplotlib.
+    table
+        The numbers drawn.
+    caption
+        The sentences that explain it, written below the figure unless `note=False` or `ax` was
+        given.
+    axes
+        The panels.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> figure, table = bm.plot.forest(bm.effects(bm.load_reference_fit(), "norm"), note=False)
+    >>> len(table)
+    2
+    """
 
     figure: Figure
     table: pd.DataFrame
+    caption: str = ""
+    axes: tuple[Axes, ...] = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.figure, self.table))
 
     def _repr_html_(self) -> str:
         """Show the picture in a notebook, and fold the numbers below it."""
@@ -59,6 +87,42 @@ class Drawn(NamedTuple):
             f"Drawn({width:.3g} x {height:.3g} in, {len(self.table):,} rows; .figure, .table, and "
             "bm.plot.save_figure writes it)"
         )
+
+
+class Layout(TypedDict, total=False):
+    """What every figure takes besides what it shows."""
+
+    ax: Axes | Sequence[Axes] | NDArray[Any] | None
+    figsize: tuple[float, float] | None
+    width: float | None
+    title: str | None
+    note: bool
+    labels: Mapping[str, str] | None
+    order: str | Sequence[str] | None
+    inner: float | None
+
+
+INNER = 0.5
+"""Probability of the inner interval, if none is asked for."""
+
+ORDERS = ("given", "effect")
+
+_USUAL = {"note": True, "inner": INNER}
+_TOLD = """ax
+    Axes of a figure of one's own, or an array or list of them where there are several panels;
+    title and legend then stand on the axes, and the note is left out.
+figsize, width
+    Width and height in inches, or the width alone; that of the venue if left out.
+title, note
+    The title, in place of the usual one; False leaves the explanation below the figure out, which
+    `caption` of what is returned has in any case.
+labels
+    What to write in place of names, such as `{"gqa": "grouped-query"}`.
+order
+    `given`, `effect` (the largest first), or a list of the names to draw.
+inner
+    Probability of the inner intervals; None draws none."""
+"""What every plot's documentation says of the layout."""
 
 
 class _Sheet(Figure):
@@ -116,27 +180,47 @@ def drawn_from[**P](
     """
 
     def decorate(function: Callable[P, Drawn]) -> Callable[P, Drawn]:
-        usual = signature(function).parameters["width"].default
+        known = _spell_out(signature(function))
 
         @wraps(function)
         def draw(*args: P.args, **kwargs: P.kwargs) -> Drawn:
             name = f"plot.{function.__name__}"
+            for key in kwargs:
+                if key not in known.parameters:
+                    raise TypeError(f"{name}() got an unexpected keyword argument '{key}'")
             if args:
                 check_given(name, args[0], *kinds, made_by=made_by)
             _check_numbers(name, kwargs)
-            if "width" not in kwargs:
-                kwargs["width"] = fit_width(usual)
+            _check_layout(kwargs)
             with mpl.rc_context(settings()):
                 drawn = function(*args, **kwargs)
                 if isinstance(drawn.figure, _Sheet):
                     drawn.figure.find_fonts()
             if is_dark():
-                darken(drawn.figure)
+                darken(drawn.figure if isinstance(drawn.figure, _Sheet) else drawn.axes)
             return drawn
 
+        draw.__signature__ = known  # type: ignore[attr-defined]
+        told, returns = cleandoc(function.__doc__ or ""), "\n\nReturns\n---"
+        draw.__doc__ = told.replace(returns, f"\n{_TOLD}{returns}", 1)
         return draw
 
     return decorate
+
+
+def _spell_out(given: Signature) -> Signature:
+    """List the arguments of the layout one by one in a signature that has them as `**how`."""
+    own = [p for p in given.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+    more = [
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=_USUAL.get(name),
+            annotation=getattr(annotation, "__forward_arg__", annotation),
+        )
+        for name, annotation in Layout.__annotations__.items()
+    ]
+    return given.replace(parameters=[*own, *more])
 
 
 def check_given(name: str, given: object, *kinds: type, made_by: str) -> None:
@@ -158,19 +242,55 @@ def check_known(what: str, names: Iterable[str], known: Sequence[str], *, said: 
 
 def _check_numbers(name: str, given: Mapping[str, Any]) -> None:
     """Refuse a width, a probability or a number of draws that is none."""
-    if "width" in given and not _is_number(given["width"], *_WIDTHS):
+    if given.get("width") is not None and not _is_number(given["width"], *_WIDTHS):
         raise QueryError(
             f"width of {name} is {shorten(given['width'])}. Allowed: a number of inches from "
             f"{_WIDTHS[0]:g} to {_WIDTHS[1]:g}, such as plot.COLUMN_WIDTH or plot.PAGE_WIDTH."
         )
     if "ci_prob" in given:
         check_ci_prob(given["ci_prob"])
+    if given.get("inner") is not None and not _is_number(given["inner"], 1e-9, 1 - 1e-9):
+        raise QueryError(
+            f"inner is {shorten(given['inner'])}. Allowed: a number between 0 and 1, such as 0.5, "
+            "or None for no inner interval."
+        )
     for key in {"draws", "n_draws"} & set(given):
         whole = isinstance(given[key], int | np.integer)
         if not whole or not _is_number(given[key], 1, np.inf):
             raise QueryError(
                 f"{key} of {name} is {shorten(given[key])}. Allowed: a whole number from 1 up."
             )
+
+
+def _check_layout(given: Mapping[str, Any]) -> None:
+    """Refuse axes, sizes, labels and words that are none."""
+    size, ax, labels = (given.get(name) for name in ("figsize", "ax", "labels"))
+    two = isinstance(size, Sequence) and len(size) == 2
+    if size is not None and not (two and all(_is_number(x, 1.0, 40.0) for x in size)):
+        raise QueryError(
+            f"figsize is {shorten(size)}. Allowed: width and height in inches, such as (5.5, 4)."
+        )
+    for one in [] if ax is None else np.ravel(np.asarray(ax, dtype=object)):
+        if not isinstance(one, Axes):
+            raise QueryError(
+                f"ax has an object of type {type(one).__name__}. Allowed: axes of matplotlib, or "
+                "an array or list of them, as plt.subplots makes them."
+            )
+    if labels is not None and not (
+        isinstance(labels, Mapping) and all(isinstance(text, str) for text in labels.values())
+    ):
+        raise QueryError(
+            f"labels is {shorten(labels)}. Allowed: a mapping from names to what is written for "
+            'them, such as {"gqa": "grouped-query"}.'
+        )
+    for name, kind in (("title", str), ("note", bool)):
+        if given.get(name) is not None and not isinstance(given[name], kind):
+            wanted = "a text" if kind is str else "True or False"
+            raise QueryError(f"{name} is {shorten(given[name])}. Allowed: {wanted}.")
+    if not isinstance(given.get("order") or (), str | Sequence | np.ndarray):
+        raise QueryError(
+            f"order is {shorten(given['order'])}. Allowed: {listing(ORDERS)}, or a list of names."
+        )
 
 
 def _is_number(value: object, low: float, high: float) -> bool:

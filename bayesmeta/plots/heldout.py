@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from bayesmeta import defaults
 from bayesmeta.crossvalidation.scoreboard import Scoreboard
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.data.load import load_dataset
 from bayesmeta.errors import QueryError, listing, shorten
-from bayesmeta.plots.figure import Drawn, build_figure, check_given, check_known, drawn_from
+from bayesmeta.plots.figure import Drawn, Layout, check_given, check_known, drawn_from
 from bayesmeta.plots.forests import head_groups
+from bayesmeta.plots.layout import Page
 from bayesmeta.plots.look import COLUMN_WIDTH, FAINT, PAGE_WIDTH, pt
 from bayesmeta.plots.marks import (
     draw_dots,
@@ -24,10 +24,9 @@ from bayesmeta.plots.marks import (
     draw_zero,
     interval_words,
     label_rows,
-    legend_above,
     printable,
-    write_below,
 )
+from bayesmeta.tables.wording import readable
 
 _SCHEME_STYLE: dict[str, dict[str, Any]] = {
     "random": {"color": "#56B4E9", "marker": "o", "markerfacecolor": "white"},
@@ -51,6 +50,18 @@ _PAIR_STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#009E73", "marker": "D"},
     {"color": "#CC79A7", "marker": "^", "markerfacecolor": "white"},
 )
+_MODEL_NAMES = {
+    "full": "full model",
+    "scale": "scale",
+    "scale+family": "scale + family",
+    "scale+family-dummies": "scale + family dummies",
+    "xgboost-all": "XGBoost, all facts",
+    "xgboost-scale": "XGBoost, scale",
+    "ols": "least squares",
+}
+_INTERVALS = (
+    f"{interval_words(defaults.CI_PROB, noun='intervals')}, LM families drawn with replacement"
+)
 _GAIN_SCHEMES = ("random", "leave-family-out")
 _FAR, _FARTHEST = -60.0, -100.0
 """Percent at which the axis of gains ends, whatever intervals do, and whatever estimates do."""
@@ -65,7 +76,7 @@ def scoreboard(
     *,
     schemes: Sequence[str] = ("random", "leave-family-out"),
     models: Sequence[str] | None = None,
-    width: float = COLUMN_WIDTH,
+    **how: Unpack[Layout],
 ) -> Drawn:
     """Draw the mean absolute error of every model, one row per model and a mark per scheme.
 
@@ -78,8 +89,6 @@ def scoreboard(
     models
         Models to show, top to bottom; if left out, all but the training median, which is so far
         off that nothing else could be told apart, the best on the last scheme first.
-    width
-        Width in inches.
 
     Returns
     -------
@@ -110,22 +119,26 @@ def scoreboard(
             f"nothing of {listing(schemes)} and {listing(models)} was scored. Allowed schemes: "
             f"{scored[0]}; models: {scored[1]}."
         )
+    page, models = Page(how), list(models)
     shown = [name for name in _SCHEME_STYLE if name in set(table["scheme"])]
-    figure = build_figure(width=width, height=0.9 + 0.24 * len(models))
-    axes = figure.subplots()
+    errors = table[table["scheme"] == shown[-1]].set_index("model")["mae"].reindex(models)
+    order = page.arrange([(name, _MODEL_NAMES.get(name, name)) for name in models], errors)
+    models = [models[k] for k in order]
+    (axes,) = page.panels(width=COLUMN_WIDTH, height=0.55 + 0.24 * len(models))
     for k, scheme in enumerate(shown):
-        part = table[table["scheme"] == scheme].set_index("model").reindex(list(models))
-        height = np.arange(len(models))[::-1] + 0.16 * ((len(shown) - 1) / 2 - k)
+        part = table[table["scheme"] == scheme].set_index("model").reindex(models)
+        height = np.arange(len(models))[::-1] + 0.22 * ((len(shown) - 1) / 2 - k)
         draw_intervals(axes, part, height, size=3.2, line=1.0, edge=0.8, middle="mae",
-                       label=_SCHEME_NAMES[scheme], **_SCHEME_STYLE[scheme])  # fmt: skip
-    label_rows(axes, np.arange(len(models))[::-1], [printable(name) for name in models])
-    legend_above(figure, ncols=2, pad=0.2, gap=2)
-    write_below(
-        figure,
-        "mean absolute error (percentage points), mean over benchmarks; "
-        f"{interval_words(defaults.CI_PROB, noun='intervals')}: LM families drawn with replacement",
+                       label=page.label(scheme, shown=_SCHEME_NAMES[scheme]),
+                       **_SCHEME_STYLE[scheme])  # fmt: skip
+    names = [page.label(name, shown=_MODEL_NAMES.get(name, name)) for name in models]
+    label_rows(axes, np.arange(len(models))[::-1], names)
+    page.legend(ncols=2, pad=0.2, gap=2)
+    return page.finish(
+        table,
+        xlabel="mean absolute error (percentage points)",
+        note=[f"Means over benchmarks; lines: {_INTERVALS}."],
     )
-    return Drawn(figure, table)
 
 
 @drawn_from(Scoreboard, made_by="bm.evaluate or bm.load_scoreboard")
@@ -135,7 +148,7 @@ def gains(
     pairs: Sequence[tuple[str, str]] | None = None,
     schemes: Sequence[str] | None = None,
     data: Dataset | None = None,
-    width: float = PAGE_WIDTH,
+    **how: Unpack[Layout],
 ) -> Drawn:
     """Draw by how much the held-out error falls when more than scale is known, by benchmark.
 
@@ -153,8 +166,6 @@ def gains(
         Schemes to show; if left out, those of `random` and `leave-family-out` that were run.
     data
         Tables with the labels and task families of the benchmarks; the bundled ones if left out.
-    width
-        Width in inches.
 
     Returns
     -------
@@ -178,23 +189,28 @@ def gains(
         check_given("plot.gains", data, Dataset, made_by="bm.load_dataset or bm.read_dataset")
     chosen, shown = _choose_pairs(board, pairs), _choose_schemes(board, schemes)
     table = _tabulate_gains(board, chosen, shown, data=data)
-    rows = list(dict.fromkeys(table["benchmark"]))
-    figure = build_figure(width=width, height=0.95 + _ROW * len(rows))
-    panels = figure.subplots(1, len(shown), sharex=True, sharey=True, squeeze=False)[0]
+    page, rows = Page(how), list(dict.fromkeys(table["benchmark"]))
+    first = table[table["model"] == chosen[0][0]].drop_duplicates("benchmark")
+    facts = first.set_index("benchmark").reindex(rows)
+    names = [(name, str(label)) for name, label in zip(rows, facts["label"], strict=True)]
+    rows = [rows[k] for k in page.arrange(names, facts["gain"])]
+    panels = page.panels(len(shown), columns=len(shown), width=PAGE_WIDTH, sharex=True,
+                         sharey=page.is_own, height=0.55 + _ROW * len(rows))  # fmt: skip
     left = _left_end(table)
     for axes, scheme in zip(panels, shown, strict=True):
-        axes.set_title(_SCHEME_NAMES.get(scheme, printable(scheme)), loc="left")
+        title = _SCHEME_NAMES.get(scheme, printable(scheme))
+        axes.set_title(page.label(scheme, shown=title), loc="left")
         draw_zero(axes, zorder=0)
-        axes.axhline(0.5, color=FAINT, linewidth=pt(0.4), zorder=0)
-        part = table[table["scheme"] == scheme]
+        if rows[-1] == "mean":
+            axes.axhline(0.5, color=FAINT, linewidth=pt(0.4), zorder=0)
+        part = table[(table["scheme"] == scheme) & table["benchmark"].isin(rows)]
         for k, pair in enumerate(chosen):
             mine = part[(part["model"] == pair[0]) & (part["over"] == pair[1])]
             height = np.array([len(rows) - 1.0 - rows.index(name) for name in mine["benchmark"]])
             shift = 0.34 * ((len(chosen) - 1) / 2 - k)
             label = _PAIRS.get(pair, printable(f"{pair[0]} over {pair[1]}", most=60))
             _draw_gains(axes, mine, height + shift, left=left, label=label, style=_PAIR_STYLES[k])
-    _finish_gains(figure, panels[0], table, left=left)
-    return Drawn(figure, table)
+    return _finish_gains(page, rows, table, left=left)
 
 
 def _choose_pairs(
@@ -283,22 +299,22 @@ def _draw_gains(
               color=style["color"], clip_on=False, zorder=5)  # fmt: skip
 
 
-def _finish_gains(figure: Figure, first: Axes, table: pd.DataFrame, *, left: float) -> None:
-    """Add what panels share: names of rows, legend and caption."""
-    rows = table.drop_duplicates("benchmark")
-    pairs = zip(rows["task_family"].str.replace("_", " "), rows["label"], strict=True)
-    labels = head_groups([(printable(task) if task else "", printable(name))
-                          for task, name in pairs])  # fmt: skip
-    first.set_yticks(np.arange(len(rows))[::-1], labels)
-    first.set_ylim(-0.6, len(rows) - 0.4)
-    first.set_xlim(left=left)
-    for axes in figure.axes:
+def _finish_gains(page: Page, rows: Sequence[str], table: pd.DataFrame, *, left: float) -> Drawn:
+    """Add what panels share: names of rows, legend, labels and note."""
+    facts = table.drop_duplicates("benchmark").set_index("benchmark").loc[[*rows]]
+    named = [page.label(str(name), shown=str(text)) for name, text in facts["label"].items()]
+    tasks = [printable(readable(task)) if task else "" for task in facts["task_family"]]
+    labels = named if page.is_reordered else head_groups([*zip(tasks, named, strict=True)])
+    for axes in page.axes:
+        axes.set_yticks(np.arange(len(rows))[::-1], labels)
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.set_xlim(left=left)
         axes.tick_params(axis="y", length=0)
-    legend_above(figure, *first.get_legend_handles_labels(), ncols=2, pad=0.2, gap=2)
+    page.legend(*page.axes[0].get_legend_handles_labels(), ncols=2, pad=0.2, gap=2)
     usual = {*zip(table["model"], table["over"], strict=True)} <= {*_PAIRS}
     other = "that of scale alone" if usual else "that of the model named second"
-    write_below(
-        figure,
-        f"reduction of the held-out mean absolute error (% of {other}; positive: better);",
-        f"{interval_words(defaults.CI_PROB, noun='intervals')}: LM families drawn with replacement",
+    return page.finish(
+        table,
+        xlabel=f"reduction of the held-out mean absolute error (% of {other})",
+        note=[f"Positive: better; lines: {_INTERVALS}."],
     )

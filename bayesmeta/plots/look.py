@@ -7,7 +7,7 @@ letter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -17,6 +17,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import Collection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, to_hex, to_rgba, to_rgba_array
 from matplotlib.figure import Figure
@@ -37,23 +38,24 @@ PAGE_WIDTH = 7.0
 VENUES = {
     "default": (COLUMN_WIDTH, PAGE_WIDTH),
     "acl": (3.03, 6.3),
-    "iclr": (COLUMN_WIDTH, 5.5),
+    "iclr": (5.5, 5.5),
     "icml": (3.25, 6.75),
     "ieee": (3.5, 7.16),
-    "jmlr": (COLUMN_WIDTH, 6.0),
+    "jmlr": (6.0, 6.0),
     "nature": (3.5, 7.2),
-    "neurips": (COLUMN_WIDTH, 5.5),
+    "neurips": (5.5, 5.5),
 }
-"""Inches of a column and of the page's text; where the text has one column, of a small figure."""
+"""Inches of a column and of the page's text, which are the same where it has one column."""
 
-INK, FAINT, PALE = "#222222", "#999999", "#DDDDDD"
+INK, FAINT, PALE, PALEST = "#222222", "#999999", "#DDDDDD", "#EFEFEF"
 STYLES = {"paper": (1.0, 300), "screen": (1.5, 200)}
 """How large everything is beside its size on paper, and pixels per inch of a bitmap."""
 
 THEMES = ("light", "dark")
 _BLACK = "#141414"
 _DARK = {
-    INK: "#E8E8E8", FAINT: "#8C8C8C", PALE: "#3A3A3A", "#ffffff": _BLACK, "#000000": "#E8E8E8",
+    INK: "#E8E8E8", FAINT: "#8C8C8C", PALE: "#3A3A3A", PALEST: "#242424",
+    "#ffffff": _BLACK, "#000000": "#E8E8E8",
     "#0072B2": "#4DA6E8", "#56B4E9": "#A3DCF7", "#D55E00": "#FF8A3C", "#009E73": "#2CC79A",
     "#CC79A7": "#E59CC6", "#E69F00": "#F0B323", "#F0E442": "#6B6414",
 }  # fmt: skip
@@ -193,10 +195,12 @@ _COLOURED: dict[type, tuple[str, ...]] = {
 """What has a colour in every kind of thing that is drawn."""
 
 
-def darken(figure: Figure) -> None:
+def darken(drawn: Figure | Sequence[Axes]) -> None:
     """Replace every colour that a plot names by what stands for it on a dark ground."""
+    parts = [drawn] if isinstance(drawn, Figure) else drawn
     for kind, names in _COLOURED.items():
-        for artist, name in product(figure.findobj(kind), names):
+        found = [artist for part in parts for artist in part.findobj(kind)]
+        for artist, name in product(found, names):
             given = to_rgba_array(getattr(artist, f"get_{name}")())
             shown = [to_rgba(_ON_DARK.get(to_hex(rgba), rgba), alpha=rgba[3]) for rgba in given]
             if not np.array_equal(given, np.reshape(shown, given.shape)):

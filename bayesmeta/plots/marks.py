@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextToPath
 from numpy.typing import NDArray
 
-from bayesmeta.plots.figure import build_figure
 from bayesmeta.plots.look import FAINT, INK, pt
 from bayesmeta.tables.wording import percent
 
@@ -34,75 +34,38 @@ def short(probability: float) -> str:
     return "< .01" if probability < 0.005 else f"{probability:.2f}".lstrip("0")
 
 
-def equals(probability: float) -> str:
-    """Write what a probability is: `= .53`, or a bound."""
-    text = short(probability)
-    return text if text[0] in "<>" else f"= {text}"
-
-
-def interval_words(ci_prob: float, *, noun: str = "interval") -> str:
+def interval_words(ci_prob: float, *, inner: float | None = None, noun: str = "interval") -> str:
     """Name the kind and probability of what is drawn, such as `90 % equal-tailed intervals`."""
-    return f"{percent(ci_prob, whole=False)} equal-tailed {noun}"
+    also = "" if inner is None else f"{percent(inner, whole=False)} and "
+    return f"{also}{percent(ci_prob, whole=False)} equal-tailed {noun}"
 
 
-def write_below(figure: Figure, *lines: str, beside: str = "") -> None:
-    """Write what axis and marks are below a figure, in lines that fit, and beside it."""
-    most = _count_letters(figure)
-    fitting = [textwrap.fill(line, most, break_on_hyphens=False) for line in lines]
-    figure.supxlabel("\n".join(fitting), fontsize=pt(7))
-    if beside:
-        figure.supylabel(beside, fontsize=pt(7))
+def chance(probability: float) -> str:
+    """Write a probability in percent, with a digit more near 0 and 1; never as 0 or 100.
 
-
-def count_columns(figure: Figure, labels: Sequence[str]) -> int:
-    """Count the columns of a legend that fit a figure; a mark is as wide as four letters."""
-    longest = max(len(printable(name)) for name in labels)
-    return max(1, min(len(labels), _count_letters(figure) // (longest + 4)))
-
-
-def _count_letters(figure: Figure) -> int:
-    return int(_LETTERS * figure.get_figwidth() / pt(1))
-
-
-def lay_out(
-    titles: Sequence[str],
-    *,
-    columns: int,
-    width: float,
-    heights: tuple[float, float],
-    most: int = 32,
-    sharex: bool = False,
-    sharey: bool = False,
-) -> tuple[Figure, list[Axes]]:
-    """Lay out one panel per title, row by row.
-
-    Parameters
-    ----------
-    titles
-        Titles of the panels.
-    columns
-        At most so many panels in a row.
-    width
-        Width in inches.
-    heights
-        Inches of all but the panels, and of a panel with its title.
-    most
-        Letters of a title.
-    sharex, sharey
-        As matplotlib takes them.
+    Examples
+    --------
+    >>> chance(0.53), chance(0.998), chance(1.0), chance(0.0)
+    ('= 53 %', '= 99.8 %', '> 99.9 %', '< 0.1 %')
     """
-    columns = min(columns, len(titles))
-    rows = -(-len(titles) // columns)
-    figure = build_figure(width=width, height=heights[0] + heights[1] * rows)
-    grid = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False)
-    for axes in grid.flat[len(titles) :]:
-        axes.set_visible(False)
-    panels = list(grid.flat[: len(titles)])
-    for axes, title in zip(panels, titles, strict=True):
-        axes.set_title(printable(title, most=most), loc="left")
-    for axes in panels[-columns:]:  # some have no panel below them
-        axes.tick_params(axis="x", labelbottom=True)
-    return figure, panels
+    if not 0.0005 <= probability < 0.9995:
+        return "< 0.1 %" if probability < 0.5 else "> 99.9 %"
+    return f"= {100 * probability:.{int(not 0.05 <= probability < 0.95)}f} %"
+
+
+def count_columns(width: float, labels: Sequence[str]) -> int:
+    """Count the columns of a legend that fit so many inches; a mark is as wide as four letters."""
+    longest = max(len(printable(name)) for name in labels)
+    return max(1, min(len(labels), int(_LETTERS * width) // (longest + 4)))
+
+
+def measure(texts: Iterable[str], size: float) -> float:
+    """Measure the widest of some texts, in inches on paper at a size in points."""
+    font, path = FontProperties(size=size), TextToPath()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box is as wide
+        widths = [path.get_text_width_height_descent(text, font, False)[0] for text in texts]
+    return max(widths, default=0.0) / 72
 
 
 def draw_intervals(
@@ -117,13 +80,27 @@ def draw_intervals(
     upright: bool = False,
     **style: Any,
 ) -> None:
-    """Draw middles of a table as markers, and `lower` to `upper` as lines, at places of an axis."""
+    """Draw middles of a table as markers, and `lower` to `upper` as lines, at places of an axis.
+
+    Where the table has `inner_lower` and `inner_upper`, a thicker line joins them.
+    """
     middles = table[middle]
-    error = np.stack([middles - table["lower"], table["upper"] - middles])
     x, y = (places, middles) if upright else (middles, places)
-    axes.errorbar(x, y, **{"yerr" if upright else "xerr": error}, linestyle="none",
+    which = "yerr" if upright else "xerr"
+    if "inner_lower" in table:
+        within = {key: style[key] for key in ("color", "zorder") if key in style}
+        axes.errorbar(x, y, **{which: _reach(table, middles, "inner_")}, fmt="none",
+                      elinewidth=pt(2.2 * line), ecolor=within.pop("color", INK),
+                      **within)  # fmt: skip
+    axes.errorbar(x, y, **{which: _reach(table, middles, "")}, linestyle="none",
                   markersize=pt(size), elinewidth=pt(line), markeredgewidth=pt(edge),
                   **style)  # fmt: skip
+
+
+def _reach(table: pd.DataFrame, middles: pd.Series, part: str) -> NDArray[np.float64]:
+    """How far an interval reaches below and above its middle, as matplotlib wants it."""
+    ends = middles - table[f"{part}lower"], table[f"{part}upper"] - middles
+    return np.clip(np.stack(ends), 0, None)
 
 
 def draw_zero(axes: Axes, *, upright: bool = True, **style: Any) -> None:
@@ -147,9 +124,11 @@ def draw_dots(axes: Axes, x: Any, y: Any, marker: str, *, size: float, **style: 
     )
 
 
-def write_number(axes: Axes, text: str, at: tuple[float, float], **style: Any) -> None:
+def write_number(
+    axes: Axes, text: str, at: tuple[float, float], *, size: float = 6.0, **style: Any
+) -> None:
     """Write a small text at a height of an axis, beside it."""
-    axes.annotate(text, at, xycoords=axes.get_yaxis_transform(), fontsize=pt(6), color=INK,
+    axes.annotate(text, at, xycoords=axes.get_yaxis_transform(), fontsize=pt(size), color=INK,
                   annotation_clip=False, **style)  # fmt: skip
 
 
@@ -157,14 +136,6 @@ def label_rows(axes: Axes, places: Any, labels: Sequence[str], **style: Any) -> 
     """Name rows beside an axis without ticks."""
     axes.set_yticks(places, labels, **style)
     axes.tick_params(axis="y", length=0)
-
-
-def legend_above(
-    figure: Any, *given: Any, ncols: int, pad: float = 0.3, gap: float = 1.2, **style: Any
-) -> None:
-    """Write the legend above a figure, marks and columns some letters apart."""
-    figure.legend(*given, loc="outside upper center", ncols=ncols, handletextpad=pad,
-                  columnspacing=gap, **style)  # fmt: skip
 
 
 def draw_recorded(axes: Axes, recorded: NDArray[np.float64]) -> None:

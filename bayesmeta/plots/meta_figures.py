@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from statistics import NormalDist
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,8 @@ from bayesmeta.estimates.pooled_effects import (
     total_variance,
 )
 from bayesmeta.inference.fits import EffectSizeFit
-from bayesmeta.plots.figure import Drawn, build_figure, check_known, drawn_from
+from bayesmeta.plots.figure import Drawn, Layout, check_known, drawn_from
+from bayesmeta.plots.layout import Page
 from bayesmeta.plots.look import COLUMN_WIDTH, FAINT, INK, PALE, pt
 from bayesmeta.plots.marks import (
     draw_band,
@@ -30,14 +33,12 @@ from bayesmeta.plots.marks import (
     draw_zero,
     interval_words,
     label_rows,
-    legend_above,
     printable,
-    write_below,
     write_number,
 )
 from bayesmeta.robustness.study_influence import leave_study_out
 from bayesmeta.studies.study_design import is_number
-from bayesmeta.tables.wording import signed
+from bayesmeta.tables.wording import percent, signed
 
 _MADE_BY = "bm.fit of effect sizes, or bm.load_fit"
 _OWN, _POOLED = "#0072B2", "#D55E00"
@@ -52,7 +53,7 @@ _ENDS = ("lower", "upper")
 
 @drawn_from(EffectSizeFit, made_by=_MADE_BY)
 def study_forest(
-    fit: EffectSizeFit, *, ci_prob: float = defaults.CI_PROB, width: float = COLUMN_WIDTH
+    fit: EffectSizeFit, *, ci_prob: float = defaults.CI_PROB, **how: Unpack[Layout]
 ) -> Drawn:
     """Draw the studies of a meta-analysis, their mean and the prediction interval.
 
@@ -63,8 +64,8 @@ def study_forest(
     ----------
     fit
         A fit of effect sizes.
-    ci_prob, width
-        Probability of the intervals; inches.
+    ci_prob
+        Probability of the intervals.
 
     Returns
     -------
@@ -85,7 +86,8 @@ def study_forest(
     >>> study_forest(fit).table["study"].tolist()
     ['a', 'b', 'c', 'mean effect', 'effect in a new study']
     """
-    table = study_table(fit, ci_prob=ci_prob)
+    page = Page(how)
+    table = page.tabulate(partial(study_table, fit), ci_prob)
     n = len(table)
     if n > MOST_ROWS:
         raise QueryError(
@@ -94,10 +96,11 @@ def study_forest(
         )
     rows = summary(fit, ci_prob=ci_prob)
     pooled, new = rows[name_mean(fit)], rows["effect in a new study"]
-    figure = build_figure(width=width, height=1.05 + 0.17 * (n + 2))
-    axes = figure.subplots()
+    order = page.arrange([(study,) for study in fit.design.studies], table["observed"])
+    weight = study_weights(fit)[order]
+    attrs, table, n = table.attrs, table.iloc[order].reset_index(drop=True), len(order)
+    (axes,) = page.panels(width=COLUMN_WIDTH, height=0.5 + 0.17 * (n + 2))
     places = np.arange(n, 0, -1) + 1.5
-    weight = study_weights(fit)
     sizes = _SQUARES[0] + (_SQUARES[1] - _SQUARES[0]) * np.sqrt(weight / weight.max())
     for row, place, size in zip(table.to_dict("records"), places, sizes, strict=True):
         axes.plot([row["observed_lower"], row["observed_upper"]], [place + 0.1] * 2, color=INK,
@@ -107,7 +110,8 @@ def study_forest(
     draw_intervals(axes, table, places - 0.25, size=2.2, line=0.6, color=_OWN, marker="o")
     _draw_pooled(axes, pooled, new)
     draw_zero(axes, zorder=0)
-    labels = [*map(printable, fit.design.studies), "mean effect", "new study"]
+    shown = [fit.design.studies[k] for k in order]
+    labels = [page.label(name) for name in (*shown, "mean effect", "new study")]
     label_rows(axes, [*places, 1.0, 0.0], labels)
     axes.set_ylim(-0.6, n + 2.2)
     texts = [signed(y, 2) for y in table["observed"]]
@@ -116,20 +120,21 @@ def study_forest(
     texts += [signed(pooled["estimate"], 2), " to ".join(signed(new[k], 2) for k in _ENDS)]
     for text, place in zip(texts, [*places, 1.0, 0.0], strict=True):
         write_number(axes, text, (1.02, place), va="center", ha="left")
-    weighs = ", weight" if "weight" in table else ""
-    write_below(
-        figure,
-        f"Effect; {interval_words(ci_prob, noun='intervals')}. Squares: as measured, as large as "
-        f"they weigh; circles: given all studies; line at the bottom: prediction interval. Right: "
-        f"effect{weighs}.",
-    )
     ends = {"mean effect": pooled, "effect in a new study": new}
     extra = pd.DataFrame(
         [{"study": name, **{k: row[k] for k in ("estimate", *_ENDS)}} for name, row in ends.items()]
     )
     whole = pd.concat([table, extra], ignore_index=True)
-    whole.attrs = table.attrs
-    return Drawn(figure, whole)
+    whole.attrs = attrs
+    words = interval_words(ci_prob, inner=page.inner(ci_prob), noun="intervals")
+    weighs = " and weight" if "weight" in table else ""
+    return page.finish(
+        whole,
+        xlabel="effect",
+        note=[f"Squares: as measured, as large as they weigh, with {interval_words(ci_prob)}; "
+              f"circles: given all studies, {words}; line at the bottom: prediction interval.",
+              f"Right: effect{weighs}."],
+    )  # fmt: skip
 
 
 def _draw_pooled(axes: Axes, mean: Mapping[str, float], new: Mapping[str, float]) -> None:
@@ -144,7 +149,7 @@ def _draw_pooled(axes: Axes, mean: Mapping[str, float], new: Mapping[str, float]
 
 @drawn_from(EffectSizeFit, made_by=_MADE_BY)
 def funnel(
-    fit: EffectSizeFit, *, ci_prob: float = defaults.CI_PROB, width: float = COLUMN_WIDTH
+    fit: EffectSizeFit, *, ci_prob: float = defaults.CI_PROB, **how: Unpack[Layout]
 ) -> Drawn:
     """Draw effects against their standard errors, within limits about the mean effect.
 
@@ -152,8 +157,8 @@ def funnel(
     ----------
     fit
         A fit of effect sizes. With moderators, residuals are drawn about zero.
-    ci_prob, width
-        Probability of the limits; inches.
+    ci_prob
+        Probability of the limits.
 
     Returns
     -------
@@ -172,8 +177,8 @@ def funnel(
     fitted = np.median(mean_at(fit, fit.dataset.frame), axis=(0, 1))
     has_slopes = bool(fit.dataset.moderators)
     effect, center = (design.y - fitted, 0.0) if has_slopes else (design.y, float(fitted[0]))
-    figure = build_figure(width=width, height=0.8 * width)
-    axes = figure.subplots()
+    page = Page(how)
+    (axes,) = page.panels(width=COLUMN_WIDTH, height=_high(page))
     z = NormalDist().inv_cdf((1 + ci_prob) / 2)
     errors = np.linspace(0, 1.08 * design.se.max(), 60)
     tau2 = float(np.median(total_variance(fit)))
@@ -189,24 +194,28 @@ def funnel(
     axes.axvline(center, color=_POOLED, linewidth=pt(0.8))
     axes.plot(effect, design.se, "o", color=_OWN, markersize=pt(3), markeredgewidth=0)
     axes.set_ylim(errors[-1], 0)
-    axes.set_ylabel("standard error")
-    what = "Residual from the regression" if has_slopes else "Effect"
-    write_below(figure, f"{what}; limits hold {100 * ci_prob:g} %")
-    legend_above(figure, ncols=2)
-    table = pd.DataFrame({"study": list(design.studies), "effect": effect, "se": design.se})
-    return Drawn(figure, table)
+    page.legend(ncols=2)
+    return page.finish(
+        pd.DataFrame({"study": list(design.studies), "effect": effect, "se": design.se}),
+        xlabel="residual from the regression" if has_slopes else "effect",
+        ylabel="standard error",
+        note=[f"Limits hold {percent(ci_prob, whole=False)} of studies about the mean."],
+    )
+
+
+def _high(page: Page) -> float:
+    """Height of a figure of points, in inches."""
+    return min(0.75 * page.inches(COLUMN_WIDTH), 3.2)
 
 
 @drawn_from(EffectSizeFit, made_by=_MADE_BY)
-def baujat(fit: EffectSizeFit, *, width: float = COLUMN_WIDTH) -> Drawn:
+def baujat(fit: EffectSizeFit, **how: Unpack[Layout]) -> Drawn:
     """Draw how much each study adds to the heterogeneity, and how far it moves the mean.
 
     Parameters
     ----------
     fit
         A fit of effect sizes; it is fitted anew without each study.
-    width
-        Inches.
 
     Returns
     -------
@@ -223,19 +232,21 @@ def baujat(fit: EffectSizeFit, *, width: float = COLUMN_WIDTH) -> Drawn:
     """
     table = leave_study_out(fit, progress=False)
     shown = table.iloc[1:].dropna(subset=["move"])
-    figure = build_figure(width=width, height=0.75 * width)
-    axes = figure.subplots()
+    page = Page(how)
+    (axes,) = page.panels(width=COLUMN_WIDTH, height=_high(page))
     x, y = shown["heterogeneity"].to_numpy(float), shown["move"].abs().to_numpy(float)
     axes.plot(x, y, "o", color=_OWN, markersize=pt(3), markeredgewidth=0)
     far = np.argsort(x / x.max() + y / max(y.max(), 1e-9))[::-1][:5]
     for k in far:
-        axes.annotate(printable(shown["left_out"].iloc[k], most=18), (x[k], y[k]),
+        axes.annotate(page.label(shown["left_out"].iloc[k], most=18), (x[k], y[k]),
                       xytext=(pt(3), pt(2)), textcoords="offset points", fontsize=pt(6),
                       ha="left" if x[k] < 0.7 * x.max() else "right")  # fmt: skip
     axes.margins(0.1)
-    axes.set_ylabel("move of the mean without it (SD)")
-    write_below(figure, "Share of the heterogeneity Q (%)")
-    return Drawn(figure, table)
+    return page.finish(
+        table,
+        xlabel="share of the heterogeneity Q (%)",
+        ylabel="move of the mean without it (SD)",
+    )
 
 
 @drawn_from(EffectSizeFit, made_by=_MADE_BY)
@@ -244,7 +255,7 @@ def bubble(
     *,
     moderator: str | None = None,
     ci_prob: float = defaults.CI_PROB,
-    width: float = COLUMN_WIDTH,
+    **how: Unpack[Layout],
 ) -> Drawn:
     """Draw effects against a moderator, with the mean effect along it and the prediction interval.
 
@@ -255,8 +266,8 @@ def bubble(
     moderator
         Which one; the first that is a number if left out. The others are held at their means, or at
         their reference.
-    ci_prob, width
-        Probability of the bands; inches.
+    ci_prob
+        Probability of the bands.
 
     Returns
     -------
@@ -298,8 +309,8 @@ def bubble(
         for name in data.moderators if name != moderator
     }  # fmt: skip
     line = predict_effects(fit, pd.DataFrame({moderator: grid}).assign(**others), ci_prob=ci_prob)
-    figure = build_figure(width=width, height=0.8 * width)
-    axes = figure.subplots()
+    page = Page(how)
+    (axes,) = page.panels(width=COLUMN_WIDTH, height=_high(page))
     new = line.rename(columns={"new_lower": "lower", "new_upper": "upper"})
     new = new.loc[:, ~new.columns.duplicated(keep="last")]
     draw_band(axes, new, moderator, color=PALE, alpha=1.0, label="new study")
@@ -310,11 +321,12 @@ def bubble(
     axes.scatter(values, design.y, s=pt(1) ** 2 * (2 + size), facecolor="none", edgecolor=INK,
                  linewidth=pt(0.7))  # fmt: skip
     draw_zero(axes, upright=False, zorder=0)
-    axes.set_ylabel("effect")
-    held = f"; held: {listing(others)}" if others else ""
-    write_below(
-        figure, printable(moderator),
-        f"{interval_words(ci_prob, noun='bands')}; circles as large as a study weighs{held}",
+    held = f" Held: {listing(others)}." if others else ""
+    page.legend(ncols=2)
+    return page.finish(
+        line,
+        xlabel=printable(moderator),
+        ylabel="effect",
+        note=[f"{interval_words(ci_prob, noun='bands').capitalize()}; circles as large as a study "
+              f"weighs.{held}"],
     )  # fmt: skip
-    legend_above(figure, ncols=2)
-    return Drawn(figure, line)

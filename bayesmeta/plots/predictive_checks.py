@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.leave_one_out import LeaveOneOut, loo
 from bayesmeta.model.predictor import score_distribution
-from bayesmeta.plots.figure import Drawn, drawn_from
+from bayesmeta.plots.figure import Drawn, Layout, drawn_from
+from bayesmeta.plots.layout import Page, balance
 from bayesmeta.plots.look import INK, PAGE_WIDTH, pt
-from bayesmeta.plots.marks import draw_band, draw_zero, lay_out, write_below
+from bayesmeta.plots.marks import draw_band, draw_zero
 from bayesmeta.tables.wording import percent, readable
 from bayesmeta.validation.records import ENVELOPE
 
@@ -41,7 +42,7 @@ def calibration(
     *,
     found: LeaveOneOut | None = None,
     ci_prob: float = defaults.CI_PROB,
-    width: float = PAGE_WIDTH,
+    **how: Unpack[Layout],
 ) -> Drawn:
     """Draw whether scores left out fall where the model says, one panel per benchmark.
 
@@ -57,8 +58,8 @@ def calibration(
     ----------
     fit, found
         A fit, and what `bm.loo` made of it; computed by importance sampling if left out.
-    ci_prob, width
-        Probability of the simultaneous band; inches.
+    ci_prob
+        Probability of the simultaneous band.
 
     Returns
     -------
@@ -84,27 +85,27 @@ def calibration(
         columns = {"benchmark": benchmark, "pit": points, "difference": ecdf - points}
         parts.append(pd.DataFrame({**columns, **band, **said.loc[benchmark]}))
     table = pd.concat(parts, ignore_index=True)
-    figure, panels = _lay_out(fit.design.benchmark_labels, width=width, sharex=True)
-    for benchmark, axes in zip(fit.design.benchmarks, panels, strict=True):
+    page = Page(how)
+    shown, panels = _lay_out(page, fit, said[_INSIDE[-1]], sharex=True)
+    intervals = " and ".join(percent(prob, whole=False) for prob in defaults.SCORED_PROBS)
+    for (benchmark, label), axes in zip(shown, panels, strict=True):
         points = table[table["benchmark"] == benchmark]
         draw_zero(axes, upright=False)
         draw_band(axes, points, "pit", color=_BAND, alpha=0.35)
         axes.plot(points["pit"], points["difference"], color=_LINE, linewidth=pt(1.1),
                   drawstyle="steps-post")  # fmt: skip
-        inside = ", ".join(f"{said.at[benchmark, name]:.0f} %" for name in _INSIDE)
-        axes.set_title(f"{axes.get_title('left')}\n{inside}", loc="left")
-    intervals = " and ".join(percent(prob, whole=False) for prob in defaults.SCORED_PROBS)
-    write_below(
-        figure,
-        "leave-one-out probability of a lower score (PIT)",
-        "band: holds the whole line of a calibrated model with probability "
-        f"{percent(ci_prob, whole=False)}, were its scores independent",
-        f"titles: share of scores in equal-tailed {intervals} intervals; "
-        f"{said['pareto_k_bad'].sum():.0f} of {said['n'].sum():.0f} scores have a Pareto k above "
-        f"{defaults.PARETO_K_MAX}",
-        beside="distribution less\nthe uniform one",
-    )
-    return Drawn(figure, table)
+        inside = " and ".join(f"{said.at[benchmark, name]:.0f}" for name in _INSIDE)
+        axes.set_title(f"{label}\n{inside} % inside", loc="left", fontsize=pt(6))
+    return page.finish(
+        table,
+        xlabel="leave-one-out probability of a lower score (PIT)",
+        ylabel="ECDF difference",
+        note=["Band: holds the whole line of a calibrated model with probability "
+              f"{percent(ci_prob, whole=False)}, were its scores independent.",
+              f"Inside: shares of scores in equal-tailed {intervals} intervals.",
+              f"{said['pareto_k_bad'].sum():.0f} of {said['n'].sum():.0f} scores have a Pareto k "
+              f"above {defaults.PARETO_K_MAX}."],
+    )  # fmt: skip
 
 
 def _simulate_band(
@@ -136,7 +137,7 @@ def ranks(
     *,
     n_draws: int,
     ci_prob: float = ENVELOPE,
-    width: float = PAGE_WIDTH,
+    **how: Unpack[Layout],
 ) -> Drawn:
     """Draw whether true parameters fall where their posteriors say, one panel per parameter.
 
@@ -153,8 +154,6 @@ def ranks(
         Number of draws that truths were ranked among.
     ci_prob
         Probability of the simultaneous band.
-    width
-        Width in inches.
 
     Returns
     -------
@@ -179,22 +178,32 @@ def ranks(
             columns = {"parameter": readable(name), "element": element, "rank": points}
             parts.append(pd.DataFrame({**columns, "difference": ecdf - points, **band}))
     table = pd.concat(parts, ignore_index=True)
-    figure, panels = _lay_out(list(table["parameter"].unique()), width=width, sharex=True)
-    for (name, lines), axes in zip(table.groupby("parameter", sort=False), panels, strict=True):
+    page, names = Page(how), list(table["parameter"].unique())
+    furthest = table["difference"].abs().groupby(table["parameter"]).max()
+    order = page.arrange([(name,) for name in names], furthest[names])
+    columns = balance(len(order), _COLUMNS + 1)
+    panels = page.panels(len(order), columns=columns, width=PAGE_WIDTH, sharex=True, sharey=True,
+                         height=0.1 + _PANEL * -(-len(order) // columns))  # fmt: skip
+    for k, axes in zip(order, panels, strict=True):
+        lines = table[table["parameter"] == names[k]]
         draw_band(axes, lines[lines["element"] == 0], "rank", color=_BAND, alpha=0.35)
-        for _, line in lines.groupby("element"):
-            axes.plot(line["rank"], line["difference"], color=_LINE, linewidth=pt(0.4), alpha=0.5,
-                      rasterized=True)  # fmt: skip
         count = lines["element"].nunique()
-        axes.set_title(f"{name} ({count})" if count > 1 else str(name), loc="left")
-    write_below(
-        figure,
-        f"rank of the truth among {n_draws} draws, as a fraction",
-        f"{n} truths; band: holds the whole of one line with probability "
-        f"{percent(ci_prob, whole=False)} where posteriors are right; in brackets: number of lines",
-        beside="distribution less the uniform one",
-    )
-    return Drawn(figure, table)
+        for _, line in lines.groupby("element"):
+            axes.plot(line["rank"], line["difference"], color=_LINE, linewidth=pt(0.5),
+                      alpha=max(0.06, min(0.8, 4 / count)), rasterized=True)  # fmt: skip
+        name = page.label(names[k], most=_TITLE)
+        title = f"{name} ({count})" if count > 1 else name
+        axes.set_title(title, loc="left", fontsize=pt(6.5))
+        axes.set_xticks([0, 0.5, 1])
+        axes.tick_params(axis="x", labelbottom=True)
+    return page.finish(
+        table,
+        xlabel=f"rank of the truth among {n_draws} draws, as a fraction",
+        ylabel="ECDF difference",
+        note=[f"{n} truths; band: holds the whole of one line with probability "
+              f"{percent(ci_prob, whole=False)} where posteriors are right.",
+              "In brackets: number of lines."],
+    )  # fmt: skip
 
 
 @drawn_from(Fit, made_by="bm.fit or bm.load_fit")
@@ -203,8 +212,8 @@ def ppc(
     *,
     draws: int = 200,
     ci_prob: float = defaults.CI_PROB,
-    width: float = PAGE_WIDTH,
     seed: int = defaults.SEED,
+    **how: Unpack[Layout],
 ) -> Drawn:
     """Draw the scores of every benchmark against scores that the fitted model simulates.
 
@@ -219,8 +228,6 @@ def ppc(
         Number of simulated data sets, spread over the posterior draws.
     ci_prob
         Probability of the pointwise equal-tailed band.
-    width
-        Width in inches.
     seed
         Seed of the simulated scores.
 
@@ -256,24 +263,36 @@ def ppc(
         columns = {"benchmark": benchmark, "score": 100 * grid, "recorded": recorded}
         parts.append(pd.DataFrame({**columns, "lower": lower, "upper": upper}))
     table = pd.concat(parts, ignore_index=True)
-    figure, panels = _lay_out(fit.design.benchmark_labels, width=width, sharex=False)
-    for benchmark, axes in zip(fit.design.benchmarks, panels, strict=True):
+    page = Page(how)
+    means = table.groupby("benchmark")["recorded"].mean()
+    shown, panels = _lay_out(page, fit, means, sharex=False)
+    for (benchmark, label), axes in zip(shown, panels, strict=True):
         points = table[table["benchmark"] == benchmark]
         draw_band(axes, points, "score", color=_BAND, alpha=0.45)
         axes.plot(points["score"], points["recorded"], color=INK, linewidth=pt(0.9))
         axes.locator_params(axis="x", nbins=4)
-    write_below(
-        figure,
-        "score, percentage points (a Brier score times 100)",
-        f"line: recorded scores; band: {len(chosen)} simulated data sets, "
-        f"{percent(ci_prob, whole=False)} equal-tailed at every point",
-        beside="share of LMs at or below",
-    )
-    return Drawn(figure, table)
+        axes.set_title(label, loc="left")
+    return page.finish(
+        table,
+        xlabel="score (percentage points; a Brier score times 100)",
+        ylabel="share of LMs at or below",
+        note=[f"Line: recorded scores; band: {len(chosen)} simulated data sets, "
+              f"{percent(ci_prob, whole=False)} equal-tailed at every point."],
+    )  # fmt: skip
 
 
-def _lay_out(titles: Sequence[str], *, width: float, sharex: bool) -> tuple[Figure, list[Axes]]:
-    """Lay out one panel per title, as many in a row as leave room for their titles."""
-    columns = min(_COLUMNS, max(1, round(width / _PANEL)))
-    return lay_out(titles, columns=columns, width=width, heights=(0.55, 1.25), most=_TITLE,
-                   sharex=sharex, sharey=True)  # fmt: skip
+def _lay_out(
+    page: Page, fit: Fit, values: pd.Series, *, sharex: bool
+) -> tuple[list[tuple[str, str]], list[Axes]]:
+    """Lay out a panel per benchmark; give name and label of each."""
+    names = fit.design.benchmarks
+    known = [*zip(names, fit.design.benchmark_labels, strict=True)]
+    order = page.arrange(known, values[list(names)])
+    most = min(_COLUMNS, max(1, round(page.inches(PAGE_WIDTH) / _PANEL)))
+    columns = balance(len(order), most)
+    panels = page.panels(len(order), columns=columns, width=PAGE_WIDTH, sharex=sharex, sharey=True,
+                         height=0.1 + (_PANEL + 0.1) * -(-len(order) // columns))  # fmt: skip
+    for axes in panels:
+        axes.tick_params(axis="x", labelbottom=True)
+    shown = [page.label(known[k][0], shown=known[k][1], most=_TITLE) for k in order]
+    return [*zip([names[k] for k in order], shown, strict=True)], panels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -15,23 +16,20 @@ from bayesmeta.estimates.counterfactual import ASSOCIATION, POINTS, mean_score_a
 from bayesmeta.estimates.summary import quantiles
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.inference.fits import Fit
-from bayesmeta.plots.figure import Drawn, check_known, drawn_from
+from bayesmeta.plots.figure import Drawn, Layout, check_known, drawn_from
+from bayesmeta.plots.layout import Page, balance
 from bayesmeta.plots.look import FAINT, INK, PAGE_WIDTH, pt
 from bayesmeta.plots.marks import (
     draw_band,
     draw_dots,
     interval_words,
-    lay_out,
-    legend_above,
-    printable,
-    write_below,
 )
 
 _FLOP = 6.0
 """Operations per parameter and token in training."""
 
 ALONG = {
-    "compute": "training compute (6 x parameters x tokens, FLOP)",
+    "compute": "training compute (FLOP)",
     "n_params": "parameters",
     "n_tokens": "training tokens",
 }
@@ -56,7 +54,7 @@ def scaling(
     along: str = "compute",
     families: Sequence[str] | None = None,
     ci_prob: float = defaults.CI_PROB,
-    width: float = PAGE_WIDTH,
+    **how: Unpack[Layout],
 ) -> Drawn:
     """Draw scores against scale, with the score that the model expects, by benchmark.
 
@@ -74,8 +72,6 @@ def scaling(
         Up to six LM families that get colours; those with most LMs if left out.
     ci_prob
         Probability of the equal-tailed band of that mean.
-    width
-        Width in inches.
 
     Returns
     -------
@@ -103,26 +99,35 @@ def scaling(
             "this fit's model has no scale (scaling is 'none'). Fit one with "
             "ModelSpec(scaling='loglinear')."
         )
-    shown = _choose_families(fit, families)
+    page, shown = Page(how), _choose_families(fit, families)
     recorded = _tabulate_scores(fit, along=along)
     expected = _tabulate_expected(fit, along=along, ci_prob=ci_prob)
-    design = fit.design
-    figure, panels = lay_out(design.benchmark_labels, columns=_COLUMNS, width=width,
-                             heights=(1.15, 1.22), most=20, sharex=True)  # fmt: skip
+    design, outcomes = fit.design, fit.design.outcomes
+    names = [*zip(design.benchmarks, design.benchmark_labels, strict=True)]
+    means = recorded.groupby("benchmark")["estimate"].mean()
+    order = page.arrange(names, [means[name] for name in design.benchmarks])
+    columns = balance(len(order), _COLUMNS)
+    panels = page.panels(len(order), columns=columns, width=PAGE_WIDTH, sharex=True,
+                         height=0.6 + 1.25 * -(-len(order) // columns))  # fmt: skip
     chance = fit.dataset.benchmarks.set_index("benchmark")["chance"]
-    for axes, name, label in zip(panels, design.benchmarks, design.benchmark_labels, strict=True):
+    for axes, k in zip(panels, order, strict=True):
+        name, label = names[k]
+        is_brier = not outcomes.is_logistic[k]
         _draw_panel(
             axes,
             scores=recorded[recorded["benchmark"] == name],
             line=expected[expected["benchmark"] == name],
             shown=shown,
             chance=POINTS * float(chance[name]),
+            page=page,
         )
-        if not design.outcomes.is_logistic[design.benchmarks.index(name)]:
+        if is_brier:
             axes.invert_yaxis()
-            axes.set_title(f"{printable(label, most=14)} (Brier)", loc="left")
-    _finish(panels, fit=fit, along=along, ci_prob=ci_prob)
-    return Drawn(figure, pd.concat([recorded, expected], ignore_index=True))
+        title = page.label(name, shown=label, most=14 if is_brier else 20)
+        axes.set_title(f"{title} (Brier)" if is_brier else title, loc="left")
+        axes.tick_params(axis="x", labelbottom=True)
+    return _finish(page, fit, pd.concat([recorded, expected], ignore_index=True), along=along,
+                   ci_prob=ci_prob)  # fmt: skip
 
 
 def _choose_families(fit: Fit, families: Sequence[str] | None) -> list[str]:
@@ -202,7 +207,13 @@ def _tabulate_expected(fit: Fit, *, along: str, ci_prob: float) -> pd.DataFrame:
 
 
 def _draw_panel(
-    axes: Axes, *, scores: pd.DataFrame, line: pd.DataFrame, shown: Sequence[str], chance: float
+    axes: Axes,
+    *,
+    scores: pd.DataFrame,
+    line: pd.DataFrame,
+    shown: Sequence[str],
+    chance: float,
+    page: Page,
 ) -> None:
     axes.axhline(chance, color=FAINT, linewidth=pt(0.6), linestyle=":", zorder=0)
     rest = scores[~scores["lm_family"].isin(list(shown))]
@@ -211,7 +222,7 @@ def _draw_panel(
     for family, colour, marker in zip(shown, _COLOURS, _MARKERS, strict=False):
         part = scores[scores["lm_family"] == family]
         draw_dots(axes, part["scale"], part["estimate"], marker, size=2.9, color=colour, zorder=3,
-                  label=printable(family, most=20))  # fmt: skip
+                  label=page.label(family, most=20))  # fmt: skip
     draw_band(axes, line, "scale", color=INK, alpha=0.2, zorder=2)
     axes.plot(line["scale"], line["estimate"], color=INK, linewidth=pt(1), zorder=2,
               label="expected score")  # fmt: skip
@@ -219,22 +230,23 @@ def _draw_panel(
     axes.locator_params(axis="y", nbins=4)
 
 
-def _finish(panels: Sequence[Axes], *, fit: Fit, along: str, ci_prob: float) -> None:
-    """Add what all panels share: legend and captions."""
-    figure = panels[0].get_figure(root=True)
-    assert figure is not None
-    handles, labels = panels[0].get_legend_handles_labels()
-    legend_above(figure, [*handles[1:], handles[0]], [*labels[1:], labels[0]], ncols=5)
+def _finish(page: Page, fit: Fit, table: pd.DataFrame, *, along: str, ci_prob: float) -> Drawn:
+    """Add what all panels share: legend, labels and note."""
+    handles, labels = page.axes[0].get_legend_handles_labels()
+    page.legend([*handles[1:], handles[0]], [*labels[1:], labels[0]], ncols=5)
     path = ""
     if along == "compute":
-        path = f", {_tokens_per_parameter(fit):.3g} tokens per parameter"
-    chance = "dotted: chance"
-    if not fit.design.outcomes.is_logistic.all():
-        chance += "; Brier scores x 100, lower is better, on axes turned over"
-    write_below(
-        figure,
-        ALONG[along],
-        f"line: expected score, mean over the LMs as they are but for scale{path}; band: "
-        f"{interval_words(ci_prob)}; {chance}",
-        beside="score (percentage points)",
-    )
+        path = (
+            ", at 6 operations per parameter and token and "
+            f"{_tokens_per_parameter(fit):.3g} tokens per parameter"
+        )
+    brier = "" if fit.design.outcomes.is_logistic.all() else (
+        " Brier scores x 100: lower is better, on axes turned over."
+    )  # fmt: skip
+    return page.finish(
+        table,
+        xlabel=ALONG[along],
+        ylabel="score (percentage points)",
+        note=[f"Line: expected score, mean over the LMs as they are but for scale{path}; band: "
+              f"{interval_words(ci_prob)}; dotted: chance.{brier}"],
+    )  # fmt: skip

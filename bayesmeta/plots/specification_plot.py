@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
-from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
+from bayesmeta.plots.figure import Drawn, Layout, drawn_from
+from bayesmeta.plots.layout import Page
 from bayesmeta.plots.look import FAINT, INK, PAGE_WIDTH, PALE, pt
 from bayesmeta.plots.marks import (
     draw_dots,
@@ -19,10 +20,9 @@ from bayesmeta.plots.marks import (
     draw_zero,
     interval_words,
     label_rows,
-    legend_above,
-    write_below,
 )
 from bayesmeta.specification_curves.results import Multiverse
+from bayesmeta.tables.wording import readable
 
 _VERSION_STYLE: dict[str, dict[str, Any]] = {
     "corrected": {"color": "#0072B2", "marker": "o"},
@@ -46,7 +46,7 @@ _LEVEL_NAMES = {
 _ROW, _GAP = 0.118, 0.45
 """Height of a row of dots in inches, and the gap between two choices in rows."""
 
-_EFFECTS, _PROBABILITIES, _REST = 1.55, 0.75, 0.95
+_EFFECTS, _PROBABILITIES, _REST = 1.55, 0.75, 0.4
 """Heights of the two upper panels, and of legend and caption, in inches."""
 
 
@@ -57,7 +57,7 @@ def specification_curve(
     statement: str | None = None,
     target: str | None = None,
     ci_prob: float = defaults.CI_PROB,
-    width: float = PAGE_WIDTH,
+    **how: Unpack[Layout],
 ) -> Drawn:
     """Draw what every specification says of a statement, sorted, with its choices marked below.
 
@@ -69,8 +69,6 @@ def specification_curve(
         What was asked; may be left out where that leaves one.
     ci_prob
         Of the equal-tailed intervals.
-    width
-        Inches.
 
     Returns
     -------
@@ -103,21 +101,22 @@ def specification_curve(
     choices = {name: found for name, found in multiverse.choices.items() if len(found) > 1}
     n_rows = sum(map(len, choices.values())) + _GAP * max(len(choices) - 1, 0)
     heights = [_EFFECTS, _PROBABILITIES, *([_ROW * n_rows + 0.1] if choices else [])]
-    figure = build_figure(width=width, height=sum(heights) + _REST)
-    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    page = Page(how)
+    panels = page.panels(len(heights), width=PAGE_WIDTH, height=sum(heights) + _REST, sharex=True,
+                         height_ratios=heights)  # fmt: skip
     _draw_effects(panels[0], table)
     _draw_probabilities(panels[1], table)
     if choices:
-        _draw_choices(panels[2], table, choices)
+        _draw_choices(page, panels[2], table, choices)
     for axes in panels:
         _mark_default(axes, table)
         axes.tick_params(axis="x", length=0, labelbottom=False)
         axes.spines["bottom"].set_visible(False)
         axes.set_xlim(-0.8, len(table) - 0.2)
     handles, labels = panels[0].get_legend_handles_labels()
-    legend_above(figure, handles[::-1], labels[::-1], ncols=4)
-    write_below(figure, *_caption(whole, table, ci_prob=ci_prob))
-    return Drawn(figure, table)
+    page.legend(handles[::-1], labels[::-1], ncols=4)
+    title, note = _caption(whole, table, ci_prob=ci_prob)
+    return page.finish(table, title=title, note=note)
 
 
 def _versions(table: pd.DataFrame) -> pd.Series:
@@ -145,10 +144,12 @@ def _draw_probabilities(axes: Axes, table: pd.DataFrame) -> None:
         draw_dots(axes, part.index, part["probability"], size=2.6, clip_on=False, **style)
     axes.set_ylim(0, 1)
     axes.set_yticks([0.05, 0.5, 0.95], [".05", ".5", ".95"])
-    axes.set_ylabel("P(statement)")
+    axes.set_ylabel("Pr(statement)")
 
 
-def _draw_choices(axes: Axes, table: pd.DataFrame, choices: Mapping[str, Sequence[str]]) -> None:
+def _draw_choices(
+    page: Page, axes: Axes, table: pd.DataFrame, choices: Mapping[str, Sequence[str]]
+) -> None:
     """Draw a row of dots for every level: filled where a specification has it."""
     height, ticks, labels = 0.0, [], []
     everywhere = np.arange(len(table))
@@ -162,7 +163,8 @@ def _draw_choices(axes: Axes, table: pd.DataFrame, choices: Mapping[str, Sequenc
                 )
             ticks.append(height)
             words = f"{name.replace('_', ' ')}: {level}"
-            labels.append(_LEVEL_NAMES.get(name, {}).get(level, words))
+            shown = _LEVEL_NAMES.get(name, {}).get(level, words)
+            labels.append(page.label(f"{name}: {level}", shown=shown))
             height += 1
         height += _GAP
     label_rows(axes, ticks, labels, fontsize=pt(6))
@@ -176,13 +178,13 @@ def _mark_default(axes: Axes, table: pd.DataFrame) -> None:
                      label="default specification")  # fmt: skip
 
 
-def _caption(whole: pd.DataFrame, table: pd.DataFrame, *, ci_prob: float) -> tuple[str, str]:
+def _caption(whole: pd.DataFrame, table: pd.DataFrame, *, ci_prob: float) -> tuple[str, list[str]]:
+    """Title and note."""
     first = whole.iloc[0]
     where = "mean over benchmarks" if first["target"] == "overall" else f"on {first['target']}"
     lost = len(whole) - len(table)
     left = f"; it cannot be asked in {lost} others" if lost else ""
-    return (
-        f"{first['statement']}, {where.replace('_', ' ')}: {len(table)} specifications, sorted by "
-        f"their effect{left};",
-        f"median and {interval_words(ci_prob)}; filled squares: the choices made",
-    )
+    return readable(f"{first['statement']}, {where}"), [
+        f"{len(table)} specifications, sorted by their effect{left}: median and "
+        f"{interval_words(ci_prob)}; filled squares: the choices made."
+    ]

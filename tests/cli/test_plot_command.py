@@ -1,5 +1,6 @@
 """The command that draws: its figures, its options, what it refuses."""
 
+import io
 import json
 
 import numpy as np
@@ -49,9 +50,25 @@ def test_new_figures_are_drawn_with_their_numbers(tmp_path, saved, kind):
 
 
 def test_card_stands_for_the_headline_where_nothing_is_asked(tmp_path, saved):
-    result = run("evidence", "--out", tmp_path / "card.svg", "--fit", saved, "--format", "csv")
+    out = tmp_path / "card.svg"
+    result = run("evidence", "--out", out, "--fit", saved, "--data", "-")
     assert result.stdout.startswith("part,estimate,lower,upper")
-    assert "code share: 20" in (tmp_path / "card.svg").read_text()
+    assert str(out) in result.stderr
+    assert list(tmp_path.iterdir()) == [out]
+    assert "code share" in out.read_text()
+
+
+@pytest.mark.parametrize("fmt", ["table", "csv", "md"])
+def test_only_the_path_is_printed(tmp_path, saved, fmt):
+    out = tmp_path / "card.png"
+    assert run("evidence", "--out", out, "--fit", saved, "--format", fmt).stdout == f"{out}\n"
+
+
+def test_several_contrasts_on_benchmarks_are_panels(tmp_path, saved):
+    words = ("forest", "--decision", "attention", "--by", "benchmark", "--data", "-")
+    result = run(*words, "--out", tmp_path / "forest.png", "--fit", saved)
+    numbers = pd.read_csv(io.StringIO(result.stdout))
+    assert numbers.groupby("target").size().unique().tolist() == [2]
 
 
 def test_style_and_theme_reach_the_file(tmp_path, saved):
@@ -107,8 +124,8 @@ REFUSED = {
         "evidence, studies, study-funnel, three-answers, ladders, specification-curve",
     ),
     "many on many": (
-        ("forest", "--decision", "attention", "--by", "benchmark"),
-        "such as 'attention: gqa > mha'",
+        ("forest", "--decision", "attention", "--by", "lm_family"),
+        "Allowed: benchmark, task_family, overall, or one contrast",
     ),
     "unknown level": (("forest", "--statement", "attention: gqx > mha"), "Did you mean 'gqa'"),
     "many for one": (

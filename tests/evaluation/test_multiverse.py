@@ -577,7 +577,7 @@ def test_specification_curve_is_sorted_and_fits(bundled, fits):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "facts as published", "facts corrected", "default specification",
     ]  # fmt: skip
-    assert "90 % equal-tailed" in figure.get_supxlabel()
+    assert "90 % equal-tailed" in drawn.caption
     edge = figure.bbox
     boxes = [label.get_window_extent() for label in choices.get_yticklabels()]
     boxes += [axes.yaxis.label.get_window_extent() for axes in (effect, probability)]

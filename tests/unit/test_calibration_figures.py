@@ -66,7 +66,7 @@ def test_titles_tell_the_coverage(fake_bundled_fit, uniform):
     drawn = plots.calibration(fake_bundled_fit, found=found)
     titles = [axes.get_title("left") for axes in drawn.figure.axes if axes.get_visible()]
     assert len(titles) == len(fake_bundled_fit.design.benchmarks)
-    assert all(title.endswith(", 100 %") for title in titles)
+    assert all(title.endswith(" and 100 % inside") for title in titles)
 
 
 def test_every_number_in_titles_and_caption_is_in_the_table(fake_bundled_fit, uniform):
@@ -78,14 +78,16 @@ def test_every_number_in_titles_and_caption_is_in_the_table(fake_bundled_fit, un
     titles = [
         axes.get_title("left").split("\n") for axes in drawn.figure.axes if axes.get_visible()
     ]
-    assert [line for _, line in titles] == [f"{a:.0f} %, {b:.0f} %" for a, b in said.to_numpy()]
+    assert [line for _, line in titles] == [
+        f"{a:.0f} and {b:.0f} % inside" for a, b in said.to_numpy()
+    ]
     pit = given.table.groupby("benchmark", sort=False)["pit"]
     np.testing.assert_allclose(
         said["inside_90"], pit.agg(lambda values: 100 * values.between(0.05, 0.95).mean())
     )
     counts = drawn.table.groupby("benchmark")[["n", "pareto_k_bad"]].first().sum().astype(int)
     assert counts.tolist() == [len(given.table), bad.sum()]
-    caption = drawn.figure.get_supxlabel()
+    caption = drawn.caption
     assert f"{bad.sum()} of {len(given.table)} scores have a Pareto k above 0.7" in caption
     assert "equal-tailed 50 % and 90 % intervals" in caption
 

@@ -7,6 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
@@ -144,6 +145,7 @@ SAID = {
     "evidence of a swap": {10},
     "evidence": {20, 5},
     "ladders": {20, 5},
+    "many ladders": {14, 7, 14e9, 7e9},
     "specification curve": {20, 5},
     "curve": {15, 25},
     "calibration": {2.0},  # LogiQA 2.0
@@ -178,13 +180,13 @@ def test_every_number_in_a_figure_is_in_its_table(draw, monkeypatch, name):
     words = " ".join(map(str, drawn.table.select_dtypes(exclude="number").to_numpy().ravel()))
     columns.append(np.array([number for number, _ in numbers_in(words)], float))
     shown = set(written(drawn.figure, monkeypatch))
-    for axes in drawn.figure.axes:
+    for axes in drawn.figure.findobj(Axes):
         for axis in (axes.xaxis, axes.yaxis):
             shown -= set(axis.get_ticklabels(which="both"))
     checked = 0
     for text in shown:
         content = text.get_text()
-        if content in words or content == drawn.figure.get_supxlabel():
+        if content in words or content.split() == drawn.caption.split():
             continue
         for number, digits in numbers_in(content):
             if number in SAID.get(name, set()):
@@ -290,6 +292,8 @@ PLOTS = {
 @pytest.mark.parametrize("name", PLOTS)
 @pytest.mark.parametrize("given", [None, pd.DataFrame(), "fit.nc", plots], ids=type)
 def test_a_wrong_object_is_refused(name, given):
+    if name == "forest" and isinstance(given, pd.DataFrame):
+        pytest.skip("a table of one's own is drawn")
     with pytest.raises(QueryError, match=rf"plot\.{name} was given .*Allowed: .* returns it"):
         PLOTS[name](given)
 
@@ -299,7 +303,7 @@ def test_a_prior_of_another_kind_is_refused(asked):
         plots.prior_posterior(asked["all"], prior=None)
 
 
-@pytest.mark.parametrize("width", [0, -3, np.nan, np.inf, None, "3.35", True, 1e9])
+@pytest.mark.parametrize("width", [0, -3, np.nan, np.inf, "3.35", True, 1e9])
 def test_a_bad_width_is_refused(asked, width):
     with pytest.raises(QueryError, match="inches from 2 to 20"):
         plots.atlas(asked["task_family"], width=width)
@@ -355,7 +359,7 @@ def test_atlas_shows_effects_certainty_and_verdicts(asked):
         number = text.get_text().strip("()").replace("\N{MINUS SIGN}", "-")
         assert float(number) == pytest.approx(row["estimate"], abs=0.051)
         red, _, blue, _ = cell.get_facecolor()
-        if abs(row["prob_helps"] - 0.5) > 0.05:
+        if abs(row["prob_helps"] - 0.5) > 0.1 and row["verdict"] != "prior-dominated":
             assert (blue > red) == (row["prob_helps"] > 0.5)
         assert (text.get_text()[0] == "(") == (row["verdict"] == "prior-dominated")
         style = {"supported": "-", "conflicting": "--", "prior-dominated": ":"}.get(row["verdict"])
@@ -396,24 +400,20 @@ def test_forest_counts_lms_and_families(asked, fake_bundled_fit):
     assert (swapped["lms"] == swapped["n_lms"]).all()
 
 
-def captions(figure):
-    return " ".join(figure.get_supxlabel().split())
-
-
 def test_forests_say_what_was_averaged_over(asked, fake_bundled_fit):
     name = fake_bundled_fit.design.lms[0]
-    assert f"averaged over {name}; median" in captions(plots.forest(asked["of an lm"]).figure)
-    assert "over all benchmarks; median" in captions(plots.forest(asked["all"]).figure)
-    assert "averaged" not in captions(plots.forest(asked["one"]).figure)
+    assert f", averaged over {name}. Marks" in plots.forest(asked["of an lm"]).caption
+    assert "over all benchmarks. Marks" in plots.forest(asked["all"]).caption
+    assert "averaged" not in plots.forest(asked["one"]).caption
     some = effects(fake_bundled_fit, "norm", by="benchmark", lm_family=["pythia", "opt"])
-    label = plots.atlas(some).figure.axes[1].get_xlabel()
-    assert label.endswith("averaged over pythia, opt")
+    assert "averaged over pythia, opt." in plots.atlas(some).caption
 
 
 def test_many_ladders_differ_in_colour_or_marker(asked):
     drawn = plots.ladders(asked["many ladders"]).figure.axes[0].containers
-    looks = {(part.lines[0].get_marker(), part.lines[0].get_color()) for part in drawn}
-    assert len(looks) == len(drawn) > 15
+    marks = [part.lines[0] for part in drawn if part.lines[0] is not None]
+    looks = {(mark.get_marker(), mark.get_color()) for mark in marks}
+    assert len(looks) == len(marks) > 15
 
 
 def test_forest_by_benchmark_is_grouped_by_task_family(asked, fake_bundled_fit):
@@ -424,8 +424,12 @@ def test_forest_by_benchmark_is_grouped_by_task_family(asked, fake_bundled_fit):
     own = asked["one"].table().set_index("target")["estimate"]
     assert table["estimate"].tolist() == own.loc[table["target"]].tolist()
     assert set(table["target"]) == set(order)
-    labels = [tick.get_text() for tick in drawn.figure.axes[0].get_yticklabels()]
-    assert labels[0].startswith("nli: ")
+    labels = [tick.get_text() for tick in drawn.axes[0].get_yticklabels()]
+    places = drawn.axes[0].get_yticks()
+    assert labels[: len(table)] == table["label"].tolist()
+    heading = labels.index("nli")
+    assert heading >= len(table)
+    assert places[heading] == max(places) > places[labels.index("ANLI")]
 
 
 def test_scaling_shows_scores_and_what_the_model_expects(default_fit):
@@ -507,8 +511,7 @@ def test_evidence_card_shows_what_the_answer_says(fake_bundled_fit, ci_prob):
     title = drawn.figure.get_suptitle().replace("\n", " ")
     assert card.verdict in title
     assert "on lambada" in title
-    notes = " ".join(drawn.figure.get_supxlabel().split()).lower()
-    assert answer.support.lower() in notes
+    assert answer.support.lower() in drawn.caption.lower()
 
 
 def test_a_card_without_siblings_has_no_such_rows(fake_bundled_fit):

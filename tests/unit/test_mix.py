@@ -226,8 +226,9 @@ def test_swaps_that_no_lm_can_make(fake_fit, refusal):
 
 def test_forest_of_swaps_names_both_parts(fake_fit):
     drawn = plots.forest(substitutions(fake_fit, "code_share"))
-    labels = [label.get_text() for label in drawn.figure.axes[0].get_yticklabels()]
-    assert labels[0] == "code: +10 points from web"
+    *labels, heading = [label.get_text() for label in drawn.axes[0].get_yticklabels()]
+    assert heading == "code, +10 points from"
+    assert labels[0] == "web"
     assert len(labels) == len(drawn.table) == 4
 
 
@@ -363,6 +364,6 @@ def test_figure_of_a_tradeoff_returns_its_numbers(quadratic):
     assert table.loc["gain", "estimate"].iloc[-1] == SLOPE * 100
     titles = [axes.get_title(loc="left") for axes in drawn.figure.axes]
     assert titles[1:] == [
-        "loss starts: 25 [3.5, 100], P(100) = .25",
-        "best sum (equal weights): 50 [28.5, 100], P(100) = .25",
+        "loss starts at 25 [3.5, 100]; Pr(100) = 25 %",
+        "best sum (equal weights) at 50 [28.5, 100]; Pr(100) = 25 %",
     ]
