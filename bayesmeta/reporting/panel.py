@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.design.decisions import SIZES, UNDISCLOSED
-from bayesmeta.estimates.answer import three_ways
+from bayesmeta.estimates.answer import split_ways
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     KINDS,
     choose_kind,
-    mean_score_at,
+    effect_on_benchmarks,
     tells_effects,
     weigh_benchmarks,
 )
-from bayesmeta.estimates.evidence_card import Evidence, build_evidence
+from bayesmeta.estimates.evidence_card import Evidence, build_cards
 from bayesmeta.estimates.question import (
     BY,
     UNITS,
@@ -33,7 +33,7 @@ from bayesmeta.estimates.question import (
     list_decisions,
     list_levels,
 )
-from bayesmeta.estimates.summary import Probability, estimate_probability, summarise
+from bayesmeta.estimates.summary import Probability, estimate_probabilities, summarise_each
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.shipped import load_reference_fit
 from bayesmeta.jobs import progress_bar
@@ -138,8 +138,8 @@ class Finding:
         Points in every draw, shape (chain, draw).
     effect
         Median, standard deviation and interval in percentage points.
-    probability
-        Probability that it is positive.
+    probability, negative
+        Probability that it is positive, or negative.
     card
         What stands behind it.
     kind
@@ -153,6 +153,7 @@ class Finding:
     values: NDArray[np.float64]
     effect: dict[str, float | str]
     probability: Probability
+    negative: Probability
     card: Evidence
     kind: str = ASSOCIATION
     others: Mapping[str, Other] = field(default_factory=dict)
@@ -324,23 +325,14 @@ def _embed(
     fit: Fit, offer: Offer, targets: tuple[Target, ...]
 ) -> tuple[dict[str, Any], list[Finding]]:
     """Answer every pair of levels of one decision, and list the findings that tables show."""
-    at = {
-        kind: [mean_score_at(fit, settings={offer.name: x}, kind=kind) for x in offer.levels]
-        for kind in (KINDS if tells_effects(fit) else (ASSOCIATION,))
-    }
     pairs, shown = [], {}
+    places = {target.weights: k for k, target in enumerate(_list_distinct(targets))}
     for first, second in combinations(range(len(offer.levels)), 2):
         pair = (second, first) if (second, first) in offer.pairs else (first, second)
-        contrast = offer.contrast(fit, pair)
-        gains = {kind: scores[pair[0]] - scores[pair[1]] for kind, scores in at.items()}
-        found: dict[tuple[float, ...], Finding] = {}
-        for target in targets:
-            if target.weights not in found:
-                found[target.weights] = _find(fit, contrast, gains, target)
-        answers = [_describe_answer(fit, finding) for finding in found.values()]
-        lms = _describe_support(next(iter(found.values())).card)
-        pairs.append({"pair": pair, **lms, "answers": answers})
-        shown[pair] = [replace(found[target.weights], target=target) for target in targets]
+        found = _find(fit, offer.contrast(fit, pair), _list_distinct(targets))
+        answers = _describe_answers(fit, found)
+        pairs.append({"pair": pair, **_describe_support(found[0].card), "answers": answers})
+        shown[pair] = [replace(found[places[t.weights]], target=t) for t in targets]
     part = {
         "name": offer.name,
         "kind": offer.kind,
@@ -351,33 +343,45 @@ def _embed(
     return part, [finding for pair in offer.pairs for finding in shown[pair]]
 
 
-def _find(
-    fit: Fit, contrast: Contrast, gains: Mapping[str, NDArray[np.float64]], target: Target
-) -> Finding:
-    """Answer one contrast on a target, from gains by kind, (chain, draw, benchmark) each."""
-    weights, own = np.array(target.weights), choose_kind(fit)
-    values = gains[own] @ weights
-    probability = estimate_probability(values > 0)
-    return Finding(
-        contrast,
-        target=target,
-        values=values,
-        effect=summarise(values, ci_prob=defaults.CI_PROB, units=UNITS),
-        probability=probability,
-        card=build_evidence(
-            fit, contrast=contrast, weights=weights, probability=probability.estimate
-        ),
-        kind=own,
-        others={kind: _sum_up(gain @ weights) for kind, gain in gains.items() if kind != own},
-    )
+def _list_distinct(targets: tuple[Target, ...]) -> list[Target]:
+    """List the first target of every set of weights: others share its answers."""
+    distinct: dict[tuple[float, ...], Target] = {}
+    for target in targets:
+        distinct.setdefault(target.weights, target)
+    return list(distinct.values())
 
 
-def _sum_up(values: NDArray[np.float64]) -> Other:
-    return Other(
-        summarise(values, ci_prob=defaults.CI_PROB, units=UNITS),
-        probability=estimate_probability(values > 0),
-        negative=estimate_probability(values < 0),
-    )
+def _find(fit: Fit, contrast: Contrast, targets: Sequence[Target]) -> list[Finding]:
+    """Answer one contrast on several targets."""
+    weights, own = np.array([target.weights for target in targets]), choose_kind(fit)
+    values = {
+        kind: effect_on_benchmarks(fit, contrast, kind=kind) @ weights.T
+        for kind in (KINDS if tells_effects(fit) else (ASSOCIATION,))
+    }
+    told = {kind: _sum_up(draws) for kind, draws in values.items()}
+    helps = np.array([float(other.probability) for other in told[own]])
+    cards = build_cards(fit, contrast=contrast, weights=weights, probabilities=helps)
+    return [
+        Finding(
+            contrast,
+            target=target,
+            values=values[own][..., k],
+            effect=told[own][k].effect,
+            probability=told[own][k].probability,
+            negative=told[own][k].negative,
+            card=cards[k],
+            kind=own,
+            others={kind: found[k] for kind, found in told.items() if kind != own},
+        )
+        for k, target in enumerate(targets)
+    ]
+
+
+def _sum_up(values: NDArray[np.float64]) -> list[Other]:
+    """Summarise differences on every target, (chain, draw, target)."""
+    effects = summarise_each(values, ci_prob=defaults.CI_PROB, units=UNITS)
+    signs = estimate_probabilities(values > 0), estimate_probabilities(values < 0)
+    return [Other(*one) for one in zip(effects, *signs, strict=True)]
 
 
 def _describe_support(card: Evidence) -> dict[str, Any]:
@@ -392,20 +396,32 @@ def _describe_support(card: Evidence) -> dict[str, Any]:
     }
 
 
-def _describe_answer(fit: Fit, found: Finding) -> dict[str, Any]:
-    """Write an answer as plain values: probabilities with their MCSE, either way round."""
-    values, card = found.values, found.card
-    ways = [three_ways(values, equivalence=margin).values() for margin in MARGINS]
+def _describe_answers(fit: Fit, found: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Write answers as plain values: probabilities with their MCSE, either way round."""
+    values = np.stack([one.values for one in found], axis=-1)
+    ways = [
+        [estimate_probabilities(holds) for holds in split_ways(values, equivalence=margin)]
+        for margin in MARGINS
+    ]
     places = (np.arange(_DOTS) + 0.5) / _DOTS
+    dots = np.quantile(values, places, axis=(0, 1))
+    return [
+        {
+            **_describe_other(Other(one.effect, one.probability, one.negative)),
+            "others": {kind: _describe_other(other) for kind, other in one.others.items()},
+            "ways": [[_describe_probability(way[k]) for way in three] for three in ways],
+            "quantiles": [float(f"{x:.4g}") for x in dots[:, k].tolist()],
+            **_describe_card(fit, one.card),
+        }
+        for k, one in enumerate(found)
+    ]
+
+
+def _describe_card(fit: Fit, card: Evidence) -> dict[str, Any]:
+    """Write what a card says of one target alone."""
     parts = {"within": card.within_families, "between": card.between_families,
              "without": card.without_it}  # fmt: skip
     return {
-        "positive": _describe_probability(found.probability),
-        "negative": _describe_probability(estimate_probability(values < 0)),
-        "effect": _describe_estimate(found.effect),
-        "others": {kind: _describe_other(other) for kind, other in found.others.items()},
-        "ways": [[_describe_probability(way) for way in three] for three in ways],
-        "quantiles": [float(f"{x:.4g}") for x in np.quantile(values, places)],
         "verdict": card.verdict,
         "contraction": card.contraction,
         "effective": card.effective_lms,
