@@ -32,6 +32,7 @@ from bayesmeta.model.predictor import (
     draw_setting,
     expected_score,
     list_coefficients,
+    mean_expected_score,
     multiply,
 )
 
@@ -153,9 +154,7 @@ def to_points(scores: Array, *, design: Design) -> Array:
 
 def _mean_points(eta: Array, *, design: Design) -> Array:
     """Average expected scores over LMs in points, higher is better, shape (..., benchmark)."""
-    n = eta.shape[-2]
-    mean = np.full(n, 1 / n) @ expected_score(eta, design=design)  # a seventh of the time of .mean
-    return to_points(mean, design=design)
+    return to_points(mean_expected_score(eta, design=design), design=design)
 
 
 def _change(fit: Fit, facts: Facts, at: Sizes = ()) -> dict[str, Array]:

@@ -328,6 +328,21 @@ def expected_score(eta: Array, *, design: Design) -> Array:
     return scores
 
 
+def mean_expected_score(eta: Array, *, design: Design) -> Array:
+    """Average expected scores over LMs: latent values (..., lm, benchmark) to (..., benchmark).
+
+    The latent values are used up.
+    """
+    outcomes, share = design.outcomes, np.full(eta.shape[-2], 1 / eta.shape[-2])
+    linear = outcomes.location + outcomes.spread * (share @ eta)
+    with np.errstate(over="ignore"):  # in place: this is most of the time of a question
+        np.exp(np.negative(eta, out=eta), out=eta)
+        eta += 1
+        np.reciprocal(eta, out=eta)
+    logistic = outcomes.floor + (1 - outcomes.floor) * (share @ eta)
+    return np.where(outcomes.is_logistic, logistic, linear)
+
+
 def score_moments(parameters: Parameters, latent: Array, *, design: Design) -> tuple[Array, Array]:
     """Compute location of scores, and variance of their residuals without the known error.
 
