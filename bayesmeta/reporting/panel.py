@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.design.decisions import SIZES, UNDISCLOSED
+from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS, TARGET_ALIASES, Words
 from bayesmeta.estimates.answer import split_ways
+from bayesmeta.estimates.answer_words import describe_side, name_decision
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     KINDS,
@@ -22,6 +26,7 @@ from bayesmeta.estimates.counterfactual import (
     weigh_benchmarks,
 )
 from bayesmeta.estimates.evidence_card import Evidence, build_cards
+from bayesmeta.estimates.phrases import fold
 from bayesmeta.estimates.question import (
     BY,
     UNITS,
@@ -39,6 +44,9 @@ from bayesmeta.inference.shipped import load_reference_fit
 from bayesmeta.jobs import progress_bar
 from bayesmeta.tables.wording import MARKS, MEANINGS
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MARGINS = (defaults.EQUIVALENCE, 1.0, 2.0)
 """Margins of no difference, in points, that are answered with a Monte Carlo standard error."""
 
@@ -46,10 +54,10 @@ _DOTS = 100
 """Quantiles that stand for a whole posterior: at other margins the page interpolates them."""
 
 _VALUES = 5
-_ROUND_SHARES = (0.0, 50.0, 25.0, 100.0, 75.0)
-_STEPS = (2.0, -1.0, -2.0, 3.0)
-"""How many values of a number are offered: those of the default contrast, then round shares, or
-steps away from the lower one, as far as LMs record them."""
+_ROUND_SHARES = tuple(np.arange(0.0, 101.0, 10.0).tolist())
+_STEPS = range(-12, 13)
+"""How many values of a number are stored: those of the default contrast, and round shares or steps
+away from the lower one, as far as LMs record them and as far apart as they can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +172,25 @@ class Finding:
         p = self.probability.estimate
         return max(p, 1 - p) >= defaults.CERTAIN
 
+    @property
+    def link(self) -> str:
+        """The address of the question on a page."""
+        asked = self.contrast
+        where = f"{self.target.by}:{self.target.name}"
+        return link_to(asked.decision, asked.level, asked.reference, where=where)
+
+
+def link_to(decision: str, level: str | float, over: str | float, *, where: str) -> str:
+    """Write the address of a question on a page.
+
+    Examples
+    --------
+    >>> link_to("attention", "gqa", "mha", where="benchmark:xnli")
+    '#decision=attention&level=gqa&over=mha&where=benchmark%3Axnli'
+    """
+    sides = {"level": format_level(level), "over": format_level(over)}
+    return "#" + urlencode({"decision": decision, **sides, "where": where}, quote_via=quote)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
@@ -186,6 +213,25 @@ class Panel:
     def on(self, by: str) -> list[Finding]:
         """List the findings on one kind of target."""
         return [found for found in self.findings if found.target.by == by]
+
+    def lead(self) -> list[Finding]:
+        """List what is best supported over all benchmarks first, a contrast of every decision.
+
+        By verdict, then by certainty; size and data, of which nobody doubts that they help, last.
+        """
+        found: dict[str, Finding] = {}
+        for one in sorted(self.on("overall"), key=_standing):
+            found.setdefault(one.contrast.decision, one)
+        return list(found.values())
+
+
+def _standing(found: Finding) -> tuple[bool, int, float]:
+    """Sort by decisions before sizes, by verdict, by certainty."""
+    p, verdict = found.probability.estimate, found.card.verdict
+    sure = max(p, 1 - p)
+    if verdict == defaults.CONFLICTING and found.card.prob_conflict is not None:
+        sure = found.card.prob_conflict
+    return found.contrast.decision in SIZES, defaults.VERDICTS.index(verdict), -sure
 
 
 def list_targets(fit: Fit) -> tuple[Target, ...]:
@@ -216,7 +262,7 @@ def list_offers(fit: Fit) -> tuple[Offer, ...]:
     --------
     >>> import bayesmeta as bm
     >>> list_offers(bm.load_reference_fit())[7].levels
-    (0.0, 8.0, 18.0, 25.0, 50.0)
+    (0.0, 8.0, 18.0, 30.0, 50.0)
     """
     found = [_offer_decision(fit, name) for name in list_decisions(fit.design)]
     if fit.design.knows_sizes:
@@ -235,8 +281,10 @@ def _offer_decision(fit: Fit, name: str) -> Offer:
         low, high = float(shown[0].reference), float(shown[0].level)
         recorded = decision.read(fit.dataset.lms).astype(float)
         steps = [low * decision.step**k for k in _STEPS]
-        more = _ROUND_SHARES if decision.kind == "share" else steps
-        levels += _grid(low, high, more=more, bounds=(recorded.min(), recorded.max()))
+        is_share = decision.kind == "share"
+        more = _inside(_ROUND_SHARES if is_share else steps, recorded)
+        ends = {low, high, 0.0} if is_share and recorded.min() == 0 else {low, high}
+        levels += _grid(ends, more=more, measure=float if is_share else math.log)
     pairs = [(levels.index(c.level), levels.index(c.reference)) for c in shown]
     return Offer(name, decision.kind, levels=tuple(levels), pairs=tuple(pairs))
 
@@ -244,18 +292,31 @@ def _offer_decision(fit: Fit, name: str) -> Offer:
 def _offer_size(fit: Fit, name: str) -> Offer:
     recorded = fit.dataset.lms[name].dropna().astype(float)
     low = float(f"{recorded.median():.1g}")
-    steps = [low * SIZES[name].step ** (2 * k) for k in _STEPS]
-    levels = _grid(low, 2 * low, more=steps, bounds=(recorded.min(), recorded.max()))
+    steps = [low * SIZES[name].step ** k for k in _STEPS]
+    levels = _grid({low, 2 * low}, more=_inside(steps, recorded), measure=math.log)
     pair = (levels.index(2 * low), levels.index(low))
     return Offer(name, "numeric", levels=tuple(levels), pairs=(pair,))
 
 
+def _inside(values: Sequence[float], recorded: pd.Series) -> list[float]:
+    """Keep the values that lie between what eight in ten LMs record."""
+    low, high = recorded.quantile([0.1, 0.9])
+    return [x for x in values if low <= x <= high]
+
+
 def _grid(
-    low: float, high: float, *, more: Sequence[float], bounds: tuple[float, float]
+    ends: Set[float], *, more: Sequence[float], measure: Callable[[float], float]
 ) -> list[float]:
-    """Values of the default contrast and a few more that LMs record, rising."""
-    inside = [x for x in more if bounds[0] <= x <= bounds[1] and x not in (low, high)]
-    return sorted({low, high, *inside[: _VALUES - 2]})
+    """Add the value that is furthest from all others, one by one, while that is far; rising."""
+    levels = sorted(ends)
+    far = abs(measure(levels[-1]) - measure(levels[-2])) / 2
+    while len(levels) < _VALUES:
+        gaps = {x: min(abs(measure(x) - measure(y)) for y in levels) for x in more}
+        furthest = max(gaps, key=gaps.__getitem__, default=None)
+        if furthest is None or gaps[furthest] < far:
+            break
+        levels.append(furthest)
+    return sorted(levels)
 
 
 def build_panel(
@@ -308,7 +369,26 @@ def build_panel(
         "targets": _describe_targets(targets),
         "decisions": parts,
     }
-    return Panel(content, findings=tuple(findings), targets=targets)
+    panel = Panel(content, findings=tuple(findings), targets=targets)
+    content["start"] = panel.lead()[0].contrast.decision
+    content["examples"] = _list_examples(parts, targets)
+    return panel
+
+
+def _list_examples(parts: Sequence[Mapping[str, Any]], targets: Sequence[Target]) -> list[str]:
+    """Write questions as they may be typed: one of levels, one of numbers, with a place."""
+    found = []
+    for part in parts:
+        high, low = (part["levels"][k] for k in part["default"])
+        is_share = part["kind"] == "share"
+        if part["kind"] == "categorical":
+            found.append((0, f"{high} vs {low}"))
+        elif part["name"] not in SIZES:
+            unit = "%" * is_share
+            found.append((1, f"{part['title']}: {high}{unit} > {low}{unit}"))
+    kinds = dict(reversed(found)) or {2: f"{parts[0]['title']}: {high} > {low}"}
+    first, *more = [kinds[k] for k in sorted(kinds)]
+    return [f"{first} on {targets[-1].label}", *more]
 
 
 def _describe_targets(targets: tuple[Target, ...]) -> list[dict[str, Any]]:
@@ -316,7 +396,13 @@ def _describe_targets(targets: tuple[Target, ...]) -> list[dict[str, Any]]:
     rows = list(dict.fromkeys(target.weights for target in targets))
     names = ("by", "name", "label")
     return [
-        {**{name: getattr(one, name) for name in names}, "answer": rows.index(one.weights)}
+        {
+            **{name: getattr(one, name) for name in names},
+            "answer": rows.index(one.weights),
+            "words": sorted(
+                {fold(w) for w in (one.name, one.label, *TARGET_ALIASES.get(one.name, ()))} - {""}
+            ),
+        }
         for one in targets
     ]
 
@@ -335,12 +421,31 @@ def _embed(
         shown[pair] = [replace(found[places[t.weights]], target=t) for t in targets]
     part = {
         "name": offer.name,
+        "title": name_decision(offer.name),
         "kind": offer.kind,
         "levels": [format_level(level) for level in offer.levels],
-        "default": offer.pairs[0],
+        "default": max(offer.pairs, key=lambda pair: -_standing(shown[pair][0])[2]),
+        "values": [] if offer.kind == "categorical" else [float(x) for x in offer.levels],
+        "words": _list_words(offer),
         "pairs": pairs,
     }
     return part, [finding for pair in offer.pairs for finding in shown[pair]]
+
+
+def _list_words(offer: Offer) -> dict[str, Any]:
+    """List what a decision and its levels are called, for questions that are typed."""
+    known = DECISION_WORDS.get(offer.name, Words(offer.name))
+    levels = [LEVEL_WORDS.get((offer.name, str(x)), Words(str(x))) for x in offer.levels]
+    return {
+        "decision": sorted({fold(word) for word in (offer.name, *known.aliases)} - {""}),
+        "levels": [
+            sorted({fold(word) for word in (str(x), *words.aliases, *words.context)} - {""})
+            for x, words in zip(offer.levels, levels, strict=True)
+        ]
+        if offer.kind == "categorical"
+        else [],
+        "shown": [describe_side(offer.name, x) for x in offer.levels],
+    }
 
 
 def _list_distinct(targets: tuple[Target, ...]) -> list[Target]:
