@@ -72,16 +72,26 @@ def build_overview(fit: Fit, panel: Panel) -> Overview:
         f"{kind.capitalize()}s in points, over all benchmarks: median and "
         f"{percent(defaults.CI_PROB)} interval; the line is no difference."
     )
-    cards = [_write_card(one, query(fit, one.contrast.label)) for one in _choose(lead)]
+    chosen = _choose(lead)
+    verdicts = [one.card.verdict for one in chosen]
+    cards = [
+        _write_card(one, query(fit, one.contrast.label), explained=verdicts.index(name) < k)
+        for k, (one, name) in enumerate(zip(chosen, verdicts, strict=True))
+    ]
     return Overview(cards, rows, zero=place(0.0), caption=caption)
 
 
 def _choose(lead: Sequence[Finding]) -> list[Finding]:
-    """Take the first few, and the first clear association that is no clear effect."""
-    chosen = list(lead[: _MOST_CARDS - 1])
-    rest = list(lead[_MOST_CARDS - 1 :])
-    apart = [one for one in rest if _is_apart(one)]
+    """Take the first few, and the clearest association that is no clear effect."""
+    chosen, rest = list(lead[: _MOST_CARDS - 1]), list(lead[_MOST_CARDS - 1 :])
+    apart = sorted(filter(_is_apart, rest), key=_doubt)
     return chosen + (apart or rest)[:1]
+
+
+def _doubt(one: Finding) -> float:
+    """Probability that an association has the other direction."""
+    p = one.others[ASSOCIATION].probability.estimate
+    return min(p, 1 - p)
 
 
 def _is_apart(one: Finding) -> bool:
@@ -95,7 +105,8 @@ def _name(one: Finding) -> str:
     return f"{high[0].upper()}{high[1:]} against {low}"
 
 
-def _write_card(one: Finding, answer: Answer) -> Card:
+def _write_card(one: Finding, answer: Answer, *, explained: bool) -> Card:
+    """Put a finding into words, with the meaning of its verdict unless that was explained."""
     up = answer.probability.estimate >= 0.5
     verb = ("higher" if up else "lower") if answer.association is None else (
         "helps" if up else "hurts"
@@ -111,6 +122,6 @@ def _write_card(one: Finding, answer: Answer) -> Card:
         sentence=sentence,
         mark=MARKS[answer.verdict],
         verdict=answer.verdict,
-        meaning=f"{MEANINGS[answer.verdict][0].upper()}{MEANINGS[answer.verdict][1:]}.",
+        meaning="" if explained else f"{answer.verdict}: {MEANINGS[answer.verdict]}.",
         link=one.link,
     )

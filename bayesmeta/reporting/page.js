@@ -3,10 +3,12 @@
 (function () {
   const root = document.documentElement;
   root.dataset.errors = "0";
-  window.addEventListener("error", (event) => {
+  const count = (message) => {
     root.dataset.errors = String(Number(root.dataset.errors) + 1);
-    root.dataset.error = event.message;
-  });
+    root.dataset.error = message;
+  };
+  window.addEventListener("error", (event) => count(event.message));
+  document.addEventListener("securitypolicyviolation", (event) => count(event.violatedDirective));
   const folded = () => document.querySelectorAll("details");
   window.addEventListener("beforeprint", () => folded().forEach((one) => {
     one.dataset.was = one.open ? "open" : "";

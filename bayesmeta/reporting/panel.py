@@ -227,10 +227,10 @@ class Panel:
 
 def _standing(found: Finding) -> tuple[bool, int, float]:
     """Sort by decisions before sizes, by verdict, by certainty."""
-    p, verdict = found.probability.estimate, found.card.verdict
-    sure = max(p, 1 - p)
-    if verdict == defaults.CONFLICTING and found.card.prob_conflict is not None:
-        sure = found.card.prob_conflict
+    verdict, claimed = found.card.verdict, found.probability.estimate
+    if verdict == defaults.CONFLICTING and ASSOCIATION in found.others:
+        claimed = found.others[ASSOCIATION].probability.estimate  # which experiments contradict
+    sure = max(claimed, 1 - claimed)
     return found.contrast.decision in SIZES, defaults.VERDICTS.index(verdict), -sure
 
 
