@@ -18,7 +18,7 @@
     one.open = one.dataset.was === "open";
   }));
 
-  const FEWEST = 4; // rows below which there is nothing to sort or to find
+  const FEWEST = 2; // rows below which there is nothing to sort or to find
 
   function make(tag, text, attributes) {
     const made = document.createElement(tag);

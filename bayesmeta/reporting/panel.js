@@ -237,7 +237,7 @@
         ["hurts", `hurts by ${margin} points or more`]].flatMap(([name, text]) => [
         element("dt", text), element("dd", wordProbability(answer.ways[name]))]));
     by("practically").textContent = wordPractice(answer);
-    by("verdict-line").replaceChildren(...answer.verdicts.flatMap((verdict, k) => [
+    by("verdict").replaceChildren(...answer.verdicts.flatMap((verdict, k) => [
       ...(k ? [" or "] : []),
       element("span", `${data.verdicts[verdict][0]} ${verdict}`,
         "badge " + verdict.replace(" ", "-"))]));

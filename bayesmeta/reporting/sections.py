@@ -459,7 +459,13 @@ def report_cards(panel: Panel) -> Section:
         Details(
             f"{MARKS[found.card.verdict]} {found.contrast.label}: {found.kind} "
             f"{with_interval(found.effect)}",
-            [Table("Evidence over all benchmarks", ("what", "found"), list(_card_rows(found)))],
+            [
+                Table(
+                    f"Evidence on {found.contrast.label} over all benchmarks",
+                    ("what", "found"),
+                    list(_card_rows(found)),
+                )
+            ],
         )
         for found in panel.on("overall")
     ]

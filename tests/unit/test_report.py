@@ -560,8 +560,10 @@ def test_numbers_between_stored_ones_are_about_right(browser, shipped_report, re
 
 def test_typed_questions_are_read_as_query_reads_them(browser, shipped_report, reference, tmp_path):
     path, text, _ = shipped_report
-    typed = ["gqa vs mha", "GQA > multi-head attention on HumanEval", "is MQA better than MHA?",
-             "code share: 18% > 8% on nli", "code 30 percent < 50%", "attention: mha or gqa"]  # fmt: skip
+    typed = [
+        "gqa vs mha", "GQA > multi-head attention on HumanEval", "is MQA better than MHA?",
+        "code share: 18% > 8% on nli", "code 30 percent < 50%", "attention: mha or gqa",
+    ]  # fmt: skip
     nonsense = ["does code help?", "gqa vs mha on Nowhere", "gqa vs rope"]
     shown = ask_page(browser, path, text, [{"typed": one} for one in typed + nonsense], tmp_path)
     for words, one in zip(typed, shown, strict=False):
@@ -633,13 +635,15 @@ window.addEventListener("load", async () => {
   const found = {};
   found.dark = matchMedia("(prefers-color-scheme: dark)").matches;
   found.width = innerWidth;
-  found.wider = document.documentElement.scrollWidth - innerWidth;
+  const root = document.documentElement;
+  found.wider = root.scrollWidth - root.clientWidth;
   const wide = (one) => one.getBoundingClientRect().width;
   found.narrowest = Math.min(...[...document.querySelectorAll("tbody th")]
     .filter((one) => !one.closest("details")).map(wide)) / 16;
   const card = document.querySelector(".card, #summary p + p");
   found.answered = card.getBoundingClientRect().bottom <= innerHeight;
-  const sort = document.querySelector("#effects thead th:nth-child(2), #studies thead th:nth-child(2)");
+  const second = "thead th:nth-child(2)";
+  const sort = document.querySelector(`#effects ${second}, #studies ${second}`);
   const table = sort.closest("table");
   const column = () => [...table.tBodies[0].rows].map((row) => row.cells[1].textContent);
   found.before = column();
