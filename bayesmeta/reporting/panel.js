@@ -142,12 +142,16 @@
     } else {
       names = [decision.levels[level], decision.levels[over]];
     }
+    const side = (name) => (isNumber(decision)
+      ? decision.words.template.replace("{}", writeValue(decision, Number(name)))
+      : decision.words.shown[decision.levels.indexOf(name)]);
     const exact = names.every((name) => decision.levels.includes(name));
     const found = (exact ? stored : between)(decision, target, level, over);
     const [helps, equivalent, hurts] = found.ways(question.equivalence);
     const own = found.three[data.kind];
     const [estimate, lower, upper] = own.range;
-    return { ...found, decision, target, exact, names, estimate, lower, upper,
+    const sides = names.map(side);
+    return { ...found, decision, target, exact, names, sides, estimate, lower, upper,
       statement: `${decision.name}: ${names.join(" > ")}`, helps: own,
       equivalence: question.equivalence, ways: { helps, equivalent, hurts } };
   }
@@ -214,7 +218,7 @@
   function show(answer, start) {
     const where = answer.target.by === "overall" ? "over all benchmarks"
       : "on " + (answer.target.by === "benchmark" ? answer.target.label : words(answer.target.name));
-    by("asked").textContent = `${answer.statement}, ${where}`;
+    by("asked").textContent = `${answer.sides.join(" against ")}, ${where}`;
     const effect = data.kind === "effect";
     by("chance-of").textContent = effect ? "Probability that it helps" : "Probability of higher scores";
     const [large, ...small] = wordProbability(answer.helps).split(" (MCSE");
@@ -559,7 +563,7 @@
   fill(form.elements.decision, data.decisions.map((one, k) => [k, one.title]), first);
   fillLevels(data.decisions[first], ...data.decisions[first].default);
   fillWhere();
-  readAddress();
+  if (readAddress()) by("panel").scrollIntoView();
   form.elements.decision.addEventListener("change", () => {
     const decision = data.decisions[Number(form.elements.decision.value)];
     fillLevels(decision, ...decision.default);

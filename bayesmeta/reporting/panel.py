@@ -445,6 +445,7 @@ def _list_words(offer: Offer) -> dict[str, Any]:
         if offer.kind == "categorical"
         else [],
         "shown": [describe_side(offer.name, x) for x in offer.levels],
+        "template": known.text if "{}" in known.text else f"a {name_decision(offer.name)} of {{}}",
     }
 
 

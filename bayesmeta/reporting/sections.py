@@ -295,7 +295,7 @@ def report_atlas(panel: Panel) -> Section:
         f"verdict ({', '.join(map(marked, defaults.VERDICTS))}). Two arrows: the direction has a "
         f"probability of at least {percent(defaults.CERTAIN)}; one: of at least "
         f"{percent(_PROB_LIKELY)}; a dot: less. Blue is better, orange is worse, paler is less "
-        "sure. A cell leads to its question."
+        "sure, without colour the direction is not clear. A cell leads to its question."
     )
     caption = (
         f"{KIND_WORDS[what].capitalize()} over all benchmarks, task families and benchmarks, "
@@ -312,7 +312,7 @@ def _atlas_cell(finding: Finding) -> Cell:
     verdict = finding.card.verdict
     return Cell(
         f"{signed(float(finding.effect['estimate']))} {arrow} {MARKS[verdict]}",
-        style=f"{'up' if p > 0.5 else 'down'}{sure}",
+        style=f"{'up' if p > 0.5 else 'down'}{sure}" if sure > 1 else "",
         note=f"{finding.kind} {with_interval(finding.effect)}, P(helps) {finding.probability}"
         f"{_beside(finding)}, {verdict}",
         link=finding.link,
