@@ -148,7 +148,7 @@ def restore_dataset(path: Path) -> Dataset:
     return data
 
 
-def _changed(path: Path) -> StoreError:
+def _changed(path: str | PathLike[str]) -> StoreError:
     return StoreError(
         f"{path} holds other data or another spec than it was fitted with: it was changed "
         f"after fitting. Make it anew: bayesmeta fit --out {path}"

@@ -548,18 +548,15 @@ def contrast_distribution(
     StudentScores
         Over the axis contrast.
     """
-    from scipy.sparse import csr_array
-
     index, weights = contrasts.locate()
     flat = np.concatenate(list(_contrast_coefficients(parameters, contrasts, spec)), axis=-1)
-    n, width = flat.shape[-1], index.shape[1]
-    starts = np.arange(0, index.size + 1, width) if width else np.zeros(len(index) + 1, np.int64)
-    matrix = csr_array((weights.ravel(), index.ravel(), starts), shape=(len(index), n))
+    matrix = np.zeros((flat.shape[-1], len(index)))
+    np.add.at(matrix, (index, np.arange(len(index))[:, None]), weights)
     noise = np.square(np.asarray(parameters["arm_sigma"], float))[..., None]
     heavy = spec.likelihood != "normal"
     return StudentScores(
         y=contrasts.y,
-        mu=(matrix @ flat.reshape(-1, n).T).T.reshape(*flat.shape[:-1], len(index)),
+        mu=flat @ matrix,
         sd=np.sqrt(contrasts.sampling + contrasts.repeats * noise),
         nu=1 + np.asarray(parameters["arm_nu_beyond_one"], float)[..., None] if heavy else None,
     )

@@ -377,17 +377,13 @@ def build_panel(
 
 def _list_examples(parts: Sequence[Mapping[str, Any]], targets: Sequence[Target]) -> list[str]:
     """Write questions as they may be typed: one of levels, one of numbers, with a place."""
-    found = []
-    for part in parts:
-        high, low = (part["levels"][k] for k in part["default"])
-        is_share = part["kind"] == "share"
-        if part["kind"] == "categorical":
-            found.append((0, f"{high} vs {low}"))
-        elif part["name"] not in SIZES:
-            unit = "%" * is_share
-            found.append((1, f"{part['title']}: {high}{unit} > {low}{unit}"))
-    kinds = dict(reversed(found)) or {2: f"{parts[0]['title']}: {high} > {low}"}
-    first, *more = [kinds[k] for k in sorted(kinds)]
+    kinds: dict[bool, str] = {}
+    for part in sorted(parts, key=lambda part: part["name"] in SIZES):
+        unit, numeric = "%" * (part["kind"] == "share"), part["kind"] != "categorical"
+        high, low = (f"{part['levels'][k]}{unit}" for k in part["default"])
+        typed = f"{part['title']}: {high} > {low}" if numeric else f"{high} vs {low}"
+        kinds.setdefault(numeric, typed)
+    first, *more = [kinds[numeric] for numeric in sorted(kinds)]
     return [f"{first} on {targets[-1].label}", *more]
 
 
@@ -486,8 +482,12 @@ def _find(fit: Fit, contrast: Contrast, targets: Sequence[Target]) -> list[Findi
 def _sum_up(values: NDArray[np.float64]) -> list[Other]:
     """Summarise differences on every target, (chain, draw, target)."""
     effects = summarise_each(values, ci_prob=defaults.CI_PROB, units=UNITS)
-    signs = estimate_probabilities(values > 0), estimate_probabilities(values < 0)
-    return [Other(*one) for one in zip(effects, *signs, strict=True)]
+    positive = estimate_probabilities(values > 0)
+    if (values == 0).any():
+        negative = estimate_probabilities(values < 0)
+    else:
+        negative = [replace(one, estimate=1 - one.estimate) for one in positive]
+    return [Other(*one) for one in zip(effects, positive, negative, strict=True)]
 
 
 def _describe_support(card: Evidence) -> dict[str, Any]:
@@ -505,22 +505,27 @@ def _describe_support(card: Evidence) -> dict[str, Any]:
 def _describe_answers(fit: Fit, found: Sequence[Finding]) -> list[dict[str, Any]]:
     """Write answers as plain values: probabilities with their MCSE, either way round."""
     values = np.stack([one.values for one in found], axis=-1)
-    ways = [
-        [estimate_probabilities(holds) for holds in split_ways(values, equivalence=margin)]
-        for margin in MARGINS
-    ]
+    ways = [_describe_ways(values, equivalence=margin) for margin in MARGINS]
     places = (np.arange(_DOTS) + 0.5) / _DOTS
     dots = np.quantile(values, places, axis=(0, 1))
     return [
         {
             **_describe_other(Other(one.effect, one.probability, one.negative)),
             "others": {kind: _describe_other(other) for kind, other in one.others.items()},
-            "ways": [[_describe_probability(way[k]) for way in three] for three in ways],
+            "ways": [three[k] for three in ways],
             "quantiles": [float(f"{x:.4g}") for x in dots[:, k].tolist()],
             **_describe_card(fit, one.card),
         }
         for k, one in enumerate(found)
     ]
+
+
+def _describe_ways(values: NDArray[np.float64], *, equivalence: float) -> list[list[list[float]]]:
+    """Write the three ways of every target as plain values."""
+    ways = np.stack(split_ways(values, equivalence=equivalence), axis=-1)
+    found = estimate_probabilities(ways.reshape(*values.shape[:2], -1))
+    each = [_describe_probability(one) for one in found]
+    return [each[k : k + 3] for k in range(0, len(each), 3)]
 
 
 def _describe_card(fit: Fit, card: Evidence) -> dict[str, Any]:
