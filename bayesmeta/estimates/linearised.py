@@ -102,12 +102,19 @@ class Linearised:
     def whitening(self) -> Array:
         """Inverse of the Cholesky factor of the covariance of the responses, shape (obs, obs).
 
-        Its square is the precision, whose own computation takes several times as long.
+        Its square is the precision, whose computation pays where much is asked at once.
         """
         return _invert_lower(np.linalg.cholesky(self.covariance))
 
+    @cached_property
+    def precision(self) -> Array:
+        """Inverse of the covariance of the responses, shape (obs, obs)."""
+        return self.whitening.T @ self.whitening
+
     def _gain(self, covariance: Array) -> Array:
         """Regress quantities on the responses, by their covariance with them, shape (..., obs)."""
+        if covariance.ndim > 1 and len(covariance) > _FEW:
+            return covariance @ self.precision
         return (covariance @ self.whitening.T) @ self.whitening
 
     @cached_property
@@ -130,11 +137,11 @@ class Linearised:
     def _means(self) -> tuple[Array, Array]:
         """What takes the means of families out of the precision.
 
-        Whitened sums of the scores of a family on a benchmark, shape (obs, sum); and the inverse of
-        the precision of these sums, shape (sum, sum).
+        The precision summed over the scores of a family on a benchmark, shape (sum, obs); and the
+        inverse of the precision of these sums, shape (sum, sum).
         """
         sums = self._of_groups(self.whitening, axis=1)
-        return sums, np.linalg.inv(sums.T @ sums)
+        return sums.T @ self.whitening, np.linalg.inv(sums.T @ sums)
 
     @cached_property
     def _family_means(self) -> Linearised:
@@ -206,7 +213,7 @@ class Linearised:
     def estimate_within(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect as if nothing were known of the mean of any family."""
         (covariance, gain), (sums, inverse) = self._solve(change, weights), self._means
-        gain = gain - ((self._of_groups(gain, axis=-1) @ inverse) @ sums.T) @ self.whitening
+        gain = gain - (self._of_groups(gain, axis=-1) @ inverse) @ sums
         return self._estimate(covariance, gain, change, weights)
 
     def estimate_between(self, change: Array, *, weights: Array) -> Estimate:
@@ -256,6 +263,9 @@ class Linearised:
         shared, of_task, own = (self.columns @ (variance * moved) for variance in self.variance)
         return shared + of_task * by_task[..., self.task[b]] + own * weights[..., b]
 
+
+_FEW = 4
+"""Effects for which the precision is not worth computing."""
 
 _SMALL = 64
 """Rows of a triangle that is inverted as a whole."""
