@@ -102,7 +102,7 @@ def summarise_fit(fit: Fit, diagnostics: Diagnostics | None, panel: Panel | None
         f"points of a score, higher is better. {_verdict_on_checks(diagnostics)}"
     )
     blocks: list[Any] = [Text(fitted)]
-    if panel is not None:
+    if panel is not None and not fit.is_prior:  # of which there is nothing to claim
         blocks.append(build_overview(fit, panel))
     return Section("summary", "What it says", blocks)
 
