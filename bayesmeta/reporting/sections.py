@@ -564,10 +564,10 @@ def report(
 ) -> tuple[Path, ...]:
     """Write what a fit says, as one HTML page and as Markdown.
 
-    The page needs no network and no other file. It holds a summary in words, the checks, effects,
-    what experiments say, an atlas of decisions and benchmarks, curves, the cards of evidence, the
-    origin of the fit, and
-    a panel that looks up the answers of `query`, computed before. A fit of many draws is thinned
+    The page needs no network and no other file. It opens with the best supported findings in plain
+    words beside a small forest, and a panel that looks up the answers of `query`, computed before.
+    Effects, what experiments say, an atlas of decisions and benchmarks, curves, the cards of
+    evidence, the checks and the origin of the fit follow. A fit of many draws is thinned
     first, for the whole report, which says so. The report of a meta-analysis of effect sizes has
     the studies, heterogeneity, refits without each study, publication bias and priors instead.
 
