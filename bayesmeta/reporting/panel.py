@@ -420,7 +420,7 @@ def _embed(
         "title": name_decision(offer.name),
         "kind": offer.kind,
         "levels": [format_level(level) for level in offer.levels],
-        "default": max(offer.pairs, key=lambda pair: -_standing(shown[pair][0])[2]),
+        "default": min(offer.pairs, key=lambda pair: _standing(shown[pair][0])),
         "values": [] if offer.kind == "categorical" else [float(x) for x in offer.levels],
         "words": _list_words(offer),
         "pairs": pairs,
