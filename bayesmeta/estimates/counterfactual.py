@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,9 +45,6 @@ if TYPE_CHECKING:
 ASSOCIATION, EFFECT, NEW_SETTING = "association", "effect", "new_setting"
 """What a difference may be: what distinguishes LMs that have it; what changing it does on average;
 and what changing it does in a setting that is not in the data."""
-
-_CACHED = 2**16
-"""Latent values that are worked on at a time."""
 
 _SHOWN = 3
 """How many names of LMs a refusal lists."""
@@ -179,7 +175,7 @@ def _latent_change(
 ) -> Array | float:
     """Latent change of the LMs of the rows, shape (chain, draw, lm, benchmark); or zero.
 
-    At a place, such as a chain and a slice of its draws, that of these draws alone.
+    At a place, such as the number of a chain, that of its draws alone.
     """
     kept = {
         name: (values if values.ndim == 2 else values[place])[..., rows, :]
@@ -193,18 +189,16 @@ def _mean_score(
 ) -> Array:
     """Average expected scores of the LMs of the rows, changed, shape (chain, draw, benchmark).
 
-    As many draws at a time as a processor's cache holds.
+    Chain by chain, so that the latent values stay in a processor's reach.
     """
     base = read_baseline(fit, at)
     if not any(values.any() for values in change.values()):
         return base.points[..., rows, :].mean(axis=-2)
-    (n_chains, n_draws), size = fit.shape, base.eta[0, 0].size
-    step = max(1, _CACHED // size)
-    found = np.empty((n_chains, n_draws, base.eta.shape[-1]))
-    for place in product(range(n_chains), (slice(k, k + step) for k in range(0, n_draws, step))):
-        moved = _latent_change(fit, change, rows, kind, place)
-        moved += base.eta[place][..., rows, :]
-        found[place] = _mean_points(np.asarray(moved), design=fit.design)
+    found = np.empty((*fit.shape, base.eta.shape[-1]))
+    for chain, eta in enumerate(base.eta):
+        moved = np.asarray(_latent_change(fit, change, rows, kind, chain))
+        moved += eta[..., rows, :]
+        found[chain] = _mean_points(moved, design=fit.design)
     return found
 
 
