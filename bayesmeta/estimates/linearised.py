@@ -118,7 +118,7 @@ class Linearised:
         return (covariance @ self.whitening.T) @ self.whitening
 
     @cached_property
-    def _solved(self) -> dict[tuple[bytes, bytes], tuple[Array, Array]]:
+    def _solved(self) -> dict[tuple[object, ...], tuple[Array, Array]]:
         return {}
 
     def _solve(self, change: Array, weights: Array) -> tuple[Array, Array]:
@@ -126,7 +126,7 @@ class Linearised:
 
         The last ones are kept: what parts of the data say of an effect starts from them.
         """
-        asked = change.tobytes(), weights.tobytes()
+        asked = change.tobytes(), weights.shape, weights.tobytes()
         if asked not in self._solved:
             covariance = self._with_responses(change, weights=weights)
             self._solved.clear()
