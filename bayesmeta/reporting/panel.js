@@ -6,6 +6,7 @@
   const data = JSON.parse(source.textContent);
   const by = (id) => document.getElementById(id);
   const form = by("question");
+  form.hidden = false; // without a script there is nothing to fill in
 
   // ---- answers -----------------------------------------------------------------------------
 
