@@ -196,8 +196,7 @@ def _mean_score(
         return base.points[..., rows, :].mean(axis=-2)
     found = np.empty((*fit.shape, base.eta.shape[-1]))
     for chain, eta in enumerate(base.eta):
-        moved = np.asarray(_latent_change(fit, change, rows, kind, chain))
-        moved += eta[..., rows, :]
+        moved = eta[..., rows, :] + _latent_change(fit, change, rows, kind, chain)
         found[chain] = _mean_points(moved, design=fit.design)
     return found
 
