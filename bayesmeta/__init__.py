@@ -2,7 +2,7 @@
 
 The public names, in the order in which data flow:
 
-- data: `load_dataset`, `read_dataset`, `diff_datasets`, `Dataset`; `load_experiments`,
+- data: `load_dataset`, `read_dataset`, `diff_datasets`, `Dataset`, `Decision`; `load_experiments`,
   `read_experiments`, `Experiments`; `read_lm_eval`, `read_lm_eval_samples`, `read_hf_config`,
   `read_inspect_logs`, `read_result_table`, `read_mixture_runs`, `Imported`, `Items`,
   `MixtureRuns`; `read_effect_sizes`, `EffectSizes`
@@ -30,6 +30,7 @@ _HOMES = {
     "crossvalidation.held_out_studies": ("StudyScoreboard", "load_study_scoreboard"),
     "crossvalidation.scoreboard": ("Scoreboard", "evaluate", "load_scoreboard"),
     "data.dataset": ("Dataset",),
+    "data.decisions": ("Decision",),
     "data.differences": ("diff_datasets",),
     "data.experiments": ("Experiments",),
     "data.load": ("load_dataset", "load_experiments", "read_dataset", "read_experiments"),

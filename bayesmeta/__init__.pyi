@@ -9,6 +9,7 @@ from bayesmeta.crossvalidation.scoreboard import Scoreboard as Scoreboard
 from bayesmeta.crossvalidation.scoreboard import evaluate as evaluate
 from bayesmeta.crossvalidation.scoreboard import load_scoreboard as load_scoreboard
 from bayesmeta.data.dataset import Dataset as Dataset
+from bayesmeta.data.decisions import Decision as Decision
 from bayesmeta.data.differences import diff_datasets as diff_datasets
 from bayesmeta.data.experiments import Experiments as Experiments
 from bayesmeta.data.load import load_dataset as load_dataset

@@ -41,7 +41,7 @@ exclude_patterns = [".*", "bayesmeta", "build", "dist", "out", "scripts", "tests
 
 # Notebooks are shown as they were committed, with the output of full fits.
 nb_execution_mode = "off"
-myst_enable_extensions = ["deflist", "dollarmath", "fieldlist", "attrs_inline"]
+myst_enable_extensions = ["deflist", "dollarmath", "fieldlist", "attrs_inline", "html_image"]
 myst_heading_anchors = 4
 
 # Docstrings write names of arguments and of code in single backticks.

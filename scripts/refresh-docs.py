@@ -29,7 +29,7 @@ STEP = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTI
 QUICK = (
     "query", "evidence", "effects", "rank", "check", "curve", "tradeoff", "substitutions",
     "scoreboard", "validation", "data", "multiverse", "ladders", "influence", "claim", "whatif",
-    "designs", "predict", "meta", "experiments",
+    "designs", "predict", "meta", "experiments", "list",
 )  # fmt: skip
 
 

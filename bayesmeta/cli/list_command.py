@@ -45,33 +45,34 @@ def _also(words: Words | None) -> str:
 
 
 def _list_decisions(fit: "bm.Fit") -> Iterator[Row]:
-    from bayesmeta.design.decisions import FACTS, SIZES
-    from bayesmeta.estimates.answer import name_decision
+    from bayesmeta.data.decisions import SIZES
     from bayesmeta.estimates.question import list_decisions, list_levels
 
-    units = {"share": "% of the training tokens", "categorical": "", "numeric": "a number"}
+    facts = fit.design.known_facts
     sizes = SIZES if fit.design.knows_sizes else ()
     for name in (*list_decisions(fit.design), *sizes):
-        kind = FACTS[name].kind
-        levels = list_levels(fit.design, name) if kind == "categorical" else [units[kind]]
-        yield {"name": name, "label": name_decision(name), "kind": kind,
+        kind = facts[name].kind
+        unit = facts[name].unit or ("%" if kind == "share" else "a number")
+        levels = list_levels(fit.design, name) if kind == "categorical" else [unit]
+        yield {"name": name, "label": facts[name].title, "kind": kind,
                "levels": listing(levels), "also": _also(DECISION_WORDS.get(name))}  # fmt: skip
 
 
 def _list_levels(fit: "bm.Fit") -> Iterator[Row]:
-    from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED
+    from bayesmeta.data.decisions import UNDISCLOSED
     from bayesmeta.estimates.answer_words import describe_side
     from bayesmeta.estimates.question import list_decisions, list_levels
 
     design = fit.design
     for decision in list_decisions(design):
-        if DECISIONS[decision].kind != "categorical":
+        about = design.known_decisions[decision]
+        if about.kind != "categorical":
             continue
         for level in list_levels(design, decision):
             if level != UNDISCLOSED:
                 n = int((design.recorded[decision] == level).sum())
                 also = _also(LEVEL_WORDS.get((decision, level)))
-                yield {"name": level, "label": describe_side(decision, level),
+                yield {"name": level, "label": describe_side(about, level),
                        "decision": decision, "lms": n, "also": also}  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.data.dataset import Dataset
+from bayesmeta.data.decisions import DECISIONS
 from bayesmeta.errors import EvaluationError
 
 _SCALE = ["log_n_params", "log_n_tokens"]
@@ -54,7 +55,7 @@ def _least_squares() -> Any:
     return make_pipeline(columns, LinearRegression())
 
 
-def _trees(*parts: tuple[Any, list[str]]) -> Any:
+def _trees(*parts: tuple[Any, Any]) -> Any:
     """Boosted trees on the scale and further columns."""
     from sklearn.compose import make_column_transformer
     from sklearn.pipeline import make_pipeline
@@ -69,7 +70,18 @@ def _trees_on_all() -> Any:
     from sklearn.preprocessing import OrdinalEncoder
 
     words = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
-    return _trees(("passthrough", _NUMBERS), (words, _WORDS))
+    return _trees(("passthrough", _list_numbers), (words, _list_words))
+
+
+def _list_numbers(features: pd.DataFrame) -> list[str]:
+    """List the recorded numbers among the features, beside scale."""
+    kept = features.drop(columns=[*_SCALE, _PRODUCT]).select_dtypes("number")
+    return [str(name) for name in kept]
+
+
+def _list_words(features: pd.DataFrame) -> list[str]:
+    """List the recorded words among the features, beside the family."""
+    return [str(name) for name in features.drop(columns=_FAMILY).select_dtypes("object")]
 
 
 def _trees_on_families() -> Any:
@@ -132,7 +144,7 @@ def predict_baseline(
     >>> predict_baseline("median", load_dataset(), train=even, test=~even).shape
     (552,)
     """
-    features = _features(dataset.lms).loc[dataset.scores["lm"]]
+    features = _features(dataset).loc[dataset.scores["lm"]]
     benchmark = dataset.scores["benchmark"].to_numpy()
     y = dataset.scores["score"].to_numpy(float)
     out = np.full(len(y), np.nan)
@@ -144,17 +156,20 @@ def predict_baseline(
     return out[test]
 
 
-def _features(lms: pd.DataFrame) -> pd.DataFrame:
-    """List what the baselines may see of every LM, indexed by lm."""
+def _features(dataset: Dataset) -> pd.DataFrame:
+    """List what the baselines may see of every LM, declared decisions included, indexed by lm."""
+    lms, own = dataset.lms, [one for one in dataset.decisions if one.name not in DECISIONS]
+    numbers = [*_NUMBERS, *(one.name for one in own if one.kind != "categorical")]
+    kept = [*_WORDS, *(one.name for one in own if one.kind == "categorical"), _FAMILY]
     log_n = np.log(lms["n_params"].to_numpy(float))
     log_d = np.log(lms["n_tokens"].to_numpy(float))
-    words = lms[[*_WORDS, _FAMILY]].astype(object).where(lms[[*_WORDS, _FAMILY]].notna(), np.nan)
+    words = lms[kept].astype(object).where(lms[kept].notna(), np.nan)
     return pd.DataFrame(
         {
             "log_n_params": log_n,
             "log_n_tokens": log_d,
             "product": log_n * log_d,
-            **lms[_NUMBERS].astype(float),
+            **lms[numbers].astype(float),
             **words,
         }
     ).set_index(lms["lm"].to_numpy())

@@ -6,14 +6,15 @@ What is named `check_` reports problems, one by one; what is named `validate_` r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
 import pandas as pd
 
 from bayesmeta.data.csv_tables import build_cell_error, name_arm
-from bayesmeta.data.schema import COLUMNS, KEYS, Column, column_names
+from bayesmeta.data.decisions import Decision, know_decisions
+from bayesmeta.data.schema import KEYS, Column, list_columns
 from bayesmeta.data.vocabulary import (
     ALIASES,
     ERROR_RANGE,
@@ -23,12 +24,18 @@ from bayesmeta.data.vocabulary import (
     MIX_COLUMNS,
     MIX_LIMIT,
     ONE_TOLERANCE,
+    SCALED,
 )
 from bayesmeta.errors import MOST_FOUND, DataError, listing, refuse, shorten, suggest
 
 
 def validate_tables(
-    lms: pd.DataFrame, scores: pd.DataFrame, benchmarks: pd.DataFrame, *, where: str = "data"
+    lms: pd.DataFrame,
+    scores: pd.DataFrame,
+    benchmarks: pd.DataFrame,
+    *,
+    where: str = "data",
+    own: Sequence[Decision] = (),
 ) -> None:
     """Check three tables cell by cell and against each other.
 
@@ -41,6 +48,8 @@ def validate_tables(
         The tables. An index named `line` holds line numbers; otherwise row 0 is line 2.
     where
         The folder that the tables came from, for error messages.
+    own
+        Declared decisions.
 
     Raises
     ------
@@ -55,17 +64,22 @@ def validate_tables(
     Traceback (most recent call last):
     bayesmeta.errors.DataError: data/benchmarks.csv, line 5, column 'benchmark': no score ...
     """
-    refuse(check_tables(lms, scores, benchmarks, where=where))
+    refuse(check_tables(lms, scores, benchmarks, where=where, own=own))
 
 
 def check_tables(
-    lms: pd.DataFrame, scores: pd.DataFrame, benchmarks: pd.DataFrame, *, where: str
+    lms: pd.DataFrame,
+    scores: pd.DataFrame,
+    benchmarks: pd.DataFrame,
+    *,
+    where: str,
+    own: Sequence[Decision] = (),
 ) -> Iterator[DataError]:
     """Report what is wrong with three tables, as `validate_tables` says."""
     file = f"{where}/scores.csv"
     return check_in_turn(
         chain(
-            check_lms(lms, file=f"{where}/lms.csv"),
+            check_lms(lms, file=f"{where}/lms.csv", own=own),
             check_rows(benchmarks, table="benchmarks", file=f"{where}/benchmarks.csv"),
             check_rows(scores, table="scores", file=file),
             check_partner(scores, "lm", lms["lm"], file=file, partner="lms.csv"),
@@ -118,9 +132,9 @@ def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
     refuse(check_lms(lms, file=file))
 
 
-def check_lms(lms: pd.DataFrame, *, file: str) -> Iterator[DataError]:
+def check_lms(lms: pd.DataFrame, *, file: str, own: Sequence[Decision] = ()) -> Iterator[DataError]:
     """Report what is wrong with a table of LMs, as `validate_lms` says."""
-    yield from check_rows(lms, table="lms", file=file)
+    yield from check_rows(lms, table="lms", file=file, own=own)
     yield from check_mix(lms, file=file)
     yield from _check_stages(lms, file=file)
 
@@ -243,12 +257,16 @@ def find_positions(hits: Iterable[object]) -> list[int]:
     return [position for position, hit in enumerate(hits) if hit]
 
 
-def validate_rows(frame: pd.DataFrame, *, table: str, file: str) -> None:
+def validate_rows(
+    frame: pd.DataFrame, *, table: str, file: str, own: Sequence[Decision] = ()
+) -> None:
     """Raise what `check_rows` reports."""
-    refuse(check_rows(frame, table=table, file=file))
+    refuse(check_rows(frame, table=table, file=file, own=own))
 
 
-def check_rows(frame: pd.DataFrame, *, table: str, file: str) -> Iterator[DataError]:
+def check_rows(
+    frame: pd.DataFrame, *, table: str, file: str, own: Sequence[Decision] = ()
+) -> Iterator[DataError]:
     """Report cells that break the rule of their column, and keys that stand twice.
 
     Raises
@@ -256,24 +274,27 @@ def check_rows(frame: pd.DataFrame, *, table: str, file: str) -> Iterator[DataEr
     DataError
         If a column is not known, or missing.
     """
-    columns = [column for column in COLUMNS[table] if column.name in frame]
-    wrong = [name for name in frame if name not in column_names(table)]
-    wrong += [c.name for c in COLUMNS[table] if c.required and c not in columns]
+    known = list_columns(table, own)
+    columns, names = [c for c in known if c.name in frame], [c.name for c in known]
+    wrong = [name for name in frame if name not in names]
+    wrong += [c.name for c in known if c.required and c not in columns]
     if wrong:
         raise DataError(
             f"{file}, line 1: column '{wrong[0]}' is "
             f"{'not known' if wrong[0] in frame else 'missing'}. Allowed columns: "
-            f"{listing(column_names(table))}. Rename, add or remove columns."
+            f"{listing(names)}. Rename, add or remove columns."
         )
-    cells = enumerate(columns)
+    cells, decisions = enumerate(columns), know_decisions(own)
     bad = [(row, k) for k, c in cells for row in find_positions(~c.accepts(frame[c.name]))]
     for position, k in sorted(bad):
         said, hint = _word(frame[columns[k].name].iloc[position], columns[k])
         if "arm" in frame:
             said = f"{name_arm(frame.iloc[position])}: {said}"
+        declared = columns[k].name in decisions and columns[k].kind == "category"
+        more = ", or declare a level of your own in decisions.toml" * declared
         yield build_cell_error(
             file, line=find_line(frame, position), column=columns[k].name, said=said,
-            mend=f"{columns[k].expects}{hint} Correct the cell.",
+            mend=f"{columns[k].expects}{hint} Correct the cell{more}.",
         )  # fmt: skip
     key = list(KEYS[table])
     keys = frame.reindex(columns=key).fillna("")
@@ -373,6 +394,8 @@ def check_errors(
         metric, n = known.get(name, ("", math.nan))
         if metric not in METRIC_RANGE or math.isnan(se) or se < 0:
             continue  # said elsewhere
+        if metric == SCALED and 0 < se <= 1:
+            continue  # nothing says how precise it can be
         least, usual, most = (share * METRIC_RANGE[metric][1] for share in ERROR_RANGE)
         limit = max(usual, most / math.sqrt(max(n - 1, 1))) if n >= 1 else usual
         if least <= se <= limit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesmeta.data.cells import read_cell
 from bayesmeta.data.csv_tables import build_cell_error
+from bayesmeta.data.decisions import Decision
 from bayesmeta.data.schema import Column, get_column
 from bayesmeta.errors import DataError, listing, suggest
 
@@ -24,6 +25,7 @@ def apply_corrections(
     corrections: pd.DataFrame,
     *,
     where: str = "corrections.csv",
+    own: Sequence[Decision] = (),
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Replace every listed cell by its corrected value.
 
@@ -36,6 +38,8 @@ def apply_corrections(
         `score:<benchmark>`; a blank corrected value drops the fact or the score.
     where
         The name of the corrections file, for error messages.
+    own
+        Declared decisions.
 
     Returns
     -------
@@ -74,7 +78,8 @@ def apply_corrections(
             column, cells = get_column("scores", name="score"), changed_scores
             position = _find_score(lm, field.removeprefix(SCORE_PREFIX), score_rows, fail=fail)
         elif field in changed_lms:
-            column, cells, position = get_column("lms", name=field), changed_lms[field], lm_rows[lm]
+            column = get_column("lms", name=field, own=own)
+            cells, position = changed_lms[field], lm_rows[lm]
         else:
             raise fail(
                 column="field",

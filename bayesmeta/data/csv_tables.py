@@ -18,7 +18,8 @@ from pathlib import Path
 import pandas as pd
 
 from bayesmeta.data.cells import Cell, read_cell
-from bayesmeta.data.schema import COLUMNS, Column, column_names
+from bayesmeta.data.decisions import Decision
+from bayesmeta.data.schema import Column, column_names, list_columns
 from bayesmeta.errors import MOST_SHOWN, DataError, listing, refuse, shorten, suggest
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def name_arm(row: Mapping[str, str] | pd.Series) -> str:
     return f"arm '{arm}' (study '{study}', group '{group}')"
 
 
-def read_table(path: Path, *, table: str) -> pd.DataFrame:
+def read_table(path: Path, *, table: str, own: Sequence[Decision] = ()) -> pd.DataFrame:
     r"""Read one CSV table and turn its cells into text and numbers.
 
     Columns that the file leaves out are added as unknown; blank cells are unknown.
@@ -82,6 +83,8 @@ def read_table(path: Path, *, table: str) -> pd.DataFrame:
         The file.
     table
         Which table it is: lms, scores, benchmarks, corrections or generation.
+    own
+        Declared decisions, which have columns as well.
 
     Returns
     -------
@@ -100,12 +103,14 @@ def read_table(path: Path, *, table: str) -> pd.DataFrame:
     >>> read_table(folder / "scores.csv", table="scores").loc[2, "score"]
     np.float64(0.5)
     """
-    frame, problems = scan_table(path, table=table)
+    frame, problems = scan_table(path, table=table, own=own)
     refuse(problems)
     return frame
 
 
-def scan_table(path: Path, *, table: str) -> tuple[pd.DataFrame, list[DataError]]:
+def scan_table(
+    path: Path, *, table: str, own: Sequence[Decision] = ()
+) -> tuple[pd.DataFrame, list[DataError]]:
     """Read one CSV table as `read_table` does, and report its cells that cannot be read.
 
     Returns
@@ -118,10 +123,10 @@ def scan_table(path: Path, *, table: str) -> tuple[pd.DataFrame, list[DataError]
     DataError
         If there are no rows and columns of this table to be read.
     """
-    return _build_frame(parse_rows(path), file=str(path), table=table, asked=True)
+    return _build_frame(parse_rows(path), file=str(path), table=table, own=own, asked=True)
 
 
-def parse_text(text: str, *, table: str) -> pd.DataFrame:
+def parse_text(text: str, *, table: str, own: Sequence[Decision] = ()) -> pd.DataFrame:
     r"""Turn the text of a table that was checked before, such as one in a saved fit, into a frame.
 
     Examples
@@ -130,12 +135,14 @@ def parse_text(text: str, *, table: str) -> pd.DataFrame:
     np.float64(0.5)
     """
     rows = [(line, cells) for line, cells in enumerate(csv.reader(io.StringIO(text)), start=1)]
-    frame, problems = _build_frame(rows, file=table, table=table)
+    frame, problems = _build_frame(rows, file=table, table=table, own=own)
     refuse(problems)
     return frame.reset_index(drop=True)
 
 
-def parse_frame(frame: pd.DataFrame, *, table: str, file: str | None = None) -> pd.DataFrame:
+def parse_frame(
+    frame: pd.DataFrame, *, table: str, file: str | None = None, own: Sequence[Decision] = ()
+) -> pd.DataFrame:
     """Turn a frame with some columns of a table into one with all, checked as a file would be.
 
     Cells are text or numbers; the rows are indexed by the line of a file on which they would stand.
@@ -152,13 +159,18 @@ def parse_frame(frame: pd.DataFrame, *, table: str, file: str | None = None) -> 
                 strict=True)  # fmt: skip
     rows = [(line, list(row)) for line, row in enumerate(cells, start=2)]
     found, problems = _build_frame([(1, header), *rows] if header else [], file=file or table,
-                                   table=table, asked=True)  # fmt: skip
+                                   table=table, own=own, asked=True)  # fmt: skip
     refuse(problems)
     return found
 
 
 def _build_frame(
-    rows: list[tuple[int, list[str]]], *, file: str, table: str, asked: bool = False
+    rows: list[tuple[int, list[str]]],
+    *,
+    file: str,
+    table: str,
+    own: Sequence[Decision] = (),
+    asked: bool = False,
 ) -> tuple[pd.DataFrame, list[DataError]]:
     """Turn cells into text and numbers, and report those that cannot be read.
 
@@ -168,11 +180,11 @@ def _build_frame(
     if not rows:
         raise DataError(
             f"{file} is empty. Its first line must name the columns: "
-            f"{listing(column_names(table))}."
+            f"{listing(column_names(table, own))}."
         )
-    rows = _drop_index(rows)
-    header, body = _fold_header(rows[0][1], table=table), rows[1:]
-    refuse(_check_header(header, file=file, table=table))
+    rows, known = _drop_index(rows), list_columns(table, own)
+    header, body = _fold_header(rows[0][1], known), rows[1:]
+    refuse(_check_header(header, file=file, known=known))
     if not body:
         raise DataError(f"{file} has a header but no rows. Add at least one row below line 1.")
     refuse(_check_lengths(rows, file=file))
@@ -182,7 +194,7 @@ def _build_frame(
     columns: dict[str, pd.Series] = {}
     problems: list[DataError] = []
     notes: list[str] = []
-    for column in COLUMNS[table]:
+    for column in known:
         cells = [read_cell(cell, column) for cell in given.get(column.name, blank)]
         columns[column.name] = _build_column(cells, column)
         for position, cell in enumerate(cells):
@@ -203,7 +215,7 @@ def _build_frame(
     frame = pd.DataFrame(columns).set_index(index)
     if asked:
         echo(notes)
-        problems += _ask_for_percent(frame, given, file=file, table=table)
+        problems += _ask_for_percent(frame, given, file=file, table=table, known=known)
     return frame, problems
 
 
@@ -217,10 +229,16 @@ def _build_column(cells: Sequence[Cell], column: Column) -> pd.Series:
 
 
 def _ask_for_percent(
-    frame: pd.DataFrame, given: Mapping[str, Sequence[str]], *, file: str, table: str
+    frame: pd.DataFrame,
+    given: Mapping[str, Sequence[str]],
+    *,
+    file: str,
+    table: str,
+    known: Sequence[Column],
 ) -> Iterable[DataError]:
     """Ask whether shares are fractions, where none that an LM has is above 1."""
-    names = [column.name for column in COLUMNS[table] if column.percent and column.name in given]
+    meaning = {c.name: c.meaning for c in known if c.percent and c.name in given}
+    names = list(meaning)
     if "lms" not in table or not (frame[names].max().max() <= 1):
         return
     for position, line in enumerate(frame.index):
@@ -231,13 +249,14 @@ def _ask_for_percent(
                     file, line=line, column=name,
                     said=f"{text} percent, or the fraction {text}, which is {100 * value:g} "
                     "percent? No share of the table is above 1.",
-                    mend="Allowed: percent of the training tokens, such as 5 for a twentieth. "
-                    f"Multiply the shares by 100, or write '{text}%' if percent is meant.",
+                    mend=f"Allowed: {meaning[name].replace('%', 'percent')}, such as 5 for a "
+                    f"twentieth. Multiply the shares by 100, or write '{text}%' if percent is "
+                    "meant.",
                 )  # fmt: skip
                 return
 
 
-def mark_percent(frame: pd.DataFrame) -> pd.DataFrame:
+def mark_percent(frame: pd.DataFrame, *, own: Sequence[Decision] = ()) -> pd.DataFrame:
     """Write shares of LMs with their sign where one would be asked whether they are fractions.
 
     Examples
@@ -245,7 +264,7 @@ def mark_percent(frame: pd.DataFrame) -> pd.DataFrame:
     >>> mark_percent(pd.DataFrame({"lm": ["a"], "code_share": [0.5]}))["code_share"].tolist()
     ['0.5%']
     """
-    names = [column.name for column in COLUMNS["lms"] if column.percent and column.name in frame]
+    names = [c.name for c in list_columns("lms", own) if c.percent and c.name in frame]
     if not (frame[names].max().max() <= 1):
         return frame
     marked = {name: [f"{text}%" if (text := _cell_text(value)) else text for value in frame[name]]
@@ -332,15 +351,17 @@ def _drop_index(rows: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]
     return [(line, [cell for i, cell in enumerate(cells) if i not in drop]) for line, cells in rows]
 
 
-def _fold_header(header: Sequence[str], *, table: str) -> list[str]:
+def _fold_header(header: Sequence[str], known: Sequence[Column]) -> list[str]:
     """Write names of columns in the case that they have here."""
-    known = set(column_names(table))
-    return [name.lower() if name.lower() in known else name for name in header]
+    names = {column.name for column in known}
+    return [name.lower() if name.lower() in names else name for name in header]
 
 
-def _check_header(header: Sequence[str], *, file: str, table: str) -> Iterable[DataError]:
+def _check_header(
+    header: Sequence[str], *, file: str, known: Sequence[Column]
+) -> Iterable[DataError]:
     """Report columns of the header that are there twice, unknown or missing."""
-    allowed = column_names(table)
+    allowed = [column.name for column in known]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         yield DataError(
             f"{file}, line 1: the columns are separated by semicolons or tabs. Allowed: commas. "
@@ -354,8 +375,9 @@ def _check_header(header: Sequence[str], *, file: str, table: str) -> Iterable[D
                 f"{listing(allowed)}. Name or remove the column; pandas writes none with "
                 "index=False."
             )
-    meant = ""
+    meant, of_design = "", "attention" in allowed
     for name in dict.fromkeys(name for name in header if name):
+        declare = f", or declare it in decisions.toml ([{shorten(name)}], kind = ...)" * of_design
         if header.count(name) > 1:
             yield _twice(header, name, where=f"{file}, line 1")
         if name not in allowed:
@@ -363,10 +385,10 @@ def _check_header(header: Sequence[str], *, file: str, table: str) -> Iterable[D
             meant += hint
             yield DataError(
                 f"{file}, line 1: column '{shorten(name)}' is not known.{hint} "
-                f"Allowed: {listing(allowed)}. Rename or remove the column."
+                f"Allowed: {listing(allowed)}. Rename or remove the column{declare}."
             )
-    needed = [option.name for option in COLUMNS[table] if option.required]
-    for column in COLUMNS[table]:
+    needed = [option.name for option in known if option.required]
+    for column in known:
         if column.required and column.name not in header and f"'{column.name}'" not in meant:
             yield DataError(
                 f"{file}, line 1: column '{column.name}' is missing. Needed: {listing(needed)}. "
@@ -379,7 +401,7 @@ def hash_tables(texts: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(texts.values()).encode()).hexdigest()
 
 
-def format_table(frame: pd.DataFrame, *, table: str) -> str:
+def format_table(frame: pd.DataFrame, *, table: str, own: Sequence[Decision] = ()) -> str:
     r"""Write a table as CSV text in one canonical form.
 
     Numbers use the shortest text that reads back to the same value, so the text is the same on
@@ -391,6 +413,8 @@ def format_table(frame: pd.DataFrame, *, table: str) -> str:
         The table; its index is left out.
     table
         Which table it is.
+    own
+        Declared decisions, which have columns as well.
 
     Returns
     -------
@@ -405,7 +429,7 @@ def format_table(frame: pd.DataFrame, *, table: str) -> str:
     """
     columns = [
         column.name
-        for column in COLUMNS[table]
+        for column in list_columns(table, own)
         if column.name in frame and not (column.left_out and frame[column.name].isna().all())
     ]
     return write_rows(columns, [[_cell_text(value) for value in frame[name]] for name in columns])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from bayesmeta.data.checks import trace_stages, validate_tables
 from bayesmeta.data.csv_tables import echo, format_table, hash_tables, mark_percent
+from bayesmeta.data.decisions import Decision, join_decisions, know_decisions
+from bayesmeta.data.declared import DECLARED, FILE, format_declared, validate_declared
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, shorten
 from bayesmeta.whole_files import write_folder
@@ -43,6 +45,14 @@ class Dataset:
         None where nobody looked.
     experiments
         Controlled experiments that belong to the data. None where there are none.
+    decisions
+        Decisions of one's own, beside those that the package knows, and further levels of those.
+
+    Raises
+    ------
+    DataError
+        If two decisions have one name, or one that means something else, or a cell is not as it is
+        declared.
 
     Examples
     --------
@@ -58,6 +68,19 @@ class Dataset:
     source: str = "memory"
     generations: pd.DataFrame | None = None
     experiments: Experiments | None = None
+    decisions: Sequence[Decision] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse declarations that contradict each other."""
+        object.__setattr__(self, "decisions", tuple(self.decisions))
+        if self.decisions:
+            tried = [] if self.experiments is None else [self.experiments.arms]
+            validate_declared(self.decisions, [self.lms, *tried])
+
+    @property
+    def known_decisions(self) -> dict[str, Decision]:
+        """Every decision that can be asked for: built-in ones, then declared ones."""
+        return know_decisions(self.decisions)
 
     @property
     def checksum(self) -> str:
@@ -70,8 +93,8 @@ class Dataset:
         Returns
         -------
         dict of str
-            Texts of lms, scores, benchmarks and, where there are any, generation and the tables
-            of experiments.
+            Texts of lms, scores, benchmarks and, where there are any, generation, the tables of
+            experiments, and declared decisions as TOML.
 
         Examples
         --------
@@ -82,8 +105,10 @@ class Dataset:
         tables = {"lms": self.lms, "scores": self.scores, "benchmarks": self.benchmarks}
         if self.generations is not None:
             tables["generation"] = self.generations
-        texts = {name: format_table(frame, table=name) for name, frame in tables.items()}
-        return texts | ({} if self.experiments is None else self.experiments.format_tables())
+        texts = {name: format_table(frame, table=name, own=self.decisions)
+                 for name, frame in tables.items()}  # fmt: skip
+        texts |= {} if self.experiments is None else self.experiments.format_tables()
+        return texts | ({DECLARED: format_declared(self.decisions)} if self.decisions else {})
 
     def counts(self) -> pd.Series:
         """Count the available scores of every benchmark.
@@ -192,8 +217,13 @@ class Dataset:
         (93, 1106)
         """
         if isinstance(own, Experiments):
-            refuse_second_metric(self.benchmarks, own.benchmarks, where=(self.source, own.source))
-            return replace(self, experiments=_join_experiments(self.experiments, own))
+            both = self.source, own.source
+            refuse_second_metric(self.benchmarks, own.benchmarks, where=both)
+            return replace(
+                self,
+                experiments=_join_experiments(self.experiments, own),
+                decisions=join_decisions(self.decisions, own.decisions, where=both),
+            )
         if not isinstance(own, Dataset):
             raise DataError(
                 f"own is {shorten(repr(own))}. Allowed: a Dataset, such as bm.read_dataset makes "
@@ -219,6 +249,7 @@ class Dataset:
             source=" and ".join(where),
             generations=generations,
             experiments=_join_experiments(self.experiments, own.experiments),
+            decisions=join_decisions(self.decisions, own.decisions, where=where),
         )
 
     def save(self, folder: str | PathLike[str]) -> None:
@@ -251,18 +282,21 @@ class Dataset:
         """
         folder = Path(folder)
         scores = pd.concat([self.scores, _blank_scores(self)], ignore_index=True)
-        validate_tables(self.lms, scores, self.benchmarks, where=str(folder))
-        texts = replace(self, scores=scores, lms=mark_percent(self.lms)).format_tables()
+        own = self.decisions
+        validate_tables(self.lms, scores, self.benchmarks, where=str(folder), own=own)
+        lms = mark_percent(self.lms, own=own)
+        texts = replace(self, scores=scores, lms=lms).format_tables()
         if not folder.absolute().parent.is_dir():
             raise DataError(
                 f"folder {folder} cannot be made: {folder.parent} is no folder. Allowed: a folder "
                 "inside one that exists. Name another."
             )
-        for name in ("corrections", "generation", "arms"):
-            if (name == "arms" or name not in texts) and (folder / f"{name}.csv").exists():
+        for name in ("corrections", "generation", "arms", DECLARED):
+            file = FILE if name == DECLARED else f"{name}.csv"
+            if (name == "arms" or name not in texts) and (folder / file).exists():
                 raise DataError(
-                    f"{folder} holds {name}.csv, which is no part of these tables and would be "
-                    "read with them. Remove it, or name another folder."
+                    f"{folder} holds {file}, which is no part of these tables and would be read "
+                    "with them. Remove it, or name another folder."
                 )
         if self.experiments is None and (folder / "experiments").is_dir():
             raise DataError(
@@ -276,7 +310,7 @@ class Dataset:
                 "without it. Name another."
             )
         places = {name: f"experiments/{FILES[name]}" if name in FILES else f"{name}.csv"
-                  for name in texts}  # fmt: skip
+                  for name in texts} | {DECLARED: FILE}  # fmt: skip
         write_folder(folder, {places[name]: text for name, text in texts.items()})
 
     def __repr__(self) -> str:
@@ -362,6 +396,9 @@ def _join(
     free: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Append rows; one that both have is filled where it is blank, and may not differ."""
+    blank = {name: second[name].iloc[:0].reindex(first.index) for name in second.columns
+             if name not in first}  # fmt: skip
+    first = first.assign(**blank)
     joined = first.set_index(key)
     known = second[key].isin(joined.index)
     for row in second.loc[known].to_dict("records"):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import tomllib
 
 import pandas as pd
 
 from bayesmeta.data.dataset import Dataset
+from bayesmeta.data.declared import DECLARED
 from bayesmeta.data.experiments import Experiments
 from bayesmeta.data.schema import KEYS
 from bayesmeta.errors import DataError, listing, shorten
@@ -58,7 +60,7 @@ def diff_datasets(before: Dataset | Experiments, after: Dataset | Experiments) -
             was, now = old.get(key, {}), new.get(key, {})
             change = "changed" if was and now else "added" if now else "removed"
             for column in dict.fromkeys([*was, *now]):
-                if column not in KEYS[table] and was.get(column, "") != now.get(column, ""):
+                if column not in KEYS.get(table, ()) and was.get(column, "") != now.get(column, ""):
                     cells = was.get(column, ""), now.get(column, "")
                     rows.append((table, listing(filter(None, key)), change, column, *cells))
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -66,6 +68,9 @@ def diff_datasets(before: Dataset | Experiments, after: Dataset | Experiments) -
 
 def _index_rows(text: str, *, table: str) -> dict[tuple[str, ...], dict[str, str]]:
     """Find the rows of a table, written as text, by what no two of them share."""
+    if table == DECLARED:
+        declared = tomllib.loads(text)
+        return {(name,): {k: str(v) for k, v in keys.items()} for name, keys in declared.items()}
     rows = csv.DictReader(io.StringIO(text))
     return {tuple(row.get(name, "") for name in KEYS[table]): row for row in rows}
 

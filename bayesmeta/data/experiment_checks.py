@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -18,12 +18,19 @@ from bayesmeta.data.checks import (
     list_some,
 )
 from bayesmeta.data.csv_tables import build_cell_error, name_arm
-from bayesmeta.data.experiments import FACTS, fill_from_group, find_differences
+from bayesmeta.data.decisions import Decision
+from bayesmeta.data.experiments import fill_from_group, find_differences, list_facts
 from bayesmeta.data.vocabulary import METRIC_RANGE, MIX_COLUMNS
 from bayesmeta.errors import DataError, listing, refuse, suggest
 
 
-def validate_arms(arms: pd.DataFrame, *, studies: pd.DataFrame | None, folder: str) -> None:
+def validate_arms(
+    arms: pd.DataFrame,
+    *,
+    studies: pd.DataFrame | None,
+    folder: str,
+    own: Sequence[Decision] = (),
+) -> None:
     """Check a table of arms, and that of the studies; blank cells count as filled from the group.
 
     Parameters
@@ -33,6 +40,8 @@ def validate_arms(arms: pd.DataFrame, *, studies: pd.DataFrame | None, folder: s
         numbers; otherwise row 0 is line 2.
     folder
         The folder that the tables came from, for error messages.
+    own
+        Declared decisions.
 
     Raises
     ------
@@ -47,14 +56,14 @@ def validate_arms(arms: pd.DataFrame, *, studies: pd.DataFrame | None, folder: s
     bayesmeta.errors.DataError: own/arms.csv, line 2, column 'group': arm ... is alone ...
     """
     groups = _check_groups(fill_from_group(arms), file=f"{folder}/arms.csv")
-    refuse(check_in_turn(_check_arms(arms, studies=studies, folder=folder), groups))
+    refuse(check_in_turn(_check_arms(arms, studies=studies, folder=folder, own=own), groups))
 
 
 def _check_arms(
-    arms: pd.DataFrame, *, studies: pd.DataFrame | None, folder: str
+    arms: pd.DataFrame, *, studies: pd.DataFrame | None, folder: str, own: Sequence[Decision]
 ) -> Iterator[DataError]:
     file = f"{folder}/arms.csv"
-    yield from check_rows(arms, table="arms", file=file)
+    yield from check_rows(arms, table="arms", file=file, own=own)
     yield from check_mix(arms, file=file)
     yield from _check_fractions(arms, file=file)
     if studies is not None:
@@ -83,7 +92,8 @@ def _check_groups(arms: pd.DataFrame, *, file: str) -> Iterator[DataError]:
                 said=f"the arms {named} of group '{group['group'].iloc[0]}' (study "
                 f"'{group['study'].iloc[0]}') differ in nothing; a blank cell counts as the value "
                 "of the other arms.",
-                mend=f"Allowed: a difference in one of {listing(FACTS)}. Fill in what was varied.",
+                mend=f"Allowed: a difference in one of {listing(list_facts(arms))}. Fill in what "
+                "was varied.",
             )  # fmt: skip
 
 

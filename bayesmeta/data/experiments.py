@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from bayesmeta.data.csv_tables import format_table, hash_tables, parse_text
+from bayesmeta.data.decisions import Decision, join_decisions
 from bayesmeta.data.schema import column_names
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.errors import DataError, shorten
@@ -22,7 +23,8 @@ FILES = {
 
 _WORDS = ("study", "group", "arm", "run", "citation", "also_changes", "control")
 FACTS = tuple(name for name in column_names("arms") if name not in (*_WORDS, "released"))
-"""Columns in which arms of a group may differ: size, tokens, design, mix, corpus, stage."""
+"""Columns in which arms of a group may differ: size, tokens, design, mix, corpus, stage. Declared
+decisions are others, see `list_facts`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -43,6 +45,8 @@ class Experiments:
         One row per benchmark that has a score, as in a `Dataset`.
     source
         `bundled`, or the folder that the tables were read from.
+    decisions
+        Declared decisions that arms may record.
 
     Examples
     --------
@@ -56,6 +60,7 @@ class Experiments:
     results: pd.DataFrame
     benchmarks: pd.DataFrame
     source: str = "memory"
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def checksum(self) -> str:
@@ -78,7 +83,7 @@ class Experiments:
         """
         tables = (self.studies, self.arms, self.results, self.benchmarks)
         named = zip(FILES, tables, strict=True)
-        return {name: format_table(frame, table=name) for name, frame in named}
+        return {name: format_table(frame, table=name, own=self.decisions) for name, frame in named}
 
     def summarise(self) -> pd.DataFrame:
         """Count what every study brings, and name the decisions that its arms differ in.
@@ -161,6 +166,9 @@ class Experiments:
             results=pd.concat([self.results, own.results], ignore_index=True),
             benchmarks=pd.concat([self.benchmarks, new], ignore_index=True),
             source=f"{self.source} and {own.source}",
+            decisions=join_decisions(
+                self.decisions, own.decisions, where=(self.source, own.source)
+            ),
         )
 
     def __repr__(self) -> str:
@@ -193,6 +201,17 @@ def refuse_second_metric(
             )
 
 
+def list_facts(arms: pd.DataFrame) -> list[str]:
+    """List the columns of a table of arms in which arms of a group may differ.
+
+    Examples
+    --------
+    >>> list_facts(pd.DataFrame(columns=["study", "group", "arm", "released", "norm", "optimizer"]))
+    ['norm', 'optimizer']
+    """
+    return [str(name) for name in arms if name not in (*_WORDS, "released")]
+
+
 def find_differences(arms: pd.DataFrame) -> pd.DataFrame:
     """Say for every group, in the order of the table, in which columns its arms differ.
 
@@ -204,8 +223,7 @@ def find_differences(arms: pd.DataFrame) -> pd.DataFrame:
     >>> find_differences(frame)["norm"].tolist()
     [True]
     """
-    present = [name for name in FACTS if name in arms]
-    return arms.groupby(["study", "group"], sort=False)[present].nunique(dropna=False) > 1
+    return arms.groupby(["study", "group"], sort=False)[list_facts(arms)].nunique(dropna=False) > 1
 
 
 def list_differences(arms: pd.DataFrame) -> list[str]:
@@ -247,15 +265,16 @@ def fill_from_group(arms: pd.DataFrame) -> pd.DataFrame:
     shares = [name for name in MIX_COLUMNS if name in arms]
     recorded = arms[shares].notna().any(axis="columns")
     groups, filled = arms.groupby(["study", "group"], sort=False), arms.copy()
-    for name in ("released", *FACTS):
-        if name in arms:
-            agreed = groups[name].transform("nunique") == 1
-            kept = arms[name].notna() | ~agreed | (recorded & (name in shares))
-            filled[name] = arms[name].where(kept, groups[name].transform("first"))
+    for name in (*(["released"] if "released" in arms else []), *list_facts(arms)):
+        agreed = groups[name].transform("nunique") == 1
+        kept = arms[name].notna() | ~agreed | (recorded & (name in shares))
+        filled[name] = arms[name].where(kept, groups[name].transform("first"))
     return filled
 
 
-def restore_experiments(texts: Mapping[str, str], *, source: str) -> Experiments:
+def restore_experiments(
+    texts: Mapping[str, str], *, source: str, own: Sequence[Decision] = ()
+) -> Experiments:
     """Make experiments of the texts of their tables, such as those in a saved fit.
 
     Examples
@@ -265,5 +284,5 @@ def restore_experiments(texts: Mapping[str, str], *, source: str) -> Experiments
     >>> restore_experiments(bundled.format_tables(), source="a").checksum == bundled.checksum
     True
     """
-    studies, arms, results, benchmarks = (parse_text(texts[name], table=name) for name in FILES)
-    return Experiments(studies, arms, results, benchmarks, source=source)
+    tables = (parse_text(texts[name], table=name, own=own) for name in FILES)
+    return Experiments(*tables, source=source, decisions=tuple(own))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from os import PathLike
 from pathlib import Path
@@ -19,10 +20,26 @@ from bayesmeta.data.checks import (
 from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.csv_tables import build_cell_error, parse_frame, read_table, scan_table
 from bayesmeta.data.dataset import VERSIONS, Dataset, match_families
+from bayesmeta.data.decisions import Decision, join_decisions
+from bayesmeta.data.declared import (
+    FILE,
+    Declared,
+    check_used,
+    check_words,
+    fill_levels,
+    read_declared,
+    validate_declared,
+)
+from bayesmeta.data.declared_benchmarks import (
+    DeclaredBenchmark,
+    check_families,
+    rescale_scores,
+    tabulate_benchmarks,
+)
 from bayesmeta.data.experiment_checks import validate_arms, validate_results
 from bayesmeta.data.experiments import Experiments, fill_from_group
 from bayesmeta.data.schema import COLUMNS, column_names
-from bayesmeta.data.vocabulary import BENCHMARK_VOCABULARY
+from bayesmeta.data.vocabulary import USUAL_DIRECTION
 from bayesmeta.errors import DataError, listing, refuse, shorten, suggest, unknown
 
 
@@ -128,7 +145,9 @@ def load_run_noise() -> dict[str, float]:
     return {str(name): float(value) ** 0.5 for name, value in squares.items()}
 
 
-def read_experiments(folder: str | PathLike[str]) -> Experiments:
+def read_experiments(
+    folder: str | PathLike[str], *, decisions: Sequence[Decision] = ()
+) -> Experiments:
     r"""Read and check controlled experiments of your own: two training runs are enough.
 
     Parameters
@@ -137,8 +156,10 @@ def read_experiments(folder: str | PathLike[str]) -> Experiments:
         Holds arms.csv (study, group, arm, n_params, n_tokens and any column of lms.csv; a blank
         cell means: as the other arms of the group) and results.csv (study, group, arm, benchmark,
         score; protocol, se, n_seeds). Two arms of a group or more have a score on the same
-        benchmark under the same protocol. Where there are any, studies.csv, and benchmarks.csv
-        with benchmarks that are not known here.
+        benchmark under the same protocol. Where there are any, studies.csv, benchmarks.csv with
+        benchmarks that are not known here, and decisions.toml with decisions of your own.
+    decisions
+        Further decisions of your own that arms record.
 
     Returns
     -------
@@ -171,7 +192,7 @@ def read_experiments(folder: str | PathLike[str]) -> Experiments:
                 "results.csv and, where the benchmarks are your own, benchmarks.csv. Correct the "
                 "path, or add the file."
             )
-    return _read_experiments(folder, source=str(folder))
+    return _read_experiments(folder, source=str(folder), own=tuple(decisions))
 
 
 def load_generation() -> pd.DataFrame:
@@ -209,7 +230,12 @@ def load_corrections() -> pd.DataFrame:
     return read_table(path, table="corrections").reset_index(drop=True)
 
 
-def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> Dataset:
+def read_dataset(
+    folder: str | PathLike[str],
+    *,
+    version: str = "corrected",
+    decisions: Sequence[Decision] = (),
+) -> Dataset:
     r"""Read and check your own tables.
 
     Parameters
@@ -217,9 +243,12 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
     folder
         Holds lms.csv and scores.csv; benchmarks.csv with those that are not bundled ones;
         corrections.csv where there are two versions of the facts; generation.csv where somebody
-        looked at what the LMs write; and a folder `experiments` that `read_experiments` reads.
+        looked at what the LMs write; decisions.toml with decisions of your own; and a folder
+        `experiments` that `read_experiments` reads.
     version
         `corrected` applies corrections.csv where there is one; `as-published` leaves it out.
+    decisions
+        Decisions of your own beside those of decisions.toml.
 
     Returns
     -------
@@ -256,19 +285,41 @@ def read_dataset(folder: str | PathLike[str], *, version: str = "corrected") -> 
             "data add DIR --out BOTH` puts beside the bundled tables. Move arms.csv and "
             "results.csv, or add them."
         )
-    lms, scores, problems = _scan_tables(folder, version="corrected")
-    benchmarks, more = _own_benchmarks(folder, scores)
-    refuse([*problems, *more, *check_tables(lms, scores, benchmarks, where=str(folder))])
+    declared = read_declared(folder / FILE, known=_bundled_benchmarks()["benchmark"])
+    ranged = declared.benchmarks
+    if declared.problems:
+        refuse([*declared.problems, *_known_problems(folder, declared)])
+    validate_declared(decisions)
+    own = join_decisions(decisions, declared.decisions, where=("decisions", str(folder / FILE)))
+    lms, scores, problems = _scan_tables(folder, version="corrected", own=own)
+    benchmarks, more = _own_benchmarks(folder, scores, ranged)
+    scores, outside = rescale_scores(scores, ranged, file=str(folder / "scores.csv"))
+    more += [*outside, *check_families(ranged, benchmarks, file=str(folder / FILE))]
+    problems += check_words(own, lms, file=str(folder / "lms.csv"))
+    refuse([*problems, *more, *check_tables(lms, scores, benchmarks, where=str(folder), own=own)])
     generations = _own_generations(folder, lms)
     if version == "as-published":
-        lms, scores, _ = _scan_tables(folder, version=version)
+        lms, scores, _ = _scan_tables(folder, version=version, own=own)
+        scores, _ = rescale_scores(scores, ranged, file=str(folder / "scores.csv"))
     data = _finish(lms, scores, benchmarks, generations, version=version, source=str(folder))
     inside = folder / "experiments"
-    return data.add(read_experiments(inside)) if inside.is_dir() else data
+    tried = (
+        _read_experiments(inside, source=str(inside), own=own, ranged=ranged)
+        if inside.is_dir()
+        else None
+    )
+    tables = [lms] if tried is None else [lms, tried.arms]
+    refuse([*check_used(declared.decisions, tables, file=str(folder / FILE)),
+            *check_used(decisions, tables, file="decisions")])  # fmt: skip
+    data = replace(data, decisions=fill_levels(own, tables))
+    return data if tried is None else data.add(replace(tried, decisions=data.decisions))
 
 
 def read_lms(
-    source: str | PathLike[str] | pd.DataFrame, *, families: Iterable[str] = ()
+    source: str | PathLike[str] | pd.DataFrame,
+    *,
+    families: Iterable[str] = (),
+    decisions: Sequence[Decision] = (),
 ) -> pd.DataFrame:
     r"""Read and check one table of LMs, such as new ones to predict for.
 
@@ -278,6 +329,8 @@ def read_lms(
         A CSV file, or a frame, with at least lm, lm_family, n_params and n_tokens.
     families
         Names of known families; one that differs only by case is taken for it.
+    decisions
+        Declared decisions.
 
     Returns
     -------
@@ -298,7 +351,7 @@ def read_lms(
     [1000000000]
     """
     if isinstance(source, pd.DataFrame):
-        lms, file, problems = parse_frame(source, table="lms"), "lms", []
+        lms, file, problems = parse_frame(source, table="lms", own=decisions), "lms", []
     elif not isinstance(source, str | os.PathLike):
         raise DataError(
             f"lms are {shorten(repr(source))}. Allowed: a pandas DataFrame, or the path of a CSV "
@@ -313,8 +366,8 @@ def read_lms(
                 f"{file} {state}. Allowed: a CSV file with one row per lm and at least the columns "
                 f"{listing(needed)}. Correct the path."
             )
-        lms, problems = scan_table(path, table="lms")
-    refuse([*problems, *check_lms(lms, file=file)])
+        lms, problems = scan_table(path, table="lms", own=decisions)
+    refuse([*problems, *check_lms(lms, file=file, own=decisions)])
     return match_families(lms, known=families).reset_index(drop=True)
 
 
@@ -332,20 +385,32 @@ def _check_version(version: str) -> None:
         raise unknown(DataError, "version", version, VERSIONS, mend="Choose one of them.")
 
 
+def _known_problems(folder: Path, declared: Declared) -> list[DataError]:
+    """List what is wrong with the tables as far as it does not follow from faulty declarations."""
+    if not declared.decisions:
+        return []
+    try:
+        lms, problems = scan_table(folder / "lms.csv", table="lms", own=declared.decisions)
+    except DataError:  # its header may name the decisions whose declarations are faulty
+        return []
+    file = str(folder / FILE)
+    return [*problems, *check_used(declared.decisions, [lms], file=file)]
+
+
 def _scan_tables(
-    folder: Path, *, version: str
+    folder: Path, *, version: str, own: Sequence[Decision] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[DataError]]:
     """Read LMs and scores of a folder in one version, indexed by line number.
 
     Cells that cannot be read are reported, and blank.
     """
-    lms, problems = scan_table(folder / "lms.csv", table="lms")
+    lms, problems = scan_table(folder / "lms.csv", table="lms", own=own)
     scores, more = scan_table(folder / "scores.csv", table="scores")
     path = folder / "corrections.csv"
     if version == "corrected" and path.is_file():
         refuse([*problems, *more])
         corrections = read_table(path, table="corrections")
-        lms, scores = apply_corrections(lms, scores, corrections, where=str(path))
+        lms, scores = apply_corrections(lms, scores, corrections, where=str(path), own=own)
     return lms, scores, [*problems, *more]
 
 
@@ -378,20 +443,23 @@ def known_benchmarks() -> pd.DataFrame:
 
 
 def _own_benchmarks(
-    folder: Path, scores: pd.DataFrame
-) -> tuple[pd.DataFrame, list[DataError]]:  # fmt: skip
+    folder: Path, scores: pd.DataFrame, ranged: Sequence[DeclaredBenchmark] = ()
+) -> tuple[pd.DataFrame, list[DataError]]:
     """Read a folder's benchmarks; bundled ones that have scores need no row of their own.
 
     Cells that cannot be read, and benchmarks without a row, are reported.
     """
     path, bundled = folder / "benchmarks.csv", _bundled_benchmarks()
+    ranged = [one for one in ranged if one.name in set(scores["benchmark"])]
     if path.is_file():
         read, problems = scan_table(path, table="benchmarks")
-        own = _complete(read)
+        problems += _find_twice(read, ranged, file=str(path))
+        own = pd.concat([_complete(read), *tabulate_benchmarks(ranged)])
         used = bundled["benchmark"].isin(scores["benchmark"])
         more = bundled.loc[used & ~bundled["benchmark"].isin(own["benchmark"])]
         return pd.concat([own, more]).rename_axis("line"), problems
     names = scores["benchmark"].dropna().drop_duplicates()
+    bundled = pd.concat([*tabulate_benchmarks(ranged), bundled])
     problems = [
         build_cell_error(
             f"{folder / 'scores.csv'}", line=int(str(line)), column="benchmark",
@@ -405,36 +473,67 @@ def _own_benchmarks(
     return bundled.loc[bundled["benchmark"].isin(scores["benchmark"])], problems
 
 
+def _find_twice(
+    read: pd.DataFrame, ranged: Sequence[DeclaredBenchmark], *, file: str
+) -> list[DataError]:
+    """Report benchmarks that have a row and a declaration."""
+    names = [one.name for one in ranged]
+    return [
+        build_cell_error(
+            file, line=int(str(line)), column="benchmark",
+            said=f"'{name}' is declared in {FILE} too.",
+            mend=f"Allowed: a row, or [benchmark.{name}]. Remove one of them.",
+        )
+        for line, name in read["benchmark"].items() if name in names
+    ]  # fmt: skip
+
+
 def _complete(own: pd.DataFrame) -> pd.DataFrame:
     """Fill in labels and directions that a table of benchmarks leaves out."""
-    better = dict(zip(*BENCHMARK_VOCABULARY.values(), strict=True))
-    usual = pd.Series([better.get(unit) for unit in own["metric"]], own.index, dtype="str")
+    usual = pd.Series([USUAL_DIRECTION.get(unit) for unit in own["metric"]], own.index, dtype="str")
     return own.assign(
         label=own["label"].fillna(own["benchmark"]), direction=own["direction"].fillna(usual)
     )
 
 
-def _read_experiments(folder: Path, *, source: str) -> Experiments:
+def _read_experiments(
+    folder: Path,
+    *,
+    source: str,
+    own: Sequence[Decision] = (),
+    ranged: Sequence[DeclaredBenchmark] = (),
+) -> Experiments:
     """Read the tables of a folder, check them, and keep the benchmarks that have results."""
-    arms = read_table(folder / "arms.csv", table="arms")
+    declared = read_declared(folder / FILE, known=known_benchmarks()["benchmark"])
+    refuse(declared.problems)
+    file = str(folder / FILE)
+    own = join_decisions(own, declared.decisions, where=("decisions", file))
+    arms = read_table(folder / "arms.csv", table="arms", own=own)
+    refuse([*check_words(own, arms, file=str(folder / "arms.csv")),
+            *check_used(declared.decisions, [arms], file=file)])  # fmt: skip
+    own = fill_levels(own, [arms]) if declared.decisions else own
     path = folder / "studies.csv"
     studies = read_table(path, table="studies") if path.is_file() else None
-    validate_arms(arms, studies=studies, folder=str(folder))
+    validate_arms(arms, studies=studies, folder=str(folder), own=own)
     arms = fill_from_group(arms)
     if studies is None:
         names = pd.DataFrame({"study": arms["study"].unique()})
         studies = parse_frame(names.reindex(columns=column_names("studies")), table="studies")
     results = read_table(folder / "results.csv", table="results")
-    known = [known_benchmarks()]
+    ranged = (*ranged, *declared.benchmarks)
+    results, outside = rescale_scores(results, ranged, file=str(folder / "results.csv"))
+    refuse(outside)
+    known = [*tabulate_benchmarks(ranged), known_benchmarks()]
     if (folder / "benchmarks.csv").is_file() and folder != bundled_folder() / "experiments":
-        own = read_table(folder / "benchmarks.csv", table="experiment_benchmarks")
-        validate_rows(own, table="experiment_benchmarks", file=str(folder / "benchmarks.csv"))
-        known.insert(0, _complete(own))
+        read = read_table(folder / "benchmarks.csv", table="experiment_benchmarks")
+        validate_rows(read, table="experiment_benchmarks", file=str(folder / "benchmarks.csv"))
+        known.insert(0, _complete(read))
     benchmarks = pd.concat(known).drop_duplicates("benchmark")
     validate_results(results, arms=arms, benchmarks=benchmarks, folder=str(folder))
     used = benchmarks["benchmark"].isin(results["benchmark"])
     tables = (studies, arms, results, benchmarks[used])
-    return Experiments(*(table.reset_index(drop=True) for table in tables), source=source)
+    tables = (table.reset_index(drop=True) for table in tables)
+    return Experiments(*tables, source=source, decisions=tuple(own))
 
 
 def _finish(

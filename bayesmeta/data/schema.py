@@ -1,13 +1,16 @@
 """The one home of what the tables may contain: columns, units, vocabularies and ranges.
 
-Reading, checking and the data dictionary follow `COLUMNS`, so a rule is written once.
+Reading, checking and the data dictionary follow `COLUMNS`, so a rule is written once. Columns of
+decisions follow from their declarations; `list_columns` adds those of a user's own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bayesmeta.data.decisions import DECISIONS, Decision, know_decisions
 from bayesmeta.data.vocabulary import (
     ARM_VOCABULARY,
     BENCHMARK_VOCABULARY,
@@ -44,6 +47,8 @@ class Column:
         The words of a category.
     abbreviated
         A count that may be written as 7B or 1.5T.
+    percent
+        A number in percent, so that a cell may say 15% as well.
     left_out
         A table in which all cells are blank is written without the column: text and checksum of
         tables from before the column stay as they were.
@@ -59,12 +64,8 @@ class Column:
     high: float = float("inf")
     allowed: tuple[str, ...] = ()
     abbreviated: bool = False
+    percent: bool = False
     left_out: bool = False
-
-    @property
-    def percent(self) -> bool:
-        """Whether a number is in percent, so that a cell may say 15% as well."""
-        return self.name.endswith("_share")
 
     @property
     def expects(self) -> str:
@@ -107,11 +108,12 @@ def _text(name: str, meaning: str, *, required: bool = False, filled: bool = Fal
 
 
 def _category(name: str) -> Column:
-    return Column(name, "category", "one of the listed words", allowed=LM_VOCABULARY[name])
+    return Column(name, "category", "one of the listed words", allowed=DECISIONS[name].levels)
 
 
 def _share(name: str) -> Column:
-    return Column(name, "number", "percent of the training tokens", low=0, high=100)
+    meaning = "percent of the training tokens"
+    return Column(name, "number", meaning, low=0, high=100, percent=True)
 
 
 def _count(
@@ -196,7 +198,14 @@ _CORRECTIONS = (
 _GENERATION = (
     _text("lm", "an lm of lms.csv", required=True),
     *(
-        Column(f"generated_{domain}_share", "number", "percent of generations", low=0, high=100)
+        Column(
+            f"generated_{domain}_share",
+            "number",
+            "percent of generations",
+            low=0,
+            high=100,
+            percent=True,
+        )
         for domain in ("web", "code", "books", "reference", "academic", "specific", "english")
     ),
     *(
@@ -307,13 +316,70 @@ KEYS: dict[str, tuple[str, ...]] = {
 """Columns of which no two rows of a table hold the same."""
 
 
-def column_names(table: str) -> tuple[str, ...]:
+_OF_DESIGN = ("lms", "unfinished_lms", "arms")
+"""Tables that have a column for every decision."""
+
+
+def list_columns(table: str, own: Iterable[Decision] = ()) -> tuple[Column, ...]:
+    """List the columns of a table in file order.
+
+    Parameters
+    ----------
+    table
+        One of the names in `COLUMNS`, such as lms or scores.
+    own
+        Decisions that are declared beside the built-in ones: tables of LMs and of arms have a
+        column for each, the last.
+
+    Returns
+    -------
+    tuple of Column
+        What each holds.
+
+    Examples
+    --------
+    >>> optimizer = Decision("optimizer", "categorical", levels=("adamw", "muon"))
+    >>> list_columns("lms", [optimizer])[-1].allowed
+    ('adamw', 'muon')
+    """
+    columns = {column.name: column for column in COLUMNS[table]}
+    own = tuple(own) if table in _OF_DESIGN else ()
+    known = know_decisions(own)
+    for name in (one.name for one in own):
+        there = columns.get(name)
+        columns[name] = (
+            build_column(known[name]) if there is None
+            else replace(there, allowed=tuple(dict.fromkeys([*there.allowed, *known[name].levels])))
+        )  # fmt: skip
+    return tuple(columns.values())
+
+
+def build_column(decision: Decision) -> Column:
+    """Say what the column of a declared decision holds."""
+    if decision.kind == "categorical":
+        kind = "category" if decision.levels else "text"
+        return Column(decision.name, kind, decision.title, allowed=decision.levels, left_out=True)
+    low, high = decision.range
+    return Column(
+        decision.name,
+        "number",
+        decision.unit or ("percent" if decision.kind == "share" else decision.title),
+        low=low,
+        high=high,
+        percent=decision.kind == "share",
+        left_out=True,
+    )
+
+
+def column_names(table: str, own: Iterable[Decision] = ()) -> tuple[str, ...]:
     """Name the columns of a table in file order.
 
     Parameters
     ----------
     table
         One of the names in `COLUMNS`, such as lms or scores.
+    own
+        Decisions that are declared beside the built-in ones.
 
     Returns
     -------
@@ -325,10 +391,10 @@ def column_names(table: str) -> tuple[str, ...]:
     >>> column_names("scores")
     ('lm', 'benchmark', 'score', 'se', 'source')
     """
-    return tuple(column.name for column in COLUMNS[table])
+    return tuple(column.name for column in list_columns(table, own))
 
 
-def get_column(table: str, *, name: str) -> Column:
+def get_column(table: str, *, name: str, own: Iterable[Decision] = ()) -> Column:
     """Look up what one column of a table holds.
 
     Parameters
@@ -337,6 +403,8 @@ def get_column(table: str, *, name: str) -> Column:
         One of the names in `COLUMNS`, such as lms or scores.
     name
         The header of the column.
+    own
+        Decisions that are declared beside the built-in ones.
 
     Returns
     -------
@@ -348,4 +416,4 @@ def get_column(table: str, *, name: str) -> Column:
     >>> get_column("lms", name="code_share").meaning
     'percent of the training tokens'
     """
-    return {column.name: column for column in COLUMNS[table]}[name]
+    return {column.name: column for column in list_columns(table, own)}[name]

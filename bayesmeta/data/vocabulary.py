@@ -40,10 +40,16 @@ GENERATED_COLUMNS = (*[f"generated_{name}" for name in MIX_COLUMNS], "generated_
 MIX_LIMIT = 100.5
 """Largest allowed sum of the five domain shares: 100 percent and room for rounding."""
 
+SCALED = "scaled"
+"""Metric of a score without ends, as a fraction of a declared range: it has a unit of its own."""
+
 BENCHMARK_VOCABULARY: dict[str, tuple[str, ...]] = {
-    "metric": ("accuracy", "brier"),
+    "metric": ("accuracy", "brier", SCALED),
     "direction": ("higher", "lower"),
 }
+
+USUAL_DIRECTION: dict[str, str] = {"accuracy": "higher", "brier": "lower"}
+"""Which scores are better, where a table of benchmarks does not say."""
 
 FRACTION_LIMIT = 1.5
 """A mix that sums to less than this many percent, complete or with some web in it, was written in
@@ -52,7 +58,9 @@ fractions."""
 ONE_TOLERANCE = 0.02
 """Two shares or more whose sum is this close to 1 were written in fractions too."""
 
-METRIC_RANGE: dict[str, tuple[float, float]] = {"accuracy": (0.0, 1.0), "brier": (0.0, 2.0)}
+METRIC_RANGE: dict[str, tuple[float, float]] = {
+    "accuracy": (0.0, 1.0), "brier": (0.0, 2.0), SCALED: (0.0, 1.0),
+}  # fmt: skip
 """Smallest and largest possible score of each metric, in its native unit."""
 
 ERROR_RANGE = (1e-6, 0.1, 0.5)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.data.decisions import DECISIONS, SIZES, Decision
 from bayesmeta.design.composition import Array
-from bayesmeta.design.decisions import DECISIONS, SIZES
 from bayesmeta.design.facts import Design, build_design
 from bayesmeta.design.outcomes import ArmContrasts
 from bayesmeta.design.terms import Term
@@ -64,11 +64,14 @@ def code_arms(dataset: Dataset, arms: pd.DataFrame, *, coding: Mapping[str, Any]
 
     from bayesmeta.data.experiments import fill_from_group
 
-    lms = dataset.lms
+    lms, decisions = dataset.lms, dataset.known_decisions
     facts = fill_from_group(arms).reindex(columns=list(lms.columns))
     for name in facts.columns.difference(["lm", "lm_family"]):
-        typical = _typical(lms[name]) if name not in SIZES else arms[name].median()
-        known = facts[name] if typical is None else facts[name].where(facts[name].notna(), typical)
+        given = facts[name].astype(object)
+        typical = (
+            arms[name].median() if name in SIZES else _typical(lms[name], decisions.get(str(name)))
+        )
+        known = given if typical is None else given.where(given.notna(), typical)
         facts[name] = known.astype(lms[name].dtype)
     facts["lm"] = [f"arm {k}" for k in range(len(facts))]
     facts["lm_family"] = arms["study"].astype(str).to_numpy()
@@ -80,9 +83,8 @@ def code_arms(dataset: Dataset, arms: pd.DataFrame, *, coding: Mapping[str, Any]
                         among=among)  # fmt: skip
 
 
-def _typical(column: pd.Series) -> Any:
+def _typical(column: pd.Series, decision: Decision | None) -> Any:
     """Commonest word or middle number of a column of the LMs; None where there is none to take."""
-    decision = DECISIONS.get(str(column.name))
     if decision is None or decision.in_mix or column.isna().all():
         return None
     return column.mode().iloc[0] if decision.kind == "categorical" else column.median()
@@ -205,7 +207,7 @@ def contrast_arms(
     labels = {str(name): column.to_numpy()[where] for name, column in names.items()}
     seeds = results["n_seeds"].to_numpy(float)
     study, studies = pd.factorize(results["study"])
-    arm_terms, arm_columns = _code_arm_facts(arms)
+    arm_terms, arm_columns = _code_arm_facts(arms, [*ARM_FACTS, *_list_untold(coded)])
     parts = _split(coded, blocks, arm_terms, arm_columns)
     settings, setting_study, setting_block = _rotate_settings(parts, arms, row, study)
     run, runs = pd.factorize(_name_runs(arms).iloc[row])
@@ -345,10 +347,19 @@ def _name_runs(arms: pd.DataFrame) -> pd.Series:
     return (arms["study"] + "/" + arms["run"]).where(arms["run"].notna(), own)
 
 
-def _code_arm_facts(arms: pd.DataFrame) -> tuple[tuple[Term, ...], Array]:
+def _list_untold(coded: Design) -> list[str]:
+    """Name the declared decisions with levels that have no column: LMs do not differ in them."""
+    return [
+        decision.name
+        for decision in coded.own_decisions
+        if decision.kind == "categorical" and decision.name not in (*DECISIONS, *coded.decisions)
+    ]
+
+
+def _code_arm_facts(arms: pd.DataFrame, facts: Sequence[str]) -> tuple[tuple[Term, ...], Array]:
     """Code what arms record and LMs do not; a blank cell is zero in all columns, (arm, term)."""
     terms, columns = [], []
-    for name in ARM_FACTS:
+    for name in facts:
         if name not in arms or arms[name].isna().all():
             continue
         if name == "n_epochs":

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.data.decisions import Decision, know_facts
 from bayesmeta.data.vocabulary import ARM_VOCABULARY, MIX_COLUMNS
 from bayesmeta.design.composition import Array
-from bayesmeta.design.decisions import FACTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,9 @@ class ArmScores:
     variance: Array
 
 
-def build_arm_scores(experiments: Experiments, *, benchmarks: Sequence[str]) -> ArmScores:
+def build_arm_scores(
+    experiments: Experiments, *, benchmarks: Sequence[str], own: Sequence[Decision] = ()
+) -> ArmScores:
     """Turn tables of experiments into arrays.
 
     Parameters
@@ -73,6 +75,8 @@ def build_arm_scores(experiments: Experiments, *, benchmarks: Sequence[str]) -> 
         Tables of arms and results.
     benchmarks
         Names of the benchmarks whose scores are kept.
+    own
+        Declared decisions, beside those that the package knows.
 
     Returns
     -------
@@ -96,13 +100,13 @@ def build_arm_scores(experiments: Experiments, *, benchmarks: Sequence[str]) -> 
     results = experiments.results[experiments.results["benchmark"].isin(list(benchmarks))]
     results = results.merge(arms[key].assign(row=np.arange(len(arms))), on=key)
     noise, names = load_run_noise(), results["benchmark"]
-    own = names.map(lambda name: noise.get(str(name), defaults.USUAL_NOISE)).to_numpy(float)
+    runs = names.map(lambda name: noise.get(str(name), defaults.USUAL_NOISE)).to_numpy(float)
     lower = experiments.benchmarks.set_index("benchmark")["direction"] == "lower"
     sign = np.where(names.map(lower).fillna(False).astype(bool), -1.0, 1.0)
     cells = results.groupby([*key[:2], "benchmark", "protocol"], sort=False, dropna=False)
     return ArmScores(
         studies=tuple(studies),
-        facts=_read_facts(arms),
+        facts=_read_facts(arms, know_facts(own)),
         study_index=study.astype(np.int64),
         group_index=arms.groupby(key[:2], sort=False).ngroup().to_numpy().astype(np.int64),
         corpus=pd.factorize(arms["corpus"])[0].astype(np.int64),
@@ -111,7 +115,7 @@ def build_arm_scores(experiments: Experiments, *, benchmarks: Sequence[str]) -> 
         benchmark_index=pd.Index(list(benchmarks)).get_indexer(pd.Index(names)).astype(np.int64),
         cell_index=cells.ngroup().to_numpy().astype(np.int64),
         points=100 * sign * results["score"].to_numpy(float),
-        variance=(100 * own) ** 2 / results["n_seeds"].fillna(1.0).to_numpy(float),
+        variance=(100 * runs) ** 2 / results["n_seeds"].fillna(1.0).to_numpy(float),
     )
 
 
@@ -138,12 +142,12 @@ def rate_control(arms: pd.DataFrame) -> pd.Series:
     return said["control"].astype(object).where(said["control"].notna(), found)
 
 
-def _read_facts(arms: pd.DataFrame) -> dict[str, NDArray[Any]]:
+def _read_facts(arms: pd.DataFrame, known: Mapping[str, Decision]) -> dict[str, NDArray[Any]]:
     """Read what arms record of every decision and size; a table of one's own may lack some."""
-    wanted = dict.fromkeys([*arms, *MIX_COLUMNS, *FACTS])
+    wanted = dict.fromkeys([*arms, *MIX_COLUMNS, *known])
     arms = arms.reindex(columns=list(wanted))
     found = {}
-    for name, decision in FACTS.items():
+    for name, decision in known.items():
         if decision.kind == "categorical":
             found[name] = decision.read_levels(arms).to_numpy(object)
         else:

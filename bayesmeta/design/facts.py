@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta.data.decisions import SIZES, Decision, know_decisions, know_facts
+from bayesmeta.data.vocabulary import SCALED
 from bayesmeta.design.arm_scores import ArmScores
 from bayesmeta.design.composition import DOMAINS, Array, Mix, build_mix
-from bayesmeta.design.decisions import DECISIONS, FACTS, SIZES
 from bayesmeta.design.generations import ENGLISH, Generations, build_generations
 from bayesmeta.design.outcomes import ArmContrasts, Outcomes, build_outcomes
 from bayesmeta.design.scale import (
@@ -105,6 +106,10 @@ class Design:
         Differences between arms of controlled experiments; None where the model has none.
     arm_scores
         Scores of the same experiments, for what they say without any model; None likewise.
+    own_decisions
+        Decisions that the data set declares beside the built-in ones.
+    apart
+        Benchmarks with a unit of their own, which means over benchmarks leave out.
     """
 
     lms: tuple[str, ...]
@@ -138,6 +143,18 @@ class Design:
     surface_center: Array
     contrasts: ArmContrasts | None = None
     arm_scores: ArmScores | None = None
+    own_decisions: tuple[Decision, ...] = ()
+    apart: tuple[str, ...] = ()
+
+    @property
+    def known_decisions(self) -> dict[str, Decision]:
+        """Every decision that may be asked for, by name: built-in ones, then declared ones."""
+        return know_decisions(self.own_decisions)
+
+    @property
+    def known_facts(self) -> dict[str, Decision]:
+        """The same, with size and data."""
+        return know_facts(self.own_decisions)
 
     @property
     def coords(self) -> dict[str, Sequence[str]]:
@@ -464,7 +481,7 @@ reaches where questions about the code share go and no LM stands."""
 def build_design(
     dataset: Dataset,
     *,
-    decisions: Sequence[str] = tuple(DECISIONS),
+    decisions: Sequence[str] | None = None,
     scale_terms: Sequence[str] = SCALE_TERMS,
     law: bool = False,
     estimate_unknown: bool = True,
@@ -480,7 +497,8 @@ def build_design(
     dataset
         Validated tables.
     decisions
-        Names of the decisions to enter. One that does not vary over the LMs is left out.
+        Names of the decisions to enter; all that are known if left out. One that does not vary over
+        the LMs is left out.
     scale_terms
         Scale covariates to enter, a subset of `SCALE_TERMS`.
     law
@@ -522,13 +540,18 @@ def build_design(
     >>> design.X.shape[0], len(design.lm_families), len(design.task_families)
     (92, 33, 8)
     """
-    for name in decisions:
-        if name not in DECISIONS:
-            raise unknown(SpecError, "decision", name, DECISIONS)
+    known = dataset.known_decisions
+    for name in decisions or ():
+        if name not in known:
+            raise unknown(SpecError, "decision", name, known)
     outcomes = build_outcomes(dataset, train=train)
     among = np.ones(len(dataset.lms), dtype=bool) if among is None else among
     coded = _code_decisions(
-        dataset, decisions, estimate_unknown=estimate_unknown, generations=generations, among=among
+        dataset,
+        known if decisions is None else decisions,
+        estimate_unknown=estimate_unknown,
+        generations=generations,
+        among=among,
     )
     scaled = _code_scale(dataset, scale_terms, law=law, among=among)
     surface = None
@@ -551,7 +574,10 @@ def build_design(
         scale_center=_weighted_mean(scaled["scale"], weight),
         scale_basis=orthonormal_basis(np.column_stack(spanned), rows=learned_from),
         X_center=_weighted_mean(coded["X"], weight),
-        recorded={name: fact.record(dataset.lms) for name, fact in FACTS.items()},
+        recorded={
+            name: fact.record(dataset.lms) for name, fact in know_facts(dataset.decisions).items()
+        },
+        own_decisions=tuple(dataset.decisions),
         surface=surface,
         surface_center=np.empty((len(dataset.benchmarks), 0)),
     )
@@ -574,28 +600,30 @@ def _number(dataset: Dataset) -> dict[str, Any]:
         "benchmarks": tuple(benchmarks["benchmark"]),
         "benchmark_labels": tuple(benchmarks["label"]),
         "task_families": tuple(tasks),
+        "apart": tuple(benchmarks.loc[benchmarks["metric"] == SCALED, "benchmark"]),
         "task_family_index": task,
     }
 
 
 def _code_decisions(
     dataset: Dataset,
-    decisions: Sequence[str],
+    decisions: Collection[str],
     *,
     estimate_unknown: bool,
     generations: bool,
     among: NDArray[np.bool_],
 ) -> dict[str, Any]:
     """Code decisions and mix, with what is missing in them, and what measures it."""
-    lms, wanted = dataset.lms, [DECISIONS[name] for name in DECISIONS if name in decisions]
+    lms, known = dataset.lms, dataset.known_decisions
+    wanted = [decision for name, decision in known.items() if name in decisions]
     mix = build_mix(lms, among=among) if any(decision.in_mix for decision in wanted) else None
     if mix is not None and not estimate_unknown:
         mix = mix.at_typical()
     terms, X = encode_decisions(lms, wanted, mix, among=among)
-    missing = list_missing_numbers(lms, terms, X, among=among)
+    missing = list_missing_numbers(lms, terms, X, known=known, among=among)
     if not estimate_unknown:
         X = missing.fill(X)
-        missing = list_missing_numbers(lms, terms, X, among=among)
+        missing = list_missing_numbers(lms, terms, X, known=known, among=among)
     loading, free_decision, names = build_loading(terms)
     levels = [(term.decision, term.level) for term in terms]
     return {
@@ -612,7 +640,9 @@ def _code_decisions(
             mix=mix if mix is not None and len(mix.rows) else None,
             with_english=any(name.startswith(f"{ENGLISH}:") for name in missing.names),
         ),
-        "unknown": None if among.all() else build_unknown_choices(lms, columns=levels, among=among),
+        "unknown": None
+        if among.all()
+        else build_unknown_choices(lms, columns=levels, known=known, among=among),
     }
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.design.composition import Array
-from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.facts import Design
 from bayesmeta.errors import listing
 
@@ -44,7 +44,7 @@ class Overlap:
             undisclosed = ", or none discloses its training mix in full"
             return (
                 f"Decision '{self.decision}' does not vary over the LMs of these data that record "
-                f"it{undisclosed if DECISIONS[self.decision].in_mix else ''}."
+                f"it{undisclosed if self.decision in MIX_COLUMNS else ''}."
             )
         return (
             f"Decision '{self.decision}' is an exact linear combination of "
@@ -129,7 +129,7 @@ def _explain(design: Design, name: str) -> tuple[str, ...] | None:
     target = target[known] - target[known].mean(axis=0) if known.any() else target[:0]
     if not np.abs(target).max(initial=0.0) > _EXACT:
         return ()
-    own = "mix" if DECISIONS[name].in_mix else name
+    own = "mix" if name in MIX_COLUMNS else name
     others = {other: _free_columns(design, other)[known] for other in design.decisions}
     del others[own]
     others = {k: columns for k, columns in others.items() if not np.isnan(columns).any()}
@@ -143,7 +143,7 @@ def _explain(design: Design, name: str) -> tuple[str, ...] | None:
 
 def _columns(design: Design, name: str) -> list[int]:
     """Columns of a decision; of a part of the mix, its own."""
-    if not DECISIONS[name].in_mix:
+    if name not in MIX_COLUMNS:
         return design.columns_of(name)
     return [k for k in design.columns_of("mix") if design.terms[k].level == name]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta.data.decisions import DECISIONS, UNDISCLOSED, Decision
 from bayesmeta.design.composition import Array, Mix
-from bayesmeta.design.decisions import DECISIONS, UNDISCLOSED, Decision
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,8 @@ class Term:
     center, unit
         A numeric column holds (transformed value - center) / unit.
     is_log2
-        Whether a number enters as its base-2 logarithm; otherwise as a fraction of 100.
+        Whether a number enters as its base-2 logarithm; otherwise as a fraction of 100, a share or
+        not.
     """
 
     decision: str
@@ -85,9 +86,9 @@ class MissingNumbers:
         return out
 
 
-def transform(value: Array, *, kind: str) -> Array:
-    """Numeric decisions enter as their base-2 logarithm, shares as fractions."""
-    return np.log2(value) if kind == "numeric" else value / 100
+def transform(value: Array, *, is_log: bool) -> Array:
+    """Numbers enter as their base-2 logarithm, shares and plain numbers as fractions of 100."""
+    return np.log2(value) if is_log else value / 100
 
 
 def _encode(
@@ -119,7 +120,7 @@ def _encode(
         columns = np.column_stack([level == name for name in levels]).astype(np.float64)
         columns[~level.isin(levels).to_numpy()] = np.nan
         return tuple(Term(decision.name, name) for name in levels), columns
-    raw = transform(decision.read(lms).to_numpy(float), kind=decision.kind)
+    raw = transform(decision.read(lms).to_numpy(float), is_log=decision.is_log)
     known = raw[among]
     if np.isnan(known).all() or np.nanstd(known) == 0:
         return nothing
@@ -127,7 +128,7 @@ def _encode(
         decision.name,
         center=float(np.nanmean(known)),
         unit=float(np.nanstd(known)),
-        is_log2=decision.kind == "numeric",
+        is_log2=decision.is_log,
     )
     return (term,), ((raw - term.center) / term.unit)[:, None]
 
@@ -154,6 +155,7 @@ def list_missing_numbers(
     terms: tuple[Term, ...],
     X: Array,
     *,
+    known: Mapping[str, Decision] = DECISIONS,
     among: NDArray[np.bool_] | slice = slice(None),
 ) -> MissingNumbers:
     """List the unknown numeric cells, one unknown per column and family; priors are of `among`."""
@@ -163,8 +165,8 @@ def list_missing_numbers(
     keys = [(int(k), str(families[row])) for row, k in zip(rows, columns, strict=True)]
     slots = list(dict.fromkeys(keys))
     owners = [terms[k] for k, _ in slots]
-    shares = np.array([DECISIONS[term.decision].kind == "share" for term in owners], dtype=bool)
-    prior = [_unknown_prior(lms[among], term) for term in owners]
+    shares = np.array([known[term.decision].kind == "share" for term in owners], dtype=bool)
+    prior = [_unknown_prior(lms[among], known[term.decision]) for term in owners]
     return MissingNumbers(
         row=rows,
         term=columns,
@@ -178,14 +180,13 @@ def list_missing_numbers(
     )
 
 
-def _unknown_prior(lms: pd.DataFrame, term: Term) -> tuple[float, float]:
+def _unknown_prior(lms: pd.DataFrame, decision: Decision) -> tuple[float, float]:
     """Centre an unknown on the known values of the other families, each counted once."""
     import pandas as pd
 
-    kind = DECISIONS[term.decision].kind
-    known = transform(DECISIONS[term.decision].read(lms).to_numpy(float), kind=kind)
+    known = transform(decision.read(lms).to_numpy(float), is_log=decision.is_log)
     by_family = pd.Series(known).groupby(lms["lm_family"].to_numpy()).mean().dropna().to_numpy()
-    if kind == "share":
+    if decision.kind == "share":
         clipped = np.clip(by_family, 0.02, 0.98)
         by_family = np.log(clipped / (1 - clipped))
     spread = float(by_family.std(ddof=1)) if len(by_family) > 1 else 1.0
@@ -274,6 +275,7 @@ def build_unknown_choices(
     lms: pd.DataFrame,
     *,
     columns: Sequence[tuple[str, str]],
+    known: Mapping[str, Decision] = DECISIONS,
     among: NDArray[np.bool_] | slice = slice(None),
 ) -> UnknownChoices | None:
     """List what every undisclosed record may stand for.
@@ -290,6 +292,8 @@ def build_unknown_choices(
     columns
         Decision and level of every column of the matrix, shape (term,); the level is empty for a
         numeric one. A decision with a column for undisclosed choices has no unknown ones.
+    known
+        Decisions by name.
     among
         The LMs whose choices count, shape (lm,); all if left out.
 
@@ -300,10 +304,10 @@ def build_unknown_choices(
     """
     import pandas as pd
 
-    names = list(dict.fromkeys(d for d, level in columns if level and d in DECISIONS))
+    names = list(dict.fromkeys(d for d, level in columns if level and d in known))
     table = pd.DataFrame(
         {
-            name: DECISIONS[name]
+            name: known[name]
             .read_levels(lms)
             .replace(UNDISCLOSED, UNDISCLOSED if (name, UNDISCLOSED) in columns else "")
             .to_numpy()

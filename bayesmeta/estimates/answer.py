@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import SIZES
+from bayesmeta.data.decisions import SIZES
 from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.answer_words import (
     LABEL_WIDTH,
@@ -43,9 +43,11 @@ from bayesmeta.estimates.evidence_card import Evidence, build_evidence, lies_out
 from bayesmeta.estimates.question import (
     SCALES,
     UNITS,
+    UNITS_APART,
     Contrast,
     Names,
     Statement,
+    list_apart,
     parse_statement,
     read_value,
     refuse_prior,
@@ -315,11 +317,12 @@ class Answer:
 
     @property
     def _digits(self) -> int:
-        return 1 if self.effect["units"] == UNITS else 2
+        return 1 if self.effect["units"] in (UNITS, UNITS_APART) else 2
 
     @property
     def _units(self) -> str:
-        return "points" if self.effect["units"] == UNITS else "latent units"
+        units = str(self.effect["units"])
+        return {UNITS: "points", UNITS_APART: units}.get(units, "latent units")
 
     @property
     def _interval(self) -> str:
@@ -496,7 +499,9 @@ class Answer:
 def _name_place(design: Design, target: str) -> str:
     """Say where an effect is asked for."""
     if target == "overall":
-        return f"over all {len(design.benchmarks)} benchmarks"
+        some = 0 < len(design.apart) < len(design.benchmarks)
+        but = f" but {listing(design.apart)}" if some else ""
+        return f"over all {len(design.benchmarks)} benchmarks{but}"
     if target in design.benchmarks:
         return f"on {design.benchmark_labels[design.benchmarks.index(target)]}"
     n = int((np.array(design.task_families)[design.task_family_index] == target).sum())
@@ -585,6 +590,8 @@ def query(
         return found @ weights
 
     values, units = ask(choose_kind(fit)), SCALES[scale]
+    if units == UNITS and target in list_apart(fit.design):
+        units = UNITS_APART
     if equivalence is None:
         slope = mean_slope(fit, weights=weights) if scale == "latent" else 1.0
         equivalence = defaults.EQUIVALENCE / slope

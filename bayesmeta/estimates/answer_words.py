@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import FACTS, SIZES
+from bayesmeta.data.decisions import SIZES, Decision, know_facts
 from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS
 from bayesmeta.estimates.question import Contrast, Statement
 
@@ -61,17 +61,16 @@ def word_chance(probability: float) -> str:
     return next(word for least, word in defaults.CHANCE_WORDS if probability >= least)
 
 
-def name_decision(name: str) -> str:
-    """Write the name of a decision for readers.
+def name_decision(name: str, known: Mapping[str, Decision] | None = None) -> str:
+    """Write the name of a decision, of those that are known, for readers.
 
     Examples
     --------
     >>> name_decision("mlp_ratio"), name_decision("code_share")
     ('MLP ratio', 'code share')
     """
-    special = {"mlp_ratio": "MLP ratio", "english_share": "English share",
-               "n_params": "number of parameters", "n_tokens": "training tokens"}  # fmt: skip
-    return special.get(name, name.replace("_", " "))
+    about = (know_facts() if known is None else known).get(name)
+    return about.title if about is not None else name.replace("_", " ")
 
 
 def write_count(value: float) -> str:
@@ -88,28 +87,35 @@ def write_count(value: float) -> str:
     return f"{value:.10g}"
 
 
-def describe_side(decision: str, value: str | float) -> str:
+def describe_side(decision: Decision, value: str | float) -> str:
     """Describe a level or value as what an LM has, in the singular.
 
     Examples
     --------
-    >>> describe_side("attention", "gqa"), describe_side("code_share", 20.0)
+    >>> facts = know_facts()
+    >>> describe_side(facts["attention"], "gqa"), describe_side(facts["code_share"], 20.0)
     ('grouped-query attention', '20 % code')
+    >>> describe_side(Decision("n_experts", "number", unit="experts"), 8.0)
+    'a number of experts of 8'
     """
     if isinstance(value, str):
-        known = LEVEL_WORDS.get((decision, value))
-        return known.text if known else f"{value} ({name_decision(decision)})"
-    known, text = DECISION_WORDS.get(decision), f"{value:.10g}"
-    text = write_count(value) if decision in SIZES else text
-    return known.text.format(text) if known else f"a {name_decision(decision)} of {text}"
+        known = LEVEL_WORDS.get((decision.name, value))
+        return known.text if known else f"{value} ({decision.title})"
+    known, text = DECISION_WORDS.get(decision.name), f"{value:.10g}"
+    text = write_count(value) if decision.name in SIZES else text
+    if known:
+        return known.text.format(text)
+    named = not decision.unit or decision.unit.lower() in decision.title.lower()
+    unit = " %" if decision.kind == "share" else f" {decision.unit}" * (not named)
+    article = "an" if decision.title[0].lower() in "aeiou" else "a"
+    return f"{article} {decision.title} of {text}{unit}"
 
 
 def describe_sides(statement: Statement) -> tuple[str, str]:
     """Describe what is compared with what; of a substitution the second is blank."""
     if isinstance(statement, Contrast):
         level, reference = (
-            describe_side(statement.decision, side)
-            for side in (statement.level, statement.reference)
+            describe_side(statement.about, side) for side in (statement.level, statement.reference)
         )
         return level, reference
     more, less = (
@@ -135,6 +141,6 @@ def write_question(statement: Statement) -> str:
     name, sides = statement.decision, (statement.level, statement.reference)
     if name in SIZES:
         return f"{name}: {' > '.join(write_count(float(side)) for side in sides)}"
-    if name in FACTS and FACTS[name].kind == "share":
+    if statement.about.kind == "share":
         return f"{name}: {sides[0]:.10g}% > {sides[1]:.10g}%"
     return f"{statement.label}{' tokens' * (name == 'context_length')}"

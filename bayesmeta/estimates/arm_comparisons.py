@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.data.decisions import SIZES
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.design.arm_scores import CONTROLS, ArmScores
-from bayesmeta.design.decisions import FACTS, SIZES
 from bayesmeta.estimates.counterfactual import Sizes
 from bayesmeta.estimates.question import Statement, Substitution
 from bayesmeta.model.predictor import Array
@@ -130,14 +130,14 @@ def _place(arms: ArmScores, statement: Statement) -> tuple[Array, float]:
     values = _read_fact(arms, statement.decision)
     if isinstance(statement, Substitution):
         return np.where(_keeps_others(arms, statement), values, np.nan), statement.points
-    if FACTS[statement.decision].kind == "categorical":
+    if statement.about.kind == "categorical":
         dose = np.where(values == statement.level, 1.0, np.nan)
         return np.where(values == statement.reference, 0.0, dose), 1.0
     level, reference = float(statement.level), float(statement.reference)
     low, high = sorted((level, reference))
     with np.errstate(invalid="ignore"):
         values = np.where((values >= low) & (values <= high), values, np.nan)
-    if FACTS[statement.decision].kind == "share":
+    if not statement.about.is_log:
         return values, level - reference
     return np.log2(values), float(np.log2(level / reference))
 

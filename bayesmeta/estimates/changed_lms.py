@@ -11,8 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from bayesmeta import defaults
+from bayesmeta.data.decisions import SIZES, UNDISCLOSED
 from bayesmeta.design.composition import MIX_COLUMNS
-from bayesmeta.design.decisions import SIZES, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
@@ -25,9 +25,11 @@ from bayesmeta.estimates.counterfactual import (
 from bayesmeta.estimates.evidence_card import lies_outside
 from bayesmeta.estimates.question import (
     UNITS,
+    UNITS_APART,
     ask_unit,
     check_fit,
     explain_absence,
+    list_apart,
     list_decisions,
     read_value,
     resolve_decision,
@@ -64,6 +66,8 @@ class WhatIf:
         Changed facts whose new value lies outside the range that the LMs of the data record.
     kind
         `effect`, or `association` where the fit tells no effects.
+    apart
+        Targets with a unit of their own: hundredths of a declared range.
     """
 
     lm: str
@@ -73,6 +77,7 @@ class WhatIf:
     draws: xr.Dataset
     extrapolates: tuple[str, ...]
     kind: str = ASSOCIATION
+    apart: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -101,6 +106,7 @@ class WhatIf:
         rows = []
         for target in self.draws["target"].values:
             here = self.draws.sel(target=target)
+            units = UNITS_APART if target in self.apart else UNITS
             rows.append(
                 {
                     "lm": self.lm,
@@ -109,7 +115,7 @@ class WhatIf:
                     "target": str(target),
                     "as_is": float(here["as_is"].median()),
                     "changed": float(here["changed"].median()),
-                    **summarise_effect(here["difference"].values, ci_prob=ci_prob, units=UNITS),
+                    **summarise_effect(here["difference"].values, ci_prob=ci_prob, units=units),
                     "kind": self.kind,
                 }
             )
@@ -185,6 +191,7 @@ def whatif(fit: Fit, lm: str, *, by: str = "benchmark", **changes: str | float) 
         extrapolates=tuple(
             n for n, value in settings.items() if lies_outside(fit.design, name=n, value=value)
         ),
+        apart=list_apart(fit.design),
     )
 
 
@@ -194,7 +201,12 @@ def _read_change(design: Design, name: str, value: str | float) -> tuple[str, st
     allowed = [*(SIZES if design.knows_sizes else ()), *list_decisions(design)]
     if name not in allowed and allowed:
         raise unknown(
-            QueryError, "fact", name, allowed, said="cannot be changed", why=explain_absence(name)
+            QueryError,
+            "fact",
+            name,
+            allowed,
+            said="cannot be changed",
+            why=explain_absence(design, name),
         )
     ask_unit(design, name, (value,))
     return name, read_value(design, name, value)

@@ -28,6 +28,8 @@ from bayesmeta.estimates.counterfactual import (
 from bayesmeta.estimates.evidence_card import judge, support_of
 from bayesmeta.estimates.question import (
     LM_FAMILY,
+    UNITS,
+    UNITS_APART,
     Names,
     Statement,
     ask_unit,
@@ -36,6 +38,7 @@ from bayesmeta.estimates.question import (
     default_contrasts,
     find_decision,
     format_level,
+    list_apart,
     list_decisions,
     list_statements,
     list_substitutions,
@@ -74,6 +77,8 @@ class Effects:
     kind
         Whether these are of an `association`, an `effect`, or an effect in a `new_setting`; the
         verdicts are on the effect, where the fit tells it.
+    apart
+        Targets with a unit of their own: their effects are in hundredths of a declared range.
     """
 
     draws: xr.DataArray
@@ -84,6 +89,7 @@ class Effects:
     n_lms: tuple[int, ...] | None = None
     among: tuple[str, ...] = ()
     kind: str = ASSOCIATION
+    apart: tuple[str, ...] = ()
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise the effects; equal-tailed intervals have the probability `ci_prob`.
@@ -102,12 +108,13 @@ class Effects:
             If the probability is not between 0 and 1.
         """
         summary.check_ci_prob(ci_prob)
-        rows, units = [], self.draws.attrs["units"]
+        rows, shared = [], self.draws.attrs["units"]
         for k, contrast in enumerate(self.contrasts):
             for t, target in enumerate(self.draws["target"].values):
                 values = self.draws.values[:, :, k, t]
                 if np.isnan(values[0, 0]):
                     continue
+                units = UNITS_APART if shared == UNITS and target in self.apart else shared
                 rows.append(
                     {
                         "decision": contrast.decision,
@@ -280,6 +287,7 @@ def _collect(
         by=by,
         verdicts=np.array(verdicts),
         counts=tuple(counts),
+        apart=list_apart(fit.design),
     )
 
 

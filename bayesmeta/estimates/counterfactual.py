@@ -445,15 +445,35 @@ def name_target(by: str, name: str) -> dict[str, Any]:
 
 
 def weigh_benchmarks(design: Design, *, by: str) -> tuple[tuple[str, ...], Array]:
-    """Name the targets, and weigh the benchmarks in each: (target, benchmark), rows sum to one."""
+    """Name the targets, and weigh the benchmarks in each: (target, benchmark), rows sum to one.
+
+    Benchmarks with a unit of their own are no part of the mean over all.
+
+    Raises
+    ------
+    QueryError
+        If a mean is asked for over benchmarks of which each has a unit of its own.
+    """
     n = len(design.benchmarks)
     if by == "benchmark":
         return design.benchmarks, np.eye(n)
     if by != "task_family":
-        return ("overall",), np.full((1, n), 1 / n)
+        return ("overall",), _weigh_all(design)[None]
     names = design.task_families
     member = (np.arange(len(names))[:, None] == design.task_family_index).astype(float)
     return names, member / member.sum(axis=1, keepdims=True)
+
+
+def _weigh_all(design: Design) -> Array:
+    """Weigh all benchmarks alike that share a unit, shape (benchmark,)."""
+    n = len(design.benchmarks)
+    alike = np.array([name not in design.apart for name in design.benchmarks], dtype=float)
+    if n > 1 and not alike.any():
+        raise QueryError(
+            f"the benchmarks {listing(design.benchmarks)} have units of their own, and no mean. "
+            "Ask of one of them: benchmark='...', or by='benchmark'."
+        )
+    return alike / alike.sum() if alike.any() else np.ones(n)
 
 
 def weigh_target(

@@ -11,7 +11,6 @@ import pandas as pd
 import xarray as xr
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
@@ -60,11 +59,7 @@ class Curve:
     by: str
     recorded: np.ndarray
     kind: str = ASSOCIATION
-
-    @property
-    def units(self) -> str:
-        """Unit of the grid."""
-        return "% of training tokens" if DECISIONS[self.decision].kind == "share" else "value"
+    units: str = "value"
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise every point by median and equal-tailed interval of probability `ci_prob`.
@@ -214,7 +209,8 @@ def curve(
     found = find_decision(fit.design, decision)
     decision = found.name
     if found.kind == "categorical":
-        numeric = [name for name, item in DECISIONS.items() if item.kind != "categorical"]
+        known = fit.design.known_decisions
+        numeric = [name for name, item in known.items() if item.kind != "categorical"]
         raise QueryError(
             f"decision '{decision}' has levels, not values, so it has no curve. Allowed: "
             f"{listing(numeric)}."
@@ -223,13 +219,14 @@ def curve(
     chosen = choose_kind(fit, kind)
     values = fit.design.recorded[decision]
     recorded = values[~np.isnan(values)]
-    grid = _SHARE_GRID if found.kind == "share" else np.geomspace(
-        recorded.min(), recorded.max(), _N_GRID
-    )  # fmt: skip
+    spaced = np.geomspace if found.is_log else np.linspace
+    ends = recorded.min(), recorded.max()
+    grid = _SHARE_GRID if found.kind == "share" else spaced(*ends, _N_GRID)
     thin = thin_fit(fit, draws=_MAX_DRAWS) if np.prod(fit.shape) > _MAX_DRAWS else fit
     at = np.stack([mean_score_at(thin, settings={decision: x}, kind=chosen) for x in grid], axis=-1)
     draws = average_benchmarks(at - at[..., :1], fit=thin, by=by).assign_coords(grid=grid)
-    return Curve(draws=draws, decision=decision, by=by, recorded=recorded, kind=chosen)
+    return Curve(draws=draws, decision=decision, by=by, recorded=recorded, kind=chosen,
+                 units=found.unit or ("%" if found.kind == "share" else "value"))  # fmt: skip
 
 
 _FLAT = 1e-9

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.data.decisions import UNDISCLOSED, Decision
 from bayesmeta.design.arm_scores import CONTROLS, ArmScores
-from bayesmeta.design.decisions import FACTS, UNDISCLOSED, Decision
 from bayesmeta.estimates.arm_comparisons import Runs, compare_runs, estimate_studies
 from bayesmeta.estimates.counterfactual import mean_slope, tells_effects
 from bayesmeta.estimates.linearised import (
@@ -193,7 +193,7 @@ def support_of(design: Design, statement: Statement) -> Mapping[str, Any]:
     """
     if isinstance(statement, Substitution):
         return _support_of_substitution(design, statement)
-    decision, scored = FACTS[statement.decision], _scored(design)
+    decision, scored = statement.about, _scored(design)
     values, family = design.recorded[decision.name][scored], design.lm_family_index[scored]
     x = _value_of(design, statement)[scored]
     kept = ~np.isnan(x)
@@ -228,7 +228,7 @@ def _support_of_substitution(design: Design, statement: Substitution) -> dict[st
     }
     kept = ~np.isnan(receiver) & ~undisclosed
     ranges = [_ranges(part[kept], family[kept]) for part in (receiver, donor)]
-    varies = _choices(100 * np.minimum(*ranges), FACTS["code_share"]) >= 1 - ROUNDING
+    varies = _choices(100 * np.minimum(*ranges), statement.about) >= 1 - ROUNDING
     return {
         **_count_sides(sides, family),
         "families_with_both": int(varies.sum()),
@@ -242,7 +242,7 @@ def vary_inside(design: Design, decision: str) -> list[str]:
     scored = _scored(design)
     values, family = design.recorded[decision][scored], design.lm_family_index[scored]
     kept = ~np.isnan(values)
-    varying = _vary(values[kept], family[kept], FACTS[decision])
+    varying = _vary(values[kept], family[kept], design.known_facts[decision])
     return [design.lm_families[k] for k in varying]
 
 
@@ -285,7 +285,7 @@ def _choices(x: Array, decision: Decision) -> Array:
     """
     if decision.kind == "categorical":
         return x
-    if decision.kind == "numeric":
+    if decision.is_log:
         return np.log2(x) / (np.log2(decision.step) / 2)
     return x / (decision.step / 2)
 
@@ -308,7 +308,7 @@ def is_extrapolation(design: Design, statement: Statement) -> bool:
 
 def lies_outside(design: Design, *, name: str, value: str | float) -> bool:
     """Say whether a number lies outside what the LMs of the data record."""
-    if FACTS[name].kind == "categorical":
+    if design.known_facts[name].kind == "categorical":
         return False
     known = design.recorded[name][~np.isnan(design.recorded[name])]
     return bool(len(known)) and not known.min() <= value <= known.max()
@@ -326,7 +326,8 @@ def measure_confounding(design: Design, statement: Statement) -> Mapping[str, fl
     values = _value_of(design, statement)[scored]
     own = parts if set(statement.parts) & set(parts) else statement.parts
     others = [name for name in list_decisions(design) if name not in own]
-    shares = {n: _share_predicted(values, design.recorded[n][scored], FACTS[n]) for n in others}
+    facts = design.known_facts
+    shares = {n: _share_predicted(values, design.recorded[n][scored], facts[n]) for n in others}
     most = sorted(shares, key=lambda name: -shares[name])[:_BUNDLES]
     return {name: shares[name] for name in most if shares[name] > 0}
 
@@ -336,7 +337,7 @@ def _value_of(design: Design, statement: Statement) -> Array:
     if isinstance(statement, Substitution):
         return recorded_part(design, statement.decision) - recorded_part(design, statement.donor)
     values = design.recorded[statement.decision]
-    if FACTS[statement.decision].kind != "categorical":
+    if statement.about.kind != "categorical":
         return values
     at_level = values == statement.level
     return np.where(at_level | (values == statement.reference), at_level.astype(float), np.nan)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bayesmeta.data.decisions import DECISIONS, Decision
 from bayesmeta.design.composition import DOMAINS
-from bayesmeta.design.decisions import DECISIONS, FACTS
 from bayesmeta.errors import QueryError, listing, shorten, suggest
 from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS, TARGET_ALIASES, Words
 
@@ -192,13 +192,17 @@ type Vocabulary = Mapping[str, tuple[_Meaning, ...]]
 """Meanings of every folded word or words."""
 
 
-def build_vocabulary(levels: Mapping[str, Sequence[str]]) -> Vocabulary:
+def build_vocabulary(
+    levels: Mapping[str, Sequence[str]], *, decisions: Mapping[str, Decision] = DECISIONS
+) -> Vocabulary:
     """List what every word means.
 
     Parameters
     ----------
     levels
         Levels of every decision and size that can be asked for; none of a number.
+    decisions
+        Decisions that are known, by name.
 
     Returns
     -------
@@ -220,8 +224,10 @@ def build_vocabulary(levels: Mapping[str, Sequence[str]]) -> Vocabulary:
         add([key], _Meaning("key", key))
     for name, known in levels.items():
         also = DECISION_WORDS.get(name, Words(name))
-        add((name, *also.aliases), _Meaning("decision", name))
-        merged = DECISIONS[name].merge if name in DECISIONS else ()
+        about = decisions.get(name)
+        label = (about.label,) if about is not None and about.label else ()
+        add((name, *label, *also.aliases), _Meaning("decision", name))
+        merged = about.merge if about is not None else ()
         for level in known:
             theirs = LEVEL_WORDS.get((name, level), Words(level))
             same = (word for word, one in merged if one == level)
@@ -400,7 +406,8 @@ def _read_change(tokens: Sequence[_Number | _Word]) -> Compared | None:
     """Match a number that goes from one value to another: the second against the first."""
     numbers = [one.amount for one in tokens if isinstance(one, _Number)]
     words = [one for one in tokens if isinstance(one, _Word)]
-    keys = [key for one in words for key in ("from", "to", "->") if key in one.text.split()]
+    told = {"from", "to", "->"}
+    keys = [one.text for one in words if one.of("key") and one.text in told]
     others = [one for one in words if not one.of("key")]
     names = _named(others)
     if keys not in (["from", "to"], ["to"], ["->"]) or len(numbers) != 2 or len(names) != 1:
@@ -410,7 +417,7 @@ def _read_change(tokens: Sequence[_Number | _Word]) -> Compared | None:
 
 
 def _is_share(name: str) -> bool:
-    return name in DOMAINS or (name in FACTS and FACTS[name].kind == "share")
+    return name in DOMAINS or (name in DECISIONS and DECISIONS[name].kind == "share")
 
 
 def _read_name(text: str, tokens: Sequence[_Number | _Word], decisions: Sequence[str]) -> Named:

@@ -13,13 +13,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.data.decisions import SIZES, UNDISCLOSED
 from bayesmeta.data.load import read_lms
-from bayesmeta.data.vocabulary import METRIC_RANGE
+from bayesmeta.data.vocabulary import METRIC_RANGE, SCALED
 from bayesmeta.design.composition import MIX_COLUMNS
-from bayesmeta.design.decisions import DECISIONS, SIZES, UNDISCLOSED
 from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import ASSOCIATION, POINTS, label_draws
-from bayesmeta.estimates.question import UNITS, check_fit, check_seed
+from bayesmeta.estimates.question import UNITS, UNITS_APART, check_fit, check_seed
 from bayesmeta.estimates.summary import check_ci_prob, outline, summarise
 from bayesmeta.model.predictor import (
     Array,
@@ -90,13 +90,14 @@ class Predictions:
             for b, benchmark in enumerate(self.benchmarks.to_dict("records")):
                 values = self.expected.values[:, :, i, b]
                 low, high = METRIC_RANGE[benchmark["metric"]]
-                seen = summarise(self.observed.values[:, :, i, b], ci_prob=prob, units=UNITS)
+                units = UNITS_APART if benchmark["metric"] == SCALED else UNITS
+                seen = summarise(self.observed.values[:, :, i, b], ci_prob=prob, units=units)
                 bounds = np.clip([seen["lower"], seen["upper"]], POINTS * low, POINTS * high)
                 rows.append(
                     {
                         "lm": str(lm),
                         "benchmark": benchmark["benchmark"],
-                        **summarise(values, ci_prob=prob, units=UNITS),
+                        **summarise(values, ci_prob=prob, units=units),
                         "lower_observed": float(bounds[0]),
                         "upper_observed": float(bounds[1]),
                         "direction": benchmark["direction"],
@@ -159,7 +160,7 @@ def predict(
     check_ci_prob(ci_prob)
     check_seed(seed)
     check_fit(fit)
-    lms = read_lms(new_lms, families=fit.design.lm_families)
+    lms = read_lms(new_lms, families=fit.design.lm_families, decisions=fit.design.own_decisions)
     placed = place_lms(fit, lms, seed=seed)
     latent = placed.latent(fit)
     return Predictions(
@@ -269,7 +270,7 @@ def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
     old = fit.dataset.lms
     # Names that no table can hold, so that facts of an LM of the data may be asked for as well.
     names = [f"\0{k}" for k in range(len(lms))]
-    table = pd.concat([old, lms.assign(lm=names).astype(old.dtypes.to_dict())], ignore_index=True)
+    table = append_lms(old, lms.assign(lm=names))
     design = build_design_for(
         replace(fit.dataset, lms=table, generations=None),
         spec=fit.spec,
@@ -277,6 +278,12 @@ def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
     )
     draws = _Draws(fit, design, list(lms["lm"]), seed)
     return Newcomers(lms=lms, design=design, parameters={**fit.parameters, **draws.all()})
+
+
+def append_lms(old: pd.DataFrame, lms: pd.DataFrame) -> pd.DataFrame:
+    """Put new LMs below those of a table, in its columns; what it does not have is dropped."""
+    known = lms.reindex(columns=old.columns).astype(old.dtypes.to_dict())
+    return pd.concat([old, known], ignore_index=True)
 
 
 def stream(seed: int, *name: object) -> np.random.Generator:
@@ -359,8 +366,9 @@ class _Draws:
 
 def _check_levels(fit: Fit, lms: pd.DataFrame) -> None:
     """Refuse a level that no LM of the data has: nothing is known of it."""
-    for name in fit.spec.decisions:
-        decision = DECISIONS[name]
+    known_decisions = fit.design.known_decisions
+    for name in fit.spec.choose_decisions(known_decisions):
+        decision = known_decisions[name]
         if decision.kind != "categorical" or name not in lms:  # disclosure has no column
             continue
         known = sorted(set(decision.read_levels(fit.dataset.lms)) - {UNDISCLOSED})
@@ -387,10 +395,10 @@ def name_facts(fit: Fit, lms: pd.DataFrame) -> pd.DataFrame:
         that the LMs of the data record; `undisclosed`, the facts that are blank. Names are
         separated by a comma and a blank; there may be none. `mix` stands for all parts of the mix.
     """
-    spec = fit.spec
+    spec, modelled = fit.spec, fit.spec.choose_decisions(fit.design.known_decisions)
     wanted = [*(SIZES if spec.scaling != "none" else ()),
               *(("released",) if spec.release_date == "linear" else ()),
-              *(name for name in DECISIONS if name in spec.decisions and name in lms)]  # fmt: skip
+              *(name for name in modelled if name in lms)]  # fmt: skip
     rows = []
     for lm in lms.to_dict("records"):
         given = [name for name in wanted if not pd.isna(lm[name])]
@@ -407,7 +415,8 @@ def name_facts(fit: Fit, lms: pd.DataFrame) -> pd.DataFrame:
 
 def _lies_outside(fit: Fit, name: str, value: str | float) -> bool:
     """Say whether a number, or a month, lies outside what the LMs of the data record."""
-    if name in DECISIONS and DECISIONS[name].kind == "categorical":
+    decision = fit.design.known_decisions.get(name)
+    if decision is not None and decision.kind == "categorical":
         return False
     column = fit.dataset.lms[name].dropna()
     return not column.empty and not column.min() <= value <= column.max()

@@ -10,15 +10,15 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta.data.decisions import SIZES, UNDISCLOSED, Decision, know_facts
 from bayesmeta.data.vocabulary import COUNT_RANGE
 from bayesmeta.design.composition import DOMAINS
-from bayesmeta.design.decisions import DECISIONS, FACTS, SIZES, UNDISCLOSED, Decision
 from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.phrases import (
     FORMS,
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 
 UNITS = "percentage points"
+UNITS_APART = "hundredths of the range"
+"""Unit of effects on a benchmark whose scores are fractions of a declared range."""
+
 SCALES = {"score": UNITS, "latent": "latent units"}
 """Scales on which an effect may be asked for, and their units."""
 
@@ -106,6 +109,8 @@ class Contrast:
         Name of the decision.
     level, reference
         Two levels of a categorical decision, or two values in the units of the table.
+    declared
+        What the data say of the decision, where it is not built in.
 
     Examples
     --------
@@ -116,12 +121,20 @@ class Contrast:
     decision: str
     level: str | float
     reference: str | float
+    declared: Decision | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def about(self) -> Decision:
+        """The decision or size that it is about; one that nobody declared as its sides are."""
+        known = self.declared or know_facts().get(self.decision)
+        is_word = isinstance(self.level, str)
+        return known or Decision(self.decision, "categorical" if is_word else "number")
 
     @property
     def label(self) -> str:
         """The statement that the effect is positive; shares that might be fractions have units."""
         level, reference = (format_level(side) for side in (self.level, self.reference))
-        unit = "%" * may_be_fractions(self.decision, (self.level, self.reference))
+        unit = "%" * may_be_fractions(self.about, (self.level, self.reference))
         return f"{self.decision}: {level}{unit} > {reference}{unit}"
 
     @property
@@ -166,6 +179,11 @@ class Substitution:
     decision: str
     donor: str
     points: float
+
+    @property
+    def about(self) -> Decision:
+        """A share of the training tokens, as every part of the mix is."""
+        return Decision(self.decision, "share")
 
     @property
     def level(self) -> str:
@@ -294,7 +312,8 @@ def _list_named(design: Design, named: Named) -> list[Statement]:
     if not named.level:
         return [*shown]
     others = dict.fromkeys([one.reference for one in shown] + [one.level for one in shown])
-    return [Contrast(named.decision, level=named.level, reference=other)
+    about = find_decision(design, named.decision)
+    return [Contrast(named.decision, level=named.level, reference=other, declared=about)
             for other in others if other not in (named.level, UNDISCLOSED)]  # fmt: skip
 
 
@@ -308,7 +327,7 @@ def _read_statement(design: Design, text: object) -> Statement | Named:
         if move:
             receiver, donor, points = move
             return build_substitution(design, receiver=receiver, donor=donor, points=points)
-        if contrast and (contrast[0] in FACTS or contrast[0] in list_decisions(design)):
+        if contrast and (contrast[0] in design.known_facts or contrast[0] in design.domains):
             return _contrast_as_typed(design, *contrast)
     except QueryError as error:
         return _read_words(design, text, error=error)
@@ -395,7 +414,8 @@ def build_contrast(
     """
     decision = resolve_decision(design, decision)
     high, low = (read_value(design, decision, side) for side in (level, reference))
-    contrast = Contrast(decision, level=high, reference=low)
+    about = design.known_facts.get(decision)
+    contrast = Contrast(decision, level=high, reference=low, declared=about)
     if high == low:
         raise QueryError(
             f"'{contrast.label}' compares a level with itself. Name two different ones."
@@ -498,7 +518,7 @@ def _read_points(points: str | float) -> float:
 def list_decisions(design: Design) -> list[str]:
     """List the decisions that can be asked for."""
     known = (*design.domains, *design.decisions)
-    return [name for name in DECISIONS if name in known]
+    return [name for name in design.known_decisions if name in known]
 
 
 def list_levels(design: Design, decision: str) -> list[str]:
@@ -508,10 +528,11 @@ def list_levels(design: Design, decision: str) -> list[str]:
 
 def list_words(design: Design) -> Vocabulary:
     """List what the words of a fit mean."""
-    sizes = SIZES if design.knows_sizes else {}
-    known = {name: list_levels(design, name) if DECISIONS[name].kind == "categorical" else ()
+    sizes, decisions = SIZES if design.knows_sizes else {}, design.known_decisions
+    known = {name: list_levels(design, name) if decisions[name].kind == "categorical" else ()
              for name in list_decisions(design)}  # fmt: skip
-    return build_vocabulary({**known, **dict.fromkeys((*sizes, *design.domains), ())})
+    levels = {**known, **dict.fromkeys((*sizes, *design.domains), ())}
+    return build_vocabulary(levels, decisions=decisions)
 
 
 def find_decision(design: Design, name: str) -> Decision:
@@ -525,7 +546,7 @@ def find_decision(design: Design, name: str) -> Decision:
     allowed = list_decisions(design)
     name = resolve_decision(design, name)
     if isinstance(name, str) and name in allowed:
-        return DECISIONS[name]
+        return design.known_decisions[name]
     if isinstance(name, str) and name in SIZES and design.knows_sizes:
         raise QueryError(
             f"'{name}' is no design decision, and has no effect of a step to list. Ask for two "
@@ -542,13 +563,13 @@ def find_decision(design: Design, name: str) -> Decision:
             f"without its colon. Allowed: {listing(allowed)}. Statements, such as 'attention: gqa "
             "> mha', are taken by bm.query and bm.effects."
         )
-    why = explain_absence(name)
+    why = explain_absence(design, name)
     raise unknown(QueryError, "decision", name, allowed, said="is not in this fit", why=why)
 
 
 def resolve_decision(design: Design, name: Any) -> Any:
     """Find the decision or size that a text, or a level of it, names; any other text stays."""
-    if not isinstance(name, str) or name in FACTS or name in list_decisions(design):
+    if not isinstance(name, str) or name in design.known_facts or name in design.domains:
         return name
     meanings = list_words(design).get(fold(name), ())
     for kind in ("decision", "level"):
@@ -558,9 +579,9 @@ def resolve_decision(design: Design, name: Any) -> Any:
     return name
 
 
-def explain_absence(name: object) -> str:
-    """Say why a decision that the package knows is not in a fit."""
-    known = isinstance(name, str) and name in DECISIONS
+def explain_absence(design: Design, name: object) -> str:
+    """Say why a decision that is known is not in a fit."""
+    known = isinstance(name, str) and name in design.known_decisions
     return "It does not vary in this fit's data or was left out of its spec." * known
 
 
@@ -598,16 +619,16 @@ def _read_word(design: Design, decision: Decision, level: str | float) -> str:
 
 
 def _read_quantity(decision: Decision, level: str | float) -> float:
-    is_share = decision.kind == "share"
-    top = 100.0 if is_share else math.inf
-    unit = "percent of the training tokens" if is_share else "the table's unit"
+    is_share, (low, top) = decision.kind == "share", decision.range
+    unit = decision.unit or ("%" if is_share else "the table's unit")
+    unit = unit.replace("%", "percent") if is_share else unit
     value = _read_number(level, decision)
-    if not (0 <= value <= top) or value == math.inf or (not is_share and value == 0):
-        upper = f" to {top:g}" if top < math.inf else " up, without zero"
+    if not (low <= value <= top) or math.isinf(value):
+        bounds = f" from 0 to {top:g}" if is_share else " from 0 up, without zero" * decision.log
         example = f"{decision.name}: {'20% > 10%' if is_share else '4 > 2'}"
         raise QueryError(
-            f"value '{shorten(level)}' of {decision.name} is not allowed. Allowed: a number from 0"
-            f"{upper} ({unit}), as in '{example}'."
+            f"value '{shorten(level)}' of {decision.name} is not allowed. Allowed: a number"
+            f"{bounds} ({unit}), as in '{example}'."
         )
     return value
 
@@ -643,9 +664,9 @@ def format_level(level: str | float) -> str:
     return re.sub(r"e\+0*", "e", f"{level:.{10 if abs(level) < _LARGE else 4}g}")
 
 
-def may_be_fractions(decision: str, values: Sequence[float | str]) -> bool:
+def may_be_fractions(decision: Decision, values: Sequence[float | str]) -> bool:
     """Say whether shares, meant in percent, are all so small that they look like fractions."""
-    if decision not in FACTS or FACTS[decision].kind != "share":
+    if decision.kind != "share":
         return False
     return all(isinstance(x, int | float) and 0 <= x <= 1 for x in values) and any(values)
 
@@ -659,13 +680,14 @@ def ask_unit(design: Design, decision: str, values: Sequence[Any]) -> None:
         With both readings.
     """
     name = resolve_decision(design, decision)
-    if not isinstance(name, str) or name not in FACTS or FACTS[name].kind != "share":
+    about = design.known_facts.get(name) if isinstance(name, str) else None
+    if about is None or about.kind != "share":
         return
     amounts = [as_amount(value) for value in values]
     if any(one is None or one.unit for one in amounts):
         return
     numbers = [one.value for one in amounts if one is not None]
-    if not may_be_fractions(name, numbers):
+    if not may_be_fractions(about, numbers):
         return
     readings = [" > ".join(f"{f * x:.10g}%" for x in numbers) for f in (100, 1)]
     raise QueryError(
@@ -699,20 +721,30 @@ def default_contrasts(design: Design, decision: str) -> tuple[Contrast, ...]:
     """List the contrasts that a table of effects shows for a decision.
 
     Every level of a categorical decision against the commonest one; one step up from the median
-    of a numeric one.
+    of a numeric one; either against its declared reference, where there is one.
     """
     found = find_decision(design, decision)
     decision, values = found.name, design.recorded[found.name]
     if found.kind == "categorical":
+        known = list_levels(design, decision)
         common = Counter(level for level in values if level != UNDISCLOSED).most_common(1)[0][0]
-        levels = [level for level in list_levels(design, decision) if level != common]
-        return tuple(Contrast(decision, level=level, reference=common) for level in levels)
+        common = found.reference if found.reference in known else common
+        return tuple(
+            Contrast(decision, level=level, reference=common, declared=found)
+            for level in known
+            if level != common
+        )
+    low = found.reference if found.reference != "" else _choose_start(found, values)
+    high = float(low) * found.step if found.is_log else float(low) + found.step
+    return (Contrast(decision, level=high, reference=float(low), declared=found),)
+
+
+def _choose_start(decision: Decision, values: Array) -> float:
+    """Choose where a step begins: at the median, or lower where it would leave what is recorded."""
     median, top = float(np.nanmedian(values)), float(np.nanmax(values))
-    if found.kind == "share":
-        low = float(max(0.0, min(round(median), top - found.step)))
-        return (Contrast(decision, level=low + found.step, reference=low),)
-    low = min(median, top / found.step)
-    return (Contrast(decision, level=low * found.step, reference=low),)
+    if decision.kind == "share":
+        return float(max(0.0, min(round(median), top - decision.step)))
+    return min(median, top / decision.step if decision.is_log else top - decision.step)
 
 
 def check_fit(fit: Fit) -> None:
@@ -734,6 +766,16 @@ def refuse_prior(fit: Fit) -> None:
             "weigh or to claim. Allowed: a posterior, such as bm.load_reference_fit(). Of prior "
             "draws ask bm.effects or bm.prob_helps."
         )
+
+
+def list_apart(design: Design) -> tuple[str, ...]:
+    """Name the targets with a unit of their own: such benchmarks, and their task families."""
+    alone = {
+        design.task_families[k]
+        for name, k in zip(design.benchmarks, design.task_family_index, strict=True)
+        if name in design.apart
+    }
+    return (*design.apart, *alone)
 
 
 def check_seed(seed: int) -> None:

@@ -14,8 +14,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.data.decisions import UNDISCLOSED
 from bayesmeta.data.load import read_lms
-from bayesmeta.design.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
@@ -31,7 +31,7 @@ from bayesmeta.estimates.evidence_card import judge, support_of
 from bayesmeta.estimates.predictions import label_scores, name_facts, place_lms
 from bayesmeta.estimates.question import (
     UNITS,
-    Contrast,
+    build_contrast,
     check_fit,
     check_seed,
     default_contrasts,
@@ -210,7 +210,7 @@ def _judge_levels(
     counts, verdicts = [], []
     for level in (str(name) for name in ranks["level"].values):
         against = common if level != common else other
-        contrast = Contrast(decision, level=level, reference=against)
+        contrast = build_contrast(fit.design, decision=decision, level=level, reference=against)
         support = support_of(fit.design, contrast)
         counts.append((support["lms"][level], support["lm_families"][level]))
         if level == common:
@@ -386,7 +386,7 @@ def rank_designs(
     check_fit(fit)
     check_seed(seed)
     names = _read_benchmarks(fit, benchmarks)
-    lms = read_lms(candidates, families=fit.design.lm_families)
+    lms = read_lms(candidates, families=fit.design.lm_families, decisions=fit.design.own_decisions)
     flop = training_flop(lms)
     left_out = _over_budget(flop, budget)
     kept = lms[~lms["lm"].isin(list(left_out))].reset_index(drop=True)
@@ -413,6 +413,15 @@ def _read_benchmarks(fit: Fit, benchmarks: str | Sequence[str] | None) -> tuple[
         raise QueryError(
             "no benchmark is named. Leave benchmarks out for all of them. Allowed: "
             f"{listing(known)}."
+        )
+    alike = [name for name in names if name not in fit.design.apart]
+    if benchmarks is None and alike:
+        return tuple(alike)
+    if len(names) > max(len(alike), 1):
+        apart = listing(name for name in names if name not in alike)
+        raise QueryError(
+            f"{apart} have units of their own, and no mean with others. Allowed: one of them, or "
+            f"some of {listing(alike)}. Name these."
         )
     return tuple(names)
 

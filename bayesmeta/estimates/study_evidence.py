@@ -225,7 +225,11 @@ def evidence(
     answer = query(fit, decision, benchmark=benchmark, task_family=task_family)
     if experiments is None and fit.design.arm_scores is not None:
         return Sources(answer, _list_comparisons(fit, answer, fit.design.arm_scores))
-    arms = build_arm_scores(experiments or load_experiments(), benchmarks=fit.design.benchmarks)
+    arms = build_arm_scores(
+        experiments or load_experiments(),
+        benchmarks=fit.design.benchmarks,
+        own=fit.design.own_decisions,
+    )
     _, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     card = build_evidence(
         fit,

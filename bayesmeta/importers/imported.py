@@ -13,9 +13,11 @@ import pandas as pd
 
 from bayesmeta.data.checks import list_some, validate_rows
 from bayesmeta.data.csv_tables import format_table, parse_frame, read_table
+from bayesmeta.data.decisions import Decision
+from bayesmeta.data.declared import FILE, read_declared
 from bayesmeta.data.load import bundled_folder, load_dataset
 from bayesmeta.data.schema import COLUMNS, Column, column_names, get_column
-from bayesmeta.errors import DataError, listing, shorten, unknown
+from bayesmeta.errors import DataError, listing, refuse, shorten, unknown
 from bayesmeta.importers.protocols import Measured, map_scores, read_protocols, rename
 from bayesmeta.whole_files import write_folder
 
@@ -109,7 +111,10 @@ class Imported:
         ({'lms': 1, 'scores': 1, 'benchmarks': 1}, ['n_params', 'n_tokens'])
         """
         folder = Path(folder)
-        old = {name: _read_old(folder, name) for name in ("lms", "scores", "benchmarks")}
+        declared = read_declared(folder / FILE)
+        refuse(declared.problems)
+        own = declared.decisions
+        old = {name: _read_old(folder, name, own) for name in ("lms", "scores", "benchmarks")}
         names = match_names(self.lms["lm"], old["lms"]["lm"])
         differing: list[dict[str, Any]] = []
         lms = _merge(old["lms"], self.lms.replace({"lm": names}), key=("lm",), differing=differing)
@@ -119,7 +124,7 @@ class Imported:
         benchmarks = _merge(old["benchmarks"], self.benchmarks, key=("benchmark",), differing=[])
         lms = name_families(lms)
         texts = {
-            f"{name}.csv": format_table(_drop_blank(frame, table=name), table=name)
+            f"{name}.csv": format_table(_drop_blank(frame, table=name), table=name, own=own)
             for name, frame in (("lms", lms), ("scores", scores), ("benchmarks", benchmarks))
             if len(frame)
         }
@@ -305,13 +310,13 @@ def _build(rows: Sequence[Mapping[str, Any]], table: str) -> pd.DataFrame:
     return parse_frame(frame, table=table).reset_index(drop=True)
 
 
-def _read_old(folder: Path, name: str) -> pd.DataFrame:
+def _read_old(folder: Path, name: str, own: Sequence[Decision]) -> pd.DataFrame:
     """Read a table that is there already; an empty one where there is none."""
     path, table = folder / f"{name}.csv", "unfinished_lms" if name == "lms" else name
     if not path.is_file():
-        return pd.DataFrame(columns=[column.name for column in COLUMNS[table]])
-    found = read_table(path, table=table)
-    validate_rows(found, table=table, file=str(path))
+        return pd.DataFrame(columns=list(column_names(table, own)))
+    found = read_table(path, table=table, own=own)
+    validate_rows(found, table=table, file=str(path), own=own)
     return found.reset_index(drop=True)
 
 

@@ -43,7 +43,7 @@ def build_graph(data: Dataset | EffectSizes, spec: ModelSpec | EffectSizeSpec) -
 def _build_design(data: Dataset, spec: ModelSpec) -> Design:
     """Build the design, and warn of decisions that are combinations of others."""
     design = build_design_for(data, spec=spec)
-    overlaps = find_overlaps(design, decisions=spec.decisions)
+    overlaps = find_overlaps(design, decisions=spec.choose_decisions(design.known_decisions))
     if overlaps:
         logger.warning(describe_overlaps(overlaps))
     return design

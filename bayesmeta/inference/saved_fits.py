@@ -17,6 +17,7 @@ import xarray as xr
 
 from bayesmeta.data.csv_tables import parse_text
 from bayesmeta.data.dataset import Dataset
+from bayesmeta.data.declared import DECLARED, parse_text_of_declared
 from bayesmeta.data.experiments import restore_experiments
 from bayesmeta.errors import BayesmetaError, StoreError
 from bayesmeta.inference.fits import EFFECTS, ENGINE, FORMAT, EffectSizeFit, Fit
@@ -114,9 +115,11 @@ def _read_effect_sizes(text: str, attributes: Mapping[Any, Any]) -> EffectSizes:
 
 
 def _read_dataset(texts: Mapping[str, str], attributes: Mapping[Any, Any]) -> Dataset:
-    tables = {name: parse_text(text, table=name) for name, text in texts.items()}
+    texts = dict(texts)
+    own = parse_text_of_declared(texts.pop(DECLARED, ""))
+    tables = {name: parse_text(text, table=name, own=own) for name, text in texts.items()}
     source = str(attributes["data_source"])
-    experiments = restore_experiments(texts, source=source) if "arms" in texts else None
+    experiments = restore_experiments(texts, source=source, own=own) if "arms" in texts else None
     return Dataset(
         lms=tables["lms"],
         scores=tables["scores"],
@@ -125,6 +128,7 @@ def _read_dataset(texts: Mapping[str, str], attributes: Mapping[Any, Any]) -> Da
         version=str(attributes["data_version"]),
         source=source,
         experiments=experiments,
+        decisions=own,
     )
 
 

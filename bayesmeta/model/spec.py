@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta.data.decisions import DECISIONS, DEFAULT_DECISIONS, is_name
 from bayesmeta.design.arm_contrasts import build_arm_contrasts, put_contrasts
 from bayesmeta.design.arm_scores import build_arm_scores
-from bayesmeta.design.decisions import DECISIONS, DEFAULT_DECISIONS
 from bayesmeta.design.facts import Design, build_design
 from bayesmeta.design.overlap import find_overlaps
 from bayesmeta.design.scale import SCALE_TERMS
@@ -246,7 +246,9 @@ class ModelSpec:
     ----------
     decisions
         Names of the decisions to enter; none gives the scale-only model. Any part of the training
-        mix brings in the whole composition.
+        mix brings in the whole composition. The default stands for every decision that the data
+        know: the built-in ones and those that a data set declares. Names that are not built in are
+        held against the data when they are fitted.
     scaling
         `loglinear`: slopes in log size, log data and their product; `chinchilla`: slopes on the
         log of the reducible loss of one scaling law, whose exponents are estimated; `none`.
@@ -333,9 +335,10 @@ class ModelSpec:
         if isinstance(given, str) or not isinstance(given, Sequence):
             raise SpecError(f"decisions is {given!r}. Allowed: a list of {listing(DECISIONS)}.")
         for name in given:
-            if not isinstance(name, str) or name not in DECISIONS:
+            if not is_name(name):
                 raise refuse_unknown("decision", name, DECISIONS)
-        object.__setattr__(self, "decisions", tuple(n for n in DECISIONS if n in given))
+        built_in = (name for name in DECISIONS if name in given)
+        object.__setattr__(self, "decisions", tuple(dict.fromkeys([*built_in, *given])))
         object.__setattr__(self, "priors", _read_priors(self.priors))
         for option, allowed in OPTIONS.items():
             value = getattr(self, option)
@@ -349,6 +352,17 @@ class ModelSpec:
                 "generations to 'ignored'."
             )
         _check_priors(self.priors)
+
+    def choose_decisions(self, known: Iterable[str]) -> tuple[str, ...]:
+        """Name the decisions that enter, of those that a data set knows: all by default.
+
+        Examples
+        --------
+        >>> ModelSpec().choose_decisions(["norm", "optimizer"])
+        ('norm', 'optimizer')
+        """
+        every = self.decisions == DEFAULT_DECISIONS
+        return tuple(name for name in known if every or name in self.decisions)
 
     @property
     def scale_terms(self) -> tuple[str, ...]:
@@ -512,7 +526,7 @@ def refuse_unknown(what: str, value: object, allowed: Iterable[str], *, why: str
 def _coding(spec: ModelSpec) -> dict[str, Any]:
     """Arguments of `build_design` that a spec sets."""
     return {
-        "decisions": spec.decisions,
+        "decisions": None if spec.decisions == DEFAULT_DECISIONS else spec.decisions,
         "scale_terms": spec.scale_terms,
         "law": spec.scaling == "chinchilla",
         "estimate_unknown": spec.unknown_numbers == "estimated",
@@ -610,7 +624,9 @@ def build_design_for(
     if spec.experiments == "included" and dataset.experiments is not None and among is None:
         contrasts = build_arm_contrasts(dataset, design, coding=coding)
         if len(contrasts.y):
-            scores = build_arm_scores(dataset.experiments, benchmarks=design.benchmarks)
+            scores = build_arm_scores(
+                dataset.experiments, benchmarks=design.benchmarks, own=design.own_decisions
+            )
             design = replace(design, contrasts=contrasts, arm_scores=scores)
         else:
             warnings.warn(

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import FACTS, UNDISCLOSED
+from bayesmeta.data.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.contrasts import Effects
 from bayesmeta.estimates.question import LM_FAMILY, UNITS, Statement, Substitution, format_level
@@ -39,7 +39,6 @@ _VERDICT_STYLE: dict[str, dict[str, Any]] = {
     defaults.ASSOCIATION_ONLY: {"color": "#E69F00", "marker": "s"},
     defaults.PRIOR_DOMINATED: {"color": FAINT, "marker": "D", "markerfacecolor": "white"},
 }
-_NAMES = {"mlp_ratio": "MLP ratio"}
 
 
 EFFECTS_BY = "bm.effects or bm.substitutions"
@@ -239,17 +238,17 @@ def _describe_counts(effects: Effects, many_targets: bool) -> str:
     counted = f"{lms} LMs of {families} families"
     if is_swap:
         return f"{counted} can give as much"
-    is_level = FACTS[contrast.decision].kind == "categorical"
+    is_level = contrast.about.kind == "categorical"
     return f"{counted} {f'have {format_level(contrast.level)}' if is_level else 'record it'}"
 
 
 def name_contrast(contrast: Statement) -> tuple[str, str]:
     """Name a decision and what is compared in it."""
-    name = _NAMES.get(contrast.decision, contrast.decision.replace("_", " "))
+    name = contrast.about.title
     if isinstance(contrast, Substitution):
         sides = [part.removesuffix("_share") for part in (contrast.decision, contrast.donor)]
         return sides[0], f"{contrast.level} points from {sides[1]}"
-    unit = " %" if FACTS[contrast.decision].kind == "share" else ""
+    unit = " %" if contrast.about.kind == "share" else ""
     level, reference = (format_level(side) for side in (contrast.level, contrast.reference))
     return name, printable(f"{level} vs {reference}{unit}", most=40)
 

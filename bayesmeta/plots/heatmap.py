@@ -15,10 +15,10 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import UNDISCLOSED
+from bayesmeta.data.decisions import UNDISCLOSED
 from bayesmeta.errors import QueryError, listing
 from bayesmeta.estimates.contrasts import Effects
-from bayesmeta.estimates.question import BY, UNITS
+from bayesmeta.estimates.question import BY, UNITS, UNITS_APART
 from bayesmeta.plots.figure import Drawn, build_figure, drawn_from
 from bayesmeta.plots.forests import EFFECTS_BY, group_targets, head_groups, name_contrast
 from bayesmeta.plots.look import FAINT, INK, PAGE_WIDTH, diverging, is_dark, pt
@@ -131,7 +131,9 @@ def _draw_row(
         verdict = str(row["verdict"])
         corner = (float(place) - 0.46, y - 0.45)
         axes.add_patch(Rectangle(corner, 0.92, 0.9, facecolor=colour, **_frame(verdict)))
-        number = signed(float(row["estimate"]), digits=1 if row["units"] == UNITS else 2)
+        number = signed(
+            float(row["estimate"]), digits=1 if row["units"] in (UNITS, UNITS_APART) else 2
+        )
         axes.annotate(
             f"({number})" if verdict == defaults.PRIOR_DOMINATED else number,
             (float(place), y), ha="center", va="center_baseline", fontsize=pt(size),

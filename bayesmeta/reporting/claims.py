@@ -19,7 +19,7 @@ from bayesmeta.errors import QueryError, listing, shorten, unknown
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.answer_words import describe_sides, name_decision, write_count
 from bayesmeta.estimates.counterfactual import ASSOCIATION
-from bayesmeta.estimates.question import UNITS, read_label
+from bayesmeta.estimates.question import UNITS, UNITS_APART, Statement, read_label
 from bayesmeta.inference.fits import Fit
 from bayesmeta.tables.latex import escape_latex
 from bayesmeta.whole_files import write_text
@@ -28,6 +28,9 @@ _QUESTION = ("statement", "benchmark", "task_family", "lms", "lm_family", "scale
              "more_than", "ci_prob")  # fmt: skip
 _ORIGIN = ("data_version", "data_checksum", "spec_checksum", "seed", "sampler", "chains", "draws",
            "tune", "thinned_from", "versions")  # fmt: skip
+
+_POINTS = (UNITS, UNITS_APART)
+"""Units of effects that are shown with one digit."""
 
 _CHECKSUMS = ("data_checksum", "spec_checksum")
 _MCSE_LIMIT = 4.0
@@ -57,12 +60,12 @@ class Claim:
     @property
     def sentence(self) -> str:
         """One sentence for a paper, with the verdict on the evidence."""
-        return word_claim(self.answer.to_dict())
+        return word_claim(self.answer.to_dict(), statement=self.answer.contrast)
 
     @property
     def latex(self) -> str:
         """The same for LaTeX, with what LaTeX treats specially escaped."""
-        return word_claim(self.answer.to_dict(), latex=True)
+        return word_claim(self.answer.to_dict(), latex=True, statement=self.answer.contrast)
 
     def to_dict(self) -> dict[str, Any]:
         """Turn into plain values, as `save` writes them."""
@@ -89,7 +92,9 @@ class Claim:
         return self.sentence
 
 
-def word_claim(answer: Mapping[str, Any], *, latex: bool = False) -> str:
+def word_claim(
+    answer: Mapping[str, Any], *, latex: bool = False, statement: Statement | None = None
+) -> str:
     """Put the plain values of an answer into one sentence, never stronger than its verdict.
 
     Parameters
@@ -98,6 +103,9 @@ def word_claim(answer: Mapping[str, Any], *, latex: bool = False) -> str:
         What `Answer.to_dict` gives.
     latex
         Whether to escape what LaTeX treats specially.
+    statement
+        What was asked, which knows how declared decisions are called; read from the answer if left
+        out.
 
     Returns
     -------
@@ -107,9 +115,9 @@ def word_claim(answer: Mapping[str, Any], *, latex: bool = False) -> str:
     if "read_as" not in answer:
         return _word_before(answer, latex=latex)
     effect, verdict = answer["effect"], str(answer["evidence"]["verdict"])
-    probability, digits = float(answer["probability"]), 1 if effect["units"] == UNITS else 2
+    probability, digits = float(answer["probability"]), 1 if effect["units"] in _POINTS else 2
     up, told = probability > 0.5, max(probability, 1 - probability) >= defaults.CERTAIN
-    high, low = describe_sides(read_label(str(answer["statement"])))
+    high, low = describe_sides(statement or read_label(str(answer["statement"])))
     size = f"{abs(float(effect['estimate'])):.{digits}f} {effect['units']}"
     signed = f"{float(effect['estimate']):.{digits}f} {effect['units']}"
     between = (
@@ -173,7 +181,7 @@ def _name_kind(answer: Mapping[str, Any], *, digits: int) -> str:
 def _word_before(answer: Mapping[str, Any], *, latex: bool) -> str:
     """Word a claim as releases did whose answers say nothing of how they were read."""
     effect, card, n = answer["effect"], answer["evidence"], int(answer["n_lms"])
-    digits = 1 if effect["units"] == UNITS else 2
+    digits = 1 if effect["units"] in _POINTS else 2
     name = escape_latex if latex else str
     percent = "\\,\\%" if latex else " %"
 
@@ -282,7 +290,8 @@ def check_claim(made: Claim | Mapping[str, Any] | str | PathLike[str], fit: Fit)
     found = claim(fit, **values["question"])
     fresh = json.loads(json.dumps(found.to_dict()))
     then, now, origin = values["answer"], fresh["answer"], values["origin"]
-    said = [word_claim(then), word_claim(then, latex=True)]
+    asked = found.answer.contrast
+    said = [word_claim(then, statement=asked), word_claim(then, latex=True, statement=asked)]
     before = [re.sub(r"(averaged over \d+) LM", r"\1 lm", sentence) for sentence in said]
     sides = {
         **{key: (origin.get(key), found.origin.get(key)) for key in _CHECKSUMS},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import SIZES
+from bayesmeta.data.decisions import SIZES
 from bayesmeta.estimates.answer import Answer, query
 from bayesmeta.estimates.answer_words import (
     describe_sides,

@@ -98,7 +98,7 @@
     const k = values.indexOf(value);
     if (k >= 0) return [[k, 1]];
     const after = values.findIndex((x) => x > value);
-    const scale = decision.kind === "numeric" ? Math.log : Number;
+    const scale = decision.log ? Math.log : Number;
     const [x, low, high] = [value, values[after - 1], values[after]].map((one) => scale(one));
     const part = (x - low) / (high - low);
     return [[after - 1, 1 - part], [after, part]];
@@ -343,7 +343,7 @@
   }
 
   function writeValue(decision, value) {
-    if (decision.kind === "share" || decision.name === "context_length") return String(value);
+    if (!["n_params", "n_tokens"].includes(decision.name)) return String(value);
     for (const [unit, size] of [["T", 1e12], ["B", 1e9], ["M", 1e6]]) {
       if (value >= size) return Number((value / size).toPrecision(10)) + unit;
     }

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import SIZES, UNDISCLOSED
+from bayesmeta.data.decisions import SIZES, UNDISCLOSED, Decision
 from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS, TARGET_ALIASES, Words
 from bayesmeta.estimates.answer import split_ways
-from bayesmeta.estimates.answer_words import describe_side, name_decision
+from bayesmeta.estimates.answer_words import describe_side
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     KINDS,
@@ -46,6 +46,9 @@ from bayesmeta.tables.wording import MARKS, MEANINGS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_ANY = 12345.0
+"""A number whose place in a description is that of any other."""
 
 MARGINS = (defaults.EQUIVALENCE, 1.0, 2.0)
 """Margins of no difference, in points, that are answered with a Monte Carlo standard error."""
@@ -91,7 +94,7 @@ class Offer:
     name
         Name of the decision, or `n_params`, `n_tokens`.
     kind
-        `categorical`, `numeric` or `share`.
+        `categorical`, `number` or `share`.
     levels
         Levels, or values in rising order.
     pairs
@@ -280,11 +283,12 @@ def _offer_decision(fit: Fit, name: str) -> Offer:
     else:
         low, high = float(shown[0].reference), float(shown[0].level)
         recorded = decision.read(fit.dataset.lms).astype(float)
-        steps = [low * decision.step**k for k in _STEPS]
+        steps = [low * decision.step**k if decision.is_log else low + decision.step * k
+                 for k in _STEPS]  # fmt: skip
         is_share = decision.kind == "share"
         more = _inside(_ROUND_SHARES if is_share else steps, recorded)
         ends = {low, high, 0.0} if is_share and recorded.min() == 0 else {low, high}
-        levels += _grid(ends, more=more, measure=float if is_share else math.log)
+        levels += _grid(ends, more=more, measure=math.log if decision.is_log else float)
     pairs = [(levels.index(c.level), levels.index(c.reference)) for c in shown]
     return Offer(name, decision.kind, levels=tuple(levels), pairs=tuple(pairs))
 
@@ -295,7 +299,7 @@ def _offer_size(fit: Fit, name: str) -> Offer:
     steps = [low * SIZES[name].step ** k for k in _STEPS]
     levels = _grid({low, 2 * low}, more=_inside(steps, recorded), measure=math.log)
     pair = (levels.index(2 * low), levels.index(low))
-    return Offer(name, "numeric", levels=tuple(levels), pairs=(pair,))
+    return Offer(name, "number", levels=tuple(levels), pairs=(pair,))
 
 
 def _inside(values: Sequence[float], recorded: pd.Series) -> list[float]:
@@ -415,33 +419,37 @@ def _embed(
         answers = _describe_answers(fit, found)
         pairs.append({"pair": pair, **_describe_support(found[0].card), "answers": answers})
         shown[pair] = [replace(found[places[t.weights]], target=t) for t in targets]
+    about = offer.contrast(fit, offer.pairs[0]).about
     part = {
         "name": offer.name,
-        "title": name_decision(offer.name),
+        "title": about.title,
+        "log": about.is_log,
         "kind": offer.kind,
         "levels": [format_level(level) for level in offer.levels],
         "default": min(offer.pairs, key=lambda pair: _standing(shown[pair][0])),
         "values": [] if offer.kind == "categorical" else [float(x) for x in offer.levels],
-        "words": _list_words(offer),
+        "words": _list_words(offer, about),
         "pairs": pairs,
     }
     return part, [finding for pair in offer.pairs for finding in shown[pair]]
 
 
-def _list_words(offer: Offer) -> dict[str, Any]:
+def _list_words(offer: Offer, about: Decision) -> dict[str, Any]:
     """List what a decision and its levels are called, for questions that are typed."""
     known = DECISION_WORDS.get(offer.name, Words(offer.name))
     levels = [LEVEL_WORDS.get((offer.name, str(x)), Words(str(x))) for x in offer.levels]
     return {
-        "decision": sorted({fold(word) for word in (offer.name, *known.aliases)} - {""}),
+        "decision": sorted(
+            {fold(word) for word in (offer.name, about.title, *known.aliases)} - {""}
+        ),
         "levels": [
             sorted({fold(word) for word in (str(x), *words.aliases, *words.context)} - {""})
             for x, words in zip(offer.levels, levels, strict=True)
         ]
         if offer.kind == "categorical"
         else [],
-        "shown": [describe_side(offer.name, x) for x in offer.levels],
-        "template": known.text if "{}" in known.text else f"a {name_decision(offer.name)} of {{}}",
+        "shown": [describe_side(about, x) for x in offer.levels],
+        "template": describe_side(about, _ANY).replace(f"{_ANY:g}", "{}"),
     }
 
 

@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.design.decisions import FACTS
 from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.estimates.counterfactual import as_names, check_by, mean_slope, weigh_benchmarks
 from bayesmeta.estimates.evidence_card import vary_inside
@@ -148,7 +147,7 @@ def ladders(
     check_by(by)
     refuse_prior(fit)
     contrast = parse_statement(fit.design, statement)
-    if not isinstance(contrast, Contrast) or FACTS[contrast.decision].kind == "categorical":
+    if not isinstance(contrast, Contrast) or contrast.about.kind == "categorical":
         raise QueryError(
             f"'{shorten(statement)}' is not about a number that a family could vary step by step. "
             "Allowed: two values of a numeric decision, such as 'code_share: 20 > 5'."

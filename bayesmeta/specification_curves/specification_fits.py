@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from bayesmeta import defaults, jobs
 from bayesmeta.crossvalidation.schemes import check_dataset
 from bayesmeta.data.dataset import Dataset
-from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.facts import Design
 from bayesmeta.design.overlap import find_overlaps
 from bayesmeta.errors import EvaluationError, QueryError, SpecError
@@ -471,7 +470,7 @@ def _read_notes(dataset: Dataset, spec: ModelSpec, job: Job) -> list[Note]:
         except QueryError as error:
             notes.append(Note(str(error), False))
             continue
-        modelled = [name for name in inquiry.decisions if name in DECISIONS]
+        modelled = [n for n in inquiry.decisions if n in design.known_decisions]
         said = [overlap.said for overlap in find_overlaps(design, decisions=modelled)]
         said += ["Only the prior tells its effect."] if said else []
         notes.append(Note(" ".join(said), True))

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmeta.data.dataset import Dataset
-from bayesmeta.data.experiments import FACTS, Experiments
-from bayesmeta.design.decisions import DECISIONS, SIZES
+from bayesmeta.data.decisions import SIZES
+from bayesmeta.data.experiments import Experiments, list_facts
 from bayesmeta.estimates.contrasts import effects
 from bayesmeta.estimates.question import BY
 from bayesmeta.inference.fits import Fit
@@ -46,7 +46,7 @@ def permute_decisions(dataset: Dataset, *, seed: int) -> Dataset:
     >>> (permuted.lms["position_embedding"] == data.lms["position_embedding"]).all()
     np.False_
     """
-    columns = [name for name in DECISIONS if name in dataset.lms]
+    columns = [name for name in dataset.known_decisions if name in dataset.lms]
     lms = dataset.lms.copy()
     in_order = lms.sort_values("n_params", kind="stable")
     rows = {str(name): part.index for name, part in in_order.groupby("lm_family", sort=False)}
@@ -72,7 +72,7 @@ def _permute_arms(experiments: Experiments, *, rng: np.random.Generator) -> Expe
     order = np.arange(len(arms))
     for rows in arms.groupby(["study", "group"], sort=False).indices.values():
         order[rows] = rng.permutation(rows)
-    columns = [name for name in FACTS if name in arms and name not in SIZES]
+    columns = [name for name in list_facts(arms) if name not in SIZES]
     arms[columns] = arms[columns].iloc[order].set_axis(arms.index)
     return replace(experiments, arms=arms)
 

@@ -18,7 +18,7 @@ MODULES = [
     if path.stem not in ("__init__", "__main__")
 ]
 
-MOST_FILES = 148
+MOST_FILES = 150
 """Python files of the package, every `__init__.py` included."""
 
 MOST_LINES = 60

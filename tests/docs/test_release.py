@@ -38,6 +38,12 @@ def test_recipe_needs_what_the_package_needs():
     assert needed == dict(one.split(">=") for one in PROJECT["dependencies"])
 
 
+def test_classifiers_name_every_python():
+    named = re.findall(r"Python :: (3\.\d+)", " ".join(PROJECT["classifiers"]))
+    assert named == list_pythons()
+    assert PROJECT["requires-python"] == f">={named[0]}"
+
+
 @pytest.mark.parametrize("workflow", ["release", "checks"])
 def test_workflows_try_every_python(workflow):
     text = read(f".github/workflows/{workflow}.yml")

@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayesmeta.crossvalidation.baselines import BASELINES, predict_baseline
+import bayesmeta as bm
+from bayesmeta.crossvalidation.baselines import (
+    BASELINES,
+    _features,
+    _list_numbers,
+    _list_words,
+    predict_baseline,
+)
 from bayesmeta.crossvalidation.folds import Candidate, run_fold
 from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.data.load import load_dataset
@@ -198,3 +205,13 @@ def test_baselines_know_what_their_names_say(bundled, baseline):
         )
         found[name] = (one != other).any()
     assert found == {name: KNOWS_FACTS.get(baseline) == name for name in found}
+
+
+def test_trees_see_declared_decisions(small):
+    declared = [bm.Decision("depth", "number"), bm.Decision("optimizer", "categorical")]
+    n = len(small.lms)
+    lms = small.lms.assign(depth=np.arange(1.0, n + 1), optimizer=["adamw", "muon"] * (n // 2))
+    features = _features(replace(small, lms=lms, decisions=declared))
+    assert _list_numbers(features)[-1] == "depth"
+    assert _list_words(features)[-1] == "optimizer"
+    assert "depth" not in _features(small)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import bayesmeta as bm
+from bayesmeta.data.decisions import DECISIONS
 from bayesmeta.data.experiments import FACTS
 from bayesmeta.data.load import load_experiments
 from bayesmeta.data.vocabulary import MIX_COLUMNS
-from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.estimates.counterfactual import contrast_draws
 from bayesmeta.estimates.question import build_contrast
 from bayesmeta.inference.saved_fits import wrap_draws

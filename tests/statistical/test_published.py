@@ -6,7 +6,7 @@ where nothing else is said: DL for DerSimonian and Laird's method, CM.EL for the
 logistic model. Effects were computed from the published counts, means and correlations, and are
 held to six digits in `published/`.
 
-`python tests/statistical/test_published.py` writes the table of VALIDATION.md anew.
+`python tests/statistical/test_published.py` writes the table of docs/published_results.md anew.
 """
 
 import json
@@ -27,7 +27,7 @@ FOLDER = HERE / "published"
 PUBLISHED = json.loads((FOLDER / "estimates.json").read_text(encoding="utf-8"))
 CASES = [(name, k) for name, entry in PUBLISHED.items() for k in range(len(entry["fits"]))]
 ROLES = ("moderators", "levels", "groups", "cluster", "rho", "missing", "counts")
-VALIDATION = HERE.parents[1] / "VALIDATION.md"
+PAGE = HERE.parents[1] / "docs" / "published_results.md"
 MARKS = "<!-- published -->\n", "<!-- /published -->\n"
 
 
@@ -113,7 +113,7 @@ def test_a_wrong_table_is_noticed():
 
 
 def write_rows():
-    """Rows of the table in VALIDATION.md: published and ours."""
+    """Rows of the table in docs/published_results.md: published and ours."""
     for name, k in CASES:
         entry, found = PUBLISHED[name], fit(name, k)
         case = entry["fits"][k]
@@ -133,7 +133,7 @@ def write_rows():
 
 
 def test_the_page_says_what_was_published_and_what_we_find():
-    text = VALIDATION.read_text(encoding="utf-8").partition(MARKS[0])[2].partition(MARKS[1])[0]
+    text = PAGE.read_text(encoding="utf-8").partition(MARKS[0])[2].partition(MARKS[1])[0]
     shown = [re.split(r" *\| *", line.strip("| ")) for line in text.splitlines()[2:]]
     numbers = re.compile(r"-?\d+\.?\d*")
     for row, expected in zip(shown, write_rows(), strict=True):
@@ -141,13 +141,13 @@ def test_the_page_says_what_was_published_and_what_we_find():
         ours = [[float(x) for x in numbers.findall(one[4])] for one in (row, expected)]
         np.testing.assert_allclose(*ours, rtol=0.05, atol=0.02)
     for entry in PUBLISHED.values():
-        assert entry["source"] in VALIDATION.read_text(encoding="utf-8")
+        assert entry["source"] in PAGE.read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":
     lines = ["| data set | model | quantity | published | ours |", "|---|---|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in write_rows()]
-    text = VALIDATION.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(MARKS[0])
     after = rest.partition(MARKS[1])[2]
-    VALIDATION.write_text(before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + after)
+    PAGE.write_text(before + MARKS[0] + "\n".join(lines) + "\n" + MARKS[1] + after)

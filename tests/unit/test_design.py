@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import ortho_group
 
+from bayesmeta.data.decisions import DECISIONS
 from bayesmeta.data.load import load_dataset
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.design.composition import DOMAINS, build_mix
-from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.design.facts import build_design, set_parts, standardise
 from bayesmeta.design.outcomes import build_outcomes
 from bayesmeta.design.overlap import find_overlaps

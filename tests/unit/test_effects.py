@@ -9,8 +9,8 @@ import pytest
 from scipy.special import expit, logit
 
 from bayesmeta import defaults
+from bayesmeta.data.decisions import DECISIONS
 from bayesmeta.design.composition import DOMAINS
-from bayesmeta.design.decisions import DECISIONS
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates.answer import query
 from bayesmeta.estimates.contrasts import effects, prob_helps
@@ -153,7 +153,7 @@ class Slow:
                     else self.typical_number(term.decision)
                 )
             else:
-                x = np.log2(word) if decision.kind == "numeric" else word / 100
+                x = np.log2(word) if decision.is_log else word / 100
                 row.append((x - term.center) / term.unit)
         return row
 

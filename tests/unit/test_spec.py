@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from bayesmeta.design.decisions import DECISIONS
+from bayesmeta.data.decisions import DECISIONS
 from bayesmeta.design.scale import SCALE_TERMS
 from bayesmeta.errors import SpecError
 from bayesmeta.model.spec import (
@@ -16,6 +16,7 @@ from bayesmeta.model.spec import (
     RETIRED_PRIORS,
     ModelSpec,
     Priors,
+    build_design_for,
     hash_values,
     read_spec,
 )
@@ -237,9 +238,12 @@ def test_unknown_option(refusal, option):
         ModelSpec(**{option: misspelt})
 
 
-def test_unknown_decision(refusal):
+def test_unknown_decision(refusal, bundled):
+    spec = ModelSpec(decisions=("attn",))  # a data set may declare it
     with refusal(SpecError, "decision 'attn'", "position_embedding"):
-        ModelSpec(decisions=("attn",))
+        build_design_for(bundled, spec=spec)
+    with refusal(SpecError, "decision 'no name'", "position_embedding"):
+        ModelSpec(decisions=("no name",))
 
 
 @pytest.mark.parametrize("decisions", ["norm", 3, {"norm": True}])
