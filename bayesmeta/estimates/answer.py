@@ -654,11 +654,15 @@ def _read_sizes(fit: Fit, at: Settings | None) -> Sizes:
 
 def three_ways(values: NDArray[np.float64], *, equivalence: float) -> dict[str, Probability]:
     """Say how probable an effect is to lie above, inside and below a region of no difference."""
-    return {
-        "helps": estimate_probability(values >= equivalence),
-        "equivalent": estimate_probability(np.abs(values) < equivalence),
-        "hurts": estimate_probability(values <= -equivalence),
-    }
+    ways = map(estimate_probability, split_ways(values, equivalence=equivalence))
+    return dict(zip(("helps", "equivalent", "hurts"), ways, strict=True))
+
+
+def split_ways(
+    values: NDArray[np.float64], *, equivalence: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say which draws lie above, inside and below it, each of the shape of the draws."""
+    return values >= equivalence, np.abs(values) < equivalence, values <= -equivalence
 
 
 def _check_size(name: str, value: float, *, low: float) -> None:

@@ -31,6 +31,7 @@ from bayesmeta.model.predictor import (
     draw_setting,
     expected_score,
     list_coefficients,
+    mean_expected_score,
     multiply,
 )
 
@@ -149,7 +150,7 @@ def to_points(scores: Array, *, design: Design) -> Array:
 
 def _mean_points(eta: Array, *, design: Design) -> Array:
     """Average expected scores over LMs in points, higher is better, shape (..., benchmark)."""
-    return to_points(expected_score(eta, design=design).mean(axis=-2), design=design)
+    return to_points(mean_expected_score(eta, design=design), design=design)
 
 
 def _change(fit: Fit, facts: Facts, at: Sizes = ()) -> dict[str, Array]:
@@ -169,21 +170,35 @@ def _compute_side(fit: Fit, side: Side, at: Sizes) -> Mapping[str, Array]:
     return _change(fit, side.of(read_baseline(fit, at).facts), at)
 
 
-def _latent_change(fit: Fit, change: Mapping[str, Array], rows: Any, kind: str) -> Array | float:
-    """Latent change of the LMs of the rows, shape (chain, draw, lm, benchmark); or zero."""
-    kept = {name: values[..., rows, :] for name, values in change.items()}
-    return multiply(kept, _coefficients(fit, kind))
+def _latent_change(
+    fit: Fit, change: Mapping[str, Array], rows: Any, kind: str, place: Any = slice(None)
+) -> Array | float:
+    """Latent change of the LMs of the rows, shape (chain, draw, lm, benchmark); or zero.
+
+    At a place, such as the number of a chain, that of its draws alone.
+    """
+    kept = {
+        name: (values if values.ndim == 2 else values[place])[..., rows, :]
+        for name, values in change.items()
+    }
+    return multiply(kept, {name: _coefficients(fit, kind)[name][place] for name in kept})
 
 
 def _mean_score(
     fit: Fit, change: Mapping[str, Array], rows: Any, kind: str, at: Sizes = ()
 ) -> Array:
-    """Average expected scores of the LMs of the rows, changed, shape (chain, draw, benchmark)."""
-    base, moved = read_baseline(fit, at), _latent_change(fit, change, rows, kind)
-    if np.ndim(moved) == 0:
+    """Average expected scores of the LMs of the rows, changed, shape (chain, draw, benchmark).
+
+    Chain by chain, so that the latent values stay in a processor's reach.
+    """
+    base = read_baseline(fit, at)
+    if not any(values.any() for values in change.values()):
         return base.points[..., rows, :].mean(axis=-2)
-    moved += base.eta[..., rows, :]
-    return _mean_points(moved, design=fit.design)
+    found = np.empty((*fit.shape, base.eta.shape[-1]))
+    for chain, eta in enumerate(base.eta):
+        moved = eta[..., rows, :] + _latent_change(fit, change, rows, kind, chain)
+        found[chain] = _mean_points(moved, design=fit.design)
+    return found
 
 
 def mean_score_at(
@@ -290,7 +305,7 @@ def effect_on_benchmarks(
     return high - low
 
 
-@lru_cache(maxsize=8)  # contrasts of a decision share their reference, targets share both sides
+@lru_cache(maxsize=256)  # a report asks for every level several times; 100 kB per 1000 draws
 def _mean_score_of(fit: Fit, side: Side, kept: bytes, kind: str, at: Sizes) -> Array:
     rows = np.frombuffer(kept, dtype=bool)
     rows = slice(None) if rows.all() else rows

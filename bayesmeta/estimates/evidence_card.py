@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ from bayesmeta import defaults
 from bayesmeta.data.decisions import UNDISCLOSED, Decision
 from bayesmeta.design.arm_scores import CONTROLS, ArmScores
 from bayesmeta.errors import listing
-from bayesmeta.estimates.arm_comparisons import compare_runs, estimate_studies
-from bayesmeta.estimates.counterfactual import Sizes, mean_slope, tells_effects
+from bayesmeta.estimates.arm_comparisons import Runs, compare_runs, estimate_studies
+from bayesmeta.estimates.counterfactual import mean_slope, tells_effects
 from bayesmeta.estimates.linearised import (
     latent_draws,
     linearise,
@@ -461,50 +461,80 @@ def build_evidence(
     Evidence
         The card.
     """
-    support, model = support_of(fit.design, contrast), linearise(fit)
-    moved = to_free(fit.design, mean_change(fit, contrast))
-    slope = mean_slope(fit, weights=weights) if scale == "score" else 1.0
-    (judgement,) = judge(
+    (card,) = build_cards(
         fit,
         contrast=contrast,
         weights=weights[None],
         probabilities=np.array([probability]),
+        scale=scale,
         arms=arms,
     )
+    return card
 
-    def describe(mean: Array, sd: Array) -> dict[str, float]:
-        return normal_interval(slope * float(mean), slope * float(sd), ci_prob=defaults.CI_PROB)
 
-    def estimate(from_part: Callable[..., Estimate]) -> dict[str, float] | None:
-        if not support["families_with_both"]:
-            return None
-        found = from_part(moved, weights=weights)
-        return describe(found.mean, found.sd)
-
+def build_cards(
+    fit: Fit,
+    *,
+    contrast: Statement,
+    weights: Array,
+    probabilities: Array,
+    scale: str = "score",
+    arms: ArmScores | None = None,
+) -> tuple[Evidence, ...]:
+    """Do so on several targets at once: weights (target, benchmark), probabilities (target,)."""
+    support, model = support_of(fit.design, contrast), linearise(fit)
+    moved = to_free(fit.design, mean_change(fit, contrast))
+    judged = judge(fit, contrast=contrast, weights=weights, probabilities=probabilities, arms=arms)
+    slopes = [mean_slope(fit, weights=row) if scale == "score" else 1.0 for row in weights]
     whole = model.estimate(moved, weights=weights)
     without = model.without_each_family(moved, weights=weights)
-    worst = int(np.argmax(np.abs(without.mean - whole.mean)))
-    sd = float((_latent_effect(fit, contrast) @ weights).std())
     pulls = model.pulls(moved, weights=weights)
-    return Evidence(
-        **support,
-        all_families=describe(whole.mean, whole.sd),
-        within_families=estimate(model.estimate_within),
-        between_families=estimate(model.estimate_between),
-        effective_lms=float(pulls.sum() ** 2 / np.square(pulls).sum()) if pulls.any() else 0.0,
-        confounded_with=measure_confounding(fit.design, contrast),
-        prior_probability=PRIOR_PROBABILITY,
-        prior_sd=slope * model.prior_variance(moved, weights=weights) ** 0.5,
-        contraction=judgement.contraction,
-        most_influential_family=fit.design.lm_families[worst],
-        influence=float(abs(without.mean[worst] - whole.mean) / sd) if sd > 0 else 0.0,
-        without_it=describe(without.mean[worst], without.sd[worst]),
-        extrapolates=is_extrapolation(fit.design, contrast),
-        verdict=judgement.verdict,
-        studies=judgement.studies,
-        experiments=None if judgement.pooled is None else _describe(judgement.pooled),
-        prob_conflict=judgement.prob_conflict,
-    )
+    sides = ()
+    if support["families_with_both"]:
+        sides = tuple(
+            part(moved, weights=weights) for part in (model.estimate_within, model.estimate_between)
+        )
+    prior = np.sqrt(model.prior_variance(moved, weights=weights))
+    sd = (_latent_effect(fit, contrast) @ weights.T).std(axis=(0, 1))
+    confounded = measure_confounding(fit.design, contrast)
+    extrapolates, cards = is_extrapolation(fit.design, contrast), []
+    for t, (slope, judgement) in enumerate(zip(slopes, judged, strict=True)):
+        worst = int(np.argmax(np.abs(without.mean[t] - whole.mean[t])))
+        within, between = (_scale(part, slope, t) for part in sides) if sides else (None, None)
+        length = float(pulls[t].sum())
+        cards.append(
+            Evidence(
+                **support,
+                all_families=_scale(whole, slope, t),
+                within_families=within,
+                between_families=between,
+                effective_lms=length**2 / float(np.square(pulls[t]).sum()) if length else 0.0,
+                confounded_with=confounded,
+                prior_probability=PRIOR_PROBABILITY,
+                prior_sd=slope * float(prior[t]),
+                contraction=judgement.contraction,
+                most_influential_family=fit.design.lm_families[worst],
+                influence=_in_units(without.mean[t, worst] - whole.mean[t], sd[t]),
+                without_it=_scale(without, slope, (t, worst)),
+                extrapolates=extrapolates,
+                verdict=judgement.verdict,
+                studies=judgement.studies,
+                experiments=None if judgement.pooled is None else _describe(judgement.pooled),
+                prob_conflict=judgement.prob_conflict,
+            )
+        )
+    return tuple(cards)
+
+
+def _scale(found: Estimate, slope: float, place: Any) -> dict[str, float]:
+    """Summarise one of several estimates in points."""
+    mean, sd = (slope * float(values[place]) for values in (found.mean, found.sd))
+    return normal_interval(mean, sd, ci_prob=defaults.CI_PROB)
+
+
+def _in_units(move: float, sd: float) -> float:
+    """Say how many standard deviations a move has."""
+    return float(abs(move) / sd) if sd > 0 else 0.0
 
 
 def _describe(pooled: Pooled) -> dict[str, float]:
@@ -571,27 +601,34 @@ def judge(
         return tuple(Judgement(defaults.PRIOR_DOMINATED, contraction=0.0) for _ in weights)
     arms = fit.design.arm_scores if arms is None else arms
     runs = None if arms is None else compare_runs(arms, contrast)
-    model, moved = linearise(fit), to_free(fit.design, mean_change(fit, contrast))
-    alone, latent = _stands_alone(fit.design, contrast), _latent_effect(fit, contrast)
+    moved = to_free(fit.design, mean_change(fit, contrast))
+    prior = linearise(fit).prior_variance(moved, weights=weights)
+    learned = (_latent_effect(fit, contrast) @ weights.T).var(axis=(0, 1))
+    contraction = np.where(prior > 0, 1 - learned / np.where(prior > 0, prior, 1.0), 0.0).tolist()
+    told = not _stands_alone(fit.design, contrast)
+    pools = [_pool(runs, on=row > 0) for row in weights]
+    conflicts = _weigh_conflicts(fit, contrast, pools=pools, weights=weights, runs=runs)
     judged = []
-    for row, p in zip(weights, probabilities, strict=True):
-        prior = model.prior_variance(moved, weights=row)
-        contraction = 1 - float((latent @ row).var()) / prior if prior > 0 else 0.0
-        studies = [] if runs is None else estimate_studies(runs, on=row > 0)
-        usable = [one for one in studies if one["control"] != CONTROLS[-1]]
-        pooled, conflict = pool_studies(usable), None
-        if pooled is not None and runs is not None:
-            conflict = _weigh_conflict(fit, contrast, pooled=pooled, weights=row, at=runs.at)
+    for k, (studies, n_usable, pooled) in enumerate(pools):
         verdict = give_verdict(
-            told=not alone and contraction >= defaults.CONTRACTION_LEAST,
+            told=told and contraction[k] >= defaults.CONTRACTION_LEAST,
             pooled=pooled,
-            n_studies=len(usable) if tells_effects(fit) else 0,
-            prob_conflict=conflict,
-            probability=float(p),
+            n_studies=n_usable if tells_effects(fit) else 0,
+            prob_conflict=conflicts[k],
+            probability=float(probabilities[k]),
         )
         weighed = tuple(_add_weights(studies, pooled))
-        judged.append(Judgement(verdict, contraction, weighed, pooled, conflict))
+        judged.append(Judgement(verdict, contraction[k], weighed, pooled, conflicts[k]))
     return tuple(judged)
+
+
+def _pool(
+    runs: Runs | None, *, on: NDArray[np.bool_]
+) -> tuple[Sequence[Mapping[str, Any]], int, Pooled | None]:
+    """List studies on some benchmarks, how many of them are usable, and the mean of these."""
+    studies = [] if runs is None else estimate_studies(runs, on=on)
+    usable = [one for one in studies if one["control"] != CONTROLS[-1]]
+    return studies, len(usable), pool_studies(usable)
 
 
 def _stands_alone(design: Design, contrast: Statement) -> bool:
@@ -628,15 +665,29 @@ def give_verdict(
     return defaults.ASSOCIATION_ONLY
 
 
-def _weigh_conflict(
-    fit: Fit, contrast: Statement, *, pooled: Pooled, weights: Array, at: Sizes
-) -> float:
+def _weigh_conflicts(
+    fit: Fit,
+    contrast: Statement,
+    *,
+    pools: Sequence[tuple[Any, int, Pooled | None]],
+    weights: Array,
+    runs: Runs | None,
+) -> list[float | None]:
     """Probability that experiments lie on the side of LMs of their size on which they are seen."""
-    moved = to_free(fit.design, mean_change(fit, contrast, at))
+    if runs is None or not any(pooled for _, _, pooled in pools):
+        return [None] * len(pools)
+    moved = to_free(fit.design, mean_change(fit, contrast, runs.at))
     found = linearise(fit).estimate(moved, weights=weights)
-    slope = float(weights @ slopes_of_sizes(fit, at))
-    apart = float(np.hypot(pooled.sd, slope * float(found.sd)))
-    return prob_above_zero(abs(pooled.estimate - slope * float(found.mean)), apart)
+    slopes = weights @ slopes_of_sizes(fit, runs.at)
+    conflicts: list[float | None] = []
+    for k, (_, _, pooled) in enumerate(pools):
+        if pooled is None:
+            conflicts.append(None)
+            continue
+        apart = float(np.hypot(pooled.sd, slopes[k] * found.sd[k]))
+        gap = abs(pooled.estimate - float(slopes[k] * found.mean[k]))
+        conflicts.append(prob_above_zero(gap, apart))
+    return conflicts
 
 
 def _add_weights(

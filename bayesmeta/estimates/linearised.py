@@ -56,7 +56,8 @@ class Linearised:
     """A Gaussian regression that stands for a fit.
 
     An effect is asked for by its `change`, how far it moves the first coefficients, shape (k,), and
-    by `weights` of the benchmarks, shape (benchmark,), which sum to one.
+    by `weights` of the benchmarks, shape (..., benchmark), which sum to one; with several rows of
+    weights every answer has their leading axes.
 
     Parameters
     ----------
@@ -101,23 +102,46 @@ class Linearised:
     def whitening(self) -> Array:
         """Inverse of the Cholesky factor of the covariance of the responses, shape (obs, obs).
 
-        Its square is the precision, whose own computation takes several times as long.
+        Its square is the precision, whose computation pays where much is asked at once.
         """
         return _invert_lower(np.linalg.cholesky(self.covariance))
 
+    @cached_property
+    def precision(self) -> Array:
+        """Inverse of the covariance of the responses, shape (obs, obs)."""
+        return self.whitening.T @ self.whitening
+
     def _gain(self, covariance: Array) -> Array:
-        """Regress a quantity on the responses, by its covariance with them, shape (obs,)."""
-        return (self.whitening @ covariance) @ self.whitening
+        """Regress quantities on the responses, by their covariance with them, shape (..., obs)."""
+        if covariance.ndim > 1 and len(covariance) > _FEW:
+            return covariance @ self.precision
+        return (covariance @ self.whitening.T) @ self.whitening
+
+    @cached_property
+    def _solved(self) -> dict[tuple[object, ...], tuple[Array, Array]]:
+        return {}
+
+    def _solve(self, change: Array, weights: Array) -> tuple[Array, Array]:
+        """Covariance of an effect with the responses, and what it gains by each, (..., obs).
+
+        The last ones are kept: what parts of the data say of an effect starts from them.
+        """
+        asked = change.tobytes(), weights.shape, weights.tobytes()
+        if asked not in self._solved:
+            covariance = self._with_responses(change, weights=weights)
+            self._solved.clear()
+            self._solved[asked] = covariance, self._gain(covariance)
+        return self._solved[asked]
 
     @cached_property
     def _means(self) -> tuple[Array, Array]:
         """What takes the means of families out of the precision.
 
-        Whitened sums of the scores of a family on a benchmark, shape (obs, sum); and the inverse of
-        the precision of these sums, shape (sum, sum).
+        The precision summed over the scores of a family on a benchmark, shape (sum, obs); and the
+        inverse of the precision of these sums, shape (sum, sum).
         """
         sums = self._of_groups(self.whitening, axis=1)
-        return sums, np.linalg.inv(sums.T @ sums)
+        return sums.T @ self.whitening, np.linalg.inv(sums.T @ sums)
 
     @cached_property
     def _family_means(self) -> Linearised:
@@ -172,22 +196,24 @@ class Linearised:
         """Fill a change up: what is not named does not change."""
         return np.pad(change, (0, self.columns.shape[1] - len(change)))
 
-    def prior_variance(self, change: Array, *, weights: Array) -> float:
+    def _by_task(self, weights: Array) -> Array:
+        """Sum weights of benchmarks over task families, shape (..., task)."""
+        return weights @ (self.task[:, None] == np.arange(self.task.max() + 1))
+
+    def prior_variance(self, change: Array, *, weights: Array) -> Array:
         """Prior variance of an effect, its scales as learned."""
-        by_task = np.bincount(self.task, weights=weights)
-        averaged = np.array([1.0, np.square(by_task).sum(), np.square(weights).sum()])
-        return float(averaged @ self.variance @ np.square(self._padded(change)))
+        shared, of_task, own = self.variance @ np.square(self._padded(change))
+        by_task = np.square(self._by_task(weights)).sum(axis=-1)
+        return shared + of_task * by_task + own * np.square(weights).sum(axis=-1)
 
     def estimate(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect from all data."""
-        covariance = self._with_responses(change, weights=weights)
-        return self._estimate(covariance, self._gain(covariance), change, weights)
+        return self._estimate(*self._solve(change, weights), change, weights)
 
     def estimate_within(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect as if nothing were known of the mean of any family."""
-        covariance = self._with_responses(change, weights=weights)
-        gain, (sums, inverse) = self._gain(covariance), self._means
-        gain = gain - (sums @ (inverse @ self._of_groups(gain))) @ self.whitening
+        (covariance, gain), (sums, inverse) = self._solve(change, weights), self._means
+        gain = gain - (self._of_groups(gain, axis=-1) @ inverse) @ sums
         return self._estimate(covariance, gain, change, weights)
 
     def estimate_between(self, change: Array, *, weights: Array) -> Estimate:
@@ -196,21 +222,22 @@ class Linearised:
 
     def _estimate(self, covariance: Array, gain: Array, change: Array, weights: Array) -> Estimate:
         """Estimate an effect by its covariance with the responses and what it gains by each."""
-        variance = self.prior_variance(change, weights=weights) - gain @ covariance
-        return Estimate(np.array(gain @ self.response), sd=np.sqrt(max(float(variance), 0.0)))
+        variance = self.prior_variance(change, weights=weights) - (gain * covariance).sum(axis=-1)
+        return Estimate(gain @ self.response, sd=np.sqrt(np.maximum(variance, 0.0)))
 
     def without_each_family(self, change: Array, *, weights: Array) -> Estimate:
-        """Estimate an effect without each LM family in turn, shape (lm_family,)."""
-        covariance = self._with_responses(change, weights=weights)
-        gain, explained = self._gain(covariance), self._gain(self.response)
-        mean = np.full(self.n_families, gain @ self.response)
-        variance = np.full(
-            self.n_families, self.prior_variance(change, weights=weights) - gain @ covariance
+        """Estimate an effect without each LM family in turn, shape (..., lm_family)."""
+        (covariance, gain), explained = self._solve(change, weights), self._gain(self.response)
+        left = self.prior_variance(change, weights=weights) - (gain * covariance).sum(axis=-1)
+        whole = np.ones(self.n_families)
+        mean, variance = (
+            np.multiply.outer(gain @ self.response, whole),
+            np.multiply.outer(left, whole),
         )
         for k, rows, inverse in self._blocks:
-            lost = gain[rows] @ inverse
-            mean[k] -= lost @ explained[rows]
-            variance[k] += lost @ gain[rows]
+            lost = gain[..., rows] @ inverse
+            mean[..., k] -= lost @ explained[rows]
+            variance[..., k] += (lost * gain[..., rows]).sum(axis=-1)
         return Estimate(mean, sd=np.sqrt(np.maximum(variance, 0)))
 
     def given(self, rows: NDArray[np.bool_]) -> Linearised:
@@ -226,18 +253,19 @@ class Linearised:
         )
 
     def pulls(self, change: Array, *, weights: Array) -> Array:
-        """How strongly every LM pulls on an effect: length of the weights of its scores; (lm,)."""
-        gain = self._gain(self._with_responses(change, weights=weights))
-        return np.sqrt(np.bincount(self.lm, weights=gain**2))
+        """How strongly every LM pulls on an effect: length of its scores' weights, (..., lm)."""
+        squares = np.square(self._solve(change, weights)[1])
+        return np.sqrt(squares @ (self.lm[:, None] == np.arange(self.lm.max() + 1)))
 
     def _with_responses(self, change: Array, *, weights: Array) -> Array:
-        """Prior covariance of an effect with every response, shape (obs,)."""
-        by_task = np.bincount(self.task, weights=weights)[self.task]
-        moved = self._padded(change)
+        """Prior covariance of an effect with every response, shape (..., obs)."""
+        by_task, moved, b = self._by_task(weights), self._padded(change), self.benchmark
         shared, of_task, own = (self.columns @ (variance * moved) for variance in self.variance)
-        b = self.benchmark
-        return shared + of_task * by_task[b] + own * weights[b]
+        return shared + of_task * by_task[..., self.task[b]] + own * weights[..., b]
 
+
+_FEW = 4
+"""Effects for which the precision is not worth computing."""
 
 _SMALL = 64
 """Rows of a triangle that is inverted as a whole."""

@@ -87,16 +87,28 @@ def estimate_probability(holds: NDArray[np.bool_]) -> Probability:
     >>> estimate_probability(np.array([[True, False, False, True]])).estimate
     0.5
     """
+    return estimate_probabilities(holds[..., None])[0]
+
+
+def estimate_probabilities(holds: NDArray[np.bool_]) -> list[Probability]:
+    """Do so for many statements at once, shape (chain, draw, statement).
+
+    Examples
+    --------
+    >>> [float(p) for p in estimate_probabilities(np.array([[[True, False], [True, True]]]))]
+    [1.0, 0.5]
+    """
     if holds.dtype != np.bool_:
         raise TypeError(f"draws are {holds.dtype}. Allowed: bool, such as `effect > 0`.")
-    p, n = float(holds.mean()), holds.size
-    if p in (0.0, 1.0):
-        return Probability(p, mcse=float(np.sqrt((1 / n) * (1 - 1 / n) / n)), n_draws=n)
-    size = effective_size(holds.astype(float))
-    return Probability(p, mcse=float(np.sqrt(p * (1 - p) / size)), n_draws=n)
+    p, n = holds.mean(axis=(0, 1)), holds[..., 0].size
+    agree = (p == 0) | (p == 1)
+    size = np.full(p.shape, float(n))
+    size[~agree] = effective_size(holds[..., ~agree].astype(float))
+    mcse = np.sqrt(np.where(agree, (1 / n) * (1 - 1 / n), p * (1 - p)) / size)
+    return [Probability(*pair, n_draws=n) for pair in zip(p.tolist(), mcse.tolist(), strict=True)]
 
 
-def effective_size(values: Array) -> float:
+def effective_size(values: Array) -> Array:
     """Compute the effective sample size of a mean from split chains.
 
     Geyer's initial monotone sequence with the multi-chain variance of Vehtari et al. 2021,
@@ -105,29 +117,33 @@ def effective_size(values: Array) -> float:
     Parameters
     ----------
     values
-        Draws, shape (chain, draw).
+        Draws, shape (chain, draw, ...).
 
     Returns
     -------
-    float
-        Effective number of independent draws, at most draws x log10(draws).
+    ndarray
+        Effective numbers of independent draws, shape (...), each at most draws x log10(draws).
     """
-    half = values.shape[1] // 2
+    half, size = values.shape[1] // 2, values.shape[0] * values.shape[1]
     chains = np.concatenate([values[:, :half], values[:, -half:]]) if half > 1 else values
-    m, n = chains.shape
-    within = chains.var(axis=1, ddof=1).mean()
-    if n < 4 or within == 0:
-        return float(values.size)
-    total = within * (n - 1) / n + chains.mean(axis=1).var(ddof=1 if m > 1 else 0)
-    centred = chains - chains.mean(axis=1, keepdims=True)
-    spectrum = np.fft.rfft(centred, n=2 * n, axis=1)
-    autocov = np.fft.irfft(np.abs(spectrum) ** 2, axis=1)[:, :n].mean(axis=0) / n
-    rho = 1 - (within - autocov * n / (n - 1)) / total
-    rho[0] = 1.0
-    pairs = rho[: n - n % 2].reshape(-1, 2).sum(axis=1)
-    positive = pairs[: np.argmax(pairs < 0)] if (pairs < 0).any() else pairs
-    tau = -1 + 2 * np.minimum.accumulate(positive).sum()
-    return float(m * n / max(tau, 1 / np.log10(m * n)))
+    chains = np.moveaxis(chains, (0, 1), (-2, -1))  # draws of a chain side by side
+    m, n = chains.shape[-2:]
+    within = chains.var(axis=-1, ddof=1).mean(axis=-1) if n > 1 else np.zeros(chains.shape[:-2])
+    if n < 4:
+        return np.full(within.shape, float(size))
+    means = chains.mean(axis=-1, keepdims=True)
+    total = within * (n - 1) / n + means[..., 0].var(axis=-1, ddof=1 if m > 1 else 0)
+    spectrum = np.fft.rfft(chains - means, n=2 * n)
+    autocov = np.fft.irfft(np.abs(spectrum) ** 2)[..., :n].mean(axis=-2) / n
+    still = within == 0
+    rest = (within[..., None] - autocov * n / (n - 1)) / np.where(still, 1.0, total)[..., None]
+    rho = 1 - rest
+    rho[..., 0] = 1.0
+    pairs = rho[..., 0 : n - n % 2 : 2] + rho[..., 1 : n - n % 2 : 2]
+    positive = np.logical_and.accumulate(pairs >= 0, axis=-1)
+    tau = -1 + 2 * np.where(positive, np.minimum.accumulate(pairs, axis=-1), 0.0).sum(axis=-1)
+    found = m * n / np.maximum(tau, 1 / np.log10(m * n))
+    return np.where(still, float(size), found)
 
 
 def check_ci_prob(ci_prob: float) -> None:
@@ -148,15 +164,18 @@ def quantiles(values: Array, *, ci_prob: float, axis: int | tuple[int, ...] | No
 
 def summarise(values: Array, *, ci_prob: float, units: str) -> dict[str, float | str]:
     """Summarise draws by median, standard deviation and equal-tailed interval."""
-    lower, estimate, upper = quantiles(values, ci_prob=ci_prob)
-    return {
-        "estimate": float(estimate),
-        "sd": float(values.std()),
-        "lower": float(lower),
-        "upper": float(upper),
-        "ci_prob": ci_prob,
-        "units": units,
-    }
+    return summarise_each(values[..., None], ci_prob=ci_prob, units=units)[0]
+
+
+def summarise_each(values: Array, *, ci_prob: float, units: str) -> list[dict[str, float | str]]:
+    """Summarise each of many effects, shape (chain, draw, effect)."""
+    lower, estimate, upper = quantiles(values, ci_prob=ci_prob, axis=(0, 1)).tolist()
+    parts = {"estimate": estimate, "sd": values.std(axis=(0, 1)).tolist(),
+             "lower": lower, "upper": upper}  # fmt: skip
+    return [
+        {**dict(zip(parts, row, strict=True)), "ci_prob": ci_prob, "units": units}
+        for row in zip(*parts.values(), strict=True)
+    ]
 
 
 def summarise_effect(values: Array, *, ci_prob: float, units: str) -> dict[str, float | str]:

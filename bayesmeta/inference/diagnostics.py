@@ -109,12 +109,14 @@ def check(fit: BaseFit) -> Diagnostics:
     >>> bm.check(bm.load_reference_fit()).passed
     True
     """
-    if not isinstance(fit, BaseFit) or "sample_stats" not in fit.posterior:
+    thinned = isinstance(fit, BaseFit) and fit.is_thinned
+    recorded = fit.provenance.get("diagnostics") if thinned else None
+    made = recorded is not None or (isinstance(fit, BaseFit) and "sample_stats" in fit.posterior)
+    if not made:
         raise FitError(
             f"there is nothing to check in {fit!r}. Allowed: what bm.fit or bm.load_fit gives; "
             "draws from the prior are independent, and have no chains that could disagree."
         )
-    recorded = fit.provenance.get("diagnostics") if fit.is_thinned else None
     if recorded is not None:
         table = pd.DataFrame(recorded["table"])
         return _judge(table, recorded["values"])

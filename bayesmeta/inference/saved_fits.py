@@ -65,10 +65,7 @@ def load_fit(path: str | PathLike[str]) -> Fit | EffectSizeFit:
     data, spec = (fit.provenance.get(f"{what}_checksum") for what in ("data", "spec"))
     specs = (fit.spec.checksum, hash_values(json.loads(tree.attrs["spec"])))
     if fit.dataset.checksum != data or spec not in specs:
-        raise StoreError(
-            f"{path} holds other data or another spec than it was fitted with: it was changed "
-            f"after fitting. Make it anew: bayesmeta fit --out {path}"
-        )
+        raise _changed(path)
     return replace(fit, provenance={**fit.provenance, "spec_checksum": fit.spec.checksum})
 
 
@@ -132,6 +129,33 @@ def _read_dataset(texts: Mapping[str, str], attributes: Mapping[Any, Any]) -> Da
         source=source,
         experiments=experiments,
         decisions=own,
+    )
+
+
+def restore_dataset(path: Path) -> Dataset:
+    """Read the tables of a fit's file alone, and check that they are those that it was fitted to.
+
+    Raises
+    ------
+    StoreError
+        If they were changed since.
+    """
+    import h5py
+
+    file: Any  # what h5py gives may be a group as well as an array
+    with h5py.File(path) as file:
+        texts = {str(name): table.asstr()[()] for name, table in file["dataset"].items()}
+        data = _read_dataset(texts, dict(file.attrs))
+        wanted = json.loads(file.attrs["provenance"])["data_checksum"]
+    if data.checksum != wanted:
+        raise _changed(path)
+    return data
+
+
+def _changed(path: str | PathLike[str]) -> StoreError:
+    return StoreError(
+        f"{path} holds other data or another spec than it was fitted with: it was changed "
+        f"after fitting. Make it anew: bayesmeta fit --out {path}"
     )
 
 

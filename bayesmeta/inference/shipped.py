@@ -183,8 +183,10 @@ class ShippedFit(Fit):
 
     @cached_property
     def dataset(self) -> Dataset:  # type: ignore[override]
-        """The data."""
-        return self._whole.dataset
+        """The data, from their tables in the file: draws are read when they are asked for."""
+        from bayesmeta.inference.saved_fits import restore_dataset
+
+        return restore_dataset(self.path)
 
 
 def save_to_ship(fit: Fit, *, path: str | PathLike[str]) -> None:

@@ -328,6 +328,21 @@ def expected_score(eta: Array, *, design: Design) -> Array:
     return scores
 
 
+def mean_expected_score(eta: Array, *, design: Design) -> Array:
+    """Average expected scores over LMs: latent values (..., lm, benchmark) to (..., benchmark).
+
+    The latent values are used up.
+    """
+    outcomes, share = design.outcomes, np.full(eta.shape[-2], 1 / eta.shape[-2])
+    linear = outcomes.location + outcomes.spread * (share @ eta)
+    with np.errstate(over="ignore"):  # in place: this is most of the time of a question
+        np.exp(np.negative(eta, out=eta), out=eta)
+        eta += 1
+        np.reciprocal(eta, out=eta)
+    logistic = outcomes.floor + (1 - outcomes.floor) * (share @ eta)
+    return np.where(outcomes.is_logistic, logistic, linear)
+
+
 def score_moments(parameters: Parameters, latent: Array, *, design: Design) -> tuple[Array, Array]:
     """Compute location of scores, and variance of their residuals without the known error.
 
@@ -535,11 +550,13 @@ def contrast_distribution(
     """
     index, weights = contrasts.locate()
     flat = np.concatenate(list(_contrast_coefficients(parameters, contrasts, spec)), axis=-1)
+    matrix = np.zeros((flat.shape[-1], len(index)))
+    np.add.at(matrix, (index, np.arange(len(index))[:, None]), weights)
     noise = np.square(np.asarray(parameters["arm_sigma"], float))[..., None]
     heavy = spec.likelihood != "normal"
     return StudentScores(
         y=contrasts.y,
-        mu=(flat[..., index] * weights).sum(axis=-1),
+        mu=flat @ matrix,
         sd=np.sqrt(contrasts.sampling + contrasts.repeats * noise),
         nu=1 + np.asarray(parameters["arm_nu_beyond_one"], float)[..., None] if heavy else None,
     )

@@ -50,11 +50,14 @@ class Cell:
         Classes of the style sheet.
     note
         What is read out, and shown where a pointer rests, besides.
+    link
+        Where it leads to on this page.
     """
 
     text: str
     style: str = ""
     note: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,82 @@ class Figure:
     def to_markdown(self) -> str:
         """Write nothing."""
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One finding in plain words.
+
+    Parameters
+    ----------
+    title
+        What is compared.
+    chance, of
+        A probability, and of what.
+    sentence
+        What was found.
+    mark, verdict, meaning
+        The verdict on it.
+    link
+        The question that it answers.
+    """
+
+    title: str
+    chance: str
+    of: str
+    sentence: str
+    mark: str
+    verdict: str
+    meaning: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a small forest.
+
+    Parameters
+    ----------
+    label, text
+        What is compared, and the estimate with its interval.
+    middle, ends
+        Where these lie on a line from 0 to 200.
+    link
+        The question that it answers.
+    """
+
+    label: str
+    text: str
+    middle: float
+    ends: tuple[float, float]
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A few findings in words beside a small forest.
+
+    Parameters
+    ----------
+    cards, rows
+        Findings, and intervals.
+    zero
+        Where no difference lies on a line from 0 to 200.
+    caption
+        What the forest shows.
+    """
+
+    kind: ClassVar[str] = "overview"
+    cards: Sequence[Card]
+    rows: Sequence[Row]
+    zero: float
+    caption: str
+
+    def to_markdown(self) -> str:
+        """Write a line per finding, and the intervals as a table."""
+        said = [f"{one.sentence} {one.chance} {one.of}: {one.verdict}." for one in self.cards]
+        table = Table(self.caption, ("comparison", "found"), [(r.label, r.text) for r in self.rows])
+        return f"{Listing(said).to_markdown()}\n\n{table.to_markdown()}"
 
 
 @dataclass(frozen=True, slots=True)

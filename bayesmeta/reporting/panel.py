@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.data.decisions import SIZES, UNDISCLOSED
-from bayesmeta.estimates.answer import three_ways
+from bayesmeta.data.decisions import SIZES, UNDISCLOSED, Decision
+from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS, TARGET_ALIASES, Words
+from bayesmeta.estimates.answer import split_ways
+from bayesmeta.estimates.answer_words import describe_side
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     KINDS,
     choose_kind,
-    mean_score_at,
+    effect_on_benchmarks,
     tells_effects,
     weigh_benchmarks,
 )
-from bayesmeta.estimates.evidence_card import Evidence, build_evidence
+from bayesmeta.estimates.evidence_card import Evidence, build_cards
+from bayesmeta.estimates.phrases import fold
 from bayesmeta.estimates.question import (
     BY,
     UNITS,
@@ -33,11 +38,17 @@ from bayesmeta.estimates.question import (
     list_decisions,
     list_levels,
 )
-from bayesmeta.estimates.summary import Probability, estimate_probability, summarise
+from bayesmeta.estimates.summary import Probability, estimate_probabilities, summarise_each
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.shipped import load_reference_fit
 from bayesmeta.jobs import progress_bar
 from bayesmeta.tables.wording import MARKS, MEANINGS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ANY = 12345.0
+"""A number whose place in a description is that of any other."""
 
 MARGINS = (defaults.EQUIVALENCE, 1.0, 2.0)
 """Margins of no difference, in points, that are answered with a Monte Carlo standard error."""
@@ -46,10 +57,10 @@ _DOTS = 100
 """Quantiles that stand for a whole posterior: at other margins the page interpolates them."""
 
 _VALUES = 5
-_ROUND_SHARES = (0.0, 50.0, 25.0, 100.0, 75.0)
-_STEPS = (2.0, -1.0, -2.0, 3.0)
-"""How many values of a number are offered: those of the default contrast, then round shares, or
-steps away from the lower one, as far as LMs record them."""
+_ROUND_SHARES = tuple(np.arange(0.0, 101.0, 10.0).tolist())
+_STEPS = range(-12, 13)
+"""How many values of a number are stored: those of the default contrast, and round shares or steps
+away from the lower one, as far as LMs record them and as far apart as they can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +149,8 @@ class Finding:
         Points in every draw, shape (chain, draw).
     effect
         Median, standard deviation and interval in percentage points.
-    probability
-        Probability that it is positive.
+    probability, negative
+        Probability that it is positive, or negative.
     card
         What stands behind it.
     kind
@@ -153,6 +164,7 @@ class Finding:
     values: NDArray[np.float64]
     effect: dict[str, float | str]
     probability: Probability
+    negative: Probability
     card: Evidence
     kind: str = ASSOCIATION
     others: Mapping[str, Other] = field(default_factory=dict)
@@ -162,6 +174,25 @@ class Finding:
         """Whether a direction is as probable as one that counts as told."""
         p = self.probability.estimate
         return max(p, 1 - p) >= defaults.CERTAIN
+
+    @property
+    def link(self) -> str:
+        """The address of the question on a page."""
+        asked = self.contrast
+        where = f"{self.target.by}:{self.target.name}"
+        return link_to(asked.decision, asked.level, asked.reference, where=where)
+
+
+def link_to(decision: str, level: str | float, over: str | float, *, where: str) -> str:
+    """Write the address of a question on a page.
+
+    Examples
+    --------
+    >>> link_to("attention", "gqa", "mha", where="benchmark:xnli")
+    '#decision=attention&level=gqa&over=mha&where=benchmark%3Axnli'
+    """
+    sides = {"level": format_level(level), "over": format_level(over)}
+    return "#" + urlencode({"decision": decision, **sides, "where": where}, quote_via=quote)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,6 +216,25 @@ class Panel:
     def on(self, by: str) -> list[Finding]:
         """List the findings on one kind of target."""
         return [found for found in self.findings if found.target.by == by]
+
+    def lead(self) -> list[Finding]:
+        """List what is best supported over all benchmarks first, a contrast of every decision.
+
+        By verdict, then by certainty; size and data, of which nobody doubts that they help, last.
+        """
+        found: dict[str, Finding] = {}
+        for one in sorted(self.on("overall"), key=_standing):
+            found.setdefault(one.contrast.decision, one)
+        return list(found.values())
+
+
+def _standing(found: Finding) -> tuple[bool, int, float]:
+    """Sort by decisions before sizes, by verdict, by certainty."""
+    verdict, claimed = found.card.verdict, found.probability.estimate
+    if verdict == defaults.CONFLICTING and ASSOCIATION in found.others:
+        claimed = found.others[ASSOCIATION].probability.estimate  # which experiments contradict
+    sure = max(claimed, 1 - claimed)
+    return found.contrast.decision in SIZES, defaults.VERDICTS.index(verdict), -sure
 
 
 def list_targets(fit: Fit) -> tuple[Target, ...]:
@@ -215,7 +265,7 @@ def list_offers(fit: Fit) -> tuple[Offer, ...]:
     --------
     >>> import bayesmeta as bm
     >>> list_offers(bm.load_reference_fit())[7].levels
-    (0.0, 8.0, 18.0, 25.0, 50.0)
+    (0.0, 8.0, 18.0, 30.0, 50.0)
     """
     found = [_offer_decision(fit, name) for name in list_decisions(fit.design)]
     if fit.design.knows_sizes:
@@ -235,8 +285,10 @@ def _offer_decision(fit: Fit, name: str) -> Offer:
         recorded = decision.read(fit.dataset.lms).astype(float)
         steps = [low * decision.step**k if decision.is_log else low + decision.step * k
                  for k in _STEPS]  # fmt: skip
-        more = _ROUND_SHARES if decision.kind == "share" else steps
-        levels += _grid(low, high, more=more, bounds=(recorded.min(), recorded.max()))
+        is_share = decision.kind == "share"
+        more = _inside(_ROUND_SHARES if is_share else steps, recorded)
+        ends = {low, high, 0.0} if is_share and recorded.min() == 0 else {low, high}
+        levels += _grid(ends, more=more, measure=math.log if decision.is_log else float)
     pairs = [(levels.index(c.level), levels.index(c.reference)) for c in shown]
     return Offer(name, decision.kind, levels=tuple(levels), pairs=tuple(pairs))
 
@@ -244,18 +296,31 @@ def _offer_decision(fit: Fit, name: str) -> Offer:
 def _offer_size(fit: Fit, name: str) -> Offer:
     recorded = fit.dataset.lms[name].dropna().astype(float)
     low = float(f"{recorded.median():.1g}")
-    steps = [low * SIZES[name].step ** (2 * k) for k in _STEPS]
-    levels = _grid(low, 2 * low, more=steps, bounds=(recorded.min(), recorded.max()))
+    steps = [low * SIZES[name].step ** k for k in _STEPS]
+    levels = _grid({low, 2 * low}, more=_inside(steps, recorded), measure=math.log)
     pair = (levels.index(2 * low), levels.index(low))
     return Offer(name, "number", levels=tuple(levels), pairs=(pair,))
 
 
+def _inside(values: Sequence[float], recorded: pd.Series) -> list[float]:
+    """Keep the values that lie between what eight in ten LMs record."""
+    low, high = recorded.quantile([0.1, 0.9])
+    return [x for x in values if low <= x <= high]
+
+
 def _grid(
-    low: float, high: float, *, more: Sequence[float], bounds: tuple[float, float]
+    ends: Set[float], *, more: Sequence[float], measure: Callable[[float], float]
 ) -> list[float]:
-    """Values of the default contrast and a few more that LMs record, rising."""
-    inside = [x for x in more if bounds[0] <= x <= bounds[1] and x not in (low, high)]
-    return sorted({low, high, *inside[: _VALUES - 2]})
+    """Add the value that is furthest from all others, one by one, while that is far; rising."""
+    levels = sorted(ends)
+    far = abs(measure(levels[-1]) - measure(levels[-2])) / 2
+    while len(levels) < _VALUES:
+        gaps = {x: min(abs(measure(x) - measure(y)) for y in levels) for x in more}
+        furthest = max(gaps, key=gaps.__getitem__, default=None)
+        if furthest is None or gaps[furthest] < far:
+            break
+        levels.append(furthest)
+    return sorted(levels)
 
 
 def build_panel(
@@ -308,7 +373,22 @@ def build_panel(
         "targets": _describe_targets(targets),
         "decisions": parts,
     }
-    return Panel(content, findings=tuple(findings), targets=targets)
+    panel = Panel(content, findings=tuple(findings), targets=targets)
+    content["start"] = panel.lead()[0].contrast.decision
+    content["examples"] = _list_examples(parts, targets)
+    return panel
+
+
+def _list_examples(parts: Sequence[Mapping[str, Any]], targets: Sequence[Target]) -> list[str]:
+    """Write questions as they may be typed: one of levels, one of numbers, with a place."""
+    kinds: dict[bool, str] = {}
+    for part in sorted(parts, key=lambda part: part["name"] in SIZES):
+        unit, numeric = "%" * (part["kind"] == "share"), part["kind"] != "categorical"
+        high, low = (f"{part['levels'][k]}{unit}" for k in part["default"])
+        typed = f"{part['title']}: {high} > {low}" if numeric else f"{high} vs {low}"
+        kinds.setdefault(numeric, typed)
+    first, *more = [kinds[numeric] for numeric in sorted(kinds)]
+    return [f"{first} on {targets[-1].label}", *more]
 
 
 def _describe_targets(targets: tuple[Target, ...]) -> list[dict[str, Any]]:
@@ -316,7 +396,13 @@ def _describe_targets(targets: tuple[Target, ...]) -> list[dict[str, Any]]:
     rows = list(dict.fromkeys(target.weights for target in targets))
     names = ("by", "name", "label")
     return [
-        {**{name: getattr(one, name) for name in names}, "answer": rows.index(one.weights)}
+        {
+            **{name: getattr(one, name) for name in names},
+            "answer": rows.index(one.weights),
+            "words": sorted(
+                {fold(w) for w in (one.name, one.label, *TARGET_ALIASES.get(one.name, ()))} - {""}
+            ),
+        }
         for one in targets
     ]
 
@@ -325,60 +411,91 @@ def _embed(
     fit: Fit, offer: Offer, targets: tuple[Target, ...]
 ) -> tuple[dict[str, Any], list[Finding]]:
     """Answer every pair of levels of one decision, and list the findings that tables show."""
-    at = {
-        kind: [mean_score_at(fit, settings={offer.name: x}, kind=kind) for x in offer.levels]
-        for kind in (KINDS if tells_effects(fit) else (ASSOCIATION,))
-    }
     pairs, shown = [], {}
+    places = {target.weights: k for k, target in enumerate(_list_distinct(targets))}
     for first, second in combinations(range(len(offer.levels)), 2):
         pair = (second, first) if (second, first) in offer.pairs else (first, second)
-        contrast = offer.contrast(fit, pair)
-        gains = {kind: scores[pair[0]] - scores[pair[1]] for kind, scores in at.items()}
-        found: dict[tuple[float, ...], Finding] = {}
-        for target in targets:
-            if target.weights not in found:
-                found[target.weights] = _find(fit, contrast, gains, target)
-        answers = [_describe_answer(fit, finding) for finding in found.values()]
-        lms = _describe_support(next(iter(found.values())).card)
-        pairs.append({"pair": pair, **lms, "answers": answers})
-        shown[pair] = [replace(found[target.weights], target=target) for target in targets]
+        found = _find(fit, offer.contrast(fit, pair), _list_distinct(targets))
+        answers = _describe_answers(fit, found)
+        pairs.append({"pair": pair, **_describe_support(found[0].card), "answers": answers})
+        shown[pair] = [replace(found[places[t.weights]], target=t) for t in targets]
+    about = offer.contrast(fit, offer.pairs[0]).about
     part = {
         "name": offer.name,
+        "title": about.title,
+        "log": about.is_log,
         "kind": offer.kind,
         "levels": [format_level(level) for level in offer.levels],
-        "default": offer.pairs[0],
+        "default": min(offer.pairs, key=lambda pair: _standing(shown[pair][0])),
+        "values": [] if offer.kind == "categorical" else [float(x) for x in offer.levels],
+        "words": _list_words(offer, about),
         "pairs": pairs,
     }
     return part, [finding for pair in offer.pairs for finding in shown[pair]]
 
 
-def _find(
-    fit: Fit, contrast: Contrast, gains: Mapping[str, NDArray[np.float64]], target: Target
-) -> Finding:
-    """Answer one contrast on a target, from gains by kind, (chain, draw, benchmark) each."""
-    weights, own = np.array(target.weights), choose_kind(fit)
-    values = gains[own] @ weights
-    probability = estimate_probability(values > 0)
-    return Finding(
-        contrast,
-        target=target,
-        values=values,
-        effect=summarise(values, ci_prob=defaults.CI_PROB, units=UNITS),
-        probability=probability,
-        card=build_evidence(
-            fit, contrast=contrast, weights=weights, probability=probability.estimate
+def _list_words(offer: Offer, about: Decision) -> dict[str, Any]:
+    """List what a decision and its levels are called, for questions that are typed."""
+    known = DECISION_WORDS.get(offer.name, Words(offer.name))
+    levels = [LEVEL_WORDS.get((offer.name, str(x)), Words(str(x))) for x in offer.levels]
+    return {
+        "decision": sorted(
+            {fold(word) for word in (offer.name, about.title, *known.aliases)} - {""}
         ),
-        kind=own,
-        others={kind: _sum_up(gain @ weights) for kind, gain in gains.items() if kind != own},
-    )
+        "levels": [
+            sorted({fold(word) for word in (str(x), *words.aliases, *words.context)} - {""})
+            for x, words in zip(offer.levels, levels, strict=True)
+        ]
+        if offer.kind == "categorical"
+        else [],
+        "shown": [describe_side(about, x) for x in offer.levels],
+        "template": describe_side(about, _ANY).replace(f"{_ANY:g}", "{}"),
+    }
 
 
-def _sum_up(values: NDArray[np.float64]) -> Other:
-    return Other(
-        summarise(values, ci_prob=defaults.CI_PROB, units=UNITS),
-        probability=estimate_probability(values > 0),
-        negative=estimate_probability(values < 0),
-    )
+def _list_distinct(targets: tuple[Target, ...]) -> list[Target]:
+    """List the first target of every set of weights: others share its answers."""
+    distinct: dict[tuple[float, ...], Target] = {}
+    for target in targets:
+        distinct.setdefault(target.weights, target)
+    return list(distinct.values())
+
+
+def _find(fit: Fit, contrast: Contrast, targets: Sequence[Target]) -> list[Finding]:
+    """Answer one contrast on several targets."""
+    weights, own = np.array([target.weights for target in targets]), choose_kind(fit)
+    values = {
+        kind: effect_on_benchmarks(fit, contrast, kind=kind) @ weights.T
+        for kind in (KINDS if tells_effects(fit) else (ASSOCIATION,))
+    }
+    told = {kind: _sum_up(draws) for kind, draws in values.items()}
+    helps = np.array([float(other.probability) for other in told[own]])
+    cards = build_cards(fit, contrast=contrast, weights=weights, probabilities=helps)
+    return [
+        Finding(
+            contrast,
+            target=target,
+            values=values[own][..., k],
+            effect=told[own][k].effect,
+            probability=told[own][k].probability,
+            negative=told[own][k].negative,
+            card=cards[k],
+            kind=own,
+            others={kind: found[k] for kind, found in told.items() if kind != own},
+        )
+        for k, target in enumerate(targets)
+    ]
+
+
+def _sum_up(values: NDArray[np.float64]) -> list[Other]:
+    """Summarise differences on every target, (chain, draw, target)."""
+    effects = summarise_each(values, ci_prob=defaults.CI_PROB, units=UNITS)
+    positive = estimate_probabilities(values > 0)
+    if (values == 0).any():
+        negative = estimate_probabilities(values < 0)
+    else:
+        negative = [replace(one, estimate=1 - one.estimate) for one in positive]
+    return [Other(*one) for one in zip(effects, positive, negative, strict=True)]
 
 
 def _describe_support(card: Evidence) -> dict[str, Any]:
@@ -393,20 +510,37 @@ def _describe_support(card: Evidence) -> dict[str, Any]:
     }
 
 
-def _describe_answer(fit: Fit, found: Finding) -> dict[str, Any]:
-    """Write an answer as plain values: probabilities with their MCSE, either way round."""
-    values, card = found.values, found.card
-    ways = [three_ways(values, equivalence=margin).values() for margin in MARGINS]
+def _describe_answers(fit: Fit, found: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Write answers as plain values: probabilities with their MCSE, either way round."""
+    values = np.stack([one.values for one in found], axis=-1)
+    ways = [_describe_ways(values, equivalence=margin) for margin in MARGINS]
     places = (np.arange(_DOTS) + 0.5) / _DOTS
+    dots = np.quantile(values, places, axis=(0, 1))
+    return [
+        {
+            **_describe_other(Other(one.effect, one.probability, one.negative)),
+            "others": {kind: _describe_other(other) for kind, other in one.others.items()},
+            "ways": [three[k] for three in ways],
+            "quantiles": [float(f"{x:.4g}") for x in dots[:, k].tolist()],
+            **_describe_card(fit, one.card),
+        }
+        for k, one in enumerate(found)
+    ]
+
+
+def _describe_ways(values: NDArray[np.float64], *, equivalence: float) -> list[list[list[float]]]:
+    """Write the three ways of every target as plain values."""
+    ways = np.stack(split_ways(values, equivalence=equivalence), axis=-1)
+    found = estimate_probabilities(ways.reshape(*values.shape[:2], -1))
+    each = [_describe_probability(one) for one in found]
+    return [each[k : k + 3] for k in range(0, len(each), 3)]
+
+
+def _describe_card(fit: Fit, card: Evidence) -> dict[str, Any]:
+    """Write what a card says of one target alone."""
     parts = {"within": card.within_families, "between": card.between_families,
              "without": card.without_it}  # fmt: skip
     return {
-        "positive": _describe_probability(found.probability),
-        "negative": _describe_probability(estimate_probability(values < 0)),
-        "effect": _describe_estimate(found.effect),
-        "others": {kind: _describe_other(other) for kind, other in found.others.items()},
-        "ways": [[_describe_probability(way) for way in three] for three in ways],
-        "quantiles": [float(f"{x:.4g}") for x in np.quantile(values, places)],
         "verdict": card.verdict,
         "contraction": card.contraction,
         "effective": card.effective_lms,

@@ -30,8 +30,10 @@ from bayesmeta.estimates.curves import curve
 from bayesmeta.estimates.question import check_fit, find_decision, list_decisions
 from bayesmeta.inference.diagnostics import Diagnostics, check, thin_fit
 from bayesmeta.inference.fits import EffectSizeFit, Fit
+from bayesmeta.inference.shipped import load_reference_fit
 from bayesmeta.model.spec import ModelSpec
 from bayesmeta.plots.figure import as_svg
+from bayesmeta.reporting.overview import build_overview
 from bayesmeta.reporting.page import (
     Cell,
     Details,
@@ -43,7 +45,7 @@ from bayesmeta.reporting.page import (
     render,
     write_markdown,
 )
-from bayesmeta.reporting.panel import Finding, Panel, build_panel
+from bayesmeta.reporting.panel import Finding, Panel, build_panel, link_to
 from bayesmeta.reporting.study_sections import (
     describe_studies,
     list_study_sections,
@@ -86,23 +88,40 @@ def _named(finding: Finding) -> str:
     return f"{finding.contrast.label}{where}, {said} points"
 
 
-def summarise_fit(
-    fit: Fit, diagnostics: Diagnostics | None, panel: Panel | None, found: Effects | None
-) -> Section:
-    """Say in words what was fitted, whether it holds, and what it says."""
-    design = fit.design
-    data = "the bundled data" if fit.dataset.source == "bundled" else "data of your own"
+def summarise_fit(fit: Fit, diagnostics: Diagnostics | None, panel: Panel | None) -> Section:
+    """Say in plain words what was fitted, whether it holds, and what it says best."""
+    design, studies = fit.design, fit.design.contrasts
+    beside = ""
+    if studies is not None:
+        n = count(len(studies.studies), "controlled study", "controlled studies")
+        beside = f", and {n} that trained LMs alike but for one thing"
     fitted = (
-        f"A Bayesian model of {len(design.outcomes.y)} scores was fitted: "
-        f"{len(design.lms)} language models of "
-        f"{count(len(design.lm_families), 'family', 'families')} on "
-        f"{count(len(design.benchmarks), 'benchmark', 'benchmarks')} of "
-        f"{count(len(design.task_families), 'task family', 'task families')}, from {data} "
-        f"({fit.dataset.version}). {_verdict_on_checks(diagnostics)}"
+        f"What {len(design.lms)} language models (LMs) of "
+        f"{count(len(design.lm_families), 'family', 'families')} say on "
+        f"{count(len(design.benchmarks), 'benchmark', 'benchmarks')}{beside}. Differences are in "
+        f"points of a score, higher is better. {_verdict_on_checks(diagnostics)}"
     )
     blocks: list[Any] = [Text(fitted)]
-    if panel is not None:
-        blocks += _conclusions(panel, informed=tells_effects(fit))
+    if panel is not None and not fit.is_prior:  # of which there is nothing to claim
+        blocks.append(build_overview(fit, panel))
+    return Section("summary", "What it says", blocks)
+
+
+def report_words(fit: Fit) -> Section:
+    """Say what the words of a report mean."""
+    meant = _THREE if tells_effects(fit) else _ONE
+    said = Text(
+        "Numbers are differences in expected score, in percentage points and in the good "
+        f"direction of each benchmark, all other recorded facts held as they are. {meant} "
+        f"Intervals are equal-tailed, {percent(defaults.CI_PROB)}. Verdicts say whether "
+        "experiments and LMs, together, are the reason for an answer:"
+    )
+    return Section("words", "How to read it", [said, Listing(_VERDICTS)])
+
+
+def report_findings(fit: Fit, panel: Panel, found: Effects | None) -> Section:
+    """Say in words what is supported, what is contradicted, and what only looks certain."""
+    blocks: list[Any] = [*_conclusions(panel, informed=tells_effects(fit))]
     if found is not None:
         blocks.append(
             Text(
@@ -110,16 +129,7 @@ def summarise_fit(
                 f"{percent(found.wrong_signs())} of these claims would be expected to be wrong."
             )
         )
-    meant = _THREE if tells_effects(fit) else _ONE
-    blocks.append(
-        Text(
-            "Numbers are differences in expected score, in percentage points and in the good "
-            f"direction of each benchmark, all other recorded facts held as they are. {meant} "
-            f"Intervals are equal-tailed, {percent(defaults.CI_PROB)}. Verdicts say whether "
-            "experiments and LMs, together, are the reason for an answer:"
-        )
-    )
-    return Section("summary", "Summary", [*blocks, Listing(_VERDICTS)])
+    return Section("findings", "All findings by verdict", blocks)
 
 
 _THREE = (
@@ -225,12 +235,16 @@ def report_effects(kinds: Sequence[Effects]) -> Section:
     tables = [one.table().to_dict(orient="records") for one in kinds]
     rows = [
         (
-            f"{readable(str(same[0]['decision']))}: {same[0]['level']} against "
-            f"{same[0]['reference']}",
+            Cell(
+                f"{readable(str(same[0]['decision']))}: {same[0]['level']} against "
+                f"{same[0]['reference']}",
+                link=link_to(*contrast, where="overall:overall"),
+            ),
             *(cell for row in same for cell in _write_effect(row)),
             Cell(marked(str(same[0]["verdict"]))),
         )
         for same in zip(*tables, strict=True)
+        for contrast in [tuple(same[0][name] for name in ("decision", "level", "reference"))]
     ]
     names = [_HEADINGS[one.kind] for one in kinds]
     columns = [f"{name}{end}" for name in names for end in (", points", ": P(positive), MCSE")]
@@ -281,7 +295,7 @@ def report_atlas(panel: Panel) -> Section:
         f"verdict ({', '.join(map(marked, defaults.VERDICTS))}). Two arrows: the direction has a "
         f"probability of at least {percent(defaults.CERTAIN)}; one: of at least "
         f"{percent(_PROB_LIKELY)}; a dot: less. Blue is better, orange is worse, paler is less "
-        "sure."
+        "sure, without colour the direction is not clear. A cell leads to its question."
     )
     caption = (
         f"{KIND_WORDS[what].capitalize()} over all benchmarks, task families and benchmarks, "
@@ -298,9 +312,10 @@ def _atlas_cell(finding: Finding) -> Cell:
     verdict = finding.card.verdict
     return Cell(
         f"{signed(float(finding.effect['estimate']))} {arrow} {MARKS[verdict]}",
-        style=f"{'up' if p > 0.5 else 'down'}{sure}",
+        style=f"{'up' if p > 0.5 else 'down'}{sure}" if sure > 1 else "",
         note=f"{finding.kind} {with_interval(finding.effect)}, P(helps) {finding.probability}"
         f"{_beside(finding)}, {verdict}",
+        link=finding.link,
     )
 
 
@@ -396,13 +411,21 @@ def _list_verdicts(panel: Panel) -> list[str]:
     return [f"{marked(name)}: {listing(labels) or 'none'}." for name, labels in by_verdict.items()]
 
 
+def _is_shipped_data(fit: Fit) -> bool:
+    """Whether a fit is of the very data of the shipped one: then they need not be read again."""
+    shipped, own = (one.provenance.get("data_checksum") for one in (load_reference_fit(), fit))
+    return own is not None and own == shipped
+
+
 def report_scoreboard(fit: Fit) -> Iterator[Section]:
     """Give the recorded evaluation, where it is of this very model and data."""
     version = fit.dataset.version
     if fit.dataset.source != "bundled" or fit.spec.checksum != ModelSpec().checksum:
         return
     try:
-        same = load_dataset(version=version).checksum == fit.dataset.checksum
+        same = _is_shipped_data(fit) or (
+            load_dataset(version=version).checksum == fit.dataset.checksum
+        )
         board = load_scoreboard(version)
     except EvaluationError:
         return
@@ -436,7 +459,13 @@ def report_cards(panel: Panel) -> Section:
         Details(
             f"{MARKS[found.card.verdict]} {found.contrast.label}: {found.kind} "
             f"{with_interval(found.effect)}",
-            [Table("Evidence over all benchmarks", ("what", "found"), list(_card_rows(found)))],
+            [
+                Table(
+                    f"Evidence on {found.contrast.label} over all benchmarks",
+                    ("what", "found"),
+                    list(_card_rows(found)),
+                )
+            ],
         )
         for found in panel.on("overall")
     ]
@@ -535,10 +564,10 @@ def report(
 ) -> tuple[Path, ...]:
     """Write what a fit says, as one HTML page and as Markdown.
 
-    The page needs no network and no other file. It holds a summary in words, the checks, effects,
-    what experiments say, an atlas of decisions and benchmarks, curves, the cards of evidence, the
-    origin of the fit, and
-    a panel that looks up the answers of `query`, computed before. A fit of many draws is thinned
+    The page needs no network and no other file. It opens with the best supported findings in plain
+    words beside a small forest, and a panel that looks up the answers of `query`, computed before.
+    Effects, what experiments say, an atlas of decisions and benchmarks, curves, the cards of
+    evidence, the checks and the origin of the fit follow. A fit of many draws is thinned
     first, for the whole report, which says so. The report of a meta-analysis of effect sizes has
     the studies, heterogeneity, refits without each study, publication bias and priors instead.
 
@@ -592,16 +621,18 @@ def report(
     panel = build_panel(fit, decisions=names, progress=progress)
     kinds = [effects(fit, names, kind=kind) for kind in _list_kinds(fit)] if known else []
     sections = [
-        report_checks(diagnostics),
+        report_words(fit),
+        *([] if panel is None else [report_findings(fit, panel, kinds[0] if kinds else None)]),
         *([report_effects(kinds)] if kinds else []),
         *report_experiments(fit, panel, decisions=names),
         *([] if panel is None else [report_atlas(panel)]),
         *(report_curves(fit) if names is None or CURVED in names else ()),
         *report_scoreboard(fit),
         *([] if panel is None else [report_cards(panel)]),
+        report_checks(diagnostics),
         report_origin(fit, whole=whole),
     ]
-    summary = summarise_fit(fit, diagnostics, panel, kinds[0] if kinds else None)
+    summary = summarise_fit(fit, diagnostics, panel)
     return _write_files(folder, title_of(fit), [summary, *sections], panel)
 
 
@@ -622,7 +653,7 @@ def _report_studies(
     checks = report_checks(diagnostics, noun="studies")
     origin = report_origin(fit, whole=int(np.prod(fit.shape)))
     return _write_files(
-        folder, title_of_studies(fit), [summary, checks, *sections, origin], panel=None
+        folder, title_of_studies(fit), [summary, *sections, checks, origin], panel=None
     )
 
 
@@ -655,7 +686,7 @@ def _diagnose(fit: Fit | EffectSizeFit) -> Diagnostics | None:
 def _write_page(
     title: str, summary: Section, sections: Sequence[Section], panel: Panel | None
 ) -> str:
-    css, js = (_read(name) for name in ("page.css", "panel.js"))
+    css, js = _read("page.css"), f"{_read('page.js')}\n{_read('panel.js')}"
     digest = hashlib.sha256(f"\n{js}\n".encode()).digest()
     return render(
         "page.html.j2",

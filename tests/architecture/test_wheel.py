@@ -62,7 +62,7 @@ def test_wheel_contains_every_module(wheel):
 
 def test_wheel_contains_what_a_page_is_made_of(wheel):
     prefix = "bayesmeta/reporting/"
-    parts = {"page.html.j2", "panel.html.j2", "blocks.html.j2", "page.css", "panel.js"}
+    parts = {"page.html.j2", "panel.html.j2", "blocks.html.j2", "page.css", "page.js", "panel.js"}
     assert {prefix + name for name in parts} <= set(wheel.namelist())
 
 

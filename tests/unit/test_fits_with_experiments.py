@@ -1,12 +1,13 @@
 """A fit with experiments is saved and read as any other; it tells effects from associations."""
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayesmeta as bm
 from bayesmeta.data.load import read_lms
-from bayesmeta.errors import QueryError
+from bayesmeta.errors import QueryError, StoreError
 from bayesmeta.estimates.predictions import place_lms
 from bayesmeta.inference.shipped import ShippedFit, save_to_ship
 
@@ -46,6 +47,17 @@ def test_it_is_shipped_with_its_contrasts(fit, tmp_path):
     )  # fmt: skip
     for one, other in zip(found.locate(), expected.locate(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_shipped_tables_are_those_of_the_fit_or_refused(fit, tmp_path):
+    path = tmp_path / "fit.nc"
+    save_to_ship(fit, path=path)
+    assert ShippedFit(path).dataset.checksum == fit.dataset.checksum
+    with h5py.File(path, "r+") as file:
+        table = file["dataset"]["scores"]
+        table[()] = table.asstr()[()].replace("0.", "0.1", 1)
+    with pytest.raises(StoreError, match="changed after fitting"):
+        _ = ShippedFit(path).dataset
 
 
 NEW = pd.DataFrame({"lm": ["new"], "lm_family": ["bee"], "n_params": [3e9], "n_tokens": [1e12],

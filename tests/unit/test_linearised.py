@@ -155,6 +155,25 @@ def test_without_a_family_is_the_regression_of_the_other_scores(built):
         assert found.sd[k] == pytest.approx(float(wanted.sd), rel=1e-6)
 
 
+@pytest.mark.parametrize("n", [1, 9])
+@pytest.mark.parametrize(
+    "part", ["estimate", "estimate_within", "estimate_between", "without_each_family"]
+)
+def test_many_targets_at_once_are_those_one_by_one(built, part, n):
+    fit, model, _ = built
+    moved, _ = some_change(fit)
+    targets = np.random.default_rng(2).dirichlet(np.ones(len(fit.design.benchmarks)), size=n)
+    ask = getattr(model, part)
+    together = ask(moved, weights=targets)
+    for k, weights in enumerate(targets):
+        alone = ask(moved, weights=weights)
+        assert alone.mean.shape == together.mean.shape[1:]
+        np.testing.assert_allclose(together.mean[k], alone.mean, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(together.sd[k], alone.sd, rtol=1e-8, atol=1e-10)
+    pulls = model.pulls(moved, weights=targets)
+    np.testing.assert_allclose(pulls[0], model.pulls(moved, weights=targets[0]), rtol=1e-8)
+
+
 def same_group(model):
     index = model.family * len(model.task) + model.benchmark
     return index, (index[:, None] == index).astype(float)

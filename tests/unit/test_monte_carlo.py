@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from bayesmeta.estimates.summary import Probability, effective_size, estimate_probability
+from bayesmeta.estimates.summary import (
+    Probability,
+    effective_size,
+    estimate_probabilities,
+    estimate_probability,
+)
 
 SAME_FORMULA = 0.05
 """ArviZ ends Geyer's sequence one term later; on these chains that moves the size by less."""
@@ -36,6 +41,21 @@ def test_effective_size_of_few_chains_is_that_of_arviz(chains):
     values = autoregressive(0.5, chains=chains)
     expected = az.ess(values, method="mean", chain_axis=0, draw_axis=1)
     assert effective_size(values) == pytest.approx(float(expected), rel=SAME_FORMULA)
+
+
+def test_effective_sizes_at_once_are_those_one_by_one():
+    values = np.stack([autoregressive(rho) for rho in (-0.4, 0.3, 0.9)], axis=-1)
+    values = np.concatenate([values, np.ones((*values.shape[:2], 1))], axis=-1)
+    alone = [float(effective_size(values[..., k])) for k in range(4)]
+    assert effective_size(values).tolist() == pytest.approx(alone, rel=1e-12)
+    assert alone[-1] == values[..., 0].size  # draws that never move
+    holds = values > np.array([-1.0, 0.0, 0.5, 2.0])
+    together = estimate_probabilities(holds)
+    for k, one in enumerate(together):
+        single = estimate_probability(holds[..., k])
+        assert one.estimate == single.estimate
+        assert one.mcse == pytest.approx(single.mcse, rel=1e-12)
+    assert together[-1].mcse > 0
 
 
 def test_effective_size_of_an_autoregressive_chain_is_its_closed_form():

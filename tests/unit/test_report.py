@@ -8,6 +8,7 @@ import re
 import subprocess
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -133,7 +134,7 @@ def test_page_is_well_formed(page):
     ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
     assert [name for name in set(ids) if ids.count(name) > 1] == []
     links = [attrs["href"][1:] for tag, attrs in page.elements if tag == "a"]
-    assert set(links) <= set(ids)
+    assert {link for link in links if not link.startswith("decision=")} <= set(ids)
 
 
 def test_page_loads_nothing(page):
@@ -159,7 +160,7 @@ def test_only_the_script_of_the_page_may_run(page):
 def test_every_control_has_a_label_and_the_page_a_skip_link(page):
     controls = {a["id"] for t, a in page.elements if t in ("select", "input")}
     has_panel = any(attrs.get("id") == "panel" for _, attrs in page.elements)
-    asked = {"decision", "level", "over", "where", "equivalence"}
+    asked = {"typed", "decision", "level", "over", "value", "base", "where", "equivalence"}
     assert controls == (asked if has_panel else set())
     assert controls == {a["for"] for t, a in page.elements if t == "label"}
     first = next(a for t, a in page.elements if t == "a")
@@ -389,12 +390,14 @@ const timed = (count) => {  // a loop that takes this machine as long as it is b
 for (const question of QUESTIONS) {
   const loop = timed(LOOP);
   for (const [name, value] of Object.entries(question)) set(name, String(value));
+  if (question.typed) form.requestSubmit();
   const shown = (id) => document.getElementById(id).textContent;
   collected.push({
     answer: JSON.parse(document.getElementById("answer").dataset.answer || "null"),
     trouble: shown("trouble"), probability: shown("probability"), effect: shown("effect"),
     interval: shown("interval"), command: shown("command"), verdict: shown("verdict"),
     evidence: shown("behind"), kinds: shown("kinds"), hash: location.hash, loop,
+    practically: shown("practically"), about: shown("about"),
   });
 }
 document.getElementById("collected").textContent = JSON.stringify(collected);
@@ -402,18 +405,18 @@ document.getElementById("collected").textContent = JSON.stringify(collected);
 """
 
 
-def dump(browser, path, profile, *, asked=""):
+def dump(browser, path, profile, *, asked="", more=()):
     """The document of a page once its scripts have run."""
     run = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
          "--no-first-run", "--disable-background-networking", "--disable-component-update",
          "--host-resolver-rules=MAP * ~NOTFOUND",  # there is no network
          "--disable-sync", "--disable-dev-shm-usage", f"--user-data-dir={profile}", "--dump-dom",
-         f"{path.as_uri()}{asked}"],
+         *more, f"{path.as_uri()}{asked}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
-    assert 'data-errors="0"' in run.stdout, re.findall(r'data-error="[^"]*"', run.stdout)
+    assert more or 'data-errors="0"' in run.stdout, re.findall(r'data-error="[^"]*"', run.stdout)
     return run.stdout
 
 
@@ -428,6 +431,13 @@ def ask_page(browser, path, text, questions, tmp_path):
     return json.loads(html.unescape(found[1]))
 
 
+def name_sides(part, level, over):
+    """Values of the fields of two stored levels: places of levels, or numbers to type."""
+    if not part["values"]:
+        return {"level": level, "over": over}
+    return {"value": part["levels"][level], "base": part["levels"][over]}
+
+
 def choose_questions(content, *, n, seed=2):
     """Questions as values of the form, and as what `query` takes."""
     rng, found = np.random.default_rng(seed), []
@@ -437,7 +447,8 @@ def choose_questions(content, *, n, seed=2):
         level, over = map(int, rng.choice(len(part["levels"]), 2, replace=False))
         where = int(rng.integers(len(content["targets"])))
         target, margin = content["targets"][where], float(rng.choice([0.1, 0.5, 0.5, 1, 2, 2.5]))
-        form = {"decision": d, "level": level, "over": over, "where": where, "equivalence": margin}
+        form = {"decision": d, **name_sides(part, level, over), "where": where,
+                "equivalence": margin}  # fmt: skip
         place = {} if target["by"] == "overall" else {target["by"]: target["name"]}
         statement = f"{part['name']}: {part['levels'][level]} > {part['levels'][over]}"
         found.append((form, statement, {"equivalence": margin, **place}))
@@ -492,7 +503,7 @@ def check_answer(shown, answer):
     assert f"90 % interval {e['lower']:+.1f} to {e['upper']:+.1f}" in plain
 
 
-@pytest.mark.parametrize("which, n", [("nasty", 60), ("shipped", 40)])
+@pytest.mark.parametrize("which, n", [("nasty", 60), ("shipped", 200)])
 def test_panel_answers_as_query_does(request, browser, which, n, tmp_path):
     path, text, _ = request.getfixturevalue(f"{which}_report")
     fit = request.getfixturevalue({"nasty": "nasty", "shipped": "reference"}[which])
@@ -505,6 +516,76 @@ def test_panel_answers_as_query_does(request, browser, which, n, tmp_path):
     took, loop = (np.median([find(one) for one in shown]) for find in
                   (lambda one: one["answer"]["milliseconds"], lambda one: one["loop"]))  # fmt: skip
     assert took < MOST_LOOPS * loop
+
+
+ABOUT = {"probability": 0.1, "share": 0.2}
+"""How far what is read between stored answers may be off: of a probability, and of the ends and the
+middle of an interval in its widths. Half of them are within a tenth of that."""
+
+
+def test_numbers_between_stored_ones_are_about_right(browser, shipped_report, reference, tmp_path):
+    path, text, _ = shipped_report
+    content, rng = read_answers(text), np.random.default_rng(4)
+    names = [part["name"] for part in content["decisions"]]
+    code = names.index("code_share")
+    sides = [[30, 10], [12, 27], [9, 10], [49, 1], [5, 45], [22, 21], [40, 8]]
+    where = rng.integers(len(content["targets"]), size=len(sides))
+    forms = [
+        {"decision": code, "value": f"{a}%", "base": str(b), "where": int(w), "equivalence": 0.5}
+        for (a, b), w in zip(sides, where, strict=True)
+    ]
+    *shown, outside = ask_page(browser, path, text, [*forms, {"value": 80}], tmp_path)
+    off = []
+    for (high, low), w, one in zip(sides, where, shown, strict=True):
+        target = content["targets"][w]
+        place = {} if target["by"] == "overall" else {target["by"]: target["name"]}
+        answer, found = bm.query(reference, f"code_share: {high} > {low}", **place), one["answer"]
+        assert found["statement"] == answer.statement
+        assert found["mcse"] is None
+        assert one["probability"].startswith("about ")
+        assert one["about"].startswith("About: ")
+        assert found["probability"] == pytest.approx(
+            answer.probability.estimate, abs=ABOUT["probability"]
+        )
+        e = answer.effect
+        width = e["upper"] - e["lower"]
+        gaps = [abs(found[k] - e[k]) / width for k in ("estimate", "lower", "upper")]
+        assert max(gaps) <= ABOUT["share"]
+        off += gaps
+        assert answer.verdict in found["verdict"].split(" or ")
+    assert np.median(off) <= ABOUT["share"] / 10 * 3
+    assert "answers values from 0 to 50" in outside["trouble"]
+    assert 'bayesmeta query "code_share: 80 > 8"' in outside["trouble"]
+
+
+def test_typed_questions_are_read_as_query_reads_them(browser, shipped_report, reference, tmp_path):
+    path, text, _ = shipped_report
+    typed = [
+        "gqa vs mha", "GQA > multi-head attention on HumanEval", "is MQA better than MHA?",
+        "code share: 18% > 8% on nli", "code 30 percent < 50%", "attention: mha or gqa",
+    ]  # fmt: skip
+    nonsense = ["does code help?", "gqa vs mha on Nowhere", "gqa vs rope"]
+    shown = ask_page(browser, path, text, [{"typed": one} for one in typed + nonsense], tmp_path)
+    for words, one in zip(typed, shown, strict=False):
+        answer = bm.query(reference, words)
+        assert one["trouble"] == ""
+        assert one["answer"]["statement"] == answer.statement
+        assert one["answer"]["target"] == answer.target
+        assert one["answer"]["probability"] == pytest.approx(answer.probability.estimate)
+    for one in shown[len(typed) :]:
+        assert one["answer"] is None
+        assert one["trouble"]
+
+
+def test_practice_is_never_stronger_than_the_verdict(browser, shipped_report, tmp_path):
+    path, text, _ = shipped_report
+    asked = choose_questions(read_answers(text), n=60, seed=5)
+    for one in ask_page(browser, path, text, [form for form, _, _ in asked], tmp_path):
+        verdict = one["answer"]["verdict"]
+        if verdict in ("conflicting", "prior-dominated"):
+            assert "undecided" in one["practically"]
+        if verdict == "association only" and "undecided" not in one["practically"]:
+            assert "no experiments settle it" in one["practically"]
 
 
 def test_address_is_a_question_and_names_stay_text(browser, nasty_report, tmp_path):
@@ -527,9 +608,11 @@ def test_address_is_a_question_and_names_stay_text(browser, nasty_report, tmp_pa
 
 def test_nonsense_in_form_and_address_is_answered_in_words(browser, nasty_report, tmp_path):
     path, text, _ = nasty_report
+    names = [part["name"] for part in read_answers(text)["decisions"]]
+    attention = names.index("attention")
     same, negative, good = ask_page(
         browser, path, text,
-        [{"decision": 0, "level": 0, "over": 0}, {"over": 1, "equivalence": -1},
+        [{"decision": attention, "level": 0, "over": 0}, {"over": 1, "equivalence": -1},
          {"equivalence": 0.5}],
         tmp_path,
     )  # fmt: skip
@@ -544,14 +627,119 @@ def test_nonsense_in_form_and_address_is_answered_in_words(browser, nasty_report
     assert said == "Choose two different values."
 
 
+# What a page looks like in a frame, and what its tables do; it is told to the page around it.
+LOOK = """
+<script>AXE</script>
+<script>
+window.addEventListener("load", async () => {
+  const found = {};
+  found.dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  found.width = innerWidth;
+  const root = document.documentElement;
+  found.wider = root.scrollWidth - root.clientWidth;
+  const wide = (one) => one.getBoundingClientRect().width;
+  found.narrowest = Math.min(...[...document.querySelectorAll("tbody th")]
+    .filter((one) => !one.closest("details")).map(wide)) / 16;
+  const card = document.querySelector(".card, #summary p + p");
+  found.answered = card.getBoundingClientRect().bottom <= innerHeight;
+  const second = "thead th:nth-child(2)";
+  const sort = document.querySelector(`#effects ${second}, #studies ${second}`);
+  const table = sort.closest("table");
+  const column = () => [...table.tBodies[0].rows].map((row) => row.cells[1].textContent);
+  found.before = column();
+  sort.querySelector("button").click();
+  found.sorted = [sort.getAttribute("aria-sort"), column()];
+  sort.querySelector("button").click();
+  found.turned = [sort.getAttribute("aria-sort"), column()];
+  const tools = table.closest(".scroll").previousElementSibling;
+  const filter = tools.querySelector("input");
+  filter.value = table.tBodies[0].rows[0].cells[0].textContent;
+  filter.dispatchEvent(new Event("input"));
+  found.left = [...table.tBodies[0].rows].filter((row) => !row.hidden).length;
+  const blobs = [];
+  URL.createObjectURL = (blob) => { blobs.push(blob); return "#"; };
+  HTMLAnchorElement.prototype.click = () => {};
+  tools.querySelector("button").click();
+  const figure = document.querySelector("figure .tools button");
+  figure.click();
+  [found.csv, found.svg] = await Promise.all(blobs.map((blob) => blob.text()));
+  filter.value = "";
+  filter.dispatchEvent(new Event("input"));
+  const seen = await axe.run(document, { resultTypes: ["violations"] });
+  found.violations = seen.violations.map((one) =>
+    [one.id, one.nodes.length, one.nodes[0].target.join(" "), one.nodes[0].failureSummary]);
+  found.errors = document.documentElement.dataset.error || "";
+  parent.postMessage(found, "*");
+});
+</script>
+"""
+FRAMES = """<!DOCTYPE html><title>frames</title>
+<script>
+const told = {};
+window.addEventListener("message", ({ data, source }) => {
+  for (const frame of document.querySelectorAll("iframe")) {
+    if (frame.contentWindow === source) told[frame.id] = data;
+  }
+  document.title = JSON.stringify(told);
+});
+</script>
+"""
+SIZES = ((1280, 900), (390, 844))
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The accessibility checks of axe-core, as JavaScript."""
+    folder = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
+    return Path(folder.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_page_can_be_read_on_a_desk_and_on_a_phone(
+    browser, axe, shipped_report, studies_report, theme, tmp_path
+):
+    """Nothing is cut off or pale, the first screen answers, tables sort, filter, download."""
+    frames = FRAMES
+    for name, (_, text, _) in (("shipped", shipped_report), ("studies", studies_report)):
+        text = re.sub(r"<meta http-equiv[^>]*>", "", text)  # else the checks may not run
+        checks = LOOK.replace("AXE", axe)
+        (tmp_path / f"{name}.html").write_text(text.replace("</body>", checks + "</body>"))
+        for width, height in SIZES:
+            frames += f'<iframe id="{name}-{width}" src="{name}.html" width="{width}" '
+            frames += f'height="{height}" style="border:0"></iframe>\n'
+    (tmp_path / "frames.html").write_text(frames, encoding="utf-8")
+    dark = ("--blink-settings=preferredColorScheme=0",) * (theme == "dark")
+    document = dump(browser, tmp_path / "frames.html", tmp_path / "profile", more=(
+        "--virtual-time-budget=100000", "--allow-file-access-from-files", *dark))  # fmt: skip
+    told = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", document, re.S)[1]))
+    assert set(told) == {f"{name}-{width}" for name in ("shipped", "studies") for width, _ in SIZES}
+    for name, found in told.items():
+        assert (found["width"], found["dark"]) == (int(name.split("-")[1]), theme == "dark")
+        assert found["wider"] <= 0, name
+        assert found["narrowest"] >= 6, name
+        assert found["answered"], name
+        assert found["errors"] == ""
+        assert found["violations"] == [], name
+        order, column = found["sorted"]
+        assert order == "ascending"
+        assert sorted(column) == sorted(found["before"])
+        numbers = [float(re.match(r"[+-]?[\d.]+", one.replace("\N{MINUS SIGN}", "-"))[0])
+                   for one in column]  # fmt: skip
+        assert numbers == sorted(numbers)
+        assert found["turned"][0] == "descending"
+        assert 1 <= found["left"] < len(column)
+        assert len(found["csv"].strip().split("\r\n")) == len(column) + 1
+        assert found["svg"].startswith("<svg")
+
+
 # --- A meta-analysis ------------------------------------------------------------------------------
 
 
 def test_the_report_of_a_meta_analysis_has_its_sections(studies_report):
     _, text, markdown = studies_report
     names = re.findall(r'<section id="([\w-]+)"', text)
-    assert names == ["summary", "checks", "studies", "heterogeneity", "influence", "small-studies",
-                     "priors", "origin"]  # fmt: skip
+    assert names == ["summary", "studies", "heterogeneity", "influence", "small-studies", "priors",
+                     "checks", "origin"]  # fmt: skip
     figures = re.findall(r'id="figure-([\w-]+)"', text)
     assert figures == ["studies", "bubble-0", "baujat", "funnel"]
     assert "Models of publication bias are averaged for independent studies" in markdown
