@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesmeta.data.dataset import Dataset
+from bayesmeta.design.sizes import fill_sizes
 from bayesmeta.errors import EvaluationError
 
 _SCALE = ["log_n_params", "log_n_tokens"]
@@ -146,6 +147,7 @@ def predict_baseline(
 
 def _features(lms: pd.DataFrame) -> pd.DataFrame:
     """List what the baselines may see of every LM, indexed by lm."""
+    lms = fill_sizes(lms)
     log_n = np.log(lms["n_params"].to_numpy(float))
     log_d = np.log(lms["n_tokens"].to_numpy(float))
     words = lms[[*_WORDS, _FAMILY]].astype(object).where(lms[[*_WORDS, _FAMILY]].notna(), np.nan)

@@ -16,6 +16,7 @@ from bayesmeta.data.checks import trace_stages, validate_tables
 from bayesmeta.data.csv_tables import echo, format_table, hash_tables, mark_percent
 from bayesmeta.data.experiments import FILES, Experiments, refuse_second_metric
 from bayesmeta.errors import DataError, shorten
+from bayesmeta.tables.wording import count, name_few
 from bayesmeta.whole_files import write_folder
 
 VERSIONS = ("as-published", "corrected")
@@ -322,6 +323,26 @@ def match_families(lms: pd.DataFrame, *, known: Iterable[str] = ()) -> pd.DataFr
         if before != after
     ])  # fmt: skip
     return lms.assign(lm_family=pd.Series(families, lms.index, dtype="str"))
+
+
+def note_blank_sizes(lms: pd.DataFrame) -> pd.DataFrame:
+    """Say of how many LMs a size is blank, and what becomes of it; give the table back.
+
+    Examples
+    --------
+    >>> lms = pd.DataFrame({"lm": ["a"], "n_params": [1e9], "n_tokens": [np.nan]})
+    >>> note_blank_sizes(lms) is lms
+    True
+    """
+    for name in ("n_params", "n_tokens"):
+        blank = lms.loc[lms[name].isna(), "lm"].tolist()
+        if blank:
+            many = count(len(blank), "LM", "LMs")
+            echo([
+                f"{name} is blank for {many} ({shorten(name_few(blank))}): it is estimated from "
+                "family, date and the other size"
+            ])  # fmt: skip
+    return lms
 
 
 def count_stages(lms: pd.DataFrame) -> pd.Series:

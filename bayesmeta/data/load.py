@@ -18,7 +18,7 @@ from bayesmeta.data.checks import (
 )
 from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.csv_tables import build_cell_error, parse_frame, read_table, scan_table
-from bayesmeta.data.dataset import VERSIONS, Dataset, match_families
+from bayesmeta.data.dataset import VERSIONS, Dataset, match_families, note_blank_sizes
 from bayesmeta.data.experiment_checks import validate_arms, validate_results
 from bayesmeta.data.experiments import Experiments, fill_from_group
 from bayesmeta.data.schema import COLUMNS, column_names
@@ -315,7 +315,7 @@ def read_lms(
             )
         lms, problems = scan_table(path, table="lms")
     refuse([*problems, *check_lms(lms, file=file)])
-    return match_families(lms, known=families).reset_index(drop=True)
+    return match_families(note_blank_sizes(lms), known=families).reset_index(drop=True)
 
 
 def _check_folder(folder: str | PathLike[str]) -> Path:
@@ -453,7 +453,7 @@ def _finish(
             f"'{version}'. At least one score is needed. Fill in the scores."
         )
     return Dataset(
-        lms=match_families(lms).reset_index(drop=True),
+        lms=match_families(note_blank_sizes(lms)).reset_index(drop=True),
         scores=scores.loc[scores["score"].notna()].reset_index(drop=True),
         benchmarks=benchmarks.reset_index(drop=True),
         version=version,

@@ -18,7 +18,7 @@ MODULES = [
     if path.stem not in ("__init__", "__main__")
 ]
 
-MOST_FILES = 147
+MOST_FILES = 148
 """Python files of the package, every `__init__.py` included."""
 
 MOST_LINES = 60
