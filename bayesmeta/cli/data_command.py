@@ -89,7 +89,7 @@ def show_command(
     say(f"{data!r}\nchecksum {data.checksum}")
     if each_lm:
         table = _list_lms(data.lms, _estimate_sizes(data, fit))
-        return Shown(table, instead={"table": table.fillna({"derived_from": "-"})})
+        return Shown(table, instead={"table": table.fillna({"derived_from": "-", "estimated": "-"})})
     return Shown(data.counts().reset_index())
 
 
@@ -254,9 +254,10 @@ def _list_lms(lms: "pd.DataFrame", sizes: "pd.DataFrame | None") -> "pd.DataFram
 
     scale = lms[["lm", "lm_family", "n_params", "n_tokens", "n_epochs"]]
     if sizes is not None:
-        scale = scale.merge(sizes.rename(columns={"fact": "estimated"}), how="left")
+        scale = scale.merge(sizes.round(0).rename(columns={"fact": "estimated"}), how="left")
         for name in ("n_params", "n_tokens"):
-            scale[name] = scale[name].fillna(scale["estimate"])
+            scale[name] = scale[name].fillna(scale["estimate"]).astype("int64")
+        scale = scale.drop(columns="estimate")
     return scale.assign(n_stages=count_stages(lms), derived_from=lms["derived_from"])
 
 

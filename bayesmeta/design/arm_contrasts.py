@@ -67,7 +67,10 @@ def code_arms(dataset: Dataset, arms: pd.DataFrame, *, coding: Mapping[str, Any]
     lms = dataset.lms
     facts = fill_from_group(arms).reindex(columns=list(lms.columns))
     for name in facts.columns.difference(["lm", "lm_family"]):
-        typical = _typical(lms[name]) if name not in SIZES else arms[name].median()
+        if name in SIZES:
+            typical = (arms[name] if arms[name].notna().any() else lms[name]).median()
+        else:
+            typical = _typical(lms[name])
         known = facts[name] if typical is None else facts[name].where(facts[name].notna(), typical)
         facts[name] = known.astype(lms[name].dtype)
     facts["lm"] = [f"arm {k}" for k in range(len(facts))]

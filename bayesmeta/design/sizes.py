@@ -20,7 +20,8 @@ from bayesmeta.design.scale import (
     SCALE_TERMS,
     scale_covariates,
 )
-from bayesmeta.errors import DataError, shorten
+from bayesmeta.errors import DataError, listing, shorten
+from bayesmeta.tables.wording import count, name_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,12 +205,15 @@ def _check_complete(
 ) -> None:
     complete = int((~unknown[among]).all(axis=1).sum())
     if complete < FEWEST_COMPLETE:
-        column, _, lm = names[0].partition(":")
+        blank = [name.split(":", 1) for name in names]
+        columns = listing(dict.fromkeys(column for column, _ in blank))
+        lms = list(dict.fromkeys(lm for _, lm in blank))
         raise DataError(
-            f"{column} is blank for {len(names)} LMs, '{shorten(lm)}' among them, and can be "
-            f"estimated from no others: {complete} LMs record both n_params and n_tokens. Allowed: "
-            f"blank sizes beside at least {FEWEST_COMPLETE} LMs that record both. Fill them in, "
-            "leave these LMs out, or put them beside the bundled ones: bayesmeta data add."
+            f"{columns} is blank for {count(len(lms), 'LM', 'LMs')} ({shorten(name_few(lms))}) and "
+            f"cannot be estimated: {count(complete, 'LM records', 'LMs record')} both n_params and "
+            f"n_tokens. Allowed: blank cells beside at least {FEWEST_COMPLETE} LMs that record "
+            "both. Fill them in, leave these LMs out, or put them beside the bundled ones: "
+            "bayesmeta data add."
         )
 
 

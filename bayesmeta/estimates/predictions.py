@@ -268,10 +268,10 @@ def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
         If an LM has a level that no LM of the data has.
     """
     _check_levels(fit, lms)
-    old = fit.dataset.lms.astype(dict.fromkeys(SIZES, float))
+    old = fit.dataset.lms
     # Names that no table can hold, so that facts of an LM of the data may be asked for as well.
     names = [f"\0{k}" for k in range(len(lms))]
-    table = pd.concat([old, lms.assign(lm=names).astype(old.dtypes.to_dict())], ignore_index=True)
+    table = put_below(old, lms.assign(lm=names))
     design = build_design_for(
         replace(fit.dataset, lms=table, generations=None),
         spec=fit.spec,
@@ -279,6 +279,12 @@ def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
     )
     draws = _Draws(fit, design, list(lms["lm"]), seed)
     return Newcomers(lms=lms, design=design, parameters={**fit.parameters, **draws.all()})
+
+
+def put_below(old: pd.DataFrame, lms: pd.DataFrame) -> pd.DataFrame:
+    """Put new LMs below those of a table, in its types; sizes of either may be blank."""
+    types = old.dtypes.to_dict() | dict.fromkeys(SIZES, np.dtype(float))
+    return pd.concat([one.astype(types) for one in (old, lms)], ignore_index=True)
 
 
 def stream(seed: int, *name: object) -> np.random.Generator:

@@ -16,7 +16,7 @@ from bayesmeta.design.outcomes import Outcomes, build_outcomes
 from bayesmeta.errors import DataError, listing, shorten
 from bayesmeta.estimates.contrasts import effects
 from bayesmeta.estimates.counterfactual import POINTS
-from bayesmeta.estimates.predictions import place_lms, stream
+from bayesmeta.estimates.predictions import place_lms, put_below, stream
 from bayesmeta.estimates.question import UNITS, check_seed, refuse_prior
 from bayesmeta.estimates.summary import check_ci_prob
 from bayesmeta.inference.fits import Fit
@@ -293,7 +293,7 @@ def _place(fit: Fit, own: Dataset, *, seed: int) -> _New:
     lms = own.lms[~own.lms["lm"].isin(old.lms["lm"])].reset_index(drop=True)
     scores = own.scores[own.scores["benchmark"].isin(fit.design.benchmarks)]
     placed = place_lms(fit, lms, seed=seed)
-    table = pd.concat([old.lms, lms.astype(old.lms.dtypes.to_dict())], ignore_index=True)
+    table = put_below(old.lms, lms)
     found = build_outcomes(
         replace(old, lms=table, scores=scores.reset_index(drop=True)),
         train=np.zeros(len(scores), bool),

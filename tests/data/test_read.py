@@ -117,7 +117,7 @@ def test_own_corrections_are_applied(texts, write_folder):
         ("small,norm,alibi,rmsnorm", r"column 'published_value': it says 'alibi' for 'norm'.*holds "
                                      r"a blank cell.*another version"),
         ("small,score:proofs,1.2,", r"it says '1.2' for 'score' of 'small'.*holds '1.1'"),
-        ("small,n_params,1000000000,", r"column 'corrected_value': it is blank.*'n_params'"),
+        ("small,lm_family,one,", r"column 'corrected_value': it is blank.*'lm_family'"),
         ("small,code_share,10,much", r"column 'corrected_value': 'much' is not a number"),
         ("small,norm,,batchnorm", r"lms.csv, line 2, column 'norm': 'batchnorm'.*Allowed: layern"),
     ],
