@@ -89,7 +89,9 @@ def show_command(
     say(f"{data!r}\nchecksum {data.checksum}")
     if each_lm:
         table = _list_lms(data.lms, _estimate_sizes(data, fit))
-        return Shown(table, instead={"table": table.fillna({"derived_from": "-", "estimated": "-"})})
+        return Shown(
+            table, instead={"table": table.fillna({"derived_from": "-", "estimated": "-"})}
+        )
     return Shown(data.counts().reset_index())
 
 

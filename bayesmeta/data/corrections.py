@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -127,12 +126,6 @@ def _replace(
             mend="The corrections belong to another version of the tables. Allowed: the value "
             "that the table holds. Update this row, or remove it.",
         )
-    if corrected is None and column.filled:
-        raise fail(
-            column="corrected_value",
-            said=f"it is blank, but '{column.name}' is needed for every lm.",
-            mend=f"{column.expects} Fill the cell or remove the row.",
-        )
     return corrected
 
 
@@ -146,7 +139,7 @@ def _value(
     """Read a corrections cell as a value of the column that it is about."""
     if _is_blank(text):
         return None
-    cell = read_cell(str(text), replace(column, filled=False))
+    cell = read_cell(str(text), column)
     if cell.said:
         raise fail(said=f"{cell.said[:-1]}, but '{column.name}' is.", mend=column.expects)
     return cell.value
