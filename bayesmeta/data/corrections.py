@@ -84,7 +84,8 @@ def apply_corrections(
         cells[position] = _replace(cells[position], row, column, fail=fail)
     lms, scores = lms.copy(), scores.copy()
     for name, cells in changed_lms.items():
-        lms[name] = pd.Series(cells, index=lms.index, dtype=lms[name].dtype)
+        blanked = lms[name].dtype.kind == "i" and None in cells
+        lms[name] = pd.Series(cells, lms.index, dtype=float if blanked else lms[name].dtype)
     scores["score"] = pd.Series(changed_scores, index=scores.index, dtype="float64")
     return lms, scores
 
