@@ -291,7 +291,8 @@ def test_data_show_lists_blank_sizes_that_nothing_tells(without_tokens):
     path.write_text("\n".join(kept) + "\n")
     names = tuple(line.partition(",")[0] for line in kept)
     scores = without_tokens / "scores.csv"
-    scores.write_text("".join(r for r in scores.open() if r.partition(",")[0] in names))
+    rows = scores.read_text().splitlines(keepends=True)
+    scores.write_text("".join(row for row in rows if row.partition(",")[0] in names))
     result = run("data", "show", str(without_tokens), "--lms", "--format", "csv")
     assert result.exit_code == 0
     assert "not estimated: n_tokens is blank for 1 LM (ant-2)" in result.stderr
