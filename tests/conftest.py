@@ -226,6 +226,8 @@ def dims_of(design, spec):
             dims |= {"tau_beta": ("decision",)} | ({extra: ()} if extra else {})
     if design.missing.names:
         dims["x_unknown"] = ("unknown",)
+    if design.sizes is not None:
+        dims["size_unknown"] = ("unknown_size",)
     if design.mix is not None and len(design.mix.rows):
         dims["mix_unknown"] = ("mix_group", "domain")
     if design.generations is not None:

@@ -11,9 +11,9 @@ import click
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.cli.shared import COMMANDS, Shown, command, load_data, read_settings, say
+from bayesmeta.cli.shared import COMMANDS, Shown, command, load_data, load_fit, read_settings, say
 from bayesmeta.data.dataset import VERSIONS, match_families
-from bayesmeta.errors import BayesmetaError
+from bayesmeta.errors import BayesmetaError, QueryError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +63,7 @@ def show_command(
     *,
     version: str = "corrected",
     each_lm: bool = False,
+    fitted: Path | None = None,
     experiments: bool = False,
 ) -> Shown:
     """Print the number of scores per benchmark, the LMs, or what the controlled experiments are.
@@ -72,7 +73,10 @@ def show_command(
     data_dir : [DATA_DIR]
         Your tables; the bundled ones if left out.
     each_lm : --lms
-        A row per LM: its size and tokens, how often it saw them, and what it continues.
+        A row per LM: its size and tokens, how often it saw them, and what it continues. Blank sizes
+        are estimated, with 90 % intervals.
+    fitted : --fit FIT.nc
+        The tables of this fit, and sizes as it estimates them.
     experiments
         A row per study: what it varies, and how many scores it has.
     """
@@ -80,11 +84,14 @@ def show_command(
         found = _load_experiments(data_dir)
         say(f"{found!r}\nchecksum {found.checksum}")
         return Shown(found.summarise())
-    data = load_data(data_dir, version=version)
+    fit = None if fitted is None else _read_fitted(data_dir, fitted)
+    data = load_data(data_dir, version=version) if fit is None else fit.dataset
     say(f"{data!r}\nchecksum {data.checksum}")
     if each_lm:
-        table = _list_lms(data.lms)
-        return Shown(table, instead={"table": table.fillna({"derived_from": "-"})})
+        table = _list_lms(data.lms, _estimate_sizes(data, fit))
+        return Shown(
+            table, instead={"table": table.fillna({"derived_from": "-", "estimated": "-"})}
+        )
     return Shown(data.counts().reset_index())
 
 
@@ -218,11 +225,41 @@ def _read_tables(folder: Path) -> "bm.Dataset | bm.Experiments":
     return load_data(folder, version="corrected")
 
 
-def _list_lms(lms: "pd.DataFrame") -> "pd.DataFrame":
-    """Say how long, how often and after what every LM was trained."""
+def _read_fitted(data_dir: Path | None, path: Path) -> "bm.Fit":
+    """Read the fit whose tables are shown, which no folder may be named beside."""
+    if data_dir is not None:
+        raise QueryError(
+            f"{data_dir} and --fit {path} name two tables. Allowed: one of them. Leave the other "
+            "out."
+        )
+    return load_fit(path)
+
+
+def _estimate_sizes(data: "bm.Dataset", fit: "bm.Fit | None") -> "pd.DataFrame | None":
+    """List sizes that are blank, as a fit, or the tables alone, estimate them; None where none."""
+    from bayesmeta.design.sizes import find_missing_sizes, tabulate_sizes
+    from bayesmeta.estimates.predictions import estimate_sizes
+
+    try:
+        sizes = find_missing_sizes(data.lms)
+    except BayesmetaError as error:  # tables are shown, whatever can be estimated from them
+        say(f"not estimated: {error}")
+        return None
+    if sizes is None:
+        return None
+    return tabulate_sizes(sizes, ci_prob=defaults.CI_PROB) if fit is None else estimate_sizes(fit)
+
+
+def _list_lms(lms: "pd.DataFrame", sizes: "pd.DataFrame | None") -> "pd.DataFrame":
+    """Say how long, how often and after what every LM was trained, and what is estimated."""
     from bayesmeta.data.dataset import count_stages
 
     scale = lms[["lm", "lm_family", "n_params", "n_tokens", "n_epochs"]]
+    if sizes is not None:
+        scale = scale.merge(sizes.round(0).rename(columns={"fact": "estimated"}), how="left")
+        for name in ("n_params", "n_tokens"):
+            scale[name] = scale[name].fillna(scale["estimate"]).astype("int64")
+        scale = scale.drop(columns="estimate")
     return scale.assign(n_stages=count_stages(lms), derived_from=lms["derived_from"])
 
 

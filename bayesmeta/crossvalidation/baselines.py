@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.data.decisions import DECISIONS
+from bayesmeta.design.sizes import fill_sizes
 from bayesmeta.errors import EvaluationError
 
 _SCALE = ["log_n_params", "log_n_tokens"]
@@ -158,7 +159,8 @@ def predict_baseline(
 
 def _features(dataset: Dataset) -> pd.DataFrame:
     """List what the baselines may see of every LM, declared decisions included, indexed by lm."""
-    lms, own = dataset.lms, [one for one in dataset.decisions if one.name not in DECISIONS]
+    lms = fill_sizes(dataset.lms)
+    own = [one for one in dataset.decisions if one.name not in DECISIONS]
     numbers = [*_NUMBERS, *(one.name for one in own if one.kind != "categorical")]
     kept = [*_WORDS, *(one.name for one in own if one.kind == "categorical"), _FAMILY]
     log_n = np.log(lms["n_params"].to_numpy(float))

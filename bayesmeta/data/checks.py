@@ -135,8 +135,20 @@ def validate_lms(lms: pd.DataFrame, *, file: str = "lms.csv") -> None:
 def check_lms(lms: pd.DataFrame, *, file: str, own: Sequence[Decision] = ()) -> Iterator[DataError]:
     """Report what is wrong with a table of LMs, as `validate_lms` says."""
     yield from check_rows(lms, table="lms", file=file, own=own)
+    yield from _check_sizes(lms, file=file)
     yield from check_mix(lms, file=file)
     yield from _check_stages(lms, file=file)
+
+
+def _check_sizes(lms: pd.DataFrame, *, file: str) -> Iterator[DataError]:
+    """Report LMs that record neither size: nothing says where they stand."""
+    for position in find_positions(lms["n_params"].isna() & lms["n_tokens"].isna()):
+        yield build_cell_error(
+            file, line=find_line(lms, position), column="n_tokens",
+            said=f"neither n_params nor n_tokens of {_owner(lms, position)} is known.",
+            mend="Allowed: one of the two is blank, and estimated from the other, family and "
+            "date. Fill one in, or leave the LM out.",
+        )  # fmt: skip
 
 
 def trace_stages(lms: pd.DataFrame) -> list[list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -90,7 +89,8 @@ def apply_corrections(
         cells[position] = _replace(cells[position], row, column, fail=fail)
     lms, scores = lms.copy(), scores.copy()
     for name, cells in changed_lms.items():
-        lms[name] = pd.Series(cells, index=lms.index, dtype=lms[name].dtype)
+        blanked = lms[name].dtype.kind == "i" and None in cells
+        lms[name] = pd.Series(cells, lms.index, dtype=float if blanked else lms[name].dtype)
     scores["score"] = pd.Series(changed_scores, index=scores.index, dtype="float64")
     return lms, scores
 
@@ -132,12 +132,6 @@ def _replace(
             mend="The corrections belong to another version of the tables. Allowed: the value "
             "that the table holds. Update this row, or remove it.",
         )
-    if corrected is None and column.filled:
-        raise fail(
-            column="corrected_value",
-            said=f"it is blank, but '{column.name}' is needed for every lm.",
-            mend=f"{column.expects} Fill the cell or remove the row.",
-        )
     return corrected
 
 
@@ -151,7 +145,7 @@ def _value(
     """Read a corrections cell as a value of the column that it is about."""
     if _is_blank(text):
         return None
-    cell = read_cell(str(text), replace(column, filled=False))
+    cell = read_cell(str(text), column)
     if cell.said:
         raise fail(said=f"{cell.said[:-1]}, but '{column.name}' is.", mend=column.expects)
     return cell.value

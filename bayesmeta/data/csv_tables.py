@@ -283,7 +283,7 @@ def _build_column(cells: Sequence[Cell], column: Column) -> pd.Series:
     values = [cell.value for cell in cells]
     if column.kind != "number":
         return pd.Series(values, dtype="str")
-    whole = column.whole and column.filled and None not in values
+    whole = column.whole and column.required and None not in values
     return pd.Series([math.nan if value is None else value for value in values],
                      dtype="int64" if whole else "float64")  # fmt: skip
 

@@ -47,6 +47,7 @@ from bayesmeta.tables.notebook import (
     show_table,
     show_title,
 )
+from bayesmeta.tables.wording import count, name_few
 from bayesmeta.whole_files import write_folder
 
 VERSIONS = ("as-published", "corrected")
@@ -483,7 +484,7 @@ def assemble_dataset(
             f"'{version}'. At least one score is needed. Fill in the scores."
         )
     return Dataset(
-        lms=match_families(lms).reset_index(drop=True),
+        lms=match_families(note_blank_sizes(lms)).reset_index(drop=True),
         scores=scores.loc[scores["score"].notna()].reset_index(drop=True),
         benchmarks=benchmarks.reset_index(drop=True),
         version=version,
@@ -524,6 +525,26 @@ def match_families(lms: pd.DataFrame, *, known: Iterable[str] = ()) -> pd.DataFr
         if before != after
     ])  # fmt: skip
     return lms.assign(lm_family=pd.Series(families, lms.index, dtype="str"))
+
+
+def note_blank_sizes(lms: pd.DataFrame) -> pd.DataFrame:
+    """Say of how many LMs a size is blank, and what becomes of it; give the table back.
+
+    Examples
+    --------
+    >>> lms = pd.DataFrame({"lm": ["a"], "n_params": [1e9], "n_tokens": [np.nan]})
+    >>> note_blank_sizes(lms) is lms
+    True
+    """
+    for name in ("n_params", "n_tokens"):
+        blank = lms.loc[lms[name].isna(), "lm"].tolist()
+        if blank:
+            many = count(len(blank), "LM", "LMs")
+            echo([
+                f"{name} is blank for {many} ({shorten(name_few(blank))}): it is estimated from "
+                "family, date and the other size"
+            ])  # fmt: skip
+    return lms
 
 
 def count_stages(lms: pd.DataFrame) -> pd.Series:

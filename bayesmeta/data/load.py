@@ -20,7 +20,13 @@ from bayesmeta.data.checks import (
 )
 from bayesmeta.data.corrections import apply_corrections
 from bayesmeta.data.csv_tables import read_frame, read_table, scan_table
-from bayesmeta.data.dataset import VERSIONS, Dataset, assemble_dataset, match_families
+from bayesmeta.data.dataset import (
+    VERSIONS,
+    Dataset,
+    assemble_dataset,
+    match_families,
+    note_blank_sizes,
+)
 from bayesmeta.data.decisions import Decision, join_decisions
 from bayesmeta.data.declared import (
     FILE,
@@ -366,7 +372,7 @@ def read_lms(
             )
         lms, problems = scan_table(path, table="lms", own=decisions)
     refuse([*problems, *check_lms(lms, file=file, own=decisions)])
-    return match_families(lms, known=families).reset_index(drop=True)
+    return match_families(note_blank_sizes(lms), known=families).reset_index(drop=True)
 
 
 def _check_folder(folder: str | PathLike[str]) -> Path:

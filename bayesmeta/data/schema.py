@@ -147,8 +147,7 @@ _DESIGN = (
 
 _SIZES = tuple(
     Column(name, "number", f"the count of {what}; {short} is {size:.0f}, and is read too",
-           required=True, filled=True, whole=True, low=COUNT_RANGE[0], high=COUNT_RANGE[1],
-           abbreviated=True)
+           required=True, whole=True, low=COUNT_RANGE[0], high=COUNT_RANGE[1], abbreviated=True)
     for name, what, short, size in (("n_params", "parameters", "7B", 7e9),
                                     ("n_tokens", "training tokens", "300B", 300e9))
 )  # fmt: skip
@@ -230,7 +229,7 @@ _ARMS = (
     _text("arm", "the name of the arm in its group", required=True),
     _text("run", "the training run; blank where no other row is of the same one"),
     Column("released", "month", "month in which the study appeared"),
-    *(replace(column, filled=False) for column in _SIZES),
+    *_SIZES,
     *(
         replace(column, allowed=ARM_VOCABULARY[column.name])
         if column.kind == "category"

@@ -68,9 +68,10 @@ def code_arms(dataset: Dataset, arms: pd.DataFrame, *, coding: Mapping[str, Any]
     facts = fill_from_group(arms).reindex(columns=list(lms.columns))
     for name in facts.columns.difference(["lm", "lm_family"]):
         given = facts[name].astype(object)
-        typical = (
-            arms[name].median() if name in SIZES else _typical(lms[name], decisions.get(str(name)))
-        )
+        if name in SIZES:
+            typical = (arms[name] if arms[name].notna().any() else lms[name]).median()
+        else:
+            typical = _typical(lms[name], decisions.get(str(name)))
         known = given if typical is None else given.where(given.notna(), typical)
         facts[name] = known.astype(lms[name].dtype)
     facts["lm"] = [f"arm {k}" for k in range(len(facts))]

@@ -26,6 +26,7 @@ from bayesmeta.design.scale import (
     scale_bends,
     scale_covariates,
 )
+from bayesmeta.design.sizes import MissingSizes, find_missing_sizes
 from bayesmeta.design.surface import Surface, build_surface
 from bayesmeta.design.terms import (
     MIX_UNIT,
@@ -75,7 +76,9 @@ class Design:
         Scale covariates averaged over the LMs of every family, shape (lm, between_term), and
         their names.
     covariates
-        All scale covariates, whether or not they enter with slopes, shape (lm, covariate).
+        All scale covariates, whether or not they enter with slopes, shape (lm, covariate). Sizes
+        that are not recorded stand at their means, as they do in `scale`, `scale_basis`,
+        `between`, `log_scale` and the centres.
     log_scale
         Natural logs of size and data over those of the reference LM, shape (lm, 2), for a scaling
         law with parameters; None without one. The basis then spans the logs and their product
@@ -110,6 +113,9 @@ class Design:
         Decisions that the data set declares beside the built-in ones.
     apart
         Benchmarks with a unit of their own, which means over benchmarks leave out.
+    sizes
+        Numbers of parameters and tokens that are not recorded and are parameters of the model;
+        None where there are none.
     """
 
     lms: tuple[str, ...]
@@ -145,6 +151,7 @@ class Design:
     arm_scores: ArmScores | None = None
     own_decisions: tuple[Decision, ...] = ()
     apart: tuple[str, ...] = ()
+    sizes: MissingSizes | None = None
 
     @property
     def known_decisions(self) -> dict[str, Decision]:
@@ -170,6 +177,7 @@ class Design:
             "domain": self.mix.domains if self.mix is not None else (),
             "mix_group": _numbered(self.mix_groups),
             "unknown": self.missing.names,
+            "unknown_size": () if self.sizes is None else self.sizes.names,
             "written": self.generations.names if self.generations is not None else (),
             "level": ("shared", "task_family", "benchmark"),
             "between_term": self.between_terms,
@@ -245,6 +253,11 @@ class Design:
         """Whether size and data enter, so that their effects can be asked for."""
         return self.log_scale is not None or "n_params" in self.scale_terms
 
+    def count_blank_sizes(self, rows: NDArray[np.bool_]) -> dict[str, int]:
+        """Count LMs of the rows, shape (lm,), whose sizes are estimated, by name of the size."""
+        blank = {name: int(np.isnan(self.recorded[name][rows]).sum()) for name in SIZES}
+        return {name: n for name, n in blank.items() if n}
+
     def column_values(self, settings: Settings) -> list[tuple[int, float]]:
         """List the columns of the matrix that levels and values fill, and with what."""
         return [
@@ -275,7 +288,8 @@ class Facts:
     design
         What the facts are coded by.
     covariates
-        Size, data, their product and the release date, shape (lm, covariate).
+        Size, data, their product and the release date, shape (..., lm, covariate); leading axes
+        are those of draws where sizes are parameters.
     X
         Matrix of decisions, parts of the mix included, shape (..., lm, term); leading axes are
         those of draws where undisclosed facts are parameters.
@@ -301,7 +315,7 @@ class Facts:
             return self
         return replace(
             self,
-            covariates=self.covariates[rows],
+            covariates=self.covariates[..., rows, :],
             X=self.X[..., rows, :],
             mix=None if self.mix is None else self.mix[..., rows, :],
             typical_mix=self.typical_mix[rows],
@@ -351,7 +365,7 @@ class Facts:
 
     @property
     def functions(self) -> Array:
-        """Functions of the surface at these facts, shape (lm, function)."""
+        """Functions of the surface at these facts, shape (..., lm, function)."""
         assert self.design.surface is not None
         return self.design.surface.evaluate(self.covariates, self.typical_mix, self.english)
 
@@ -458,13 +472,13 @@ def swap_parts(
 
 
 def _set_sizes(covariates: Array, sizes: Mapping[str, str | float]) -> Array:
-    """Give every LM another size or number of tokens, where one is named; (lm, covariate)."""
+    """Give every LM another size or number of tokens, where one is named, (..., lm, covariate)."""
     units = (("n_params", N_REFERENCE, LOG_N_UNIT), ("n_tokens", D_REFERENCE, LOG_D_UNIT))
     out = covariates.copy()
     for column, (name, reference, unit) in enumerate(units):
         if name in sizes:
-            out[:, column] = np.log(float(sizes[name]) / reference) / unit
-    out[:, 2] = out[:, 0] * out[:, 1]
+            out[..., column] = np.log(float(sizes[name]) / reference) / unit
+    out[..., 2] = out[..., 0] * out[..., 1]
     return out
 
 
@@ -507,7 +521,7 @@ def build_design(
         fraction of a percent of its variance, they do not move with its parameters, and family
         effects mean the same under both forms.
     estimate_unknown
-        Whether undisclosed numbers and mixes are unknowns, or stand at their typical values.
+        Whether undisclosed numbers, sizes and mixes are unknowns, or stand at their typical values.
     generations
         Whether what the LMs write measures undisclosed shares.
     surface_lengths
@@ -553,7 +567,9 @@ def build_design(
         generations=generations,
         among=among,
     )
-    scaled = _code_scale(dataset, scale_terms, law=law, among=among)
+    scaled = _code_scale(
+        dataset, scale_terms, law=law, estimate_unknown=estimate_unknown, among=among
+    )
     surface = None
     if surface_lengths:
         surface = _build_surface(
@@ -647,11 +663,16 @@ def _code_decisions(
 
 
 def _code_scale(
-    dataset: Dataset, scale_terms: Sequence[str], *, law: bool, among: NDArray[np.bool_]
+    dataset: Dataset,
+    scale_terms: Sequence[str],
+    *,
+    law: bool,
+    estimate_unknown: bool,
+    among: NDArray[np.bool_],
 ) -> dict[str, Any]:
     """Code size, data and date: as covariates, as logs for a law, and averaged over families."""
-    covariates = scale_covariates(dataset.lms, among=among)
     names = (*(SCALE_TERMS[:3] if law else ()), *scale_terms)
+    covariates, sizes = _complete_scale(dataset, among=among, estimated=estimate_unknown)
     entered, projected = (
         covariates[:, [SCALE_TERMS.index(name) for name in chosen]]
         for chosen in (scale_terms, names)
@@ -660,10 +681,25 @@ def _code_scale(
         "scale_terms": tuple(scale_terms),
         "scale": entered,
         "covariates": covariates,
+        "sizes": sizes if "n_params" in names else None,
         "between": family_means(projected, families=dataset.lms["lm_family"], among=among),
         "between_terms": names,
         "log_scale": covariates[:, :2] * (LOG_N_UNIT, LOG_D_UNIT) if law else None,
     }
+
+
+def _complete_scale(
+    dataset: Dataset, *, among: NDArray[np.bool_], estimated: bool
+) -> tuple[Array, MissingSizes | None]:
+    """Build covariates with unknown sizes at their means, and say which of these are parameters.
+
+    Those of new LMs always are.
+    """
+    covariates = scale_covariates(dataset.lms, among=among)
+    sizes = find_missing_sizes(dataset.lms, among=among, estimated=estimated)
+    if sizes is None:
+        return covariates, None
+    return sizes.fill(covariates, sizes.location), sizes.of(~among | estimated)
 
 
 def _build_surface(

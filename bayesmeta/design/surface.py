@@ -62,7 +62,7 @@ class Surface:
         Parameters
         ----------
         covariates
-            All scale covariates, shape (lm, covariate).
+            All scale covariates, shape (..., lm, covariate).
         mix
             Fractions of the training mix, shape (lm, domain); no columns without a mix.
         english
@@ -71,9 +71,21 @@ class Surface:
         Returns
         -------
         ndarray
-            Values, shape (lm, function).
+            Values, shape (..., lm, function).
         """
-        return _kernel(self.place(covariates, mix, english), self.anchors) @ self.mixing
+        first = covariates[(0,) * (covariates.ndim - 2)]
+        values = _kernel(self.place(first, mix, english), self.anchors) @ self.mixing
+        if covariates.ndim == 2:
+            return values
+        leading = covariates.shape[:-2]
+        out = np.broadcast_to(values, (*leading, *values.shape)).copy()
+        moved = (covariates != first).any(axis=(*range(len(leading)), -1))
+        for lm in np.flatnonzero(moved):  # one by one: only what is estimated differs by draw
+            drawn = covariates[..., lm, :].reshape(-1, covariates.shape[-1])
+            facts = (np.broadcast_to(of[lm], (len(drawn), *of.shape[1:])) for of in (mix, english))
+            kernel = _kernel(self.place(drawn, *facts), self.anchors)
+            out[..., lm, :] = (kernel @ self.mixing).reshape(*leading, -1)
+        return out
 
     def place(self, covariates: Array, mix: Array, english: Array) -> Array:
         """Put facts side by side in units of their length scales, shape (lm, fact)."""

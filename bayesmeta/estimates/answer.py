@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +71,9 @@ if TYPE_CHECKING:
     from bayesmeta.inference.fits import Fit
 
 
+_UNITS = {"n_params": "parameters", "n_tokens": "tokens"}
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer(NotebookView):
     """The answer to one question; it prints as a sentence and a few lines.
@@ -102,6 +105,8 @@ class Answer(NotebookView):
         Size and tokens that the LMs are given, if they were asked about.
     outside
         Which of these lie outside what LMs record.
+    estimated
+        Of how many of the LMs a size is blank and estimated, by its name; empty for none.
     association, new_setting
         What distinguishes LMs that have it, and what changing it does in a setting that is not in
         the data: median, interval, probability that it is positive. None where the fit tells
@@ -127,6 +132,7 @@ class Answer(NotebookView):
     among: tuple[str, ...] = ()
     at: Sizes = ()
     outside: tuple[str, ...] = ()
+    estimated: Mapping[str, int] = field(default_factory=dict)
     association: dict[str, Any] | None = None
     new_setting: dict[str, Any] | None = None
     more_than: float | None = None
@@ -191,6 +197,7 @@ class Answer(NotebookView):
             **own,
             **({"effect": self.effect} if self.association is None else three),
             **({"at": dict(self.at), "outside": list(self.outside)} if self.at else {}),
+            **({"estimated": dict(self.estimated)} if self.estimated else {}),
             "equivalence": self.equivalence,
             "prob_equivalent": self.prob_equivalent.estimate,
             "three_way": {
@@ -245,7 +252,7 @@ class Answer(NotebookView):
 
         row = self.to_dict() | {"among": listing(self.among), "verdict": self.verdict}
         nested = ("three_way", "evidence", "effect", "association", "new_setting", "at", "outside",
-                  "sources", "read_as", "where", "sentence")  # fmt: skip
+                  "estimated", "sources", "read_as", "where", "sentence")  # fmt: skip
         for key in nested:
             row.pop(key, None)
         first = {name: row.pop(name) for name in ("statement", "target", "probability", "mcse")}
@@ -371,10 +378,11 @@ class Answer(NotebookView):
         lms = f"{count(self.n_lms, 'LM', 'LMs')}{among}"
         if not self.at:
             yield f"{lms} of their own size and tokens"
+            for name, n in self.estimated.items():
+                yield f"{_UNITS[name]} of {n} estimated"
         else:
-            units = {"n_params": "parameters", "n_tokens": "tokens"}
             yield f"{lms} at " + ", ".join(
-                f"{write_count(value)} {units[name]}"
+                f"{write_count(value)} {_UNITS[name]}"
                 + " (outside what LMs record)" * (name in self.outside)
                 for name, value in self.at
             )
@@ -613,6 +621,7 @@ def query(
     card = build_evidence(
         fit, contrast=contrast, weights=weights, probability=probability.estimate, scale=scale
     )
+    averaged = rows & contrast.applies(fit.design)
     return Answer(
         contrast=contrast,
         target=target,
@@ -622,10 +631,11 @@ def query(
         three_way=three_ways(values, equivalence=equivalence),
         evidence=card,
         where=_name_place(fit.design, target),
-        n_lms=int((rows & contrast.applies(fit.design)).sum()),
+        n_lms=int(averaged.sum()),
         among=among,
         at=sizes,
         outside=tuple(n for n, x in sizes if lies_outside(fit.design, name=n, value=x)),
+        estimated={} if sizes else fit.design.count_blank_sizes(averaged),
         **others,
         more_than=more_than,
         prob_more=None if more_than is None else estimate_probability(values > more_than),

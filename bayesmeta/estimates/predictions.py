@@ -18,6 +18,7 @@ from bayesmeta.data.decisions import SIZES, UNDISCLOSED
 from bayesmeta.data.load import read_lms
 from bayesmeta.data.vocabulary import METRIC_RANGE, SCALED
 from bayesmeta.design.composition import MIX_COLUMNS
+from bayesmeta.design.sizes import MissingSizes, find_missing_sizes, tabulate_sizes
 from bayesmeta.errors import QueryError, listing, unknown
 from bayesmeta.estimates.counterfactual import ASSOCIATION, POINTS, label_draws
 from bayesmeta.estimates.question import UNITS, UNITS_APART, check_fit, check_seed
@@ -131,7 +132,8 @@ def predict(
 
     An LM of a family in the data has the effects of that family, with all their uncertainty; a new
     family has effects drawn from the distribution of families, and every LM an effect of its own.
-    Unknown facts are treated as the fit treats them: numbers and mixes are typical or drawn, and an
+    Unknown facts are treated as the fit treats them: numbers and mixes are typical or drawn, blank
+    `n_params` or `n_tokens` are always drawn, given family, date and the other of the two, and an
     open choice is the level `undisclosed` where the data have it, else one that others made.
 
     Parameters
@@ -290,9 +292,10 @@ def place_lms(fit: Fit, lms: pd.DataFrame, *, seed: int) -> Newcomers:
 
 
 def append_lms(old: pd.DataFrame, lms: pd.DataFrame) -> pd.DataFrame:
-    """Put new LMs below those of a table, in its columns; what it does not have is dropped."""
-    known = lms.reindex(columns=old.columns).astype(old.dtypes.to_dict())
-    return pd.concat([old, known], ignore_index=True)
+    """Put new LMs below those of a table, in its columns and types; sizes may be blank."""
+    types = old.dtypes.to_dict() | dict.fromkeys(SIZES, np.dtype(float))
+    both = (old, lms.reindex(columns=old.columns))
+    return pd.concat([one.astype(types) for one in both], ignore_index=True)
 
 
 def stream(seed: int, *name: object) -> np.random.Generator:
@@ -319,6 +322,8 @@ class _Draws:
             n_tasks = len(design.task_families)
             out["u"] = self._append("u", new, ())
             out["w"] = self._append("w", new, (n_tasks,))
+        if design.sizes is not None:
+            out["size_unknown"] = self._sizes(design.sizes)
         if design.missing.names:
             out["x_unknown"] = self._numbers()
         if design.mix is not None and len(design.mix.rows):
@@ -345,6 +350,17 @@ class _Draws:
             value = 1 / (1 + np.exp(-raw)) if missing.is_share[k] else raw
             parts.append(((value - missing.center[k]) / missing.unit[k])[..., None])
         return np.concatenate(parts, axis=-1)
+
+    def _sizes(self, sizes: MissingSizes) -> Array:
+        """Missing sizes: those of the fit, and new ones given these."""
+        known = self.fit.parameters.get("size_unknown", np.empty((*self.fit.shape, 0)))
+        old = known.shape[-1]
+        offsets = np.linalg.solve(sizes.root[:old, :old], (known - sizes.location[:old])[..., None])
+        first = len(self.design.lms) - len(self.names)
+        cells = zip(sizes.column[old:], sizes.row[old:] - first, strict=True)
+        new = [self._normal("size", (str(column), self.names[row]), ()) for column, row in cells]
+        z = np.concatenate([offsets[..., 0], *(values[..., None] for values in new)], axis=-1)
+        return np.concatenate([known, sizes.location[old:] + z @ sizes.root[old:].T], axis=-1)
 
     def _mixes(self) -> Array:
         """Missing mixes: those of a record that the fit knows, else from their prior."""
@@ -387,6 +403,34 @@ def _check_levels(fit: Fit, lms: pd.DataFrame) -> None:
                 mend = "Correct the cell, blank it if missing, or fit data that hold such LMs."
                 what = f"LM '{lm}' has {name}"
                 raise unknown(QueryError, what, level, known, said=said, mend=mend)
+
+
+def estimate_sizes(fit: Fit, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
+    """List the sizes of LMs that are blank, as a fit estimates them.
+
+    Parameters
+    ----------
+    fit
+        The fit. With `unknown_numbers="estimated"` scores inform its sizes as well.
+    ci_prob
+        Probability of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each: `lm`, `fact` (n_params or n_tokens), `estimate`, `lower`, `upper`.
+
+    Examples
+    --------
+    >>> import bayesmeta as bm
+    >>> len(estimate_sizes(bm.load_reference_fit()))
+    0
+    """
+    check_ci_prob(ci_prob)
+    sizes = find_missing_sizes(fit.dataset.lms)
+    if sizes is None:
+        return pd.DataFrame(columns=["lm", "fact", "estimate", "lower", "upper"])
+    return tabulate_sizes(sizes, ci_prob=ci_prob, values=fit.parameters.get("size_unknown"))
 
 
 def name_facts(fit: Fit, lms: pd.DataFrame) -> pd.DataFrame:

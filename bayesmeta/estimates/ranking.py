@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.data.decisions import UNDISCLOSED
 from bayesmeta.data.load import read_lms
-from bayesmeta.errors import QueryError, listing
+from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     as_names,
@@ -450,6 +450,13 @@ def _over_budget(flop: Mapping[str, float], budget: float | None) -> dict[str, f
         raise QueryError(
             f"budget is {budget!r}. Allowed: a number above 0, the training compute in FLOP, such "
             "as 1e23."
+        )
+    blank = [name for name, value in flop.items() if math.isnan(value)]
+    if blank:
+        raise QueryError(
+            f"a budget is given, and the compute of '{shorten(blank[0])}' is not known: n_params "
+            "or n_tokens is blank. Allowed: candidates of known size. Fill them in, or leave "
+            "budget out."
         )
     over = {name: value for name, value in flop.items() if value > budget}
     if len(over) == len(flop):

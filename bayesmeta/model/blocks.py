@@ -22,7 +22,7 @@ import pytensor.tensor as pt
 
 from bayesmeta.design.facts import Design, training_data
 from bayesmeta.design.outcomes import ArmContrasts
-from bayesmeta.design.scale import SCALE_TERMS
+from bayesmeta.design.scale import LOG_D_UNIT, LOG_N_UNIT, SCALE_TERMS
 from bayesmeta.design.terms import MIX_UNIT
 from bayesmeta.model.predictor import law_slopes
 from bayesmeta.model.spec import ModelSpec, Priors
@@ -52,7 +52,20 @@ def _as_data(name: str, values: np.ndarray) -> Tensor:
     return pm.Data(name, values, shape=shape)
 
 
-def scale_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
+def size_block(design: Design) -> Tensor:
+    """Add sizes that are not recorded; return all scale covariates, dims (lm, covariate)."""
+    sizes = design.sizes
+    if sizes is None:
+        return design.covariates
+    z = pm.Normal("z_size", dims="unknown_size")
+    values = pm.Deterministic(
+        "size_unknown", sizes.location + pt.dot(sizes.root, z), dims="unknown_size"
+    )
+    covariates = pt.as_tensor(design.covariates)[sizes.row, sizes.column].set(values)
+    return covariates[:, 2].set(covariates[:, 0] * covariates[:, 1])
+
+
+def scale_block(design: Design, spec: ModelSpec, data: Data, covariates: Tensor) -> Tensor:
     """Add intercepts and scale slopes, pooled over task families; dims (lm, benchmark)."""
     priors, task = spec.priors, design.task_family_index
     alpha = pm.Normal("alpha", 0.0, priors.alpha_sd, dims="benchmark")
@@ -75,7 +88,11 @@ def scale_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
     kappa = pm.Deterministic(
         "kappa", pt.concatenate(parts, axis=1), dims=("benchmark", "scale_term")
     )
-    return alpha + pt.dot(design.scale, kappa.T) - (kappa * data["data_scale_center"]).sum(axis=1)
+    return (
+        alpha
+        + pt.dot(covariates[:, which], kappa.T)
+        - (kappa * data["data_scale_center"]).sum(axis=1)
+    )
 
 
 def _mean_slopes(design: Design, priors: Priors) -> Tensor:
@@ -90,7 +107,7 @@ def _mean_slopes(design: Design, priors: Priors) -> Tensor:
     return pt.stack(slopes)
 
 
-def law_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
+def law_block(design: Design, spec: ModelSpec, data: Data, covariates: Tensor) -> Tensor:
     """Add slopes on the scaling law, pooled over task families about a positive mean.
 
     One law serves all benchmarks; they differ in their slope on it. It is centred, at every value
@@ -106,6 +123,8 @@ def law_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
         Holds the priors.
     data
         Holds `data_information`, shape (lm, benchmark).
+    covariates
+        Scale covariates of the LMs, dims (lm, covariate).
 
     Returns
     -------
@@ -113,7 +132,7 @@ def law_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
         What scale adds to the latent values, dims (lm, benchmark).
     """
     priors = spec.priors
-    skill = _law(design, priors)
+    skill = _law(priors, covariates)
     slope = pm.HalfNormal("law_slope", priors.law_slope_sd)
     tau_task = _scale("tau_kappa_law_task", priors.law_tau_task, priors.kappa_tau_log_sd)
     tau = _scale("tau_kappa_law", priors.law_tau_benchmark, priors.kappa_tau_log_sd)
@@ -122,16 +141,15 @@ def law_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
     return kappa * (skill[:, None] - pm.math.dot(skill, data["data_information"]))
 
 
-def _law(design: Design, priors: Priors) -> Tensor:
+def _law(priors: Priors, covariates: Tensor) -> Tensor:
     """Minus log of the reducible loss of every LM, relative to the reference LM; dims (lm,)."""
-    assert design.log_scale is not None
     a, b = (
         pm.TruncatedNormal(name, getattr(priors, name), priors.law_exponent_sd, lower=0.0)
         for name in ("law_size_exponent", "law_data_exponent")
     )
     n, mean = priors.law_fraction_count, priors.law_size_fraction
     rho = pm.Beta("law_size_fraction", n * mean, n * (1 - mean))
-    size, tokens = np.asarray(design.log_scale).T
+    size, tokens = covariates[:, 0] * LOG_N_UNIT, covariates[:, 1] * LOG_D_UNIT
     return -pm.math.logaddexp(pm.math.log(rho) - a * size, pm.math.log1p(-rho) - b * tokens)
 
 
@@ -257,7 +275,7 @@ def _decision_scales(spec: ModelSpec, *, n_decisions: int) -> Tensor:
     return pm.Deterministic("tau_beta", pt.sqrt(variance), dims=dims)
 
 
-def surface_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
+def surface_block(design: Design, spec: ModelSpec, data: Data, covariates: Tensor) -> Tensor:
     """Add a smooth function of scale, date and mix, pooled like the decisions.
 
     Every benchmark has its own surface: a shared one, a deviation of its task family, and its own
@@ -271,6 +289,8 @@ def surface_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
         Holds the priors.
     data
         Holds `data_surface_center`, shape (benchmark, function).
+    covariates
+        Scale covariates of the LMs, dims (lm, covariate).
 
     Returns
     -------
@@ -287,8 +307,24 @@ def surface_block(design: Design, spec: ModelSpec, data: Data) -> Tensor:
         + _deviations("surface", design, n=n, of_task=tau[1], own=tau[2]),
         dims=("function", "benchmark"),
     )
-    values = design.facts.functions
+    values = _functions(design, covariates)
     return pt.dot(values, weights) - (weights.T * data["data_surface_center"]).sum(axis=1)
+
+
+def _functions(design: Design, covariates: Tensor) -> Tensor:
+    """Functions of the surface, anew at sizes that are not recorded; dims (lm, function)."""
+    surface, facts = design.surface, design.facts
+    assert surface is not None
+    if design.sizes is None:
+        return facts.functions
+    rows, n = np.unique(design.sizes.row), len(surface.scale_columns)
+    others = surface.place(facts.covariates, facts.typical_mix, facts.english)[rows, n:]
+    distance = np.square(others[:, None] - surface.anchors[:, n:]).sum(axis=-1)
+    for k, column in enumerate(surface.scale_columns):
+        place = covariates[rows, column] / surface.scale_lengths[k]
+        distance = distance + (place[:, None] - surface.anchors[:, k]) ** 2
+    moved = pt.dot(pt.exp(-0.5 * distance), surface.mixing)
+    return pt.as_tensor(facts.functions)[rows].set(moved)
 
 
 def _between_slopes(design: Design, priors: Priors) -> Tensor:
@@ -662,13 +698,14 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     arrays = training_data(design)
     with pm.Model(coords={**coords, "obs": rows}) as model:
         data = {name: _as_data(name, values) for name, values in arrays.items()}
-        eta = scale_block(design, spec, data)
+        covariates = size_block(design)
+        eta = scale_block(design, spec, data, covariates)
         if spec.scaling == "chinchilla":
-            eta = eta + law_block(design, spec, data)
+            eta = eta + law_block(design, spec, data, covariates)
         if design.terms:
             eta = eta + decision_block(design, spec, data, _facts(design, spec))
         if design.surface is not None:
-            eta = eta + surface_block(design, spec, data)
+            eta = eta + surface_block(design, spec, data, covariates)
         effect, residual = family_block(design, spec, data)
         likelihood_block(design, spec, data, eta + effect, residual)
         if design.contrasts is not None:

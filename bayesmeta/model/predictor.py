@@ -40,8 +40,8 @@ def complete_facts(parameters: Parameters, *, design: Design) -> Facts:
     Parameters
     ----------
     parameters
-        Holds `x_unknown` (..., unknown), `mix_unknown` (..., mix_group, domain) and, of new LMs
-        with an open choice, `choice` (..., record) where needed.
+        Holds `x_unknown` (..., unknown), `size_unknown` (..., unknown_size), `mix_unknown` (...,
+        mix_group, domain) and, of new LMs with an open choice, `choice` (..., record) where needed.
     design
         Arrays and coordinates.
 
@@ -51,7 +51,9 @@ def complete_facts(parameters: Parameters, *, design: Design) -> Facts:
         With the leading axes of these parameters; without any where nothing is estimated.
     """
     facts = design.facts
-    X, mix = facts.X, facts.mix
+    X, mix, covariates = facts.X, facts.mix, facts.covariates
+    if design.sizes is not None:
+        covariates = design.sizes.fill(covariates, np.asarray(parameters["size_unknown"], float))
     if design.missing.names:
         unknown = np.asarray(parameters["x_unknown"], float)
         X = np.broadcast_to(X, (*unknown.shape[:-1], *X.shape)).copy()
@@ -66,7 +68,7 @@ def complete_facts(parameters: Parameters, *, design: Design) -> Facts:
         leading = np.broadcast_shapes(X.shape[:-2], mix.shape[:-2])
         X = np.broadcast_to(X, (*leading, *X.shape[-2:])).copy()
         X[..., design.mix_columns] = mix / MIX_UNIT
-    return replace(facts, X=X, mix=mix)
+    return replace(facts, covariates=covariates, X=X, mix=mix)
 
 
 def build_columns(
@@ -95,7 +97,7 @@ def build_columns(
         columns["surface"] = facts.functions
     if design.scale_terms and "kappa" in only:
         entered = [SCALE_TERMS.index(name) for name in design.scale_terms]
-        columns["kappa"] = facts.covariates[:, entered]
+        columns["kappa"] = facts.covariates[..., entered]
     if design.log_scale is not None and "kappa_law" in only:
         columns["kappa_law"] = _law_column(facts.covariates, parameters)
     return columns
@@ -105,7 +107,7 @@ def _law_column(covariates: Array, parameters: Parameters) -> Array:
     """Skill by the scaling law, shape (..., lm, 1)."""
     names = ("size_exponent", "data_exponent", "size_fraction")
     exponents = {name: parameters[f"law_{name}"] for name in names}
-    return law_skill(covariates[:, :2] * (LOG_N_UNIT, LOG_D_UNIT), **exponents)[..., None]
+    return law_skill(covariates[..., :2] * (LOG_N_UNIT, LOG_D_UNIT), **exponents)[..., None]
 
 
 def list_centers(columns: Blocks, *, design: Design) -> dict[str, Array]:
@@ -421,7 +423,7 @@ def law_skill(
     Parameters
     ----------
     log_scale
-        Natural logs of size and data over those of the reference LM, shape (lm, 2).
+        Natural logs of size and data over those of the reference LM, shape (..., lm, 2).
     size_exponent, data_exponent, size_fraction
         Parameters of the law, each of shape (...).
 
@@ -439,7 +441,7 @@ def law_skill(
     a, b, f = (
         np.asarray(x, float)[..., None] for x in (size_exponent, data_exponent, size_fraction)
     )
-    size, data = log_scale[:, 0], log_scale[:, 1]
+    size, data = log_scale[..., 0], log_scale[..., 1]
     return -np.log(f * np.exp(-a * size) + (1 - f) * np.exp(-b * data))
 
 

@@ -275,11 +275,12 @@ class ModelSpec:
     likelihood
         `student` or `normal`, both with known sampling error.
     unknown_numbers
-        Undisclosed numbers and training mixes. `typical`: they stand at the typical values of
-        those that are disclosed, and family effects hold what they really are; with such an error
-        of assignment slopes stay unbiased (Berkson 1950,
-        https://doi.org/10.1080/01621459.1950.10483349). `estimated`: they are parameters, shared
-        by siblings, with a prior about the disclosed ones.
+        Undisclosed numbers and training mixes, and blank sizes. `typical`: they stand at the
+        typical values of those that are disclosed (a size at its mean given family, date and the
+        other size), and family effects hold what they really are; with such an error of assignment
+        slopes stay unbiased (Berkson 1950, https://doi.org/10.1080/01621459.1950.10483349).
+        `estimated`: they are parameters, with a prior about the disclosed ones; numbers and mixes
+        are shared by siblings.
     generations
         `ignored`; `measured`: what an LM writes is a noisy measurement of undisclosed shares.
     experiments

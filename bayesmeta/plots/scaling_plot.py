@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.design.sizes import fill_sizes
 from bayesmeta.errors import QueryError, unknown
 from bayesmeta.estimates.counterfactual import ASSOCIATION, POINTS, mean_score_at, to_points
 from bayesmeta.estimates.summary import quantiles
@@ -147,7 +148,8 @@ def _choose_families(fit: Fit, families: Sequence[str] | None) -> list[str]:
 
 def _scale_of(fit: Fit, *, along: str) -> NDArray[np.float64]:
     """Scale of every lm of the data, shape (lm,)."""
-    n_params, n_tokens = (fit.dataset.lms[key].to_numpy(float) for key in ("n_params", "n_tokens"))
+    lms = fill_sizes(fit.dataset.lms)
+    n_params, n_tokens = (lms[key].to_numpy(float) for key in ("n_params", "n_tokens"))
     return {"n_params": n_params, "n_tokens": n_tokens}.get(along, _FLOP * n_params * n_tokens)
 
 

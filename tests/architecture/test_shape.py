@@ -18,7 +18,7 @@ MODULES = [
     if path.stem not in ("__init__", "__main__")
 ]
 
-MOST_FILES = 156
+MOST_FILES = 157
 """Python files of the package, every `__init__.py` included."""
 
 MOST_LINES = 60

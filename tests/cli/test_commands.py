@@ -1,7 +1,9 @@
 import json
+import math
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -248,6 +250,52 @@ def test_data_show_lists_the_lms():
     assert rows["EleutherAI/gpt-j-6b"]["n_stages"] == 0
     assert rows["EleutherAI/gpt-j-6b"]["n_epochs"] == 1.08
     assert rows["01-ai/Yi-34B"]["n_epochs"] is None
+
+
+@pytest.fixture
+def without_tokens(small, tmp_path):
+    """A folder of the small dataset without the tokens of one LM."""
+    lms = small.lms.astype({"n_tokens": float})
+    lms.loc[1, "n_tokens"] = math.nan
+    replace(small, lms=lms).save(tmp_path / "own")
+    return tmp_path / "own"
+
+
+def test_data_show_lists_estimates_of_blank_sizes(without_tokens, build_fake_fit, tmp_path):
+    spec = bm.ModelSpec(unknown_numbers="estimated")
+    draws = build_fake_fit(bm.read_dataset(without_tokens), spec=spec)
+    draws.save(tmp_path / "fit.nc")
+    alone, after = (
+        {row["lm"]: row for row in run_json("data", "show", *words, "--lms")}
+        for words in ([str(without_tokens)], ["--fit", str(tmp_path / "fit.nc")])
+    )
+    for rows in (alone, after):
+        row = rows["ant-2"]
+        assert row["estimated"] == "n_tokens"
+        assert row["lower"] < row["n_tokens"] < row["upper"]
+        assert rows["ant-1"]["estimated"] is None
+    assert alone["ant-2"]["lower"] < 3e11 < alone["ant-2"]["upper"]
+    assert alone["ant-2"]["n_tokens"] != after["ant-2"]["n_tokens"]
+    assert "no problems found" in run("data", "validate", str(without_tokens)).stdout
+
+
+def test_data_show_of_two_tables_is_refused(without_tokens, refuse):
+    said = refuse("data", "show", without_tokens, "--fit", "fit.nc")
+    assert "fit.nc" in said
+    assert "one of them" in said
+
+
+def test_data_show_lists_blank_sizes_that_nothing_tells(without_tokens):
+    path = without_tokens / "lms.csv"
+    kept = path.read_text().splitlines()[:5]
+    path.write_text("\n".join(kept) + "\n")
+    names = tuple(line.partition(",")[0] for line in kept)
+    scores = without_tokens / "scores.csv"
+    rows = scores.read_text().splitlines(keepends=True)
+    scores.write_text("".join(row for row in rows if row.partition(",")[0] in names))
+    result = run("data", "show", str(without_tokens), "--lms", "--format", "csv")
+    assert result.exit_code == 0
+    assert "not estimated: n_tokens is blank for 1 LM (ant-2)" in result.stderr
 
 
 def test_data_validate_accepts_the_bundled_tables(tmp_path):

@@ -28,10 +28,12 @@ lms, line 3, column 'n_params' | 7000000000 -> 7.3 | '7.3'; billions; 7.3B; whol
 lms, line 3, column 'n_tokens' | 300000000000 -> 300 | '300'; billions; 300B; whole number; 1e+18
 lms, line 3, column 'n_params' | 7000000000 -> 7Q | '7Q'; whole number; 1000; 1e+18; 7000000000
 lms, line 3, column 'n_params' | 7000000000 -> 1_000_000_000 | '1_000_000_000'; thousands
-lms, line 3, column 'n_params' | 7000000000 -> N/A | 'N/A'; blank; whole number
 lms, line 3, column 'n_params' | 7000000000 -> 7000.5 | '7000.5'; whole number; Round
 lms, line 3, column 'n_params' | 7000000000 -> 0 | 0; whole number; 1000; 1e+18
-lms, line 3, column 'n_params' | 7000000000 -> | blank; whole number
+lms, line 3, column 'n_tokens' | 7000000000,300000000000 -> , \
+    | 'large'; n_params; n_tokens; Fill one in; leave the LM out
+lms, line 3, column 'n_tokens' | 300000000000 -> 0 | 0; whole number; 1000; 1e+18
+lms, line 3, column 'n_tokens' | 300000000000 -> withheld | 'withheld'; number; blank
 lms, line 3, column 'n_tokens' | 300000000000 -> -3 | -3; whole number; 1000; 1e+18
 lms, line 3, column 'code_share' | rotary,20,80 -> rotary,120,0 | 120; 0; 100; percent
 lms, line 3, column 'code_share' | rotary,20,80 -> rotary,-1,80 | -1; 0; 100

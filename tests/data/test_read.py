@@ -108,6 +108,14 @@ def test_own_corrections_are_applied(texts, write_folder):
     assert published.lms["norm"].isna().all()
 
 
+def test_a_correction_may_blank_tokens(texts, write_folder):
+    row = "small,n_tokens,20000000000,\n"
+    data = read_dataset(write_folder({**texts, "corrections": CORRECTIONS + row}))
+    assert data.lms.set_index("lm")["n_tokens"].isna().to_dict() == {
+        "small": True, "large": False, "other": False
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "row, message",
     [
@@ -117,7 +125,7 @@ def test_own_corrections_are_applied(texts, write_folder):
         ("small,norm,alibi,rmsnorm", r"column 'published_value': it says 'alibi' for 'norm'.*holds "
                                      r"a blank cell.*another version"),
         ("small,score:proofs,1.2,", r"it says '1.2' for 'score' of 'small'.*holds '1.1'"),
-        ("small,n_params,1000000000,", r"column 'corrected_value': it is blank.*'n_params'"),
+        ("small,n_params,2e9,", r"it says '2e9' for 'n_params' of 'small'.*holds '1000000000'"),
         ("small,code_share,10,much", r"column 'corrected_value': 'much' is not a number"),
         ("small,norm,,batchnorm", r"lms.csv, line 2, column 'norm': 'batchnorm'.*Allowed: layern"),
     ],

@@ -93,6 +93,33 @@ def test_log_density_is_that_of_numpy(small, spec):
         np.testing.assert_allclose(density, expected, rtol=ROUNDING)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"scaling": "chinchilla"}, {"interactions": "none", "family_effects": "within-between"}],
+    ids=["default", "law", "additive"],
+)
+def test_log_density_with_blank_sizes_is_that_of_numpy(small, list_dims, options):
+    lms = small.lms.astype({"n_params": float, "n_tokens": float})
+    lms.loc[[1, 4, 9], "n_tokens"] = lms.loc[[2, 4 + 1], "n_params"] = np.nan
+    spec = ModelSpec(unknown_numbers="estimated", **options)
+    design = build_design_for(replace(small, lms=lms), spec=spec)
+    model = build_model(design, spec=spec)
+    assert named_variables(model) == list_dims(design, spec)
+    for density, values in evaluate(model):
+        assert values["size_unknown"].shape == (5,)
+        expected = score_distribution(values, design=design, spec=spec).log_density()
+        np.testing.assert_allclose(density, expected, rtol=ROUNDING)
+
+
+def test_sizes_are_no_parameters_where_they_do_not_enter(small):
+    lms = small.lms.astype({"n_tokens": float})
+    lms.loc[3, "n_tokens"] = np.nan
+    for options in ({"unknown_numbers": "typical"}, {"scaling": "none"}):
+        spec = ModelSpec(**{"unknown_numbers": "estimated", **options})
+        design = build_design_for(replace(small, lms=lms), spec=spec)
+        assert "size_unknown" not in build_model(design, spec=spec).named_vars
+
+
 def test_log_density_with_fewer_domains_is_that_of_numpy(small):
     fewer = replace(small, lms=small.lms.assign(books_share=np.nan))
     spec = ModelSpec(unknown_numbers="estimated")

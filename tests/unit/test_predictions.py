@@ -509,7 +509,10 @@ BAD_TABLES = {
     "twice": (new_lms(2, lm="a"), "lms, line 3, column 'lm': lm 'a' already stands on line 2"),
     "word": (new_lms(attention="gqq"), "line 2, column 'attention': 'gqq'.*Did you mean 'gqa'"),
     "size": (new_lms(n_params=-1), "line 2, column 'n_params': -1 is outside"),
-    "blank": (new_lms(n_params=np.nan), "column 'n_params': the cell is blank"),
+    "blank": (
+        new_lms(n_params=np.nan, n_tokens=np.nan),
+        "neither n_params nor n_tokens of 'new-0'",
+    ),
     "month": (new_lms(released="June"), "column 'released': 'June' is not a month"),
     "mix": (new_lms(code_share=90), "shares of 'new-0' sum to 178 percent"),
     "no table": (["a"], r"lms is \['a'\]\. Allowed: the path of a CSV file, a frame of pandas"),
