@@ -388,7 +388,7 @@ def test_plot_writes_the_figure_and_returns_its_numbers(tmp_path, kind, ending):
 @pytest.mark.parametrize("kind", ["prior-posterior", "ranks"])
 def test_figures_of_validation_are_drawn(tmp_path, kind):
     out = tmp_path / f"{kind}.png"
-    result = run("plot", kind, "--out", str(out), "--format", "csv")
+    result = run("plot", kind, "--out", str(out), "--data", "-")
     assert result.exit_code == 0
     header = result.stdout.splitlines()[0].split(",")
     wanted = {"prior-posterior": {"prior_lower", "narrowed"}, "ranks": {"rank", "difference"}}
