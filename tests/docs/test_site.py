@@ -130,7 +130,10 @@ ASKED = {
         "az.plot_rank(fit.posterior",
     ),
     "Which notebook comes first?": ("tutorials.md", "01_quickstart.ipynb), to begin with"),
-    "Can I give it data frames instead of files?": ("tutorials.md", "own = bm.Dataset(lms=lms"),
+    "Can I give it data frames instead of files?": (
+        "tutorials.md",
+        "own = bm.Dataset.from_frames(lms, scores)",
+    ),
     "How do I get a figure in the width of a venue?": ("howto/paper.md", 'venue="neurips"'),
     "Which code draws this figure?": ("gallery/three-answers.md", "bm.plot.three_answers("),
     "What must the caption say?": ("howto/paper.md", "## A caption"),
