@@ -192,9 +192,9 @@ def quote_answers():
     return [
         f"goes with {-found.association['estimate']:.0f} points less among LMs",
         "The model estimates that 30 % of code instead of 10 % changes",
-        f"changes the HumanEval score by {effect[0]} points",
+        f"the HumanEval score by {effect[0]} points",
         f"interval {effect[1]} to {effect[2]}); this estimate is not supported",
-        "LMs with 30 % of code score",
+        "LMs with 30 % of code ",
         f"score {association[0].lstrip('+')} points higher on HumanEval than LMs with 10 % (",
         f"interval {association[1]} to {association[2]}), adjusted for size",
     ]
