@@ -273,7 +273,7 @@ def test_a_budget_needs_sizes(partly_fit, refusal):
 
 
 def test_baselines_and_figures_see_estimates(partly, partly_fit):
-    assert np.isfinite(_features(partly.lms)[["log_n_tokens", "product"]]).all(axis=None)
+    assert np.isfinite(_features(partly)[["log_n_tokens", "product"]]).all(axis=None)
     assert np.isfinite(_scale_of(partly_fit, along="compute")).all()
 
 
