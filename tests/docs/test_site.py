@@ -204,6 +204,18 @@ def test_thresholds_and_verdicts_are_those_of_the_package():
     )
 
 
+def test_widths_of_venues_are_those_of_the_package():
+    from bayesmeta.plots.look import VENUES
+
+    row = r"^\| ((?:`[a-z]+`(?:, )?)+)[^|]* \| `([\d.]+)` \| `([\d.]+)` \|$"
+    shown = {
+        name: (float(column), float(page))
+        for names, column, page in re.findall(row, PAGES["howto/paper.md"], re.MULTILINE)
+        for name in re.findall(r"[a-z]+", names)
+    }
+    assert shown == VENUES
+
+
 def test_exit_codes_are_those_of_the_command_line():
     from bayesmeta.cli import shared
 
