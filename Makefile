@@ -18,7 +18,7 @@ USABLE := import sys, pip; sys.exit(not (3, 12) <= sys.version_info[:2] <= (3, 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help fit test lint scoreboard figures notebooks benchmark sbc coverage placebo power \
-    priors multiverse docs release-check clean
+    priors multiverse docs docs-check release-check clean
 
 help: ## list the targets
 	@echo 'usage: make TARGET [ARGS=...] [PYTHON=...]'
@@ -90,6 +90,9 @@ docs: $(DOCS_READY) ## build the site into out/docs, strictly: a broken link or 
 	@$(BIN)/codespell $(SITE)
 	@$(BIN)/python -m sphinx -W --keep-going -n -q -c docs -d out/docs-cache . out/docs $(ARGS)
 	@echo 'wrote out/docs/index.html'
+
+docs-check: $(DEV_READY) docs ## look at every page of the site in Chromium: accessible, not too wide
+	@$(BIN)/python scripts/check-site.py out/docs $(ARGS)
 
 release-check: $(DOCS_READY) ## build wheel and sdist, ask each a question in a clean environment
 	@$(BIN)/python scripts/check-release.py $(ARGS)

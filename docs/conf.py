@@ -55,8 +55,10 @@ numpydoc_xref_param_type = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "bayesmeta"
+html_scaled_image_link = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_extra_path = ["_top"]
 html_show_sourcelink = False
 html_copy_source = False

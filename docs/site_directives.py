@@ -248,6 +248,9 @@ def refer(node: nodes.literal) -> addnodes.pending_xref:
     )
 
 
+_LINKED = (nodes.reference, nodes.title, addnodes.pending_xref)
+
+
 class LinkCode(SphinxTransform):
     """Link `bm.NAME` and `bayesmeta COMMAND` to where they are described, on every page."""
 
@@ -258,7 +261,7 @@ class LinkCode(SphinxTransform):
         if self.env.docname == "CHANGELOG":
             return
         for node in list(self.document.findall(nodes.literal)):
-            if isinstance(node.parent, nodes.reference | nodes.title | addnodes.pending_xref):
+            if any(isinstance(one, _LINKED) for one in (node.parent, node.parent.parent)):
                 continue
             text = node.astext()
             if re.fullmatch(r"bm\.(plot\.)?[A-Za-z_]+", text) and text != "bm.plot":
