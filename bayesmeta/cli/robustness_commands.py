@@ -16,7 +16,7 @@ def influence_command(
     refit: bool = False,
     **on: Unpack[On],
 ) -> Shown:
-    """What an effect would be without each family of LMs.
+    """What an association would be without each family of LMs.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def influence_command(
     table = bm.leave_family_out(fit, statement, families=families, refit=refit, **on)
     where = on["benchmark"] or on["task_family"] or "all benchmarks"
     caption = (
-        f"Effect of {statement} on {where} without each LM family, in percentage points; move: by "
-        "how many standard deviations it changes."
+        f"Association of {statement} on {where} without each LM family, in percentage points; "
+        "move: by how many standard deviations it changes."
     )
     return Shown(table, caption)
 

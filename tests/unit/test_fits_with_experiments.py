@@ -172,7 +172,7 @@ def test_only_size_and_tokens_can_be_given(plain, refusal):
 def test_what_lies_outside_is_said(plain):
     found = bm.query(plain, STATEMENT, at={"n_params": 1e15})
     assert found.outside == ("n_params",)
-    assert "outside what LMs record" in str(found)
+    assert "outside the data" in str(found)
 
 
 def test_it_is_checked(fit):
