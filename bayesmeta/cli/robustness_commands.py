@@ -4,7 +4,7 @@ from typing import Unpack
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.cli.shared import POINTS, On, Shown, command
+from bayesmeta.cli.shared import POINTS, On, Shown, command, wrap
 
 
 @command("influence")
@@ -29,7 +29,7 @@ def influence_command(
         f"Association of {statement} on {where} without each LM family, in percentage points; "
         "move: by how many standard deviations it changes."
     )
-    return Shown(table, caption)
+    return Shown(table, caption, heading=f"{wrap(caption.rstrip('.'))}:")
 
 
 @command("ladders")

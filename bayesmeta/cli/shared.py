@@ -535,6 +535,7 @@ def wrap_message(text: str) -> str:
     """
     width = max(shutil.get_terminal_size((defaults.LINE_WIDTH, 0)).columns, _NARROW)
     held = _WHOLE.sub(lambda found: found[0].replace(" ", _HOLD), text)
+    held = held.replace("error: ", f"error:{_HOLD}", 1)
     lines = (
         textwrap.fill(line, width, break_on_hyphens=False, break_long_words=False)
         for line in held.split("\n")
