@@ -276,8 +276,8 @@ def rank_command(
     """How probably each level of a decision is the best."""
     found = bm.rank_levels(fit, decision, by=by, kind=kind)
     caption = (
-        f"Which level of {found.decision} is the best, by {KIND_WORDS[found.kind]}; lowest "
-        "expected rank first."
+        f"Which level of {found.decision} is the best, by {KIND_WORDS[found.kind]}, "
+        "ordered by expected rank."
     )
     return Shown(found.table(), caption, heading=caption, verdict=wrap(found.caution))
 

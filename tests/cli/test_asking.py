@@ -54,7 +54,7 @@ def test_names_are_taken_by_every_command(run, decision):
 
 def test_a_rank_says_on_what_it_rests(run):
     said = " ".join(run("rank", "attention").stdout.split())
-    title = "Which level of attention is the best, by effects; lowest expected rank first, 3 levels"
+    title = "Which level of attention is the best, by effects, ordered by expected rank, 3 levels"
     assert said.startswith(title)
     rows = {row["level"]: row for row in json.loads(run("rank", "gqa", "--format", "json").stdout)}
     assert rows["mha"]["verdict"] == "reference"
