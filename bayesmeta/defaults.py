@@ -116,6 +116,9 @@ CONTRACTION_LEAST: Final = 0.25
 FAMILIES_LEAST: Final = 2
 """Least number of LM families on each side of an association that is more than one family's."""
 
+LMS_LEAST: Final = 5
+"""Least number of LMs with a level that a ranking puts first without a caution."""
+
 STUDIES_LEAST: Final = 2
 """Least number of studies behind support: one cannot show that another lab finds the same."""
 

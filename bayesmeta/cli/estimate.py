@@ -275,7 +275,10 @@ def rank_command(
 ) -> Shown:
     """How probably each level of a decision is the best."""
     found = bm.rank_levels(fit, decision, by=by, kind=kind)
-    caption = f"Which level of {found.decision} is the best, by {KIND_WORDS[found.kind]}."
+    caption = (
+        f"Which level of {found.decision} is the best, by {KIND_WORDS[found.kind]}, "
+        "ordered by expected rank."
+    )
     return Shown(found.table(), caption, heading=caption, verdict=wrap(found.caution))
 
 

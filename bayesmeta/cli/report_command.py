@@ -39,7 +39,7 @@ def claim_command(
     out: Path | None = None,
     **asked: Unpack[QuestionOptions],
 ) -> Shown:
-    """A sentence for a paper, with a file that anyone can check.
+    """Two sentences for a paper; with --out, a file that anyone can check.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def claim_command(
     check : FILE.json
         Ask for its numbers again.
     out : FILE.json
-        Where to save the claim.
+        Where to save the claim; no file is written if left out.
     """
     if (statement is None) == (check is None):
         raise QueryError("claim takes either a STATEMENT or --check FILE.json. Give one of them.")

@@ -4,7 +4,7 @@ from typing import Unpack
 
 import bayesmeta as bm
 from bayesmeta import defaults
-from bayesmeta.cli.shared import POINTS, On, Shown, command
+from bayesmeta.cli.shared import POINTS, On, Shown, command, wrap
 
 
 @command("influence")
@@ -16,7 +16,7 @@ def influence_command(
     refit: bool = False,
     **on: Unpack[On],
 ) -> Shown:
-    """What an effect would be without each family of LMs.
+    """What an association would be without each family of LMs.
 
     Parameters
     ----------
@@ -26,10 +26,10 @@ def influence_command(
     table = bm.leave_family_out(fit, statement, families=families, refit=refit, **on)
     where = on["benchmark"] or on["task_family"] or "all benchmarks"
     caption = (
-        f"Effect of {statement} on {where} without each LM family, in percentage points; move: by "
-        "how many standard deviations it changes."
+        f"Association of {statement} on {where} without each LM family, in percentage points; "
+        "move: by how many standard deviations it changes."
     )
-    return Shown(table, caption)
+    return Shown(table, caption, heading=f"{wrap(caption.rstrip('.'))}:")
 
 
 @command("ladders")

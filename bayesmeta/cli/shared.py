@@ -8,6 +8,7 @@ of a `TypedDict`: `**asked: Unpack[QuestionOptions]` adds them all, to be handed
 import inspect
 import json
 import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 EXIT_UNCHECKED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 POINTS = "percentage points"
+
+_NARROW = 20
+"""Characters of the narrowest line that a message is broken into."""
 
 CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "Fit": {"estimate": ("fit", "check")},
@@ -137,7 +141,7 @@ def main() -> None:
     try:
         app()
     except BayesmetaError as error:
-        say(f"error: {error}")
+        say(wrap_message(f"error: {error}"))
         sys.exit(EXIT_BAD_INPUT)
 
 
@@ -516,6 +520,27 @@ def under_way(what: str | None) -> AbstractContextManager[None]:
 def wrap(text: str) -> str:
     """Break a paragraph into lines for a terminal."""
     return textwrap.fill(text, defaults.LINE_WIDTH, break_on_hyphens=False)
+
+
+_WHOLE = re.compile(r"(?<!\w)'[^'\n]{1,60}'(?!\w)|`[^`\n]{1,60}`")
+"""What stands in quotes, names and commands, unless it is long."""
+
+_HOLD = "\N{NO-BREAK SPACE}"
+
+
+def wrap_message(text: str) -> str:
+    """Break the paragraphs of a message at the width of the terminal; what is quoted stays whole.
+
+    Where there is no terminal, lines are as long as those of an answer.
+    """
+    width = max(shutil.get_terminal_size((defaults.LINE_WIDTH, 0)).columns, _NARROW)
+    held = _WHOLE.sub(lambda found: found[0].replace(" ", _HOLD), text)
+    held = held.replace("error: ", f"error:{_HOLD}", 1)
+    lines = (
+        textwrap.fill(line, width, break_on_hyphens=False, break_long_words=False)
+        for line in held.split("\n")
+    )
+    return "\n".join(lines).replace(_HOLD, " ")
 
 
 def list_parts(parts: Parts) -> list[Shown]:

@@ -285,7 +285,11 @@ class Answer(NotebookView):
 
     @property
     def sentence(self) -> str:
-        """The answer in one plain sentence, never stronger than the verdict."""
+        """The answer in a plain sentence, never stronger than the verdict.
+
+        Where the interval of the effect holds zero and leaves out what experiments found, a second
+        one warns of reading it as no effect.
+        """
         high, low = describe_sides(self.contrast)
         against = f" compared with {low}" * bool(low)
         up, told = self.probability.estimate > 0.5, self.chance >= defaults.CERTAIN
@@ -313,12 +317,25 @@ class Answer(NotebookView):
         else:
             may = "may help" if up else "may hurt"
             said = f"{high} {may}{against}, but experiments do not settle it: {size}"
-        return f"{said[0].upper()}{said[1:]}."
+        return f"{said[0].upper()}{said[1:]}.{self._warn_of_equivalence()}"
+
+    def _warn_of_equivalence(self) -> str:
+        """Warn where an effect that may be zero leaves out what experiments found."""
+        card = self.evidence
+        found = find_left_out(
+            self.effect, experiments=card.experiments, verdict=card.verdict, least=self.equivalence
+        )
+        if found is None or self.association is None:
+            return ""
+        return (
+            f" The interval leaves out what experiments found ({sign(found, self._digits)}): do "
+            "not read it as no effect."
+        )
 
     def _sides(self) -> str:
         """Say what experiments and LMs that disagree say."""
         lms, found = self.association or self.evidence.all_families, self.evidence.experiments
-        if found is None:
+        if found is None or self.effect["units"] not in (UNITS, UNITS_APART):
             return ""
         by_experiments, by_lms = (sign(one["estimate"], self._digits) for one in (found, lms))
         return f"{by_experiments} by experiments, {by_lms} by LMs, "
@@ -381,10 +398,15 @@ class Answer(NotebookView):
             for name, n in self.estimated.items():
                 yield f"{_UNITS[name]} of {n} estimated"
         else:
-            yield f"{lms} at " + ", ".join(
-                f"{write_count(value)} {_UNITS[name]}"
-                + " (outside what LMs record)" * (name in self.outside)
-                for name, value in self.at
+            both = len(self.at) == len(self.outside) > 1
+            yield (
+                f"{lms} at "
+                + ", ".join(
+                    f"{write_count(value)} {_UNITS[name]}"
+                    + " (outside the data)" * (name in self.outside and not both)
+                    for name, value in self.at
+                )
+                + " (both outside the data)" * both
             )
         yield self.where
 
@@ -512,6 +534,47 @@ class Answer(NotebookView):
             f"heterogeneity {card.experiments['tau']:.1f}",
             "conflict": f"probability {card.prob_conflict:.2f} that experiments and LMs differ",
         }
+
+
+def find_left_out(
+    effect: Mapping[str, Any],
+    *,
+    experiments: Mapping[str, float] | None,
+    verdict: str,
+    least: float,
+) -> float | None:
+    """Find what experiments found, where the interval of an effect holds zero and leaves it out.
+
+    Parameters
+    ----------
+    effect
+        With `lower`, `upper` and `units`; only points can be compared with experiments.
+    experiments
+        Their mean, with `estimate` in percentage points; None without any.
+    verdict
+        What all sources say; of prior-dominated statements no interval says anything.
+    least
+        Estimates below it count as no difference.
+
+    Returns
+    -------
+    float or None
+        The estimate by experiments.
+
+    Examples
+    --------
+    >>> effect = {"lower": -0.7, "upper": 0.4, "units": "percentage points"}
+    >>> told = {"verdict": "conflicting", "least": 0.5}
+    >>> find_left_out(effect, experiments={"estimate": -1.8}, **told)
+    -1.8
+    >>> find_left_out(effect, experiments={"estimate": 0.3}, **told)
+    """
+    weighed = verdict in (defaults.CONFLICTING, defaults.ASSOCIATION_ONLY)
+    if experiments is None or not weighed or effect["units"] not in (UNITS, UNITS_APART):
+        return None
+    found, lower, upper = experiments["estimate"], float(effect["lower"]), float(effect["upper"])
+    left_out = lower <= 0 <= upper and not lower <= found <= upper and abs(found) >= least
+    return found if left_out else None
 
 
 def _name_place(design: Design, target: str) -> str:

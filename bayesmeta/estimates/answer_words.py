@@ -87,6 +87,17 @@ def write_count(value: float) -> str:
     return f"{value:.10g}"
 
 
+def count_points(points: float) -> str:
+    """Write percentage points that move in the training mix.
+
+    Examples
+    --------
+    >>> count_points(10.0), count_points(1.0), count_points(0.5)
+    ('10 points', '1 point', '0.5 points')
+    """
+    return f"{points:g} {'point' if points == 1 else 'points'}"
+
+
 def describe_side(decision: Decision, value: str | float) -> str:
     """Describe a level or value as what an LM has, in the singular.
 
@@ -123,7 +134,8 @@ def describe_sides(statement: Statement) -> tuple[str, str]:
         else part.replace("_share", " text").replace("_", " ")
         for part in statement.parts
     )  # fmt: skip
-    return f"{statement.points:g} % more {more} in place of {less}", ""
+    points = count_points(statement.points)
+    return f"{points} more {more} in place of {less}", ""
 
 
 def write_question(statement: Statement) -> str:

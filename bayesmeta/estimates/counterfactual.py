@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import BayesmetaError, QueryError, listing, shorten, suggest, unknown
-from bayesmeta.estimates.phrases import find_names, fold
+from bayesmeta.estimates.phrases import find_names, fold, names_no_target
 from bayesmeta.estimates.question import (
     BY,
     LM_FAMILY,
@@ -22,6 +22,7 @@ from bayesmeta.estimates.question import (
     Side,
     Statement,
     find_name,
+    list_words,
 )
 from bayesmeta.model.predictor import (
     Array,
@@ -48,6 +49,9 @@ and what changing it does in a setting that is not in the data."""
 
 _SHOWN = 3
 """How many names of LMs a refusal lists."""
+
+_VERBS = (" help ", " helps ", " hurt ", " hurts ", " improve ", " improves ")
+"""Verbs that a place follows, as in `does code help math?`."""
 
 KINDS = (ASSOCIATION, EFFECT, NEW_SETTING)
 
@@ -413,7 +417,7 @@ def split_place(
     Raises
     ------
     QueryError
-        If what follows may be several benchmarks, or a target is given beside it too.
+        If what follows may be several benchmarks or is none, or a target is given beside it too.
 
     Examples
     --------
@@ -422,12 +426,14 @@ def split_place(
     ('GQA vs MHA', 'humaneval', None)
     """
     moves = isinstance(text, str) and text.lower().startswith(("swap", "replace", "move"))
-    marks = (" on ",) if moves else (" on ", " in ", " for ")
+    marks = (" on ",) if moves else (" on ", " in ", " for ", *_VERBS)
     parts = [text.rpartition(mark) for mark in marks] if isinstance(text, str) else []
     head, found, tail = max(parts, key=lambda part: len(part[0]), default=("", "", ""))
     tail = tail.strip(" ?.!").removesuffix(" tasks")
     names = [*design.benchmarks, *design.task_families, "overall"]
     known = found and head.strip() and find_names(tail, names, labels=design.benchmark_labels)
+    if found and not known and names_no_target(tail, list_words(design)):
+        raise unknown(QueryError, "benchmark or task family", tail, names)
     if not known:
         return text, benchmark, task_family
     by, name = find_target(design, tail)

@@ -26,11 +26,15 @@ _UNITS = {"%": "%", "percent": "%", "per cent": "%", "points": "%", "point": "%"
           "billion": "b", "t": "t", "trillion": "t"}  # fmt: skip
 _SKIPPED = (
     "is are was does do did which what whats about the a an of it how much more less in on any "
-    "help helps hurt hurts matter matters good bad best better effect effects use using score "
-    "scores model models lm lms llm llms data share fraction percentage training pretraining "
-    "increase raise embedding embeddings weights with and percent : , ? . ( ) %"
+    "help helps hurt hurts improve improves improved matter matters good bad best better effect "
+    "effects use using train trained one longer larger bigger score scores model models lm lms "
+    "llm llms data share fraction percentage training pretraining increase raise embedding "
+    "embeddings weights with and percent : , ? . ( ) %"
 )
 """Words that change no meaning: they are passed over."""
+
+_NONE, _HALF = ("none", "zero", "without"), "half"
+"""Words for shares of a training mix: nothing of a part, and half of the mix."""
 
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _KIBI = 1024
@@ -343,7 +347,8 @@ def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
     >>> read_phrase("does code help?", words)
     Named(decision='code_share', level='')
     """
-    tokens = [one for one in _tokens(text, words) if isinstance(one, _Number) or not _skips(one)]
+    tokens = _count_shares(list(_tokens(text, words)))
+    tokens = [one for one in tokens if isinstance(one, _Number) or not _skips(one)]
     for token in tokens:
         if isinstance(token, _Word) and not token.meanings:
             names = {m.level or m.name for v in words.values() for m in v if m.kind in _NAMES}
@@ -363,6 +368,47 @@ def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
     sign = next(iter(tokens[signs[0]].of("sign"))).name  # type: ignore[union-attr]
     high, low = sides if sign == ">" else sides[::-1]
     return _compare(text, high, low, decisions)
+
+
+def _count_shares(tokens: Sequence[_Number | _Word]) -> list[_Number | _Word]:
+    """Read `none` as 0 % and `half` as 50 %, where one share is named and nothing else.
+
+    They count before the share (`no code`, `half code`) and as a whole side (`half vs none`).
+    """
+    decisions = _named(tokens)
+    if len(decisions) != 1 or not _is_share(decisions[0]):
+        return [*tokens]
+    found: list[_Number | _Word] = []
+    for k, token in enumerate(tokens):
+        after = tokens[k + 1] if k + 1 < len(tokens) else None
+        before_share = isinstance(after, _Word) and bool(after.of("decision"))
+        ends = after is None or (isinstance(after, _Word) and (after.of("sign") or _ends(after)))
+        text = token.text if isinstance(token, _Word) else ""
+        if (text in _NONE and (before_share or ends)) or (text == "no" and before_share):
+            found.append(_Number(Amount(0.0, "%")))
+        elif text == _HALF and (before_share or ends):
+            found.append(_Number(Amount(50.0, "%")))
+        else:
+            found.append(token)
+    return found
+
+
+def _ends(token: _Word) -> bool:
+    return token.text in "?.!,"
+
+
+def names_no_target(text: str, words: Vocabulary) -> bool:
+    """Say whether a text is no part of a question: it has a strange word, no number and no sign.
+
+    Examples
+    --------
+    >>> words = build_vocabulary({"attention": ["gqa", "mha"]})
+    >>> names_no_target("the reasoning", words), names_no_target("GQA vs reasoning", words)
+    (True, False)
+    """
+    tokens = list(_tokens(text, words))
+    plain = [one for one in tokens if isinstance(one, _Word) and not one.of("sign")]
+    return len(plain) == len(tokens) and any(not one.meanings for one in plain)
 
 
 def _skips(token: _Word) -> bool:
@@ -426,6 +472,10 @@ def _read_name(text: str, tokens: Sequence[_Number | _Word], decisions: Sequence
     levels = {m.name: m.level for t in tokens if isinstance(t, _Word) and not t.of("decision")
               for m in t.of("level") if m.alone or m.name in decisions}  # fmt: skip
     names = list(dict.fromkeys([*decisions, *levels]))
+    if amounts and "+" in text and len(names) == 1 and names[0] in DOMAINS:
+        donor = next(name for name in DOMAINS if name != names[0])
+        value = f"{amounts[0].value:.10g}"
+        raise _unread(text, f"Say in place of what, such as '{names[0]}: +{value} from {donor}'.")
     if amounts and len(names) == 1 and len(amounts) == 1:
         value = write_amount(amounts[0], names[0])
         raise _unread(text, f"Say against what, such as '{names[0]}: {value} > ...'.")
@@ -472,6 +522,8 @@ def _compare(
     named = [name for side in sides if isinstance(side, dict) for name in side]
     names = list(dict.fromkeys([*decisions, *named]))
     why = f"It names {listing(names)}; both sides have to be of one decision." if names else ""
+    if len(names) == 1 and any(isinstance(side, Amount) for side in sides):
+        why = f"It names {names[0]}; say one number of it on both sides, and no other."
     raise _unread(text, why or "Name two levels or values of one decision.")
 
 
@@ -483,7 +535,8 @@ def _read_side(
     words = [one for one in side if isinstance(one, _Word)]
     plain = [one for one in words if one.of("level") and not one.of("decision")]
     if amounts:
-        return amounts[0] if len(amounts) == 1 and not plain else None
+        levels = [one for one in plain if not one.of("skip")]  # `on` is one of weight tying
+        return amounts[0] if len(amounts) == 1 and not levels else None
     chosen = plain or [one for one in words if one.of("level")]
     if len(chosen) != 1:
         return None

@@ -113,16 +113,12 @@ class Ranking(NotebookView):
     @property
     def caution(self) -> str:
         """Say of levels that come first what keeps them from being called the best; or nothing."""
-        first = self.table().groupby("target", sort=False).head(1)
-        few = first["lm_families"] < defaults.FAMILIES_LEAST
-        weak = first[few | (first["verdict"] == defaults.PRIOR_DOMINATED)]
-        return " ".join(
-            f"{level} comes first{_list_targets(part)}, but rests on "
-            f"{count(int(part['lms'].iloc[0]), 'LM', 'LMs')} of "
-            f"{count(int(part['lm_families'].iloc[0]), 'family', 'families')}: do not call it the "
-            "best."
-            for level, part in weak.groupby("level", sort=False)
-        )
+        table = self.table()
+        first = table.groupby("target", sort=False).head(1)
+        likeliest = table.loc[table.groupby("target", sort=False)["prob_best"].idxmax()]
+        others = likeliest[~likeliest.index.isin(first.index)]
+        found = [*_warn("comes first", first), *_warn("is the best in most draws", others)]
+        return " ".join(found)
 
     def _show_parts(self) -> Iterator[str]:
         yield self._show_title()
@@ -135,6 +131,19 @@ class Ranking(NotebookView):
         where = f"on {count(targets, 'target', 'targets')} by {self.by}"
         what = f"{levels} levels of {self.decision} {where}"
         return outline(self, what, self.ranks)
+
+
+def _warn(what: str, rows: pd.DataFrame) -> Iterator[str]:
+    """Word a warning of every level that too little stands behind to call it the best."""
+    few = rows["lm_families"] < defaults.FAMILIES_LEAST
+    few |= rows["lms"] < defaults.LMS_LEAST
+    weak = rows[few | (rows["verdict"] == defaults.PRIOR_DOMINATED)]
+    for level, part in weak.groupby("level", sort=False):
+        lms, families = (int(part[key].iloc[0]) for key in ("lms", "lm_families"))
+        yield (
+            f"{level} {what}{_list_targets(part)}, but rests on {count(lms, 'LM', 'LMs')} of "
+            f"{count(families, 'family', 'families')}: do not call it the best."
+        )
 
 
 def _list_targets(rows: pd.DataFrame) -> str:

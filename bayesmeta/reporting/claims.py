@@ -1,4 +1,4 @@
-"""Claims: one number of a paper as a sentence, as LaTeX, and as a file that can be checked."""
+"""Claims: one number of a paper in words, as LaTeX, and as a file that can be checked."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ import pandas as pd
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError, listing, shorten, unknown
-from bayesmeta.estimates.answer import Answer, query
-from bayesmeta.estimates.answer_words import describe_sides, name_decision, write_count
+from bayesmeta.estimates.answer import Answer, find_left_out, query
+from bayesmeta.estimates.answer_words import describe_sides, name_decision, sign, write_count
 from bayesmeta.estimates.counterfactual import ASSOCIATION
 from bayesmeta.estimates.question import UNITS, UNITS_APART, Statement, read_label
 from bayesmeta.inference.fits import Fit
 from bayesmeta.tables.latex import escape_latex
 from bayesmeta.tables.notebook import NotebookView, fold, show_text, show_title
+from bayesmeta.tables.wording import count
 from bayesmeta.whole_files import write_text
 
 _QUESTION = ("statement", "benchmark", "task_family", "lms", "lm_family", "scale", "equivalence",
@@ -60,7 +61,7 @@ class Claim(NotebookView):
 
     @property
     def sentence(self) -> str:
-        """One sentence for a paper, with the verdict on the evidence."""
+        """Two sentences for a paper, with the verdict on the evidence."""
         return word_claim(self.answer.to_dict(), statement=self.answer.contrast)
 
     @property
@@ -101,7 +102,7 @@ class Claim(NotebookView):
 def word_claim(
     answer: Mapping[str, Any], *, latex: bool = False, statement: Statement | None = None
 ) -> str:
-    """Put the plain values of an answer into one sentence, never stronger than its verdict.
+    """Put the plain values of an answer into two sentences, never stronger than its verdict.
 
     Parameters
     ----------
@@ -116,72 +117,106 @@ def word_claim(
     Returns
     -------
     str
-        The sentence.
+        What was found, and where; then the numbers and what stands behind them.
     """
     if "read_as" not in answer:
         return _word_before(answer, latex=latex)
-    effect, verdict = answer["effect"], str(answer["evidence"]["verdict"])
-    probability, digits = float(answer["probability"]), 1 if effect["units"] in _POINTS else 2
-    up, told = probability > 0.5, max(probability, 1 - probability) >= defaults.CERTAIN
-    high, low = describe_sides(statement or read_label(str(answer["statement"])))
-    size = f"{abs(float(effect['estimate'])):.{digits}f} {effect['units']}"
-    signed = f"{float(effect['estimate']):.{digits}f} {effect['units']}"
-    between = (
-        f"between language models with {high} and with {low}" if low else (f"that {high} makes")
-    )
-    over = f" compared with {low}" * bool(low)
-    if verdict == defaults.PRIOR_DOMINATED:
-        said = f"The data hardly bear on the difference {between}, which is estimated at {signed}"
-    elif verdict == defaults.CONFLICTING:
-        said = f"Controlled experiments and language models disagree on the difference {between}, "
-        said += f"which is estimated at {signed}"
-    elif not told:
-        said = f"The difference {between} is not clear, at {signed}"
-    elif "association" not in answer:
-        others = f"those with {low}" if low else "the same language models without it"
-        word = "higher" if up else "lower"
-        said = f"Language models with {high} score {size} {word} than {others}"
-    elif verdict == defaults.SUPPORTED:
-        verb = "raises" if up else "lowers"
-        said = f"{high[0].upper()}{high[1:]} {verb} the score by {size}{over}"
-    else:
-        verb = "raise" if up else "lower"
-        said = f"{high[0].upper()}{high[1:]} may {verb} the score by {size}{over}"
-    return _finish_claim(said, answer, latex=latex, digits=digits)
-
-
-def _finish_claim(said: str, answer: Mapping[str, Any], *, latex: bool, digits: int) -> str:
-    """Add interval, probability, LMs, place and evidence to what a claim says."""
-    effect, card, n = answer["effect"], answer["evidence"], int(answer["n_lms"])
-    lower, upper = (f"{float(effect[key]):.{digits}f}" for key in ("lower", "upper"))
-    among = f" of {listing(answer['among'])}" if answer["among"] else ""
-    sizes = (f"{write_count(v)} {name_decision(k)}" for k, v in answer.get("at", {}).items())
-    at = f", given {listing(sizes)}," if answer.get("at") else ""
-    probability = _short(float(answer["probability"]), float(answer["mcse"]))
-    where = str(answer["where"]).replace("over all", "and all", 1)
-    text = (
-        f"{said} ({100 * float(effect['ci_prob']):g} % equal-tailed interval {lower} to {upper}; "
-        f"probability of a positive difference {probability}), averaged over {n} "
-        f"{'LM' if n == 1 else 'LMs'}{among}{at} {where}, {_name_kind(answer, digits=digits)} "
-        f"(evidence: {card['verdict']}; the most influential family is "
-        f"{card['most_influential_family']})."
-    )
+    digits = 1 if answer["effect"]["units"] in _POINTS else 2
+    sides = describe_sides(statement or read_label(str(answer["statement"])))
+    said = _say_finding(answer, *sides, digits=digits)
+    text = f"{said[0].upper()}{said[1:]}. {_say_numbers(answer, digits=digits)}"
     if not latex:
         return text
     text = re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
     return escape_latex(text).replace("\N{MINUS SIGN}", "$-$").replace(r" \%", r"\,\%")
 
 
-def _name_kind(answer: Mapping[str, Any], *, digits: int) -> str:
-    """Say which of three answers the number is, and give the others."""
+def _say_finding(answer: Mapping[str, Any], high: str, low: str, *, digits: int) -> str:
+    """Say what was found and where, in words that the verdict allows."""
+    effect, verdict, where = answer["effect"], answer["evidence"]["verdict"], answer["where"]
+    probability, against = float(answer["probability"]), f" compared with {low}" * bool(low)
+    up, told = probability > 0.5, max(probability, 1 - probability) >= defaults.CERTAIN
+    size = f"{_number(abs(float(effect['estimate'])), digits)} {effect['units']}"
+    if verdict == defaults.PRIOR_DOMINATED:
+        return f"the data hardly bear on {high}{against} {where}"
+    if verdict == defaults.CONFLICTING:
+        on = f"controlled experiments and language models disagree on {high}{against} {where}"
+        return f"{on}{_say_both(answer, digits=digits)}"
     if "association" not in answer:
-        return "an association adjusted for recorded facts"
-    new, association = (
-        f"{float(part['estimate']):.{digits}f} ({float(part['lower']):.{digits}f} to "
-        f"{float(part['upper']):.{digits}f})"
-        for part in (answer["new_setting"], answer["association"])
+        others = f"those with {low}" if low else "the same language models without it"
+        lms, word = f"language models with {high}", "higher" if up else "lower"
+        if told:
+            return f"{lms} score {size} {word} than {others} {where}"
+        return f"{lms} and {others} show no clear difference {where}"
+    if not told:
+        return f"{high} makes no clear difference{against} {where}{_say_left_out(answer, digits)}"
+    verb = "raise" if up else "lower"
+    if verdict == defaults.SUPPORTED:
+        return f"{high} {verb}s the score by {size}{against} {where}"
+    return f"{high} may {verb} the score{against} {where}, but experiments do not settle it"
+
+
+def _say_both(answer: Mapping[str, Any], *, digits: int) -> str:
+    """Say what experiments and language models that disagree find."""
+    card = answer["evidence"]
+    found, lms = card["experiments"], answer.get("association") or card["all_families"]
+    if found is None or answer["effect"]["units"] not in _POINTS:
+        return ""
+    by_experiments, by_lms = (_number(one["estimate"], digits) for one in (found, lms))
+    return f": experiments find {by_experiments}, language models {by_lms} percentage points"
+
+
+def _say_left_out(answer: Mapping[str, Any], digits: int) -> str:
+    """Say what experiments found, where the interval of no clear difference leaves it out."""
+    card = answer["evidence"]
+    found = find_left_out(
+        answer["effect"], experiments=card["experiments"], verdict=card["verdict"],
+        least=float(answer["equivalence"]),
+    )  # fmt: skip
+    if found is None:
+        return ""
+    return (
+        ", but the interval leaves out what experiments found "
+        f"({_number(found, digits)} {answer['effect']['units']})"
     )
-    return f"an effect, which in a new setting is {new} and the association {association}"
+
+
+def _say_numbers(answer: Mapping[str, Any], *, digits: int) -> str:
+    """Give the estimate with its interval and probability, the other two, and the evidence."""
+    effect, card, n = answer["effect"], answer["evidence"], int(answer["n_lms"])
+    is_effect = "association" in answer
+    lower, upper = (_number(effect[key], digits) for key in ("lower", "upper"))
+    among = f" of {listing(answer['among'])}" if answer["among"] else ""
+    sizes = (f"{name_decision(k)} {write_count(v)}" for k, v in answer.get("at", {}).items())
+    at = f" at {listing(sizes)}" if answer.get("at") else ""
+    probability = _short(float(answer["probability"]), float(answer["mcse"]))
+    name = "effect" if is_effect else "difference, an association adjusted for recorded facts,"
+    numbers = (
+        f"Averaged over {n} {'LM' if n == 1 else 'LMs'}{among}{at}, the estimated {name} is "
+        f"{_number(effect['estimate'], digits)} {effect['units']} "
+        f"({100 * float(effect['ci_prob']):g} % equal-tailed interval {lower} to {upper}; "
+        f"probability of a positive {answer['kind']} {probability})"
+    )
+    if is_effect:
+        new, told = (_interval(answer[key], digits) for key in ("new_setting", "association"))
+        numbers += f", and {new} in a new setting; the association is {told}"
+    studies = "no experiment"
+    if card["experiments"] is not None:
+        studies = count(len(card["studies"]), "study", "studies")
+    return (
+        f"{numbers} (evidence: {card['verdict']}, {studies}; most influential family: "
+        f"{card['most_influential_family']})."
+    )
+
+
+def _interval(part: Mapping[str, Any], digits: int) -> str:
+    estimate, lower, upper = (_number(part[key], digits) for key in ("estimate", "lower", "upper"))
+    return f"{estimate} ({lower} to {upper})"
+
+
+def _number(value: Any, digits: int) -> str:
+    """Write a number; zero has no sign."""
+    return sign(value, digits).removeprefix("+")
 
 
 def _word_before(answer: Mapping[str, Any], *, latex: bool) -> str:

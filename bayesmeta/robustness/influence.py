@@ -30,7 +30,7 @@ def leave_family_out(
     refit: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Say what an effect would be without each LM family.
+    """Say what an association would be without each LM family.
 
     The draws are weighed by importance where that can be trusted (by the Pareto k that Vehtari et
     al. 2024 allow for so many draws, at most 0.7: https://doi.org/10.48550/arXiv.1507.02646). For

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 import bayesmeta as bm
-from bayesmeta.cli.shared import app
+from bayesmeta.cli.shared import app, wrap_message
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_names_are_taken_by_every_command(run, decision):
 
 def test_a_rank_says_on_what_it_rests(run):
     said = " ".join(run("rank", "attention").stdout.split())
-    title = "Which level of attention is the best, by effects, 3 levels, over all benchmarks: "
+    title = "Which level of attention is the best, by effects, ordered by expected rank, 3 levels"
     assert said.startswith(title)
     rows = {row["level"]: row for row in json.loads(run("rank", "gqa", "--format", "json").stdout)}
     assert rows["mha"]["verdict"] == "reference"
@@ -77,8 +77,22 @@ def test_a_first_level_of_one_family_is_not_to_be_called_the_best(run):
     assert "of 1 family: do not call it the best." in " ".join(said.split())
 
 
-def test_no_caution_where_the_first_is_well_founded(run):
-    assert "do not call it" not in run("rank", "activation").stdout
+@pytest.mark.parametrize("kind", ["effect", "association"])
+@pytest.mark.parametrize("decision", ["position_embedding", "activation"])
+def test_what_is_likeliest_the_best_of_few_lms_is_not_to_be_called_so(run, decision, kind):
+    asked = ("rank", decision, "--kind", kind)
+    rows = json.loads(run(*asked, "--format", "json").stdout)
+    likeliest = max(rows, key=lambda row: row["prob_best"])
+    assert likeliest["lms"] < 5  # else the example is none
+    said = " ".join(run(*asked).stdout.split())
+    way = "comes first" if likeliest is rows[0] else "is the best in most draws"
+    assert f"{likeliest['level']} {way}, but rests on {likeliest['lms']} LMs of " in said
+    assert said.count("do not call it the best") == 1
+
+
+@pytest.mark.parametrize("decision", ["biases", "block", "attention", "weight_tying"])
+def test_no_caution_where_the_first_is_well_founded(run, decision):
+    assert "do not call it" not in run("rank", decision).stdout
 
 
 @pytest.mark.parametrize("what", ["decisions", "levels", "benchmarks", "models", "studies"])
@@ -105,3 +119,28 @@ def test_what_all_rows_share_stands_in_the_title(run):
     assert table.split()[:2] == ["target", "estimate"]
     csv = run("effects", "--decision", "code", "--by", "task_family", "--format", "csv").stdout
     assert csv.startswith("decision,level,reference,by,target,")
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_refusal_is_broken_at_the_width_and_not_inside_quotes(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    message = (
+        "error: statement '{}' cannot be read. Ask 'code_share: 20% > 10%', run `a b c`.\n  - one"
+    )
+    for text in (message.format("gqa"), message.format("x" * 300), "error: " + "a-b " * 90):
+        lines = wrap_message(text).splitlines()
+        assert " ".join(lines).split() == text.split()
+        assert all(len(line) <= width or "'" in line for line in lines)
+    said = wrap_message("error: " + "say 'code_share: 20% > 10%' or `bayesmeta list levels` " * 9)
+    for whole in ("'code_share: 20% > 10%'", "`bayesmeta list levels`"):
+        assert said.count(whole) == 9
+    assert wrap_message("first\n\nsecond") == "first\n\nsecond"
+
+
+def test_sizes_outside_the_data_are_both_said(run):
+    asked = ("query", "code 20% vs 5%", "--at")
+    both = run(*asked, "n_params=700B,n_tokens=200T").stdout
+    assert "at 700B parameters, 200T tokens (both outside the data)\n" in both
+    one = run(*asked, "n_params=7B,n_tokens=200T").stdout
+    assert "at 7B parameters, 200T tokens (outside the data)" in one
+    assert "..." not in both + one

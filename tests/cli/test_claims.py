@@ -49,11 +49,11 @@ def test_effects_by_lm_family_have_a_row_each(saved):
     assert [row["target"] for row in rows] == ["ant", "bee", "cat", "dog", "elk"]
 
 
-def test_claim_is_one_sentence_that_can_be_checked(saved, tmp_path):
+def test_claim_is_one_paragraph_that_can_be_checked(saved, tmp_path):
     path = tmp_path / "claim.json"
     made = run("claim", STATEMENT, "--task-family", "logic", "--fit", saved, "--out", path)
     assert made.stdout.count("\n") == 1
-    assert "language models with grouped-query attention" in made.stdout
+    assert "Language models with grouped-query attention" in made.stdout
     assert "on logic (2 benchmarks)" in made.stdout
     checked = run("claim", "--check", path, "--fit", saved)
     assert checked.exit_code == 0
@@ -144,3 +144,12 @@ def test_python_and_command_line_say_the_same(saved):
     fit = bm.load_fit(saved)
     answer = run_json("query", STATEMENT, "--more-than", 1, "--fit", saved)
     assert answer == json.loads(json.dumps(bm.query(fit, STATEMENT, more_than=1.0).to_dict()))
+
+
+def test_help_says_what_is_written_and_what_is_told(saved):
+    said = " ".join(run("claim", "--help").stdout.split())
+    assert "with --out, a file that anyone can check" in said
+    for asked in (("--help",), (STATEMENT, "--fit", saved)):
+        said = " ".join(run("influence", *asked).stdout.split())
+        assert "ssociation" in said
+        assert "ffect" not in said

@@ -9,8 +9,8 @@ import pytest
 import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.estimates.answer import query
-from bayesmeta.estimates.answer_words import word_chance, write_chance
-from bayesmeta.estimates.question import default_contrasts, list_decisions
+from bayesmeta.estimates.answer_words import describe_sides, word_chance, write_chance
+from bayesmeta.estimates.question import Substitution, default_contrasts, list_decisions
 from bayesmeta.estimates.summary import Probability
 from bayesmeta.reporting.claims import word_claim
 
@@ -79,6 +79,84 @@ def test_an_association_is_never_told_as_an_effect(plain_answer, verdict, probab
         assert not CAUSAL.search(text)
     assert "effect" not in str(answer)
     assert "an association" in word_claim(answer.to_dict())
+
+
+LEFT_OUT = "The interval leaves out what experiments found"
+
+
+def place(answer, *, verdict, by_experiments, lower=-0.7, upper=0.4, units="percentage points"):
+    """The same answer with another verdict and interval, and what experiments found."""
+    middle = (lower + upper) / 2
+    effect = {**answer.effect, "estimate": middle, "lower": lower, "upper": upper, "units": units}
+    experiments = {**answer.evidence.experiments, "estimate": by_experiments}
+    card = dataclasses.replace(answer.evidence, verdict=verdict, experiments=experiments)
+    return dataclasses.replace(answer, effect=effect, evidence=card)
+
+
+@pytest.mark.parametrize("verdict", ["conflicting", "association only"])
+def test_an_interval_that_leaves_out_experiments_is_not_to_be_read_as_no_effect(
+    informed_answer, verdict
+):
+    answer = place(informed_answer, verdict=verdict, by_experiments=-1.8)
+    assert f"{LEFT_OUT} (-1.8): do not read it as no effect." in answer.sentence
+    assert_readable(answer)
+    assert "-1.8" in word_claim(answer.to_dict())
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"verdict": "conflicting", "by_experiments": -0.6},  # inside the interval
+        {"verdict": "conflicting", "by_experiments": -0.45, "lower": -0.3},  # no difference either
+        {"verdict": "conflicting", "by_experiments": 1.8, "lower": 0.1},  # which is not zero
+        {"verdict": "prior-dominated", "by_experiments": -1.8},
+        {"verdict": "conflicting", "by_experiments": -1.8, "units": "latent units"},
+    ],
+)
+def test_no_other_interval_is_warned_of(informed_answer, told):
+    answer = place(informed_answer, **told)
+    assert LEFT_OUT not in answer.sentence
+    assert "leaves out" not in word_claim(answer.to_dict())
+
+
+@pytest.mark.parametrize("probability", [SURE, UNSURE, AGAINST])
+@pytest.mark.parametrize("verdict", defaults.VERDICTS)
+def test_a_claim_is_two_sentences_with_every_number(informed_answer, verdict, probability):
+    answer = alter(informed_answer, verdict=verdict, probability=probability)
+    claim = word_claim(answer.to_dict())
+    first, second, rest = re.split(r"(?<=[a-z)])\. (?=[A-Z])|\.$", claim)
+    assert not rest
+    assert ("may " in first) == (verdict == "association only" and probability != UNSURE)
+    assert ("disagree" in first) == (verdict == "conflicting")
+    for words in ("Averaged over 12 LMs, the estimated effect is ", "equal-tailed interval",
+                  "probability of a positive effect 0.", "in a new setting; the association is ",
+                  f"(evidence: {verdict}, "):  # fmt: skip
+        assert words in second
+    assert re.search(r"\d+ stud(y|ies); most influential family: \w+\)$", second)
+
+
+def test_a_claim_of_a_conflict_has_both_numbers(informed_answer):
+    answer = place(informed_answer, verdict="conflicting", by_experiments=-1.8)
+    association = {**answer.association, "estimate": 0.7}
+    claim = word_claim(dataclasses.replace(answer, association=association).to_dict())
+    assert "experiments find -1.8, language models 0.7 percentage points." in claim
+
+
+def test_zero_has_no_sign_in_a_claim(informed_answer):
+    answer = place(informed_answer, verdict="association only", by_experiments=0.0)
+    small = {"estimate": -0.01, "lower": -0.04, "upper": 0.02}
+    answer = dataclasses.replace(
+        answer, effect=answer.effect | small, association=answer.association | small,
+        new_setting=answer.new_setting | small,
+    )  # fmt: skip
+    assert "-0.0" not in word_claim(answer.to_dict())
+    assert "-$0.0" not in word_claim(answer.to_dict(), latex=True)
+    assert "0.0 percentage points" in word_claim(answer.to_dict())
+
+
+def test_points_that_move_are_called_points():
+    contrast = Substitution("code_share", donor="web_share", points=10.0)
+    assert describe_sides(contrast) == ("10 points more code in place of web text", "")
 
 
 def lines_of(answer):

@@ -153,7 +153,7 @@ def test_family_varies_in_a_swap_only_if_both_parts_do(fake_fit):
 
 def test_answer_about_a_swap_says_what_moves(fake_fit):
     answer = query(fake_fit, "code_share: +10 from web_share")
-    assert "LMs with 10 % more code in place of web text" in " ".join(str(answer).split())
+    assert "LMs with 10 points more code in place of web text" in " ".join(str(answer).split())
     assert "read as     code_share: +10% from web_share" in str(answer)
     assert "averaged over: 8 LMs of 3 families; too little: 0 LMs" in " ".join(
         answer.details.split()

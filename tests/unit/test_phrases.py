@@ -10,7 +10,7 @@ import bayesmeta as bm
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS
 from bayesmeta.estimates.answer_words import write_question
-from bayesmeta.estimates.counterfactual import find_lm, find_target, weigh_target
+from bayesmeta.estimates.counterfactual import find_lm, find_target, split_place, weigh_target
 from bayesmeta.estimates.phrases import read_amount, read_count
 from bayesmeta.estimates.question import (
     default_contrasts,
@@ -40,10 +40,19 @@ def test_a_statement_is_read_as_it_is_meant(design, typed, meant):
 
 @pytest.mark.parametrize("typed, meant", PHRASES["place"].items())
 def test_a_question_may_say_where(typed, meant):
-    answer = bm.query(bm.load_reference_fit(), typed)
-    assert [answer.statement, answer.target] == meant
+    fit = bm.load_reference_fit()
+    question, benchmark, task_family = split_place(fit.design, typed)
+    (found,) = list_statements(fit.design, question)
+    assert [found.label, benchmark or task_family] == meant
     with pytest.raises(QueryError, match=f"names {meant[1]}, and lambada is given beside it"):
         bm.query(bm.load_reference_fit(), typed, benchmark="lambada")
+
+
+@pytest.mark.parametrize("typed, words", PHRASES["unknown_place"].items())
+def test_a_place_that_is_not_known_is_answered_with_those_that_are(design, typed, words):
+    with pytest.raises(QueryError, match="benchmark or task family") as caught:
+        split_place(design, typed)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
 @pytest.mark.parametrize("typed, meant", PHRASES["benchmark"].items())

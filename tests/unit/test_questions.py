@@ -229,7 +229,7 @@ def test_claim_says_what_the_query_says(fake_fit):
     assert made.answer.to_dict() == answer.to_dict()
     assert f"{answer.effect['estimate']:.1f}" in made.sentence
     assert answer.evidence.verdict in made.sentence
-    assert made.sentence.startswith("The difference between language models with grouped-query")
+    assert made.sentence.startswith("Language models with grouped-query attention and those with")
     assert r"(90\,\% equal-tailed" in made.latex
     values = made.to_dict()
     assert json.loads(json.dumps(values))["answer"] == values["answer"]
@@ -351,7 +351,7 @@ def test_filters_are_named_wherever_the_answer_is(fake_fit):
     assert answer.to_dict()["among"] == ["bee"]
     assert answer.table()["among"].iloc[0] == "bee"
     made = bm.claim(fake_fit, "attention: gqa > mha", lms="bee-1")
-    assert "averaged over 1 LM of bee-1 and all 4 benchmarks" in made.sentence
+    assert "over all 4 benchmarks. Averaged over 1 LM of bee-1, the" in made.sentence
 
 
 def test_half_a_point_is_worth_less_than_half_a_logit(fake_fit):
