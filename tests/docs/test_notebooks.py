@@ -76,8 +76,7 @@ def test_committed_notebook_has_its_output(path):
 def test_committed_notebook_is_of_a_full_fit_that_passed(path):
     text = path.read_text(encoding="utf-8")
     fits = re.findall(r"Fit\((\d+) chains x (\d+) draws", text)
-    assert fits
-    for chains, draws in fits:
-        assert chains == "4"
-        assert int(draws) >= defaults.LEAST_DRAWS
+    assert {chains for chains, _ in fits} == {"4"}
+    # The shipped fit, which a notebook may show too, is thinned.
+    assert max(int(draws) for _, draws in fits) >= defaults.LEAST_DRAWS
     assert "this fit may be reported" in text
