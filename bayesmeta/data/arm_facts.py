@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bayesmeta.data.schema import column_names
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 
 _WORDS = ("study", "group", "arm", "run", "citation", "also_changes", "control")
-FACTS = tuple(name for name in column_names("arms") if name not in (*_WORDS, "released"))
-"""Columns in which arms of a group may differ: size, tokens, design, mix, corpus, stage. Declared
-decisions are others, see `list_facts`."""
+"""Columns that say which arm a row is, what moves along, and where its figures come from."""
 
 
 def list_facts(arms: pd.DataFrame) -> list[str]:

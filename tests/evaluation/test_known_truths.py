@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bayesmeta as bm
-from bayesmeta.data.arm_facts import FACTS
+from bayesmeta.data.arm_facts import list_facts
 from bayesmeta.data.decisions import DECISIONS
 from bayesmeta.data.load import load_experiments
 from bayesmeta.data.vocabulary import MIX_COLUMNS
@@ -69,7 +69,7 @@ def test_a_deal_moves_facts_of_arms_inside_their_groups_and_nothing_else(bundled
     data = bundled.add(load_experiments())
     dealt = permute_decisions(data, seed=SEED).experiments
     arms, moved = data.experiments.arms, dealt.arms
-    facts = [name for name in FACTS if name in arms and name not in ("n_params", "n_tokens")]
+    facts = [name for name in list_facts(arms) if name not in ("n_params", "n_tokens")]
     rest = [name for name in arms if name not in facts]
     assert moved[rest].equals(arms[rest])
     assert (moved.dtypes == arms.dtypes).all()
