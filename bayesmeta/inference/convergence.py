@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
-import scipy.special
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
@@ -146,7 +144,9 @@ def _average_ranks(values: Array) -> Array:
 
 
 def _normal_score(ranks: Array, size: int) -> Array:
-    return scipy.special.ndtri((ranks - 3 / 8) / (size + 1 / 4))
+    from scipy.special import ndtri
+
+    return ndtri((ranks - 3 / 8) / (size + 1 / 4))
 
 
 def _rhat(values: Array) -> Array:
@@ -184,8 +184,7 @@ def _effective_size(values: Array) -> Array:
 def _autocovariance(values: Array) -> Array:
     """Compute autocovariances at every lag, averaged over the chains; (element, lag)."""
     n = values.shape[2]
-    size = scipy.fft.next_fast_len(2 * n, real=True)
-    spectrum: Any = scipy.fft.rfft(values - values.mean(axis=2, keepdims=True), n=size, axis=2)
+    size = 1 << (2 * n - 1).bit_length()  # not less than twice the draws: no lag wraps around
+    spectrum = np.fft.rfft(values - values.mean(axis=2, keepdims=True), n=size, axis=2)
     power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
-    covariance: Any = scipy.fft.irfft(power, n=size, axis=1)
-    return covariance[:, :n] / n
+    return np.fft.irfft(power, n=size, axis=1)[:, :n] / n

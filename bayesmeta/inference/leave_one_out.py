@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.errors import EvaluationError, listing, unknown
 from bayesmeta.inference.fits import BaseFit
-from bayesmeta.inference.refit import Refitter
 from bayesmeta.jobs import progress_bar
 from bayesmeta.model.predictor import Array, score_distribution
 from bayesmeta.tables.notebook import NotebookView, fold, show_table, show_text, show_title
@@ -244,6 +243,8 @@ def _refit(
     progress: bool,
 ) -> None:
     """Replace densities and PITs by those of refits without the scores that belong together."""
+    from bayesmeta.inference.refit import Refitter
+
     refitter = Refitter(fit.dataset, spec=fit.spec)
     unit = "scores" if what == "score" else "families"
     with progress_bar("refitting", total=len(together), unit=unit, shown=progress) as report:
