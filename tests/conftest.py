@@ -256,7 +256,7 @@ def dims_of(design, spec):
 
 def dims_of_experiments(design, spec):
     """Dims of what a fit keeps of experiments."""
-    dims = {"arm_sigma": (), "arm_ratio": ()}
+    dims = {"arm_sigma": ()}
     if spec.bias == "estimated":
         dims |= {"effect_share_mean": (), "effect_share": ("effect_block",)}
         if design.terms:
@@ -285,7 +285,7 @@ def make_posterior(dataset, *, spec=None, chains=2, draws=60, seed=0, override=N
     rng = np.random.default_rng(seed)
     coords = {name: list(labels) for name, labels in design.coords.items()}
     positive = ("sigma", "sigma_score", "tau_", "law_", "nu_", "generation_slope", "arm_sigma",
-                "arm_ratio", "arm_nu", "run_sigma", "study_ratio")  # fmt: skip
+                "arm_nu", "run_sigma", "study_ratio")  # fmt: skip
     variables = {}
     for name, dims in dims_of(design, spec).items():
         shape = (chains, draws, *(len(coords[dim]) for dim in dims))

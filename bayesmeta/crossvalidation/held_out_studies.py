@@ -71,7 +71,7 @@ def _predict_associations(dataset: Dataset, pairs: ArmContrasts, noise: Array) -
     refitter = find_refitter(dataset, spec=spec)
     learned = np.ones(len(dataset.scores), bool)
     draws = refitter.refit(learned, seed=defaults.SEED, tune=defaults.STUDY_TUNE).parameters
-    silent = {**draws, **dict.fromkeys(("arm_sigma", "arm_ratio"), 0 * draws["sigma_score"])}
+    silent = {**draws, "arm_sigma": np.zeros_like(draws["sigma_score"])}
     spec = replace(spec, bias="none", likelihood="normal")
     mu = contrast_distribution(silent, contrasts=pairs, spec=spec).mu
     return StudentScores(y=pairs.y, mu=mu, sd=np.sqrt(noise) + 0 * mu, nu=None)

@@ -223,7 +223,6 @@ def contrast_arms(
         y=weights @ score,
         sampling=weights**2 @ _sampling_variance(results, mean),
         repeats=weights**2 @ (1 / seeds),
-        slope=slope[where],
         train=np.ones(len(where), dtype=bool),
         study_index=study[where],
         benchmark_index=benchmark[where].astype(np.int64),
@@ -270,22 +269,16 @@ def _contrast_weights(
     cell: NDArray[np.int64], *, pairs: bool
 ) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
     """Weights of the scores in every contrast, (contrast, result), its last and its first score."""
-    weights, last, base = [], [], []
-    for k in range(cell.max() + 1 if len(cell) else 0):
-        members = np.flatnonzero(cell == k)
+    rows = [np.flatnonzero(cell == k) for k in range(cell.max() + 1)] if len(cell) else []
+    weights, ends = [np.empty((0, len(cell)))], [np.empty((2, 0), np.int64)]
+    for members in rows:
         n = len(members)
-        first, second = np.triu_indices(n, k=1) if pairs else (np.zeros(n - 1, int), np.arange(1, n))
-        own = np.eye(n)[second] - np.eye(n)[first] if pairs else _helmert(n)
-        weights.append(np.zeros((len(own), len(cell))))
-        weights[-1][:, members] = own
-        last.append(members[second])
-        base.append(members[first])
-    empty = np.empty(0, np.int64)
-    return (
-        np.concatenate(weights or [np.empty((0, len(cell)))]),
-        np.concatenate(last or [empty]),
-        np.concatenate(base or [empty]),
-    )
+        base, last = np.triu_indices(n, k=1) if pairs else (np.zeros(n - 1, int), np.arange(1, n))
+        own = np.eye(n)[last] - np.eye(n)[base] if pairs else _helmert(n)
+        weights.append(own @ np.eye(len(cell))[members])
+        ends.append(members[np.array([last, base])])
+    where = np.hstack(ends)
+    return np.vstack(weights), where[0], where[1]
 
 
 def _compare_sides(

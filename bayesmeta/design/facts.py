@@ -769,6 +769,6 @@ def training_data(design: Design) -> dict[str, NDArray[Any]]:
 def _contrast_data(contrasts: ArmContrasts) -> dict[str, NDArray[Any]]:
     """List the arrays of contrasts, which studies may be held out of."""
     index, weights = contrasts.locate()
-    names = ("y", "sampling", "repeats", "slope", "benchmark_index")
+    names = ("y", "sampling", "repeats")
     arrays = {name: getattr(contrasts, name) for name in names}
     return {f"contrast_{k}": v for k, v in {**arrays, "index": index, "weights": weights}.items()}

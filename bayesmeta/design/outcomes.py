@@ -130,8 +130,6 @@ class ArmContrasts:
     repeats
         What the variance of one run's own error on one benchmark counts for: the sum of the squared
         weights over the numbers of seeds, shape (contrast,).
-    slope
-        Slope of the link at the mean score of the cell, shape (contrast,).
     train
         Whether the model learns from the contrast, shape (contrast,); others are held out.
     study_index, benchmark_index
@@ -159,7 +157,6 @@ class ArmContrasts:
     y: Array
     sampling: Array
     repeats: Array
-    slope: Array
     train: NDArray[np.bool_]
     study_index: NDArray[np.int64]
     benchmark_index: NDArray[np.int64]
@@ -253,7 +250,7 @@ class ArmContrasts:
 
     def of(self, rows: NDArray[np.bool_]) -> ArmContrasts:
         """Keep some contrasts, shape (contrast,)."""
-        names = ("y", "sampling", "repeats", "slope", "train", "study_index", "benchmark_index")
+        names = ("y", "sampling", "repeats", "train", "study_index", "benchmark_index")
         kept: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
         for name in ("labels", "columns"):
             kept[name] = {key: values[rows] for key, values in getattr(self, name).items()}

@@ -606,7 +606,7 @@ def _informed(
 
 
 def experiment_block(
-    design: Design, spec: ModelSpec, data: Data, effects: Mapping[str, Tensor], residual: Tensor
+    design: Design, spec: ModelSpec, data: Data, effects: Mapping[str, Tensor]
 ) -> None:
     """Add contrasts between arms: effects, what differs between studies, corpora, runs, noise.
 
@@ -618,8 +618,6 @@ def experiment_block(
         Contrasts and their columns, see `training_data`.
     effects
         What `effect_block` gave.
-    residual
-        Scale of the latent residual of LMs, dims (benchmark,), of which arms have a part.
     """
     contrasts, priors = design.contrasts, spec.priors
     assert contrasts is not None
@@ -650,10 +648,7 @@ def experiment_block(
     used = pt.concatenate(flat)[data["data_contrast_index"]]
     mu = (data["data_contrast_weights"] * used).sum(axis=1)
     noise = _scale("arm_sigma", priors.arm_sigma, priors.run_log_sd)
-    ratio = _scale("arm_ratio", priors.arm_ratio, priors.run_log_sd)
-    scatter = ratio * residual[data["data_contrast_benchmark_index"]] * data["data_contrast_slope"]
-    repeats = data["data_contrast_repeats"]
-    variance = data["data_contrast_sampling"] + repeats * (noise**2 + scatter**2)
+    variance = data["data_contrast_sampling"] + data["data_contrast_repeats"] * noise**2
     nu = None
     if spec.likelihood != "normal":
         nu = pm.Gamma("arm_nu_beyond_one", priors.nu_shape, priors.nu_rate) + 1
@@ -714,7 +709,7 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
         effect, residual = family_block(design, spec, data)
         likelihood_block(design, spec, data, eta + effect, residual)
         if design.contrasts is not None:
-            experiment_block(design, spec, data, effect_block(design, spec), residual)
+            experiment_block(design, spec, data, effect_block(design, spec))
     return model
 
 

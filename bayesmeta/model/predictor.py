@@ -368,15 +368,10 @@ def score_moments(parameters: Parameters, latent: Array, *, design: Design) -> t
         p = 1 / (1 + np.exp(-latent))
     mu = np.where(logistic, floor + (1 - floor) * p, outcomes.location[b] + spread * latent)
     slope = np.where(logistic, (1 - floor) * p * (1 - p), np.abs(spread))
-    residual = _residual_scale(parameters)[..., b]
+    rho_lm = np.asarray(parameters["rho_lm"], float)[..., None]
+    residual = (np.asarray(parameters["sigma"], float) * np.sqrt(1 - rho_lm))[..., b]
     on_score = np.asarray(parameters["sigma_score"], float)[..., None] * logistic
     return mu, on_score**2 + (residual * slope) ** 2
-
-
-def _residual_scale(parameters: Parameters) -> Array:
-    """Scale of the latent residual that an LM has on every benchmark alone, (..., benchmark)."""
-    rho_lm = np.asarray(parameters["rho_lm"], float)[..., None]
-    return np.asarray(parameters["sigma"], float) * np.sqrt(1 - rho_lm)
 
 
 def law_slopes(priors: Priors) -> Array:
@@ -559,11 +554,7 @@ def contrast_distribution(
     flat = np.concatenate(list(_contrast_coefficients(parameters, contrasts, spec)), axis=-1)
     matrix = np.zeros((flat.shape[-1], len(index)))
     np.add.at(matrix, (index, np.arange(len(index))[:, None]), weights)
-    on_score, ratio = (
-        np.asarray(parameters[name], float)[..., None] for name in ("arm_sigma", "arm_ratio")
-    )
-    scatter = _residual_scale(parameters)[..., contrasts.benchmark_index] * contrasts.slope
-    noise = on_score**2 + (ratio * scatter) ** 2
+    noise = np.square(np.asarray(parameters["arm_sigma"], float))[..., None]
     heavy = spec.likelihood != "normal"
     return StudentScores(
         y=contrasts.y,

@@ -61,7 +61,7 @@ _REPLACEMENTS = {
 _OF_EXPERIMENTS = ("experiments", "bias", "study_effects", "run_effects")
 _EXPERIMENT_PRIORS = (
     "effect_share_sd", "effect_share_spread", "study_ratio", "study_ratio_log_sd", "arm_tau",
-    "arm_tau_log_sd", "run_sigma", "arm_sigma", "arm_ratio", "run_log_sd", "bias_ratio",
+    "arm_tau_log_sd", "run_sigma", "arm_sigma", "run_log_sd", "bias_ratio",
 )  # fmt: skip
 """Options and priors without a meaning where experiments are ignored: they are in no checksum of
 such a spec, so that it stays that of versions which did not know of experiments."""
@@ -161,11 +161,10 @@ class Priors:
     arm_tau, arm_tau_log_sd
         What arms record and LMs do not, such as what a named corpus does beyond its shares: like a
         decision's effects.
-    run_sigma, arm_sigma, arm_ratio, run_log_sd
-        Noise of a training run: what its benchmarks share, on the latent scale, half a point; each
-        benchmark's own, on the score scale; and, as a fraction of the residual that LMs have on the
-        benchmark, on the latent scale; medians and their log standard deviation. Repeated runs of
-        one recipe differ by 0.3 to 1.5 points.
+    run_sigma, arm_sigma, run_log_sd
+        Noise of a training run: what its benchmarks share, on the latent scale, half a point; and
+        each benchmark's own, on the score scale; medians and their log standard deviation. Repeated
+        runs of one recipe differ by 0.3 to 1.5 points.
     """
 
     alpha_sd: float = 1.5
@@ -218,7 +217,6 @@ class Priors:
     arm_tau_log_sd: float = 0.5
     run_sigma: float = 0.02
     arm_sigma: float = 0.004
-    arm_ratio: float = 0.5
     run_log_sd: float = 0.5
 
     @property

@@ -380,7 +380,6 @@ def _draw_experiments(
         "tau_effect": np.full(len(design.decisions), tau),
         "run_effect": priors.run_sigma * rng.normal(size=len(contrasts.runs)),
         "arm_sigma": np.array(priors.arm_sigma),
-        "arm_ratio": np.array(priors.arm_ratio),
         "arm_nu_beyond_one": np.array(20.0),
     }
 

@@ -189,7 +189,7 @@ def test_its_prior_is_drawn_and_has_a_density(informed):
     prior = bm.sample_prior(informed, spec, draws=20, seed=1)
     assert prior.parameters["beta_effect"].shape[:2] == (1, 20)
     density = prior.log_prior()
-    assert {"run_sigma", "arm_sigma", "arm_ratio", "effect_share_mean"} <= set(density)
+    assert {"run_sigma", "arm_sigma", "effect_share_mean"} <= set(density)
     assert all(np.isfinite(values).all() for values in density.values())
 
 

@@ -97,7 +97,7 @@ CONTRADICTIONS = ({"generations": "measured", "unknown_numbers": "typical"},)
 
 OF_EXPERIMENTS = ("bias", "study_effects", "run_effects", "effect_share_sd",
                   "effect_share_spread", "study_ratio", "study_ratio_log_sd", "arm_tau",
-                  "arm_tau_log_sd", "run_sigma", "arm_sigma", "arm_ratio", "run_log_sd",
+                  "arm_tau_log_sd", "run_sigma", "arm_sigma", "run_log_sd",
                   "bias_ratio")  # fmt: skip
 """Options and priors that mean nothing where experiments are ignored."""
 
