@@ -113,8 +113,8 @@ def build_arm_contrasts(
     coding
         The other arguments that `build_design` made it with.
     pairs
-        Whether contrasts are differences from the first arm of a cell instead of orthonormal ones:
-        these are what is predicted and shown, those are what the model learns from.
+        Whether contrasts are the differences of every two arms of a cell instead of orthonormal
+        ones: these are what is predicted and shown, those are what the model learns from.
     sides
         Instead of either: which arms are compared with which, 1 and -1, shape (question, arm). In
         every cell that has both, the mean of the ones less that of the others; the label `question`
@@ -270,16 +270,15 @@ def _contrast_weights(
 ) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
     """Weights of the scores in every contrast, (contrast, result), its last and its first score."""
     rows = [np.flatnonzero(cell == k) for k in range(cell.max() + 1)] if len(cell) else []
-    weights = np.zeros((len(cell) - len(rows), len(cell)))
-    done = 0
+    weights, ends = [np.empty((0, len(cell)))], [np.empty((2, 0), np.int64)]
     for members in rows:
         n = len(members)
-        own = np.column_stack([-np.ones(n - 1), np.eye(n - 1)]) if pairs else _helmert(n)
-        weights[done : done + n - 1, members] = own
-        done += n - 1
-    last = [member for members in rows for member in members[1:]]
-    base = [members[0] for members in rows for _ in members[1:]]
-    return weights, np.array(last, dtype=np.int64), np.array(base, dtype=np.int64)
+        base, last = np.triu_indices(n, k=1) if pairs else (np.zeros(n - 1, int), np.arange(1, n))
+        own = np.eye(n)[last] - np.eye(n)[base] if pairs else _helmert(n)
+        weights.append(own @ np.eye(len(cell))[members])
+        ends.append(members[np.array([last, base])])
+    where = np.hstack(ends)
+    return np.vstack(weights), where[0], where[1]
 
 
 def _compare_sides(
@@ -330,14 +329,16 @@ def noise_variance(contrasts: ArmContrasts, *, benchmarks: Sequence[str]) -> Arr
     Returns
     -------
     ndarray
-        Known sampling variance, and that between recorded runs of one recipe on the benchmark
-        (`run_noise.csv`), shape (contrast,).
+        That between recorded runs of one recipe on the benchmark (`run_noise.csv`); where none are
+        recorded, that of a usual run and the sampling variance; shape (contrast,).
     """
     from bayesmeta.data.load import load_run_noise
 
     recorded = load_run_noise()
-    between = np.array([recorded.get(name, defaults.USUAL_NOISE) for name in benchmarks])
-    return contrasts.sampling + contrasts.repeats * between[contrasts.benchmark_index] ** 2
+    of_run = np.array([recorded.get(name, defaults.USUAL_NOISE) for name in benchmarks])
+    is_recorded = np.array([name in recorded for name in benchmarks])
+    between = contrasts.repeats * of_run[contrasts.benchmark_index] ** 2
+    return between + np.where(is_recorded[contrasts.benchmark_index], 0.0, contrasts.sampling)
 
 
 def _name_runs(arms: pd.DataFrame) -> pd.Series:

@@ -14,6 +14,7 @@ from bayesmeta.data.load import load_experiments
 from bayesmeta.design.arm_scores import build_arm_scores
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates.answer import Answer, query
+from bayesmeta.estimates.answer_words import write_interval
 from bayesmeta.estimates.arm_comparisons import compare_runs
 from bayesmeta.estimates.counterfactual import (
     choose_kind,
@@ -147,18 +148,15 @@ class Sources(NotebookView):
     def __repr__(self) -> str:
         card, said = self.answer.evidence, [f"{self.answer.statement}: {self.verdict}."]
         if card.experiments is not None:
-            part, n = card.experiments, len(card.studies)
+            n = len(card.studies)
             said.append(
                 f"{n} {'study' if n == 1 else 'studies'} of controlled experiments: "
-                f"{part['estimate']:+.1f} ({part['lower']:+.1f} to {part['upper']:+.1f}) points, "
+                f"{write_interval(card.experiments, 1)} points, "
                 f"probability of a conflict with LMs {card.prob_conflict:.2f}."
             )
         else:
             said.append("No controlled experiment.")
-        part = card.all_families
-        said.append(
-            f"LMs: {part['estimate']:+.1f} ({part['lower']:+.1f} to {part['upper']:+.1f}) points."
-        )
+        said.append(f"LMs: {write_interval(card.all_families, 1)} points.")
         return " ".join(said)
 
 

@@ -79,7 +79,7 @@ def test_losses_alone_leave_the_controlled_estimate_blank(bundled_informed, buil
 
 
 def test_differences_are_those_of_pairs_of_the_same_arms(fake):
-    """A difference of two arms is that of their pairs with the first arm of the cell."""
+    """A difference of two arms is their pair, and that of their pairs with a third arm."""
     arms = fake.dataset.experiments.arms.reset_index(drop=True)
     in_group = (arms["group"] == "code-4.2B-c4").to_numpy()
     names = arms["arm"].where(in_group)
@@ -96,12 +96,19 @@ def test_differences_are_those_of_pairs_of_the_same_arms(fake):
     ):
         cell = (pairs.benchmark_index == benchmark) & (pairs.labels["protocol"] == protocol)
         cell &= pairs.labels["group"] == "code-4.2B-c4"
-        high, low = (
-            np.flatnonzero(cell & (pairs.labels["arm"] == name))[0]
-            for name in ("code-70", "code-30")
-        )
-        assert differences.y[k] == pytest.approx(pairs.y[high] - pairs.y[low])
-        np.testing.assert_allclose(mu[..., k], of_pairs[..., high] - of_pairs[..., low], atol=1e-12)
+        n_arms = len(set(pairs.labels["arm"][cell]) | set(pairs.labels["base"][cell]))
+        assert cell.sum() == n_arms * (n_arms - 1) / 2
+
+        def find(arm, base, cell=cell):
+            asked = (pairs.labels["arm"] == arm) & (pairs.labels["base"] == base)
+            (row,) = np.flatnonzero(cell & asked)
+            return row
+
+        whole = find("code-70", "code-30")
+        high, low = (find(arm, "code-0") for arm in ("code-70", "code-30"))
+        for values, one in ((pairs.y, differences.y[k]), (of_pairs, mu[..., k])):
+            np.testing.assert_allclose(values[..., whole], one, atol=1e-12)
+            np.testing.assert_allclose(values[..., high] - values[..., low], one, atol=1e-12)
 
 
 def test_noise_of_a_difference_of_means(fake):
@@ -167,7 +174,7 @@ def test_no_support_that_experiments_contradict_in_the_shipped_posterior():
     assert list_faults(found.table()).empty
     asked = {(one.label, name) for one in COMPARISONS for name in one.benchmarks or ("overall",)}
     assert set(zip(found.rows["question"], found.rows["benchmark"], strict=True)) == asked
-    assert found.rows["reproduced"].sum() >= 38  # recorded: 38 of 42
+    assert found.rows["reproduced"].sum() >= 36  # recorded: 36 of 42
 
 
 def test_fit_without_experiments_is_refused(fake_bundled_fit):
