@@ -1,8 +1,9 @@
 """Whole studies held out: pairs of their arms, predicted from all LMs and from other studies.
 
-A pair is the score of an arm less that of the first arm of its cell, a group on a benchmark under
-a protocol. It is predicted given the mean score of the cell, which contrasts leave out: from it
-follow the slope of the link and the sampling error, and nothing else of the study's scores enters.
+A pair is the score of an arm less that of another arm of its cell, a group on a benchmark under a
+protocol; every two are one. It is predicted given the mean score of the cell, which contrasts leave
+out: from it follow the slope of the link and the sampling error, and nothing else of the study's
+scores enters.
 Every study counts the same in a mean, however many pairs it has.
 """
 
