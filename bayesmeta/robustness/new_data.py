@@ -68,7 +68,8 @@ class Changes(NotebookView):
     lms
         One row per LM with new scores: `lm`, `lm_family`, how many `scores`, their mean and what
         was predicted before they were seen, `pit`, and whether the LM is a `surprise`. Means are of
-        higher-is-better scores, in percentage points; a Brier score counts negative.
+        higher-is-better scores, in percentage points; a Brier score counts negative. Benchmarks
+        with a unit of their own are no part of them; of several such alone there is no mean.
     scores
         One row per new score: `lm`, `benchmark`, `score`, the predicted median (`estimate`) and
         interval (`lower`, `upper`) of an observation, in percentage points of the benchmark's own
@@ -329,12 +330,15 @@ def _predict(new: _New, *, seed: int, ci_prob: float) -> tuple[pd.DataFrame, pd.
             "pit": law.probability_below().mean(axis=0),
         }
     )
-    rows = []
+    rows, has_mean = [], ~scores["benchmark"].isin(new.fit.design.apart).to_numpy()
     for lm, group in scores.groupby("lm", sort=False):
         own = group.index.to_numpy()
-        predicted = POINTS * (new.higher[own] * drawn[:, own]).mean(axis=-1)
-        seen = POINTS * float((new.higher[own] * outcomes.y[own]).mean())
-        pit = float((predicted < seen).mean())
+        alike = own[has_mean[own]] if len(own) > 1 else own
+        seen, predicted, pit = np.nan, np.array([np.nan]), np.nan
+        if len(alike):
+            predicted = POINTS * (new.higher[alike] * drawn[:, alike]).mean(axis=-1)
+            seen = POINTS * float((new.higher[alike] * outcomes.y[alike]).mean())
+            pit = float((predicted < seen).mean())
         rows.append(
             {
                 "lm": lm, "lm_family": lms["lm_family"][own[0]], "scores": len(own), "score": seen,

@@ -137,6 +137,26 @@ def test_an_lm_far_from_its_family_surprises(fit, make):
     )
 
 
+@pytest.mark.parametrize("named", [["winogrande"], ["winogrande", "hellaswag", "lambada"]])
+def test_benchmarks_with_a_unit_of_their_own_are_no_part_of_the_mean(fit, make, named):
+    """Of three benchmarks two are apart, then all; of one, none and then it."""
+
+    def changed(apart):
+        whole = bm.load_fit(bm.load_reference_fit().path)
+        vars(whole)["design"] = replace(whole.design, apart=tuple(apart))
+        return bm.changes(whole, make(["x"], benchmarks=named), seed=SEED)
+
+    found = changed(named[1:] and named[:2])
+    row = found.lms.iloc[0]
+    assert row["scores"] == len(named)
+    kept = found.scores.set_index("benchmark").drop(index=named[1:] and named[:2])
+    assert row["score"] == pytest.approx(kept["score"].item())
+    assert row["pit"] == pytest.approx(kept["pit"].item(), abs=0.06)
+    alone = changed(named).lms.iloc[0]
+    assert np.isnan(alone["score"]) == (len(named) > 1)
+    assert not alone["surprise"]
+
+
 def test_weights_move_effects_as_weighted_draws(fit, make):
     own = make(["x"], family="unheard", shift=0.03, benchmarks=["winogrande", "hellaswag"])
     found = bm.changes(fit, own, seed=SEED)
