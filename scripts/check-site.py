@@ -79,6 +79,8 @@ def main() -> None:
     pages = [folder / name for name in arguments.pages] or sorted(folder.rglob("*.html"))
     wrong = 0
     for page in pages:
+        if 'http-equiv="refresh"' in page.read_text(encoding="utf-8"):
+            continue  # it sends the reader on
         for _ in range(TRIES):
             found = look(browser, page)
             if len(found) == len(SIZES):
