@@ -299,6 +299,8 @@ def main():
     arguments.n = arguments.n or n
     arguments.keep = arguments.keep or ROOT / "out" / check
     arguments.out = arguments.out or ROOT / "data" / f"{check}{ending}"
+    if arguments.out.suffix != ending:
+        parser.error(f"--out is {arguments.out}. Allowed: a file ending in {ending}.")
     print(run(arguments))
     print(f"wrote {arguments.out}", file=sys.stderr)
 
