@@ -136,9 +136,8 @@ def load_run_noise() -> dict[str, float]:
     Returns
     -------
     dict of float
-        Standard deviation of one run on every benchmark with repeated runs, what differs between
-        its answers to the same items included, in native units: pooled over the recorded repeats,
-        each of which counts as often as it has runs.
+        Standard deviation of the scores of single runs on every benchmark with repeated runs, in
+        native units: pooled over the recorded repeats, each weighted by its number of runs.
 
     Examples
     --------

@@ -334,11 +334,10 @@ def noise_variance(contrasts: ArmContrasts, *, benchmarks: Sequence[str]) -> Arr
     """
     from bayesmeta.data.load import load_run_noise
 
-    recorded = load_run_noise()
+    recorded, b = load_run_noise(), contrasts.benchmark_index
     of_run = np.array([recorded.get(name, defaults.USUAL_NOISE) for name in benchmarks])
-    is_recorded = np.array([name in recorded for name in benchmarks])
-    between = contrasts.repeats * of_run[contrasts.benchmark_index] ** 2
-    return between + np.where(is_recorded[contrasts.benchmark_index], 0.0, contrasts.sampling)
+    is_unknown = np.array([name not in recorded for name in benchmarks])
+    return contrasts.repeats * of_run[b] ** 2 + contrasts.sampling * is_unknown[b]
 
 
 def _name_runs(arms: pd.DataFrame) -> pd.Series:
