@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta import defaults
 from bayesmeta.data.decisions import DECISIONS, SIZES, Decision
+from bayesmeta.design.arm_scores import run_variance, sampling_variance
 from bayesmeta.design.composition import Array
 from bayesmeta.design.facts import Design, build_design
 from bayesmeta.design.outcomes import ArmContrasts
@@ -26,10 +26,6 @@ _CELL = ["study", "group", "benchmark", "protocol"]
 _INSIDE = 0.03
 """Least distance of the mean score of a cell from floor and ceiling, as a fraction of the range:
 nearer to the floor the slope of the link, by which differences are divided, means little."""
-
-UNSHARED = 0.3
-"""Share of a score's binomial variance by which two runs of one recipe differ: they answer the same
-items. Recorded repeats differ by 0.2 to 0.5 of it, run effects included (`run_noise.csv`)."""
 
 ARM_FACTS = ("corpus", "quality_filter", "document_masking", "n_epochs")
 """Facts that arms record and LMs do not."""
@@ -221,7 +217,7 @@ def contrast_arms(
         arm_terms=arm_terms,
         runs=tuple(runs),
         y=weights @ score,
-        sampling=weights**2 @ _sampling_variance(results, mean),
+        sampling=weights**2 @ sampling_variance(results, mean=mean),
         repeats=weights**2 @ (1 / seeds),
         train=np.ones(len(where), dtype=bool),
         study_index=study[where],
@@ -307,15 +303,6 @@ def _helmert(n: int) -> Array:
     return steps[1:] / np.linalg.norm(steps[1:], axis=1, keepdims=True)
 
 
-def _sampling_variance(results: pd.DataFrame, mean: Array) -> Array:
-    """Variance between runs on the same items that items alone give, shape (result,)."""
-    p, seeds = np.clip(mean, _INSIDE, 1 - _INSIDE), results["n_seeds"].to_numpy(float)
-    binomial = p * (1 - p) / results["n_items"].to_numpy(float)
-    given = np.square(results["se"].to_numpy(float))
-    known = np.where((seeds == 1) & ~np.isnan(given), given, np.nan_to_num(binomial))
-    return UNSHARED * known / seeds
-
-
 def noise_variance(contrasts: ArmContrasts, *, benchmarks: Sequence[str]) -> Array:
     """Compute the variance that repeated runs of the same arms would give contrasts.
 
@@ -329,15 +316,10 @@ def noise_variance(contrasts: ArmContrasts, *, benchmarks: Sequence[str]) -> Arr
     Returns
     -------
     ndarray
-        That between recorded runs of one recipe on the benchmark (`run_noise.csv`); where none are
-        recorded, that of a usual run and the sampling variance; shape (contrast,).
+        As of `run_variance`, shape (contrast,).
     """
-    from bayesmeta.data.load import load_run_noise
-
-    recorded, b = load_run_noise(), contrasts.benchmark_index
-    of_run = np.array([recorded.get(name, defaults.USUAL_NOISE) for name in benchmarks])
-    is_unknown = np.array([name not in recorded for name in benchmarks])
-    return contrasts.repeats * of_run[b] ** 2 + contrasts.sampling * is_unknown[b]
+    names = np.array(benchmarks, dtype=object)[contrasts.benchmark_index].tolist()
+    return run_variance(names, repeats=contrasts.repeats, sampling=contrasts.sampling)
 
 
 def _name_runs(arms: pd.DataFrame) -> pd.Series:

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
     from bayesmeta.data.experiments import Experiments
 
+UNSHARED = 0.3
+"""Share of a score's binomial variance by which two runs of one recipe differ: they answer the same
+items. Recorded repeats differ by 0.2 to 0.5 of it, run effects included (`run_noise.csv`)."""
+
+_INSIDE = 0.03
+"""Least distance from 0 and 1 of a score of which the binomial variance is taken."""
+
 CONTROLS = ARM_VOCABULARY["control"]
 """How well arms are controlled, the best first; of confounded ones nothing is learned."""
 
@@ -47,8 +54,7 @@ class ArmScores:
     points
         Scores in percentage points, higher is better, shape (score,).
     variance
-        Square of the noise of a training run, in points, over the number of runs that the score is
-        the mean of, shape (score,).
+        That which repeated runs of the arm would give the score, in squared points, shape (score,).
     """
 
     studies: tuple[str, ...]
@@ -92,17 +98,16 @@ def build_arm_scores(
     """
     import pandas as pd
 
-    from bayesmeta.data.load import load_run_noise
-
     key = ["study", "group", "arm"]
     arms = experiments.arms.reset_index(drop=True)
     study, studies = pd.factorize(arms["study"])
     results = experiments.results[experiments.results["benchmark"].isin(list(benchmarks))]
     results = results.merge(arms[key].assign(row=np.arange(len(arms))), on=key)
-    noise, names = load_run_noise(), results["benchmark"]
-    runs = names.map(lambda name: noise.get(str(name), defaults.USUAL_NOISE)).to_numpy(float)
-    lower = experiments.benchmarks.set_index("benchmark")["direction"] == "lower"
-    sign = np.where(names.map(lower).fillna(False).astype(bool), -1.0, 1.0)
+    names, table = results["benchmark"], experiments.benchmarks.set_index("benchmark")
+    lower = names.map(table["direction"] == "lower").fillna(False).astype(bool)
+    score, seeds = results["score"].to_numpy(float), results["n_seeds"].fillna(1.0)
+    results = results.assign(n_seeds=seeds, n_items=names.map(table["n_items"]))
+    sampling = sampling_variance(results, mean=score)
     cells = results.groupby([*key[:2], "benchmark", "protocol"], sort=False, dropna=False)
     return ArmScores(
         studies=tuple(studies),
@@ -114,9 +119,59 @@ def build_arm_scores(
         arm_index=results["row"].to_numpy(np.int64),
         benchmark_index=pd.Index(list(benchmarks)).get_indexer(pd.Index(names)).astype(np.int64),
         cell_index=cells.ngroup().to_numpy().astype(np.int64),
-        points=100 * sign * results["score"].to_numpy(float),
-        variance=(100 * runs) ** 2 / results["n_seeds"].fillna(1.0).to_numpy(float),
+        points=np.where(lower, -100.0, 100.0) * score,
+        variance=100**2
+        * run_variance(names.to_list(), repeats=1 / seeds.to_numpy(float), sampling=sampling),
     )
+
+
+def sampling_variance(results: pd.DataFrame, *, mean: Array) -> Array:
+    """Compute the variance between runs on the same items that items alone give.
+
+    Parameters
+    ----------
+    results
+        Columns se, n_seeds and n_items; where a single run has no standard error, or for the mean
+        of several, the binomial one.
+    mean
+        Probabilities of a right answer, shape (result,).
+
+    Returns
+    -------
+    ndarray
+        On the score scale, zero where no number of items is known; shape (result,).
+    """
+    p, seeds = np.clip(mean, _INSIDE, 1 - _INSIDE), results["n_seeds"].to_numpy(float)
+    binomial = p * (1 - p) / results["n_items"].to_numpy(float)
+    given = np.square(results["se"].to_numpy(float))
+    known = np.where((seeds == 1) & ~np.isnan(given), given, np.nan_to_num(binomial))
+    return UNSHARED * known / seeds
+
+
+def run_variance(names: Sequence[str], *, repeats: Array, sampling: Array) -> Array:
+    """Compute the variance that repeated runs of the same recipe would give scores or contrasts.
+
+    Parameters
+    ----------
+    names
+        Their benchmarks.
+    repeats
+        Variance in units of that of one run, such as one over the number of runs, shape (row,).
+    sampling
+        Sampling variance, shape (row,).
+
+    Returns
+    -------
+    ndarray
+        That between recorded runs of one recipe on the benchmark (`run_noise.csv`); where none are
+        recorded, that of a usual run and the sampling variance; shape (row,).
+    """
+    from bayesmeta.data.load import load_run_noise
+
+    recorded = load_run_noise()
+    of_run = np.array([recorded.get(name, defaults.USUAL_NOISE) for name in names])
+    is_unknown = np.array([name not in recorded for name in names])
+    return repeats * of_run**2 + sampling * is_unknown
 
 
 def rate_control(arms: pd.DataFrame) -> pd.Series:

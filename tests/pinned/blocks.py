@@ -165,12 +165,14 @@ def fit() -> Any:
 
 
 def flatten(values: Mapping[str, Any], *, row: str) -> Iterator[tuple[str, float | str]]:
-    """List the values of nested dicts by `row | key | key`; lists are joined."""
+    """List the values of nested dicts and lists of dicts by `row | key | key`, others joined."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from flatten(value, row=f"{row} | {key}")
         elif isinstance(value, bool | np.bool_ | str) or value is None:
             yield f"{row} | {key}", str(value)
+        elif isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+            yield from flatten(dict(enumerate(value)), row=f"{row} | {key}")
         elif isinstance(value, list | tuple):
             yield f"{row} | {key}", "; ".join(str(item) for item in value)
         else:

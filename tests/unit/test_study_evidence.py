@@ -27,7 +27,9 @@ def experiments(arms, scores, *, benchmark="hellaswag"):
     results = arms[["study", "group", "arm"]].assign(
         benchmark=benchmark, protocol="acc", score=scores, se=np.nan, n_seeds=1
     )
-    benchmarks = pd.DataFrame({"benchmark": [benchmark], "direction": ["higher"]})
+    benchmarks = pd.DataFrame(
+        {"benchmark": [benchmark], "direction": ["higher"], "n_items": [164.0]}
+    )
     return Experiments(studies=pd.DataFrame(), arms=arms, results=results, benchmarks=benchmarks)
 
 
@@ -51,6 +53,14 @@ def test_two_arms_give_their_difference_and_the_noise_of_two_runs():
     assert row["estimate"] == pytest.approx(2.0)
     assert row["se"] == pytest.approx(100 * NOISE["hellaswag"] * np.sqrt(2))
     assert (row["n"], row["control"]) == (1, "clean")
+
+
+def test_where_no_repeated_runs_are_recorded_the_sampling_of_items_counts():
+    assert "humaneval" not in NOISE
+    made = experiments({"attention": ["gqa", "mha"]}, [0.52, 0.50], benchmark="humaneval")
+    (row,) = estimate(made, GQA, benchmark="humaneval")
+    sampling = 0.3 * (0.52 * 0.48 + 0.5 * 0.5) / 164
+    assert row["se"] == pytest.approx(100 * np.sqrt(2 * defaults.USUAL_NOISE**2 + sampling))
 
 
 def test_share_is_a_slope_over_the_arms_between_the_two_values():
