@@ -99,6 +99,10 @@ LINE_WIDTH: Final = 80
 PARETO_K_MAX: Final = 0.7
 """Above it importance sampling is unreliable: https://doi.org/10.48550/arXiv.1507.02646."""
 
+FAR: Final = 0.5
+"""Sizes are marked as outside the data from where the nearest LM or arm tells less than this share
+of the variance of what depends on size."""
+
 EQUIVALENCE: Final = 0.5
 """Half a point either way counts as no difference: below the noise of rerunning a benchmark."""
 

@@ -136,6 +136,7 @@ def effects_command(
     decision: list[str] | None = None,
     by: str = "overall",
     kind: str | None = None,
+    at: str | None = None,
     ci_prob: float = defaults.CI_PROB,
     **over: Unpack[Over],
 ) -> Shown:
@@ -149,9 +150,11 @@ def effects_command(
         The same as an option; may be repeated.
     by
         {benchmark, task_family, overall, lm_family}.
+    at : n_params=N,n_tokens=D
+        Size and tokens that all LMs are given first.
     """
     asked = [*(decisions or ()), *(decision or ())] or None
-    found = bm.effects(fit, asked, by=by, kind=kind, **over)
+    found = bm.effects(fit, asked, by=by, kind=kind, at=_read_at(at), **over)
     on = "expected score" if over["scale"] == "score" else "latent scale"
     caption = f"Design decisions, on the {on}."
     return Shown(found.table(ci_prob=ci_prob), caption)
@@ -208,9 +211,7 @@ def query_command(
     from bayesmeta.estimates.counterfactual import split_place
     from bayesmeta.estimates.question import list_statements
 
-    sizes = None
-    if at is not None:
-        sizes = read_settings(at.split(","), form="NAME=COUNT, such as n_params=7B,n_tokens=2T")
+    sizes = _read_at(at)
     question, asked["benchmark"], asked["task_family"] = split_place(
         fit.design, statement, benchmark=asked["benchmark"], task_family=asked["task_family"]
     )
@@ -222,6 +223,13 @@ def query_command(
     text = f"{answer}\n{answer.details}" if details else str(answer)
     instead = {"json": answer.to_dict, "table": text}
     return Shown(answer.table, "Answer of the posterior.", instead=instead)
+
+
+def _read_at(at: str | None) -> dict[str, str] | None:
+    """Read the size and tokens that LMs are given."""
+    if at is None:
+        return None
+    return read_settings(at.split(","), form="NAME=COUNT, such as n_params=7B,n_tokens=2T")
 
 
 def _list_answers(answers: "Sequence[Answer]") -> Shown:
@@ -289,6 +297,7 @@ def curve_command(
     *,
     by: str = "task_family",
     kind: str | None = None,
+    at: str | None = None,
     ci_prob: float = defaults.CI_PROB,
 ) -> Shown:
     """Dose-response curve of a number, and where it is highest.
@@ -297,8 +306,10 @@ def curve_command(
     ----------
     decision : [DECISION]
         A number, such as web_share; code_share if left out.
+    at : n_params=N,n_tokens=D
+        Size and tokens that all LMs are given first.
     """
-    drawn = bm.curve(fit, decision, by=by, kind=kind)
+    drawn = bm.curve(fit, decision, by=by, kind=kind, at=_read_at(at))
     decision = drawn.decision
     optimum = drawn.optimum(ci_prob=ci_prob)
     instead = {"json": lambda: _curve_report(drawn.table(ci_prob=ci_prob), optimum)}
@@ -318,6 +329,7 @@ def tradeoff_command(
     weights: tuple[float, float] = (1, 1),
     by: str = "task_family",
     kind: str | None = None,
+    at: str | None = None,
     ci_prob: float = defaults.CI_PROB,
 ) -> Shown:
     """How does adding code trade off against other tasks?
@@ -332,8 +344,10 @@ def tradeoff_command(
         What loses; all others if left out.
     weights
         Of the gain and of the mean loss.
+    at : n_params=N,n_tokens=D
+        Size and tokens that all LMs are given first.
     """
-    drawn = bm.curve(fit, decision, by=by, kind=kind)
+    drawn = bm.curve(fit, decision, by=by, kind=kind, at=_read_at(at))
     decision = drawn.decision
     names = None if loss is None else loss.split(",")
     found = drawn.tradeoff(gain=gain, loss=names, weights=weights)

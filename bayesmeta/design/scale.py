@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesmeta.data.decisions import SIZES
 from bayesmeta.design.composition import Array
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 SCALE_TERMS: tuple[str, ...] = ("n_params", "n_tokens", "n_params_x_n_tokens", "released")
 """Logarithms of size and data, their product, and the release date, in this order."""
@@ -21,6 +23,9 @@ N_REFERENCE, D_REFERENCE = 7e9, 1e12
 
 LOG_N_UNIT, LOG_D_UNIT = 1.6, 1.3
 """Units of the log scale covariates: about their standard deviations over public LMs."""
+
+Facts = Mapping[str, NDArray[Any]]
+"""Facts of LMs or arms by name."""
 
 LMS_PER_COLUMN = 5
 """Fewest LMs for each column of a basis with bends: one that spans nearly all LMs leaves nothing of
@@ -114,3 +119,37 @@ def _independent(columns: Array) -> Array:
         if np.linalg.matrix_rank(columns[:, [*keep, k]]) > len(keep):
             keep.append(k)
     return columns[:, keep]
+
+
+def measure_distance(
+    recorded: Facts, arms: Facts | None, *, lengths: Sequence[float], sizes: Mapping[str, float]
+) -> float:
+    """Measure how far LMs that are given a size stand from all LMs and arms of experiments.
+
+    Parameters
+    ----------
+    recorded, arms
+        What LMs, and arms of experiments if there are any, record of size and tokens among other
+        facts, NaN where nothing, each of shape (row,).
+    lengths
+        Length scales of size and tokens, in units of the covariates.
+    sizes
+        Numbers of parameters and tokens that all LMs are given; other sizes stay their own.
+
+    Returns
+    -------
+    float
+        Share of the variance of a process with these length scales that its value at the nearest of
+        them does not tell, averaged over the LMs: 0 where one stands, near 1 far from all.
+    """
+    units = np.array(lengths) * (LOG_N_UNIT, LOG_D_UNIT)
+
+    def place(table: Facts) -> Array:
+        points = np.log(np.column_stack([np.asarray(table[name], float) for name in SIZES]))
+        return points[~np.isnan(points).any(axis=1)] / units
+
+    near = np.vstack([place(table) for table in (recorded, arms) if table])
+    given = {name: np.full(len(recorded[name]), value) for name, value in sizes.items()}
+    asked = np.unique(place({**recorded, **given}), axis=0)
+    distance = np.square(asked[:, None] - near).sum(axis=-1).min(axis=1)
+    return float(1 - np.exp(-distance).mean())

@@ -17,6 +17,9 @@ _KEPT_VARIANCE = 0.97
 _IMAGINED_WEIGHT = 0.2
 """How much variance at the anchors counts, beside that at the LMs, when functions are ranked."""
 
+_LEFT_OUT = 0.01
+"""Share of the process's variance at other sizes that the functions of the remainder may lack."""
+
 _JITTER = 1e-8
 """Relative size below which a direction of the kernel is rounding error."""
 
@@ -28,8 +31,8 @@ class Surface:
     The kernel is squared exponential with a length scale for each group of facts. Its principal
     functions at the LMs, and at the same LMs with other code shares, carry nearly
     all its variance (the Nystroem form; Rasmussen & Williams 2006, section 8.1,
-    https://doi.org/10.7551/mitpress/3206.001.0001). Weights are standard normal a priori, so that
-    where no LM stands the prior comes back.
+    https://doi.org/10.7551/mitpress/3206.001.0001). Weights are standard normal a priori.
+    Far from all LMs these functions vanish, and what the process does there is in `remainder`.
 
     Parameters
     ----------
@@ -86,6 +89,42 @@ class Surface:
             kernel = _kernel(self.place(drawn, *facts), self.anchors)
             out[..., lm, :] = (kernel @ self.mixing).reshape(*leading, -1)
         return out
+
+    def remainder(self, sizes: Mapping[int, float]) -> Surface:
+        """Build functions of what the anchors do not tell of the process at other sizes.
+
+        With independent standard normal weights they vary as the process does given its values at
+        the anchors, known as well as these functions hold them: next to nothing among the LMs, and
+        like the process itself far from them.
+
+        Parameters
+        ----------
+        sizes
+            Values of scale covariates by their column; dates and mixes are those of the anchors.
+
+        Returns
+        -------
+        Surface
+            Further functions of the same facts.
+        """
+        points = self.anchors.copy()
+        for k, (column, length) in enumerate(
+            zip(self.scale_columns, self.scale_lengths, strict=True)
+        ):
+            if column in sizes:
+                points[:, k] = sizes[column] / length
+        points = np.unique(points.round(12), axis=0)
+        nugget = (1 - _KEPT_VARIANCE) * np.eye(len(self.anchors))
+        known = _kernel(self.anchors, points)
+        told = np.linalg.solve(_kernel(self.anchors, self.anchors) + nugget, known)
+        size, direction = np.linalg.eigh(_kernel(points, points) - known.T @ told)
+        kept = size.cumsum() > _LEFT_OUT * len(points)
+        weights = direction[:, kept] / np.sqrt(size[kept])
+        return dataclasses.replace(
+            self,
+            anchors=np.vstack([points, self.anchors]),
+            mixing=np.vstack([weights, -told @ weights]),
+        )
 
     def place(self, covariates: Array, mix: Array, english: Array) -> Array:
         """Put facts side by side in units of their length scales, shape (lm, fact)."""

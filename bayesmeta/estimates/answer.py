@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.data.decisions import SIZES
-from bayesmeta.errors import QueryError, listing, shorten, unknown
+from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.estimates.answer_words import (
     LABEL_WIDTH,
+    SIZE_UNITS,
     describe_sides,
     name_decision,
+    say_sizes,
     sign,
     word_chance,
     write_chance,
-    write_count,
     write_interval,
     write_line,
     write_question,
@@ -29,7 +29,6 @@ from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     EFFECT,
     NEW_SETTING,
-    Sizes,
     check_scale,
     choose_kind,
     effect_on_benchmarks,
@@ -39,19 +38,19 @@ from bayesmeta.estimates.counterfactual import (
     tells_effects,
     weigh_target,
 )
-from bayesmeta.estimates.evidence_card import Evidence, build_evidence, lies_outside
+from bayesmeta.estimates.evidence_card import Evidence, build_evidence, list_outside
 from bayesmeta.estimates.question import (
     SCALES,
     UNITS,
     UNITS_APART,
     Contrast,
     Names,
+    Sizes,
     Statement,
     list_apart,
     parse_statement,
-    read_value,
+    read_sizes,
     refuse_prior,
-    resolve_decision,
 )
 from bayesmeta.estimates.summary import (
     Probability,
@@ -69,9 +68,6 @@ if TYPE_CHECKING:
 
     from bayesmeta.design.facts import Design, Settings
     from bayesmeta.inference.fits import Fit
-
-
-_UNITS = {"n_params": "parameters", "n_tokens": "tokens"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -104,7 +100,7 @@ class Answer(NotebookView):
     at
         Size and tokens that the LMs are given, if they were asked about.
     outside
-        Which of these lie outside what LMs record.
+        Which of these lie outside what LMs record; all where no LM or arm stands near.
     estimated
         Of how many of the LMs a size is blank and estimated, by its name; empty for none.
     association, new_setting
@@ -396,18 +392,9 @@ class Answer(NotebookView):
         if not self.at:
             yield f"{lms} of their own size and tokens"
             for name, n in self.estimated.items():
-                yield f"{_UNITS[name]} of {n} estimated"
+                yield f"{SIZE_UNITS[name]} of {n} estimated"
         else:
-            both = len(self.at) == len(self.outside) > 1
-            yield (
-                f"{lms} at "
-                + ", ".join(
-                    f"{write_count(value)} {_UNITS[name]}"
-                    + " (outside the data)" * (name in self.outside and not both)
-                    for name, value in self.at
-                )
-                + " (both outside the data)" * both
-            )
+            yield f"{lms} at {say_sizes(self.at, self.outside)}"
         yield self.where
 
     @property
@@ -664,7 +651,7 @@ def query(
     target, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     check_scale(scale)
     rows, among = select_lms(fit.design, lms=lms, lm_family=lm_family)
-    sizes = _read_sizes(fit, at)
+    sizes = read_sizes(fit.design, at)
 
     def ask(kind: str) -> NDArray[np.float64]:
         found = effect_on_benchmarks(fit, contrast, rows=rows, scale=scale, kind=kind, at=sizes)
@@ -697,7 +684,7 @@ def query(
         n_lms=int(averaged.sum()),
         among=among,
         at=sizes,
-        outside=tuple(n for n, x in sizes if lies_outside(fit.design, name=n, value=x)),
+        outside=list_outside(fit, sizes) if sizes else (),
         estimated={} if sizes else fit.design.count_blank_sizes(averaged),
         **others,
         more_than=more_than,
@@ -712,17 +699,6 @@ def _summarise_kind(
     """Summarise draws of an association or an effect, with the probability that it is positive."""
     found = summarise_effect(values, ci_prob=ci_prob, units=units)
     return {"probability": found.pop("prob_helps"), **found}
-
-
-def _read_sizes(fit: Fit, at: Settings | None) -> Sizes:
-    """Read the size and tokens that LMs are given, once."""
-    if at is None:
-        return ()
-    sizes = {resolve_decision(fit.design, name): value for name, value in at.items()}
-    for name in sizes:
-        if name not in SIZES:
-            raise unknown(QueryError, "at", name, SIZES)
-    return tuple((n, float(read_value(fit.design, n, value))) for n, value in sizes.items())
 
 
 def three_ways(values: NDArray[np.float64], *, equivalence: float) -> dict[str, Probability]:

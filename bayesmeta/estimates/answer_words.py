@@ -9,10 +9,12 @@ from typing import Any
 from bayesmeta import defaults
 from bayesmeta.data.decisions import SIZES, Decision, know_facts
 from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS
-from bayesmeta.estimates.question import Contrast, Statement
+from bayesmeta.estimates.question import Contrast, Sizes, Statement
 
 LABEL_WIDTH = 12
 """Width of the labels of an answer."""
+
+SIZE_UNITS = {"n_params": "parameters", "n_tokens": "tokens"}
 
 
 def write_line(label: str, parts: Sequence[str]) -> str:
@@ -71,6 +73,30 @@ def name_decision(name: str, known: Mapping[str, Decision] | None = None) -> str
     """
     about = (know_facts() if known is None else known).get(name)
     return about.title if about is not None else name.replace("_", " ")
+
+
+def columns_of(sizes: Sizes, outside: tuple[str, ...]) -> dict[str, str]:
+    """Give the column in which tables say the size and tokens; none where LMs have their own."""
+    return {"at": say_sizes(sizes, outside)} if sizes else {}
+
+
+def say_sizes(sizes: Sizes, outside: tuple[str, ...]) -> str:
+    """Say which size and tokens LMs are given.
+
+    Examples
+    --------
+    >>> say_sizes((("n_params", 7e9), ("n_tokens", 2e14)), outside=("n_tokens",))
+    '7B parameters, 200T tokens (outside the data)'
+    """
+    both = len(sizes) == len(outside) > 1
+    return (
+        ", ".join(
+            f"{write_count(value)} {SIZE_UNITS[name]}"
+            + " (outside the data)" * (name in outside and not both)
+            for name, value in sizes
+        )
+        + " (both outside the data)" * both
+    )
 
 
 def write_count(value: float) -> str:

@@ -12,8 +12,7 @@ from bayesmeta import defaults
 from bayesmeta.data.decisions import SIZES
 from bayesmeta.data.vocabulary import MIX_COLUMNS
 from bayesmeta.design.arm_scores import CONTROLS, ArmScores
-from bayesmeta.estimates.counterfactual import Sizes
-from bayesmeta.estimates.question import Statement, Substitution
+from bayesmeta.estimates.question import Sizes, Statement, Substitution
 from bayesmeta.model.predictor import Array
 
 

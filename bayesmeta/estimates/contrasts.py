@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError
 from bayesmeta.estimates import summary
+from bayesmeta.estimates.answer_words import columns_of
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     as_names,
@@ -26,12 +27,13 @@ from bayesmeta.estimates.counterfactual import (
     weigh_benchmarks,
     weigh_target,
 )
-from bayesmeta.estimates.evidence_card import judge, support_of
+from bayesmeta.estimates.evidence_card import judge, list_outside, support_of
 from bayesmeta.estimates.question import (
     LM_FAMILY,
     UNITS,
     UNITS_APART,
     Names,
+    Sizes,
     Statement,
     ask_unit,
     build_contrast,
@@ -43,12 +45,14 @@ from bayesmeta.estimates.question import (
     list_decisions,
     list_statements,
     list_substitutions,
+    read_sizes,
 )
 from bayesmeta.tables.headed_columns import head
 from bayesmeta.tables.notebook import NotebookView, show_table
 from bayesmeta.tables.wording import KIND_WORDS, count
 
 if TYPE_CHECKING:
+    from bayesmeta.design.facts import Settings
     from bayesmeta.inference.fits import Fit
 
 
@@ -81,6 +85,10 @@ class Effects(NotebookView):
         verdicts are on the effect, where the fit tells it.
     apart
         Targets with a unit of their own: their effects are in hundredths of a declared range.
+    at
+        Size and tokens that all LMs were given; none where they have their own.
+    outside
+        Which of these lie outside the data.
     """
 
     draws: xr.DataArray
@@ -92,6 +100,8 @@ class Effects(NotebookView):
     among: tuple[str, ...] = ()
     kind: str = ASSOCIATION
     apart: tuple[str, ...] = ()
+    at: Sizes = ()
+    outside: tuple[str, ...] = ()
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise the effects; equal-tailed intervals have the probability `ci_prob`.
@@ -101,8 +111,9 @@ class Effects(NotebookView):
         pandas.DataFrame
             One row per contrast and target that it applies to: the median and standard deviation in
             percentage points, interval, probability that the level helps with its MCSE, kind and
-            verdict; of substitutions also the number of LMs averaged over. Which LMs were asked
-            about, where not all were, is in `attrs["among"]`.
+            verdict; of substitutions also the number of LMs averaged over; `at`, the size and
+            tokens that all LMs were given, if any. Which LMs were asked about, where not all were,
+            is in `attrs["among"]`.
 
         Raises
         ------
@@ -131,6 +142,7 @@ class Effects(NotebookView):
                     "kind": self.kind,
                     "verdict": str(self.verdicts[k, t]),
                     **({} if self.n_lms is None else {"n_lms": self.n_lms[k]}),
+                    **columns_of(self.at, self.outside),
                 }
 
     def wrong_signs(self) -> float:
@@ -176,6 +188,7 @@ def effects(
     lm_family: Names = None,
     scale: str = "score",
     kind: str | None = None,
+    at: Settings | None = None,
 ) -> Effects:
     """Compute the effects of design decisions on the score scale.
 
@@ -203,6 +216,9 @@ def effects(
         Of a fit with experiments: `effect`, what changing the decision does on average, if left
         out; `new_setting`, the same in a setting that is not in the data; or `association`, what
         distinguishes LMs that have it. Other fits tell associations alone.
+    at
+        Size and tokens that all LMs are given first, such as `{"n_params": 7e9, "n_tokens": 2e12}`;
+        their own if left out. Far from all LMs and experiments effects are less certain.
 
     Returns
     -------
@@ -234,9 +250,9 @@ def effects(
     contrasts = [contrast for name in names for contrast in _list_contrasts(fit, name)]
     if not contrasts:
         raise QueryError("this fit has no decisions (a scale-only model). Fit one with decisions.")
-    chosen = choose_kind(fit, kind)
-    found = _collect(fit, contrasts, by=by, rows=rows, scale=scale, kind=chosen)
-    return replace(found, among=among)
+    chosen, sizes = choose_kind(fit, kind), read_sizes(fit.design, at)
+    found = _collect(fit, contrasts, by=by, rows=rows, scale=scale, kind=chosen, at=sizes)
+    return replace(found, among=among, at=sizes, outside=list_outside(fit, sizes))
 
 
 def _list_contrasts(fit: Fit, name: str) -> Sequence[Statement]:
@@ -259,11 +275,10 @@ def _collect(
     rows: NDArray[np.bool_] | None = None,
     scale: str = "score",
     kind: str,
+    at: Sizes = (),
 ) -> Effects:
-    parts = [
-        contrast_draws(fit, contrast=contrast, by=by, rows=rows, scale=scale, kind=kind)
-        for contrast in contrasts
-    ]
+    asked: Any = {"by": by, "rows": rows, "scale": scale, "at": at}
+    parts = [contrast_draws(fit, contrast=contrast, kind=kind, **asked) for contrast in contrasts]
     present = {str(name) for part in parts for name in part["target"].values}
     names = fit.design.lm_families if by == LM_FAMILY else weigh_benchmarks(fit.design, by=by)[0]
     targets = [name for name in names if name in present]
@@ -272,9 +287,7 @@ def _collect(
         if kind == choose_kind(fit):
             helps = (part > 0).mean(("chain", "draw")).values
         else:
-            of_effect = contrast_draws(
-                fit, contrast=contrast, by=by, rows=rows, scale=scale, kind=choose_kind(fit)
-            )
+            of_effect = contrast_draws(fit, contrast=contrast, kind=choose_kind(fit), **asked)
             helps = (of_effect > 0).mean(("chain", "draw")).values
         judged = judge(fit, contrast=contrast, weights=_weights_of(fit, part), probabilities=helps)
         said = {str(t): j.verdict for t, j in zip(part["target"].values, judged, strict=True)}

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.design.scale import SCALE_TERMS, measure_distance
 from bayesmeta.errors import BayesmetaError, QueryError, listing, shorten, suggest, unknown
 from bayesmeta.estimates.phrases import find_names, fold, names_no_target
 from bayesmeta.estimates.question import (
@@ -20,6 +21,7 @@ from bayesmeta.estimates.question import (
     UNITS,
     Names,
     Side,
+    Sizes,
     Statement,
     find_name,
     list_words,
@@ -29,6 +31,7 @@ from bayesmeta.model.predictor import (
     build_columns,
     combine,
     complete_facts,
+    draw_remainder,
     draw_setting,
     expected_score,
     list_coefficients,
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayesmeta.design.facts import Design, Facts, Settings
+    from bayesmeta.design.surface import Surface
     from bayesmeta.inference.fits import Fit
 
 
@@ -58,6 +62,9 @@ KINDS = (ASSOCIATION, EFFECT, NEW_SETTING)
 POINTS = 100.0
 """Percentage points in a score of one."""
 
+REMAINDER = "remainder"
+"""Block of columns of what the surface leaves out at sizes that are asked about."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Baseline:
@@ -68,7 +75,7 @@ class Baseline:
     facts
         Their facts.
     columns, coefficients
-        By block, see `model.predictor`.
+        By block, see `model.predictor`; at given sizes also what the surface leaves out there.
     eta
         Latent values, shape (chain, draw, lm, benchmark).
     points
@@ -82,10 +89,6 @@ class Baseline:
     points: Array
 
 
-Sizes = tuple[tuple[str, float], ...]
-"""Size and tokens that all LMs are given, by name; none as they are."""
-
-
 def read_baseline(fit: Fit, at: Sizes = ()) -> Baseline:
     """Compute what every question of a fit shares, once; LMs as they are, or all of one size."""
     return _compute_baseline(fit, at)
@@ -96,9 +99,11 @@ def _compute_baseline(fit: Fit, at: Sizes) -> Baseline:
     parameters, design = fit.parameters, fit.design
     facts = complete_facts(parameters, design=design).put(dict(at))
     columns = build_columns(facts, parameters=parameters)
-    coefficients = list_coefficients(parameters, design=design)
+    coefficients = _coefficients(fit, ASSOCIATION, at)
     if at:
         change = {k: values - read_baseline(fit).columns[k] for k, values in columns.items()}
+        columns |= _leave_out(fit, facts, at)
+        change |= {k: columns[k] for k in columns if k == REMAINDER}
         eta = read_baseline(fit).eta + multiply(change, coefficients)
     else:
         eta = combine(columns, coefficients, parameters, design=design, spec=fit.spec)
@@ -133,17 +138,56 @@ def choose_kind(fit: Fit, kind: str | None = None) -> str:
     return kind
 
 
-@lru_cache(maxsize=4)
-def _coefficients(fit: Fit, kind: str) -> Mapping[str, Array]:
-    """Coefficients of associations, of effects, or of effects in a new setting."""
-    if kind == ASSOCIATION:
-        return read_baseline(fit).coefficients
-    found = list_coefficients(fit.parameters, design=fit.design, kind=EFFECT)
-    if kind == NEW_SETTING and fit.design.terms:
-        seed = defaults.SEED
-        other = draw_setting(fit.parameters, design=fit.design, spec=fit.spec, seed=seed)
+@lru_cache(maxsize=8)
+def _coefficients(fit: Fit, kind: str, at: Sizes = ()) -> Mapping[str, Array]:
+    """Coefficients of associations, of effects, or of effects in a new setting.
+
+    The further sizes that are asked about are from those of all LMs and arms, the more effects
+    differ there, at most as they do between settings, and the more of the surface is unknown.
+    """
+    parameters, design, spec, seed = fit.parameters, fit.design, fit.spec, defaults.SEED
+    of = ASSOCIATION if kind == ASSOCIATION else EFFECT
+    found = list_coefficients(parameters, design=design, kind=of)
+    if kind == NEW_SETTING and design.terms:
+        other = draw_setting(parameters, design=design, spec=spec, seed=seed)
         found["beta"] = found["beta"] + other
+    if not at:
+        return found
+    if design.terms and tells_effects(fit):
+        distance = how_far(fit, at)
+        other = draw_setting(parameters, design=design, spec=spec, seed=seed + 1)
+        found["beta"] = found["beta"] + np.sqrt(distance) * other
+    if design.surface is not None:
+        n = _remainder(fit, at).n_functions
+        weights = draw_remainder(parameters, design=design, n=n, seed=seed + 2)
+        found[REMAINDER] = weights.get(of, weights[ASSOCIATION])
     return found
+
+
+def how_far(fit: Fit, at: Sizes) -> float:
+    """Measure how far LMs of these sizes stand from all LMs and arms, between 0 and 1."""
+    arms, lengths = fit.design.arm_scores, fit.spec.priors.surface_length[:2]
+    known = fit.design.recorded, arms and arms.facts
+    return measure_distance(*known, lengths=lengths, sizes=dict(at))
+
+
+@lru_cache(maxsize=4)
+def _remainder(fit: Fit, at: Sizes) -> Surface:
+    """Functions that the surface leaves out at sizes."""
+    design = fit.design
+    assert design.surface is not None
+    first = complete_facts(fit.parameters, design=design).put(dict(at)).covariates
+    column = {name: SCALE_TERMS.index(name) for name, _ in at}
+    places = {k: float(first[..., k].flat[0]) for k in column.values()}
+    return design.surface.remainder(places)
+
+
+def _leave_out(fit: Fit, facts: Facts, at: Sizes) -> dict[str, Array]:
+    """Columns of what the surface leaves out at sizes, shape (..., lm, function)."""
+    if fit.design.surface is None:
+        return {}
+    known = facts.covariates, facts.typical_mix, facts.english
+    return {REMAINDER: _remainder(fit, at).evaluate(*known)}
 
 
 def to_points(scores: Array, *, design: Design) -> Array:
@@ -160,7 +204,10 @@ def _mean_points(eta: Array, *, design: Design) -> Array:
 def _change(fit: Fit, facts: Facts, at: Sizes = ()) -> dict[str, Array]:
     """Change of the columns by other facts of all LMs; blocks that do not move are left out."""
     base = read_baseline(fit, at)
-    new = build_columns(facts, parameters=fit.parameters, only=facts.differs(base.facts))
+    moved = facts.differs(base.facts)
+    new = build_columns(facts, parameters=fit.parameters, only=moved)
+    if at and "surface" in moved:
+        new |= _leave_out(fit, facts, at)
     return {name: values - base.columns[name] for name, values in new.items()}
 
 
@@ -175,17 +222,22 @@ def _compute_side(fit: Fit, side: Side, at: Sizes) -> Mapping[str, Array]:
 
 
 def _latent_change(
-    fit: Fit, change: Mapping[str, Array], rows: Any, kind: str, place: Any = slice(None)
+    fit: Fit,
+    change: Mapping[str, Array],
+    rows: Any,
+    kind: str,
+    at: Sizes,
+    chain: Any = slice(None),
 ) -> Array | float:
     """Latent change of the LMs of the rows, shape (chain, draw, lm, benchmark); or zero.
 
-    At a place, such as the number of a chain, that of its draws alone.
+    Of a chain that of its draws alone.
     """
     kept = {
-        name: (values if values.ndim == 2 else values[place])[..., rows, :]
+        name: (values if values.ndim == 2 else values[chain])[..., rows, :]
         for name, values in change.items()
     }
-    return multiply(kept, {name: _coefficients(fit, kind)[name][place] for name in kept})
+    return multiply(kept, {name: _coefficients(fit, kind, at)[name][chain] for name in kept})
 
 
 def _mean_score(
@@ -200,7 +252,7 @@ def _mean_score(
         return base.points[..., rows, :].mean(axis=-2)
     found = np.empty((*fit.shape, base.eta.shape[-1]))
     for chain, eta in enumerate(base.eta):
-        moved = eta[..., rows, :] + _latent_change(fit, change, rows, kind, chain)
+        moved = eta[..., rows, :] + _latent_change(fit, change, rows, kind, at, chain)
         found[chain] = _mean_points(moved, design=fit.design)
     return found
 
@@ -211,6 +263,7 @@ def mean_score_at(
     settings: Settings,
     rows: NDArray[np.bool_] | slice = slice(None),
     kind: str | None = None,
+    at: Sizes = (),
 ) -> Array:
     """Average the expected scores of LMs with some facts set to other values.
 
@@ -228,14 +281,16 @@ def mean_score_at(
     kind
         Whether the change is an `association`, an `effect`, or one in a `new_setting`; the effect
         where the fit tells it, if left out.
+    at
+        Size and tokens that all LMs are given first.
 
     Returns
     -------
     ndarray
         Points, higher is better, shape (chain, draw, benchmark).
     """
-    change = _change(fit, read_baseline(fit).facts.put(settings))
-    return _mean_score(fit, change, rows, choose_kind(fit, kind))
+    change = _change(fit, read_baseline(fit, at).facts.put(settings), at)
+    return _mean_score(fit, change, rows, choose_kind(fit, kind), at)
 
 
 def mean_slope(fit: Fit, *, weights: Array) -> float:
@@ -302,7 +357,8 @@ def effect_on_benchmarks(
         )
     if scale == "latent":
         first, second = (
-            _latent_change(fit, side_change(fit, side, at), kept, kind) for side in statement.sides
+            _latent_change(fit, side_change(fit, side, at), kept, kind, at)
+            for side in statement.sides
         )
         return np.asarray(first - second).mean(axis=-2)
     high, low = (_mean_score_of(fit, side, kept.tobytes(), kind, at) for side in statement.sides)
@@ -324,6 +380,7 @@ def contrast_draws(
     rows: NDArray[np.bool_] | None = None,
     scale: str = "score",
     kind: str = ASSOCIATION,
+    at: Sizes = (),
 ) -> xr.DataArray:
     """Compute the effect of one statement, draw by draw.
 
@@ -342,6 +399,8 @@ def contrast_draws(
         deviations of a Brier score.
     kind
         An `association`, an `effect`, or one in a `new_setting`.
+    at
+        Size and tokens that all LMs are given.
 
     Returns
     -------
@@ -358,7 +417,7 @@ def contrast_draws(
     check_by(by, more=(LM_FAMILY,))
     check_scale(scale)
     if by != LM_FAMILY:
-        gain = effect_on_benchmarks(fit, contrast, rows=rows, scale=scale, kind=kind)
+        gain = effect_on_benchmarks(fit, contrast, rows=rows, scale=scale, kind=kind, at=at)
         return average_benchmarks(gain, fit=fit, by=by).assign_attrs(units=SCALES[scale])
     design, applies = fit.design, contrast.applies(fit.design)
     kept = applies if rows is None else rows & applies
@@ -366,7 +425,7 @@ def contrast_draws(
     for k, name in enumerate(design.lm_families):
         own = kept & (design.lm_family_index == k)
         if own.any():
-            gain = effect_on_benchmarks(fit, contrast, rows=own, scale=scale, kind=kind)
+            gain = effect_on_benchmarks(fit, contrast, rows=own, scale=scale, kind=kind, at=at)
             parts[name] = average_benchmarks(gain, fit=fit, by="overall").values[..., 0]
     values = np.stack(list(parts.values()), axis=-1)
     return label_draws(fit, values, target=list(parts)).assign_attrs(units=SCALES[scale], by=by)

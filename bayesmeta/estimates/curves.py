@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.errors import QueryError, listing
+from bayesmeta.estimates.answer_words import columns_of
 from bayesmeta.estimates.counterfactual import (
     ASSOCIATION,
     as_names,
@@ -20,7 +21,8 @@ from bayesmeta.estimates.counterfactual import (
     choose_kind,
     mean_score_at,
 )
-from bayesmeta.estimates.question import check_fit, find_decision
+from bayesmeta.estimates.evidence_card import list_outside
+from bayesmeta.estimates.question import Sizes, check_fit, find_decision, read_sizes
 from bayesmeta.estimates.summary import check_ci_prob, estimate_probability, outline, quantiles
 from bayesmeta.inference.diagnostics import thin_fit
 from bayesmeta.model.predictor import Array
@@ -28,6 +30,7 @@ from bayesmeta.tables.headed_columns import head
 from bayesmeta.tables.notebook import NotebookView, show_table
 
 if TYPE_CHECKING:
+    from bayesmeta.design.facts import Settings
     from bayesmeta.inference.fits import Fit
 
 
@@ -54,6 +57,12 @@ class Curve(NotebookView):
         Values of the LMs that record the decision, shape (lm,).
     kind
         Whether it is of an `association`, an `effect`, or an effect in a `new_setting`.
+    units
+        Unit of the grid.
+    at
+        Size and tokens that all LMs were given; none where they have their own.
+    outside
+        Which of these lie outside the data.
     """
 
     draws: xr.DataArray
@@ -62,6 +71,8 @@ class Curve(NotebookView):
     recorded: np.ndarray
     kind: str = ASSOCIATION
     units: str = "value"
+    at: Sizes = ()
+    outside: tuple[str, ...] = ()
 
     def table(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise every point by median and equal-tailed interval of probability `ci_prob`.
@@ -69,9 +80,11 @@ class Curve(NotebookView):
         Returns
         -------
         pandas.DataFrame
-            Columns target, grid, estimate, lower, upper, ci_prob, kind.
+            Columns target, grid, estimate, lower, upper, ci_prob, kind; `at`, the size and tokens
+            that all LMs were given, if any.
         """
-        return _tabulate_grid(self.draws, ci_prob=ci_prob).assign(kind=self.kind)
+        table = _tabulate_grid(self.draws, ci_prob=ci_prob)
+        return table.assign(kind=self.kind, **columns_of(self.at, self.outside))
 
     def optimum(
         self,
@@ -104,7 +117,8 @@ class Curve(NotebookView):
         inside = [estimate_probability((band[0] <= at) & (at <= band[1])) for at in best]
         table.insert(4, f"prob_between_{band[0]:g}_{band[1]:g}", [p.estimate for p in inside])
         table.insert(5, "mcse", [p.mcse for p in inside])
-        return head(table.assign(kind=self.kind), units=self.units)
+        table = table.assign(kind=self.kind, **columns_of(self.at, self.outside))
+        return head(table, units=self.units)
 
     def tradeoff(
         self,
@@ -161,6 +175,8 @@ class Curve(NotebookView):
             units=self.units,
             recorded=self.recorded,
             kind=self.kind,
+            at=self.at,
+            outside=self.outside,
         )
 
     def _show_parts(self) -> Iterator[str]:
@@ -174,7 +190,12 @@ class Curve(NotebookView):
 
 
 def curve(
-    fit: Fit, decision: str = "code_share", *, by: str = "task_family", kind: str | None = None
+    fit: Fit,
+    decision: str = "code_share",
+    *,
+    by: str = "task_family",
+    kind: str | None = None,
+    at: Settings | None = None,
 ) -> Curve:
     """Compute the expected score along a numeric decision, draw by draw.
 
@@ -192,6 +213,9 @@ def curve(
     kind
         Whether scores change by the `effect` of the decision, by that in a `new_setting`, or by its
         `association`; the effect where the fit tells it, if left out.
+    at
+        Size and tokens that all LMs are given first, such as `{"n_params": 7e9, "n_tokens": 2e12}`;
+        their own if left out.
 
     Returns
     -------
@@ -229,12 +253,16 @@ def curve(
     ends = recorded.min(), recorded.max()
     grid = _SHARE_GRID if found.kind == "share" else spaced(*ends, _N_GRID)
     thin = thin_fit(fit, draws=_MAX_DRAWS) if np.prod(fit.shape) > _MAX_DRAWS else fit
-    at = np.stack([mean_score_at(thin, settings={decision: x}, kind=chosen) for x in grid], axis=-1)
-    draws = average_benchmarks(at - at[..., :1], fit=thin, by=by).assign_coords(grid=grid)
+    sizes = read_sizes(fit.design, at)
+    scores = np.stack(
+        [mean_score_at(thin, settings={decision: x}, kind=chosen, at=sizes) for x in grid], axis=-1
+    )
+    draws = average_benchmarks(scores - scores[..., :1], fit=thin, by=by).assign_coords(grid=grid)
     if by == "benchmark":
         draws = draws.assign_coords(label=("target", list(fit.design.benchmark_labels)))
     return Curve(draws=draws, decision=decision, by=by, recorded=recorded, kind=chosen,
-                 units=found.unit or ("%" if found.kind == "share" else "value"))  # fmt: skip
+                 units=found.unit or ("%" if found.kind == "share" else "value"),
+                 at=sizes, outside=list_outside(fit, sizes))  # fmt: skip
 
 
 _FLAT = 1e-9
@@ -260,6 +288,10 @@ class Tradeoff(NotebookView):
         Values of the LMs that record the decision, shape (lm,).
     kind
         Whether it is of an `association`, an `effect`, or an effect in a `new_setting`.
+    at
+        Size and tokens that all LMs were given; none where they have their own.
+    outside
+        Which of these lie outside the data.
     """
 
     gain: xr.DataArray
@@ -271,6 +303,8 @@ class Tradeoff(NotebookView):
     units: str
     recorded: Array
     kind: str = ASSOCIATION
+    at: Sizes = ()
+    outside: tuple[str, ...] = ()
 
     @property
     def loss_starts(self) -> xr.DataArray:
@@ -303,7 +337,8 @@ class Tradeoff(NotebookView):
         """
         places = {"loss_starts": self.loss_starts.values, "best_sum": self.best_sum.values}
         table = _tabulate_places(places, grid=self.gain["grid"].values, ci_prob=ci_prob)
-        return head(table.rename_axis("place").assign(kind=self.kind), units=self.units)
+        table = table.assign(kind=self.kind, **columns_of(self.at, self.outside))
+        return head(table.rename_axis("place"), units=self.units)
 
     def path(self, *, ci_prob: float = defaults.CI_PROB) -> pd.DataFrame:
         """Summarise gain and loss at every point of the grid, with intervals of `ci_prob`.
@@ -316,7 +351,7 @@ class Tradeoff(NotebookView):
         names = pd.Index([self.gain_name, self.loss_label], name="target")
         table = _tabulate_grid(xr.concat([self.gain, self.loss], dim=names), ci_prob=ci_prob)
         table.insert(0, "side", np.repeat(["gain", "loss"], len(table) // 2))
-        return table.assign(kind=self.kind)
+        return table.assign(kind=self.kind, **columns_of(self.at, self.outside))
 
     @property
     def loss_label(self) -> str:

@@ -16,7 +16,7 @@ from bayesmeta.data.decisions import UNDISCLOSED, Decision
 from bayesmeta.design.arm_scores import CONTROLS, ArmScores
 from bayesmeta.errors import listing
 from bayesmeta.estimates.arm_comparisons import Runs, compare_runs, estimate_studies
-from bayesmeta.estimates.counterfactual import mean_slope, tells_effects
+from bayesmeta.estimates.counterfactual import how_far, mean_slope, tells_effects
 from bayesmeta.estimates.linearised import (
     latent_draws,
     linearise,
@@ -26,6 +26,7 @@ from bayesmeta.estimates.linearised import (
 )
 from bayesmeta.estimates.question import (
     ROUNDING,
+    Sizes,
     Statement,
     Substitution,
     format_level,
@@ -373,6 +374,17 @@ def lies_outside(design: Design, *, name: str, value: str | float) -> bool:
         return False
     known = design.recorded[name][~np.isnan(design.recorded[name])]
     return bool(len(known)) and not known.min() <= value <= known.max()
+
+
+def list_outside(fit: Fit, sizes: Sizes) -> tuple[str, ...]:
+    """List the sizes outside what LMs record, or all where no LM or arm stands near both."""
+    if not sizes:
+        return ()
+    found = tuple(n for n, x in sizes if lies_outside(fit.design, name=n, value=x))
+    if not found:
+        is_far = how_far(fit, sizes) > defaults.FAR
+        return tuple(name for name, _ in sizes) if is_far else ()
+    return found
 
 
 @lru_cache(maxsize=2)  # the same on every target

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.estimates.counterfactual import Sizes, read_baseline, side_change, slopes_at
+from bayesmeta.estimates.counterfactual import read_baseline, side_change, slopes_at
 from bayesmeta.model.predictor import (
     Array,
     build_columns,
@@ -31,7 +31,7 @@ from bayesmeta.model.predictor import (
 
 if TYPE_CHECKING:
     from bayesmeta.design.facts import Design, Facts
-    from bayesmeta.estimates.question import Statement
+    from bayesmeta.estimates.question import Sizes, Statement
     from bayesmeta.inference.fits import Fit
     from bayesmeta.model.predictor import Parameters
     from bayesmeta.model.spec import ModelSpec

@@ -38,7 +38,7 @@ from bayesmeta.estimates.phrases import (
 from bayesmeta.model.predictor import Array
 
 if TYPE_CHECKING:
-    from bayesmeta.design.facts import Design, Facts
+    from bayesmeta.design.facts import Design, Facts, Settings
     from bayesmeta.inference.fits import Fit
 
 
@@ -54,6 +54,9 @@ BY = ("benchmark", "task_family", "overall")
 
 LM_FAMILY = "lm_family"
 """Another kind of target: all benchmarks, and the LMs of one family."""
+
+Sizes = tuple[tuple[str, float], ...]
+"""Size and tokens that all LMs are given, by name; none as they are."""
 
 Names = str | Sequence[str] | None
 """One name, several, or none for all."""
@@ -605,6 +608,23 @@ def read_value(design: Design, name: str, value: str | float) -> str | float:
     if decision.kind == "categorical":
         return _read_word(design, decision, value)
     return _read_quantity(decision, value)
+
+
+def read_sizes(design: Design, at: Settings | None) -> Sizes:
+    """Read the size and tokens that LMs are given, once.
+
+    Raises
+    ------
+    QueryError
+        If a name is none of a size, or a value no size.
+    """
+    if at is None:
+        return ()
+    sizes = {resolve_decision(design, name): value for name, value in at.items()}
+    for name in sizes:
+        if name not in SIZES:
+            raise unknown(QueryError, "at", name, SIZES)
+    return tuple((n, float(read_value(design, n, value))) for n, value in sizes.items())
 
 
 def _read_word(design: Design, decision: Decision, level: str | float) -> str:

@@ -187,6 +187,47 @@ def draw_setting(parameters: Parameters, *, design: Design, spec: ModelSpec, see
     return design.loading @ (scale * (shared + spec.priors.beta_ratio * np.sqrt(2) * own))
 
 
+def draw_remainder(
+    parameters: Parameters, *, design: Design, n: int, seed: int
+) -> dict[str, Array]:
+    """Draw weights of functions that the surface leaves out: scores say nothing of them.
+
+    Parameters
+    ----------
+    parameters
+        Draws by name, each of shape (..., ...).
+    design
+        Arrays and coordinates.
+    n
+        Number of functions.
+    seed
+        Of the random numbers.
+
+    Returns
+    -------
+    dict of ndarray
+        Those of an `association`, and of its `effect`, which is related to it as in the model,
+        where the fit tells effects; each of shape (..., function, benchmark).
+    """
+    rng = np.random.default_rng(seed)
+    found = {"association": _draw_pooled(rng, parameters["tau_surface"], design=design, n=n)}
+    if "tau_surface_effect" in parameters:
+        share = np.asarray(parameters["effect_share"], float)[..., -1, None, None]
+        own = _draw_pooled(rng, parameters["tau_surface_effect"], design=design, n=n)
+        found["effect"] = share * found["association"] + np.sqrt(share * (1 - share)) * own
+    return found
+
+
+def _draw_pooled(rng: np.random.Generator, tau: Array, *, design: Design, n: int) -> Array:
+    """Draw coefficients, (..., n, benchmark); scales of all, task families and own, (..., 3)."""
+    tau, task = np.asarray(tau, float)[..., None, None, :], design.task_family_index
+    leading = tau.shape[:-3]
+    shared = rng.standard_normal((*leading, n, 1))
+    of_task = rng.standard_normal((*leading, n, len(design.task_families)))[..., task]
+    own = rng.standard_normal((*leading, n, len(task)))
+    return tau[..., 0] * shared + tau[..., 1] * of_task + tau[..., 2] * own
+
+
 def prior_variances(
     parameters: Parameters, means: Parameters, *, design: Design, spec: ModelSpec
 ) -> Array:

@@ -108,6 +108,7 @@ _CONSTANTS: dict[str, str] = {
     "levels": "{} levels",
     "by": "by {}",
     "target": "on {}",
+    "at": "LMs at {}",
     "units": "in {}",
     "ci_prob": "{} % equal-tailed intervals",
 }
