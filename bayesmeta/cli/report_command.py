@@ -1,12 +1,14 @@
 """Commands that write for readers: report, claim."""
 
 import html
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Unpack
 
 import bayesmeta as bm
 from bayesmeta.cli.shared import QuestionOptions, Shown, check_out, command, say
 from bayesmeta.errors import QueryError
+from bayesmeta.jobs import count_processors, open_executor
 
 
 @command("report")
@@ -24,7 +26,11 @@ def report_command(
     """
     import pandas as pd
 
-    paths = [str(path) for path in bm.report(fit, out, decisions=decisions)]
+    with ExitStack() as stack:
+        executor = None
+        if count_processors() > 1:
+            executor = stack.enter_context(open_executor(workers=1, processes=True))
+        paths = [str(p) for p in bm.report(fit, out, decisions=decisions, executor=executor)]
     table = pd.DataFrame({"path": paths})
     return Shown(table, instead={"table": "\n".join(paths), "json": paths})
 

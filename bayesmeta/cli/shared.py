@@ -52,8 +52,7 @@ CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "list_command": ("list",),
     },
     "Robustness": {
-        "robustness_commands": ("influence", "ladders", "tipping"),
-        "multiverse_command": ("multiverse",),
+        "robustness_commands": ("influence", "ladders", "tipping", "multiverse"),
     },
     "Predict": {"predict_commands": ("predict", "whatif", "designs")},
     "Meta-analysis": {"meta_command": ("meta",)},

@@ -107,6 +107,10 @@ class ShippedFit(Fit):
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def __reduce__(self) -> tuple[type[ShippedFit], tuple[Path]]:
+        """Send the path to other processes, which read the file themselves."""
+        return ShippedFit, (self.path,)
+
     @cached_property
     def _read(self) -> tuple[Mapping[str, Any], dict[str, NDArray[Any]], Parameters]:
         """Plain values, arrays of the design and draws, in one go."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import numpy as np
@@ -43,9 +43,6 @@ from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.shipped import load_reference_fit
 from bayesmeta.jobs import progress_bar
 from bayesmeta.tables.wording import MARKS, MEANINGS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _ANY = 12345.0
 """A number whose place in a description is that of any other."""
@@ -282,7 +279,7 @@ def _offer_decision(fit: Fit, name: str) -> Offer:
         levels += [level for level in known if level != UNDISCLOSED]
     else:
         low, high = float(shown[0].reference), float(shown[0].level)
-        recorded = decision.read(fit.dataset.lms).astype(float)
+        recorded = _list_recorded(fit, name)
         steps = [low * decision.step**k if decision.is_log else low + decision.step * k
                  for k in _STEPS]  # fmt: skip
         is_share = decision.kind == "share"
@@ -294,17 +291,23 @@ def _offer_decision(fit: Fit, name: str) -> Offer:
 
 
 def _offer_size(fit: Fit, name: str) -> Offer:
-    recorded = fit.dataset.lms[name].dropna().astype(float)
-    low = float(f"{recorded.median():.1g}")
+    recorded = _list_recorded(fit, name)
+    low = float(f"{np.median(recorded):.1g}")
     steps = [low * SIZES[name].step ** k for k in _STEPS]
     levels = _grid({low, 2 * low}, more=_inside(steps, recorded), measure=math.log)
     pair = (levels.index(2 * low), levels.index(low))
     return Offer(name, "number", levels=tuple(levels), pairs=(pair,))
 
 
-def _inside(values: Sequence[float], recorded: pd.Series) -> list[float]:
+def _list_recorded(fit: Fit, name: str) -> NDArray[np.float64]:
+    """List what LMs record of a number."""
+    values = fit.design.recorded[name].astype(float)
+    return values[~np.isnan(values)]
+
+
+def _inside(values: Sequence[float], recorded: NDArray[np.float64]) -> list[float]:
     """Keep the values that lie between what eight in ten LMs record."""
-    low, high = recorded.quantile([0.1, 0.9])
+    low, high = np.quantile(recorded, [0.1, 0.9])
     return [x for x in values if low <= x <= high]
 
 

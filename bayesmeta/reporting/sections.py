@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor
+from functools import partial
 from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
@@ -13,31 +15,17 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bayesmeta import defaults, plots
-from bayesmeta.crossvalidation.scoreboard import load_scoreboard
-from bayesmeta.data.arm_facts import list_differences
-from bayesmeta.data.load import load_dataset
-from bayesmeta.errors import EvaluationError, FitError, QueryError, listing
+from bayesmeta import defaults
+from bayesmeta.errors import FitError, QueryError, listing
 from bayesmeta.estimates.contrasts import Effects, effects
-from bayesmeta.estimates.controlled_answers import COMPARISONS, controlled_answers
-from bayesmeta.estimates.counterfactual import (
-    ASSOCIATION,
-    EFFECT,
-    NEW_SETTING,
-    tells_effects,
-)
-from bayesmeta.estimates.curves import curve
+from bayesmeta.estimates.counterfactual import ASSOCIATION, EFFECT, NEW_SETTING, tells_effects
 from bayesmeta.estimates.question import check_fit, find_decision, list_decisions
 from bayesmeta.inference.diagnostics import Diagnostics, check, thin_fit
 from bayesmeta.inference.fits import EffectSizeFit, Fit
-from bayesmeta.inference.shipped import load_reference_fit
-from bayesmeta.model.spec import ModelSpec
-from bayesmeta.plots.figure import as_svg
 from bayesmeta.reporting.overview import build_overview
 from bayesmeta.reporting.page import (
     Cell,
     Details,
-    Figure,
     Listing,
     Section,
     Table,
@@ -45,13 +33,9 @@ from bayesmeta.reporting.page import (
     render,
     write_markdown,
 )
-from bayesmeta.reporting.panel import Finding, Panel, build_panel, link_to
-from bayesmeta.reporting.study_sections import (
-    describe_studies,
-    list_study_sections,
-    title_of_studies,
-)
+from bayesmeta.reporting.panel import Finding, Panel, build_panel
 from bayesmeta.tables.wording import (
+    KIND_HEADINGS,
     KIND_WORDS,
     MARKS,
     MEANINGS,
@@ -61,12 +45,8 @@ from bayesmeta.tables.wording import (
     readable,
     signed,
     with_interval,
-    with_mcse,
 )
 from bayesmeta.whole_files import make_folder, write_text
-
-CURVED = "code_share"
-"""The decision whose curve is drawn."""
 
 _PROB_LIKELY = 0.8
 """A direction that is likely without being sure: a paler cell of the atlas."""
@@ -227,57 +207,6 @@ def report_checks(diagnostics: Diagnostics | None, *, noun: str = "scores") -> S
     return Section("checks", "Does it pass its checks?", blocks)
 
 
-def report_effects(kinds: Sequence[Effects]) -> Section:
-    """List effects over all benchmarks, in a new setting too, and associations.
-
-    The kind that is drawn stands first.
-    """
-    tables = [one.table().to_dict(orient="records") for one in kinds]
-    rows = [
-        (
-            Cell(
-                f"{readable(str(same[0]['decision']))}: {same[0]['level']} against "
-                f"{same[0]['reference']}",
-                link=link_to(*contrast, where="overall:overall"),
-            ),
-            *(cell for row in same for cell in _write_effect(row)),
-            Cell(marked(str(same[0]["verdict"]))),
-        )
-        for same in zip(*tables, strict=True)
-        for contrast in [tuple(same[0][name] for name in ("decision", "level", "reference"))]
-    ]
-    names = [_HEADINGS[one.kind] for one in kinds]
-    columns = [f"{name}{end}" for name in names for end in (", points", ": P(positive), MCSE")]
-    header = ("contrast", *columns, "verdict")
-    what = KIND_WORDS[kinds[0].kind].capitalize()
-    caption = (
-        f"Every decision over all benchmarks: {listing(names)}. Medians with "
-        f"{percent(defaults.CI_PROB)} equal-tailed intervals, in percentage points (pp)."
-    )
-    words = (
-        f"{what} over all benchmarks: medians and equal-tailed intervals; shapes mark the verdicts"
-    )
-    blocks = _show("forest", plots.forest(kinds[0]), words, Table(caption, header, rows, "numbers"))
-    return Section("effects", f"{what} over all benchmarks", blocks)
-
-
-_HEADINGS = {
-    "effect": "effect on average",
-    "new_setting": "effect in a new setting",
-    "association": "association",
-}
-
-
-def _write_effect(row: Mapping[Any, Any]) -> tuple[str, str]:
-    """Write an estimate with its interval, and the probability that it is positive."""
-    return with_interval(row), with_mcse(row["prob_helps"], row["mcse"])
-
-
-def _show(name: str, drawn: plots.Drawn, words: str, table: Table) -> list[Any]:
-    """Give a figure with its caption, and the table that says the same."""
-    return [Figure(name, as_svg(drawn), words), table]
-
-
 def report_atlas(panel: Panel) -> Section:
     """Lay out every contrast on every target."""
     width = len(panel.targets)
@@ -322,85 +251,16 @@ def _atlas_cell(finding: Finding) -> Cell:
 def _beside(finding: Finding) -> str:
     """Write what stands beside an effect: the effect in a new setting, and the association."""
     return "".join(
-        f"; {_HEADINGS[kind]} {with_interval(one.effect)}, P(positive) {one.probability}"
+        f"; {KIND_HEADINGS[kind]} {with_interval(one.effect)}, P(positive) {one.probability}"
         for kind, one in sorted(finding.others.items(), reverse=True)
     )
 
 
-def report_curves(fit: Fit) -> Iterator[Section]:
-    """Curves of the code share, where the fit knows one."""
-    if CURVED not in list_decisions(fit.design):
-        return
-    found = curve(fit, CURVED, by="task_family")
-    optimum = found.optimum()
-    low, high = defaults.OPTIMUM_BAND
-    inside = f"prob_between_{low:g}_{high:g}"
-    rows = [
-        (
-            readable(str(target)),
-            f"{row['estimate']:.0f} % ({row['lower']:.0f} to {row['upper']:.0f})",
-            with_mcse(row[inside], row["mcse"]),
-            f"{row['prob_at_lower_edge']:.2f}, {row['prob_at_upper_edge']:.2f}",
-        )
-        for target, row in optimum.iterrows()
-    ]
-    header = ("task family", "best share of code", f"P(best at {low:g} to {high:g} %), MCSE",
-              "P(best at either edge)")  # fmt: skip
-    table = Table("Where the curve of each task family is highest", header, rows, style="numbers")
-    words = (
-        "Change in score along the share of code in the training data, by task family; by "
-        f"{KIND_WORDS[found.kind]}"
-    )
-    yield Section("curves", "How much code", _show("curve", plots.curve(found), words, table))
-
-
-def report_experiments(
-    fit: Fit, panel: Panel | None, *, decisions: Sequence[str] | None
-) -> Iterator[Section]:
-    """List the studies that informed a fit, verdicts, and what experiments say beside the fit."""
-    contrasts = fit.design.contrasts
-    if contrasts is None:
-        return
-    words = (
-        f"{len(contrasts.y)} contrasts between arms of controlled experiments, of "
-        f"{count(len(contrasts.studies), 'study', 'studies')}, informed the fit: LMs that were "
-        "trained alike but for what differs. Their levels are left out."
-    )
-    blocks: list[Any] = [Text(words), _list_studies(fit)]
-    if panel is not None:
-        blocks.append(Listing(_list_verdicts(panel)))
-    asked = {one.fact for one in COMPARISONS if decisions is None or one.fact in decisions}
-    if asked:
-        found = controlled_answers(fit, decisions=sorted(asked))
-        table = found.summary()
-        caption = (
-            "What controlled experiments found, and what the fit says: the effect in the very "
-            "arms, at their size, tokens and mix; effect and association averaged over the LMs; "
-            "whether the fit reproduces the controlled estimate with what is special to its "
-            f"studies; percentage points, {percent(defaults.CI_PROB)} intervals"
-        )
-        header = [readable(str(name)) for name in table]
-        blocks.append(Table(caption, header, table.to_numpy().tolist(), style="numbers"))
-        blocks.append(Listing(str(found).splitlines()))
-    yield Section("experiments", "Controlled experiments", blocks)
-
-
-def _list_studies(fit: Fit) -> Table:
-    """List the studies whose contrasts informed a fit."""
-    experiments, contrasts = fit.dataset.experiments, fit.design.contrasts
-    assert experiments is not None
-    assert contrasts is not None
-    titles = dict(zip(experiments.studies["study"], experiments.studies["title"], strict=True))
-    rows = []
-    for k, study in enumerate(contrasts.studies):
-        arms = experiments.arms[experiments.arms["study"] == study]
-        own = contrasts.study_index == k
-        n_benchmarks = len(np.unique(contrasts.benchmark_index[own]))
-        differ = listing(map(readable, list_differences(arms)))
-        numbers = str(len(arms)), str(int(own.sum())), str(n_benchmarks)
-        rows.append((study, str(titles.get(study, "-")), *numbers, differ))
-    header = ("study", "title", "arms", "contrasts", "benchmarks", "what differs between arms")
-    return Table("Studies of controlled experiments", header, rows)
+def report_experiments(panel: Panel | None, told: Sequence[Any]) -> Iterator[Section]:
+    """Put verdicts between the studies that informed a fit, if any, and what they say."""
+    if told:
+        verdicts = [] if panel is None else [Listing(_list_verdicts(panel))]
+        yield Section("experiments", "Controlled experiments", [*told[:2], *verdicts, *told[2:]])
 
 
 def _list_verdicts(panel: Panel) -> list[str]:
@@ -409,48 +269,6 @@ def _list_verdicts(panel: Panel) -> list[str]:
     for found in panel.on("overall"):
         by_verdict[found.card.verdict].append(found.contrast.label)
     return [f"{marked(name)}: {listing(labels) or 'none'}." for name, labels in by_verdict.items()]
-
-
-def _is_shipped_data(fit: Fit) -> bool:
-    """Whether a fit is of the very data of the shipped one: then they need not be read again."""
-    shipped, own = (one.provenance.get("data_checksum") for one in (load_reference_fit(), fit))
-    return own is not None and own == shipped
-
-
-def report_scoreboard(fit: Fit) -> Iterator[Section]:
-    """Give the recorded evaluation, where it is of this very model and data."""
-    version = fit.dataset.version
-    if fit.dataset.source != "bundled" or fit.spec.checksum != ModelSpec().checksum:
-        return
-    try:
-        same = _is_shipped_data(fit) or (
-            load_dataset(version=version).checksum == fit.dataset.checksum
-        )
-        board = load_scoreboard(version)
-    except EvaluationError:
-        return
-    if not same:
-        return
-    drawn = plots.scoreboard(board)
-    rows = [
-        (
-            str(row["model"]),
-            str(row["scheme"]),
-            f"{row['mae']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})",
-            "-" if np.isnan(row["coverage90"]) else f"{row['coverage90']:.0f} %",
-        )
-        for row in drawn.table.sort_values(["scheme", "mae"]).to_dict(orient="records")
-    ]
-    header = ("model", "held out", "mean absolute error, points", "scores in 90 % intervals")
-    explained = (
-        "The recorded evaluation of this model on these data, against regressions that a "
-        "Bayesian model has to beat: errors on scores that were held out at random, and of "
-        "whole LM families."
-    )
-    table = Table("Errors over benchmarks", header, rows, style="numbers")
-    words = "Mean absolute error of every model on held-out scores"
-    blocks = [Text(explained), *_show("scoreboard", drawn, words, table)]
-    yield Section("scoreboard", "How well it predicts", blocks)
 
 
 def report_cards(panel: Panel) -> Section:
@@ -475,9 +293,12 @@ def report_cards(panel: Panel) -> Section:
 def _card_rows(found: Finding) -> Iterator[tuple[str, str]]:
     card = found.card
     yield "verdict", marked(card.verdict)
-    yield _HEADINGS[found.kind], f"{with_interval(found.effect)}, P(positive) {found.probability}"
+    yield (
+        KIND_HEADINGS[found.kind],
+        f"{with_interval(found.effect)}, P(positive) {found.probability}",
+    )
     for kind, one in sorted(found.others.items(), reverse=True):
-        yield _HEADINGS[kind], f"{with_interval(one.effect)}, P(positive) {one.probability}"
+        yield KIND_HEADINGS[kind], f"{with_interval(one.effect)}, P(positive) {one.probability}"
     if card.experiments is not None:
         yield "controlled experiments alone", with_interval(card.experiments)
         yield (
@@ -507,11 +328,13 @@ _REPORTED = ("diagnostics", "checked", "priors")
 """Parts of the provenance that stand in a section of their own."""
 
 
-def report_origin(fit: Fit | EffectSizeFit, *, whole: int) -> Section:
+def report_origin(
+    fit: Fit | EffectSizeFit, data: Sequence[tuple[str, str]], *, whole: int
+) -> Section:
     """Say where data and draws come from, and what the model is."""
     chains, draws = fit.shape
     rows = [
-        *_describe_data(fit),
+        *data,
         ("draws in this report", f"{chains * draws} ({chains} chains of {draws})"),
         *_list_values({k: v for k, v in fit.provenance.items() if k not in _REPORTED}),
     ]
@@ -532,17 +355,6 @@ def _list_values(given: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(readable(str(key)), _plain(value)) for key, value in given.items()]
 
 
-def _describe_data(fit: Fit | EffectSizeFit) -> Sequence[tuple[str, str]]:
-    if isinstance(fit, EffectSizeFit):
-        return describe_studies(fit)
-    data, design = fit.dataset, fit.design
-    what = (
-        f"{Path(data.source).name}: {len(design.lms)} LMs, {len(design.benchmarks)} benchmarks, "
-        f"{len(design.outcomes.y)} scores"
-    )
-    return [("data", what)]
-
-
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
@@ -560,6 +372,7 @@ def report(
     out: str | PathLike[str],
     *,
     decisions: str | Sequence[str] | None = None,
+    executor: Executor | None = None,
     progress: bool = True,
 ) -> tuple[Path, ...]:
     """Write what a fit says, as one HTML page and as Markdown.
@@ -580,6 +393,9 @@ def report(
     decisions
         Names of the decisions that it is about; if left out, all of them, and size and data. A
         meta-analysis has none.
+    executor
+        Where figures are drawn while the panel is computed: any `concurrent.futures.Executor` whose
+        workers are processes; here, after the panel, if left out.
     progress
         Whether to show a progress bar on standard error.
 
@@ -618,28 +434,74 @@ def report(
     whole = int(np.prod(fit.shape))
     if whole > defaults.REFERENCE_DRAWS:
         fit = thin_fit(fit, diagnostics=diagnostics)
+    drawn = _begin(executor, _draw_sections, fit, names)
     panel = build_panel(fit, decisions=names, progress=progress)
     kinds = [effects(fit, names, kind=kind) for kind in _list_kinds(fit)] if known else []
+    forest = _begin(executor, _draw_effects, kinds)
+    apart = drawn()
     sections = [
         report_words(fit),
         *([] if panel is None else [report_findings(fit, panel, kinds[0] if kinds else None)]),
-        *([report_effects(kinds)] if kinds else []),
-        *report_experiments(fit, panel, decisions=names),
+        *forest(),
+        *report_experiments(panel, apart["experiments"]),
         *([] if panel is None else [report_atlas(panel)]),
-        *(report_curves(fit) if names is None or CURVED in names else ()),
-        *report_scoreboard(fit),
+        *apart["curves"],
+        *apart["scoreboard"],
         *([] if panel is None else [report_cards(panel)]),
         report_checks(diagnostics),
-        report_origin(fit, whole=whole),
+        report_origin(fit, apart["data"], whole=whole),
     ]
     summary = summarise_fit(fit, diagnostics, panel)
     return _write_files(folder, title_of(fit), [summary, *sections], panel)
+
+
+def _begin[**P, R](
+    executor: Executor | None, function: Callable[P, R], *args: P.args, **given: P.kwargs
+) -> Callable[[], R]:
+    """Begin a call in a worker; what is handed back waits for it, or calls here without one."""
+    call = partial(function, *args, **given)
+    if executor is None:
+        return call
+    begun = executor.submit(call)
+
+    def finish() -> R:
+        try:
+            return begun.result()
+        except BrokenExecutor:
+            return call()
+
+    return finish
+
+
+def _draw_sections(fit: Fit, decisions: Sequence[str] | None) -> dict[str, list[Any]]:
+    """Make the sections that need no panel; this alone loads what draws figures."""
+    from bayesmeta.reporting.drawn_sections import draw_sections
+
+    return draw_sections(fit, decisions)
+
+
+def _draw_effects(kinds: Sequence[Effects]) -> list[Section]:
+    """Make the section on effects, where there are any."""
+    from bayesmeta.reporting.drawn_sections import report_effects
+
+    return [report_effects(kinds)] if kinds else []
+
+
+def _list_kinds(fit: Fit) -> tuple[str, ...]:
+    """List what is told apart, what is claimed first."""
+    return (EFFECT, NEW_SETTING, ASSOCIATION) if tells_effects(fit) else (ASSOCIATION,)
 
 
 def _report_studies(
     fit: EffectSizeFit, out: str | PathLike[str], *, decisions: str | Sequence[str] | None
 ) -> tuple[Path, ...]:
     """Write the report of a meta-analysis of effect sizes."""
+    from bayesmeta.reporting.study_sections import (
+        describe_studies,
+        list_study_sections,
+        title_of_studies,
+    )
+
     if decisions is not None:
         raise QueryError(
             f"decisions is {decisions!r}, and this is a fit of effect sizes, which has none. "
@@ -651,7 +513,7 @@ def _report_studies(
         fit = fit.with_diagnostics(diagnostics.to_dict())
     summary, *sections = list_study_sections(fit)
     checks = report_checks(diagnostics, noun="studies")
-    origin = report_origin(fit, whole=int(np.prod(fit.shape)))
+    origin = report_origin(fit, describe_studies(fit), whole=int(np.prod(fit.shape)))
     return _write_files(
         folder, title_of_studies(fit), [summary, *sections, checks, origin], panel=None
     )
@@ -669,11 +531,6 @@ def _write_files(
     for path, text in zip(paths, texts, strict=True):
         write_text(path, text=text)
     return paths
-
-
-def _list_kinds(fit: Fit) -> tuple[str, ...]:
-    """List what is told apart, what is claimed first."""
-    return (EFFECT, NEW_SETTING, ASSOCIATION) if tells_effects(fit) else (ASSOCIATION,)
 
 
 def _diagnose(fit: Fit | EffectSizeFit) -> Diagnostics | None:

@@ -21,6 +21,13 @@ MEANINGS: dict[str, str] = {
 }
 """What each verdict means."""
 
+KIND_HEADINGS = {
+    "effect": "effect on average",
+    "new_setting": "effect in a new setting",
+    "association": "association",
+}
+"""Kinds of differences, as tables head them."""
+
 KIND_WORDS = {
     "association": "associations",
     "effect": "effects",

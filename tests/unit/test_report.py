@@ -6,6 +6,7 @@ import html
 import json
 import re
 import subprocess
+from concurrent.futures import BrokenExecutor, Executor, Future
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from bayesmeta.errors import QueryError
 from bayesmeta.estimates.counterfactual import choose_kind, contrast_draws
 from bayesmeta.estimates.question import parse_statement
 from bayesmeta.inference.saved_fits import wrap_draws
+from bayesmeta.jobs import open_executor
 from bayesmeta.model.spec import ModelSpec
 from bayesmeta.reporting import panel as panels
 from bayesmeta.tables.wording import MEANINGS
@@ -71,10 +73,12 @@ def reference():
     return bm.load_reference_fit()
 
 
+OF_SHIPPED = [name for name in ASKED if name != "n_params"]
+
+
 @pytest.fixture(scope="module")
 def shipped_report(reference, tmp_path_factory):
-    decisions = [name for name in ASKED if name != "n_params"]
-    return write(reference, tmp_path_factory.mktemp("report"), decisions=decisions)
+    return write(reference, tmp_path_factory.mktemp("report"), decisions=OF_SHIPPED)
 
 
 def read_studies(n=6, **roles):
@@ -309,6 +313,29 @@ def test_fit_of_many_draws_is_thinned_and_the_report_says_so(small, build_fake_f
 def test_report_is_the_same_every_time(default_fit, tmp_path):
     first, second = (write(default_fit, tmp_path, decisions="attention")[1:] for _ in range(2))
     assert first == second
+
+
+def test_report_is_the_same_where_a_worker_draws_its_figures(shipped_report, reference, tmp_path):
+    with open_executor(workers=1, processes=True) as executor:
+        asked = {"decisions": OF_SHIPPED, "progress": False}
+        files = bm.report(reference, tmp_path, executor=executor, **asked)
+    assert tuple(path.read_text(encoding="utf-8") for path in files) == shipped_report[1:]
+
+
+class _Dead(Executor):
+    """A pool whose workers have died."""
+
+    def submit(self, *_, **__):
+        begun = Future()
+        begun.set_exception(BrokenExecutor("a worker died"))
+        return begun
+
+
+def test_report_is_written_where_its_worker_dies(default_fit, tmp_path):
+    asked = {"decisions": "attention", "progress": False}
+    whole = bm.report(default_fit, tmp_path / "whole", **asked)
+    left = bm.report(default_fit, tmp_path / "left", executor=_Dead(), **asked)
+    assert [path.read_bytes() for path in left] == [path.read_bytes() for path in whole]
 
 
 def test_fit_without_decisions_is_reported(small, build_fake_fit, tmp_path):
