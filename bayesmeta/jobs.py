@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -336,7 +337,20 @@ def _end_quietly() -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     atexit.register(os._exit, 0)
-    atexit.register(sys.stdout.flush)
+    if sys.stdout is not None:
+        atexit.register(sys.stdout.flush)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End a worker process whose parent was killed: nobody will ask for what it computes."""
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait as wait_for
+
+    parent = parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
 
 
 class _DaskExecutor(Executor):

@@ -125,4 +125,9 @@ def make_folder(path: Path, *, option: str) -> Path:
             f"{option} {path} cannot be made: {error.strerror}. Allowed: a folder inside one that "
             "exists. Name another."
         ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise QueryError(
+            f"{option} {path} cannot be written to. Allowed: a folder that may be written to. Name "
+            "another."
+        )
     return path

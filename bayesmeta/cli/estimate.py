@@ -225,11 +225,17 @@ def query_command(
     return Shown(answer.table, "Answer of the posterior.", instead=instead)
 
 
+_AT = (
+    "for --at, n_params=COUNT, n_tokens=COUNT or both with a comma between, such as "
+    "n_params=7B,n_tokens=2T"
+)
+
+
 def _read_at(at: str | None) -> dict[str, str] | None:
     """Read the size and tokens that LMs are given."""
     if at is None:
         return None
-    return read_settings(at.split(","), form="NAME=COUNT, such as n_params=7B,n_tokens=2T")
+    return read_settings(at.split(","), form=_AT)
 
 
 def _list_answers(answers: "Sequence[Answer]") -> Shown:

@@ -554,9 +554,9 @@ def show(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print what is not a result to standard error."""
+    """Print what is not a result to standard error; one long line is broken as a message is."""
     if text:
-        click.echo(text, err=True)
+        click.echo(text if "\n" in text else wrap_message(text), err=True)
 
 
 # --- Reading, refusals, refits --------------------------------------------------------------------

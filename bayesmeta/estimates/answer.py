@@ -15,6 +15,7 @@ from bayesmeta.errors import QueryError, listing, shorten
 from bayesmeta.estimates.answer_words import (
     LABEL_WIDTH,
     SIZE_UNITS,
+    columns_of,
     describe_sides,
     name_decision,
     say_sizes,
@@ -252,7 +253,8 @@ class Answer(NotebookView):
         for key in nested:
             row.pop(key, None)
         first = {name: row.pop(name) for name in ("statement", "target", "probability", "mcse")}
-        return pd.DataFrame([{**first, **self.effect, **row}])
+        at = columns_of(self.at, self.outside)
+        return pd.DataFrame([{**first, **self.effect, **row, **at}])
 
     @property
     def support(self) -> str:
@@ -389,12 +391,12 @@ class Answer(NotebookView):
         """Say of which LMs, of what size, and where."""
         among = f" of {listing(self.among)}" if self.among else ""
         lms = f"{count(self.n_lms, 'LM', 'LMs')}{among}"
-        if not self.at:
+        if self.at:
+            yield f"{lms} at {say_sizes(self.at, self.outside)}"
+        else:
             yield f"{lms} of their own size and tokens"
             for name, n in self.estimated.items():
                 yield f"{SIZE_UNITS[name]} of {n} estimated"
-        else:
-            yield f"{lms} at {say_sizes(self.at, self.outside)}"
         yield self.where
 
     @property
@@ -651,7 +653,7 @@ def query(
     target, weights = weigh_target(fit.design, benchmark=benchmark, task_family=task_family)
     check_scale(scale)
     rows, among = select_lms(fit.design, lms=lms, lm_family=lm_family)
-    sizes = read_sizes(fit.design, at)
+    sizes = read_sizes(fit.design, at, compared=[contrast.decision])
 
     def ask(kind: str) -> NDArray[np.float64]:
         found = effect_on_benchmarks(fit, contrast, rows=rows, scale=scale, kind=kind, at=sizes)

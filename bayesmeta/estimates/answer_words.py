@@ -14,6 +14,9 @@ from bayesmeta.estimates.question import Contrast, Sizes, Statement
 LABEL_WIDTH = 12
 """Width of the labels of an answer."""
 
+_MANY = 1e15
+"""From here counts are written with an exponent."""
+
 SIZE_UNITS = {"n_params": "parameters", "n_tokens": "tokens"}
 
 
@@ -107,6 +110,8 @@ def write_count(value: float) -> str:
     >>> write_count(1.3e10), write_count(2e12), write_count(70)
     ('13B', '2T', '70')
     """
+    if value >= _MANY:
+        return f"{value:.4g}".replace("e+", "e")
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6)):
         if value >= size:
             return f"{value / size:.10g}{unit}"

@@ -250,7 +250,8 @@ def effects(
     contrasts = [contrast for name in names for contrast in _list_contrasts(fit, name)]
     if not contrasts:
         raise QueryError("this fit has no decisions (a scale-only model). Fit one with decisions.")
-    chosen, sizes = choose_kind(fit, kind), read_sizes(fit.design, at)
+    chosen = choose_kind(fit, kind)
+    sizes = read_sizes(fit.design, at, compared=[one.decision for one in contrasts])
     found = _collect(fit, contrasts, by=by, rows=rows, scale=scale, kind=chosen, at=sizes)
     return replace(found, among=among, at=sizes, outside=list_outside(fit, sizes))
 

@@ -486,14 +486,15 @@ def split_place(
     """
     moves = isinstance(text, str) and text.lower().startswith(("swap", "replace", "move"))
     marks = (" on ",) if moves else (" on ", " in ", " for ", *_VERBS)
-    parts = [text.rpartition(mark) for mark in marks] if isinstance(text, str) else []
-    head, found, tail = max(parts, key=lambda part: len(part[0]), default=("", "", ""))
-    tail = tail.strip(" ?.!").removesuffix(" tasks")
+    parts = [text.rpartition(mark) for mark in (", ", *marks)] if isinstance(text, str) else []
     names = [*design.benchmarks, *design.task_families, "overall"]
-    known = found and head.strip() and find_names(tail, names, labels=design.benchmark_labels)
-    if found and not known and names_no_target(tail, list_words(design)):
-        raise unknown(QueryError, "benchmark or task family", tail, names)
-    if not known:
+    for head, found, tail in sorted(parts, key=lambda part: -len(part[0])):
+        tail = tail.strip(" ?.!").removesuffix(" tasks")
+        if head.strip() and find_names(tail, names, labels=design.benchmark_labels):
+            break
+        if found not in ("", ", ") and names_no_target(tail, list_words(design)):
+            raise unknown(QueryError, "benchmark or task family", tail, names)
+    else:
         return text, benchmark, task_family
     by, name = find_target(design, tail)
     if benchmark or task_family:

@@ -20,16 +20,24 @@ _HIGHER = (">", "vs", "versus", "against", "or", "over", "beats", "beat", "bette
            "outperforms", "outperform", "compared to", "compared with", "instead of",
            "rather than", "higher than", "helps more than")  # fmt: skip
 _LOWER = ("<", "worse than", "lower than")
-_KEYS = ("swap", "replace", "move", "from", "to", "for", "by", "with", "->")
+_KEYS = {"swap": ("swap", "trade", "exchange"), "replace": ("replace", "replacing"),
+         "move": ("move", "moving"), "from": ("from",), "to": ("to", "into"), "for": ("for",),
+         "by": ("by",), "with": ("with",), "->": ("->",)}  # fmt: skip
+_CHANGES = (("from", "to"), ("to",), ("->",), ("replace", "by"), ("replace", "with"),
+            ("swap", "for"), ("move", "from", "to"), ("move", "to"))  # fmt: skip
+"""Keys of a change: what stands before the last one is compared with what stands behind it."""
+
 _UNITS = {"%": "%", "percent": "%", "per cent": "%", "points": "%", "point": "%", "pp": "%",
           "k": "k", "thousand": "k", "m": "m", "million": "m", "b": "b", "bn": "b",
-          "billion": "b", "t": "t", "trillion": "t"}  # fmt: skip
+          "billion": "b", "t": "t", "trillion": "t", "x": ""}  # fmt: skip
 _SKIPPED = (
     "is are was does do did which what whats about the a an of it how much more less in on any "
     "help helps hurt hurts improve improves improved matter matters good bad best better effect "
     "effects use using train trained one longer larger bigger score scores model models lm lms "
     "llm llms data share fraction percentage training pretraining increase raise embedding "
-    "embeddings weights with and percent : , ? . ( ) %"
+    "embeddings weights with and percent : , ? . ( ) % should could would can i we you my our "
+    "everywhere always only switch switching go going change changing wider smaller shorter twice "
+    "double doubling instead"
 )
 """Words that change no meaning: they are passed over."""
 
@@ -42,10 +50,13 @@ _KIBI = 1024
 
 _TOKEN = re.compile(
     r"(?P<number>[+-]?(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|\.[0-9]+)(?:e[+-]?[0-9]+)?)"
-    r"(?P<unit>%|bn|[kmbt])?(?!\w|\.[0-9])"
+    r"(?:/(?P<over>[1-9][0-9]*))?(?P<unit>%|bn|[kmbtx])?(?!\w|[./][0-9])"
     r"|(?P<word>->|[^\W_]+|\S)"
 )
 """A number with its unit, a word, or a single character; no part of it can match in two ways."""
+
+_DASH = re.compile(r" [\N{EN DASH}\N{EM DASH}] ")
+"""A difference, as it is typeset between two names."""
 
 _NAMES = ("decision", "level")
 """Kinds of meanings that are names, of which a typo may be one."""
@@ -224,8 +235,8 @@ def build_vocabulary(
     add(_SKIPPED.split(), _Meaning("skip"))
     for sign, texts in ((">", _HIGHER), ("<", _LOWER)):
         add(texts, _Meaning("sign", sign))
-    for key in _KEYS:
-        add([key], _Meaning("key", key))
+    for key, texts in _KEYS.items():
+        add(texts, _Meaning("key", key))
     for name, known in levels.items():
         also = DECISION_WORDS.get(name, Words(name))
         about = decisions.get(name)
@@ -242,7 +253,10 @@ def build_vocabulary(
 
 def _tokens(text: str, words: Vocabulary) -> Iterator[_Number | _Word]:
     """Cut a text into numbers and words, the longest that are known first."""
-    parts = list(_TOKEN.finditer(text.lower().replace("\N{RIGHTWARDS ARROW}", "->")))
+    plain = (
+        text.lower().replace("\N{RIGHTWARDS ARROW}", "->").replace("\N{MULTIPLICATION SIGN}", "x")
+    )
+    parts = list(_TOKEN.finditer(_DASH.sub(" vs ", plain)))
     k = 0
     while k < len(parts):
         part = parts[k]
@@ -251,7 +265,8 @@ def _tokens(text: str, words: Vocabulary) -> Iterator[_Number | _Word]:
             if not unit:
                 unit, used = _find_unit([one.group() for one in parts[k + 1 : k + 3]])
             k += 1 + used
-            yield _Number(Amount(float(part["number"].replace(",", "")), unit))
+            value = float(part["number"].replace(",", "")) / float(part["over"] or 1)
+            yield _Number(Amount(value, unit))
             continue
         for n in range(min(_LONGEST, len(parts) - k), 0, -1):
             raw = [one.group() for one in parts[k : k + n]]
@@ -307,6 +322,7 @@ _MOVES = (
     "swap donor -> receiver by n",
     "swap donor for receiver by n",
     "swap n donor for receiver",
+    "swap n donor for n receiver",
     "replace n donor with receiver",
     "replace n donor by receiver",
     "replace donor with receiver by n",
@@ -314,6 +330,8 @@ _MOVES = (
     "n from donor to receiver",
     "n donor to receiver",
     "n donor -> receiver",
+    "donor -> receiver by n",
+    "replace donor by receiver by n",
     "receiver n from donor",
 )
 """Every form of a substitution, with the words left out that are passed over."""
@@ -354,8 +372,10 @@ def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
             names = {m.level or m.name for v in words.values() for m in v if m.kind in _NAMES}
             guess = suggest(token.text, sorted(names))
             raise _unread(text, f"'{shorten(token.text, most=50)}' is not understood.{guess}")
-    if found := _read_move(tokens) or _read_change(tokens):
+    if found := _read_move(tokens):
         return found
+    if change := _split_change(tokens):
+        return _compare(text, *change, _named(tokens))
     tokens = [one for one in tokens if isinstance(one, _Number) or one.text != "with"]
     signs = [k for k, one in enumerate(tokens) if isinstance(one, _Word) and one.of("sign")]
     stray = [one.text for one in tokens if isinstance(one, _Word) and one.of("key")]
@@ -436,6 +456,8 @@ def _read_move(tokens: Sequence[_Number | _Word]) -> Moved | None:
         points = None
         for slot, token in zip(form, tokens, strict=True):
             if slot == "n" and isinstance(token, _Number):
+                if points not in (None, token.amount):
+                    break
                 points = token.amount
             elif isinstance(token, _Word) and slot in ("donor", "receiver"):
                 shares = [m.name for m in token.of("decision") if _is_share(m.name)]
@@ -448,18 +470,20 @@ def _read_move(tokens: Sequence[_Number | _Word]) -> Moved | None:
     return None
 
 
-def _read_change(tokens: Sequence[_Number | _Word]) -> Compared | None:
-    """Match a number that goes from one value to another: the second against the first."""
-    numbers = [one.amount for one in tokens if isinstance(one, _Number)]
-    words = [one for one in tokens if isinstance(one, _Word)]
-    told = {"from", "to", "->"}
-    keys = [one.text for one in words if one.of("key") and one.text in told]
-    others = [one for one in words if not one.of("key")]
-    names = _named(others)
-    if keys not in (["from", "to"], ["to"], ["->"]) or len(numbers) != 2 or len(names) != 1:
+def _split_change(
+    tokens: Sequence[_Number | _Word],
+) -> tuple[Sequence[_Number | _Word], Sequence[_Number | _Word]] | None:
+    """Split what goes from one level or value to another: the second, against the first."""
+    keys = {k: one.of("key") for k, one in enumerate(tokens) if isinstance(one, _Word)}
+    places = [k for k, found in keys.items() if found]
+    signs = any(isinstance(one, _Word) and one.of("sign") for one in tokens)
+    if signs or tuple(keys[k][0].name for k in places) not in _CHANGES:
         return None
-    plain = all(one.of("decision") for one in others)
-    return Compared(names[0], numbers[1], numbers[0]) if plain else None
+    others = [k for k in range(len(tokens)) if k not in places]
+    old, new = (
+        [tokens[k] for k in others if side(k, places[-1])] for side in (int.__lt__, int.__gt__)
+    )
+    return (new, old) if old and new else None
 
 
 def _is_share(name: str) -> bool:
@@ -514,11 +538,7 @@ def _compare(
             raise _unread(text, f"Say which is meant: {listing(readings)}.")
     shares = [name for name in decisions if _is_share(name)]
     if len(decisions) == len(shares) == 2:
-        raise _unread(
-            text,
-            f"More of one part of the mix is less of another: ask 'swap {shares[1]} -> {shares[0]} "
-            f"by 10', or compare two shares of one, such as '{shares[0]}: 20% > 10%'.",
-        )
+        raise _ask_swap(text, shares)
     named = [name for side in sides if isinstance(side, dict) for name in side]
     names = list(dict.fromkeys([*decisions, *named]))
     why = f"It names {listing(names)}; both sides have to be of one decision." if names else ""
@@ -544,9 +564,21 @@ def _read_side(
             if m.alone or not decisions or m.name in decisions}  # fmt: skip
 
 
+def _ask_swap(text: str, shares: Sequence[str]) -> QueryError:
+    """Word the question whether one part of the mix takes the place of another."""
+    return _unread(
+        text,
+        f"More of one part of the mix is less of another: ask 'swap {shares[1]} -> {shares[0]} "
+        f"by 10', or compare two shares of one, such as '{shares[0]}: 20% > 10%'.",
+    )
+
+
 def _ask_decision(text: str, sides: Sequence[Amount], decisions: Sequence[str]) -> QueryError:
     """Word the question what a number is a number of."""
     if decisions:
+        shares = [name for name in decisions if _is_share(name)]
+        if len(shares) == len(decisions) == 2:
+            return _ask_swap(text, shares)
         return _unread(text, f"It names {listing(decisions)}; name one of them.")
     units = {side.unit for side in sides}
     names = ["n_params", "n_tokens"] if units & {"m", "b", "t"} else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -343,6 +343,8 @@ def _read_statement(design: Design, text: object) -> Statement | Named:
 def _split_contrast(text: str) -> tuple[str, str, str] | None:
     """Split `NAME: A > B`, or `NAME: B < A`, into its three texts; None for any other."""
     name, _, rest = text.partition(":")
+    if "->" in rest:  # a change, whose second side is asked about
+        return None
     for sign, order in ((">", 1), ("<", -1)):
         high, found, low = rest.partition(sign)
         parts = _plain_parts(name, *(high, low)[::order])
@@ -556,7 +558,7 @@ def find_decision(design: Design, name: str) -> Decision:
     if isinstance(name, str) and name in SIZES and design.knows_sizes:
         raise QueryError(
             f"'{name}' is no design decision, and has no effect of a step to list. Ask for two "
-            f"values of it: bm.query(fit, '{name}: {_LIKELY[name]}')."
+            f"values of it, such as '{name}: {_LIKELY[name]}'."
         )
     if not allowed:
         raise QueryError(
@@ -601,7 +603,9 @@ def read_value(design: Design, name: str, value: str | float) -> str | float:
         if not COUNT_RANGE[0] <= count <= COUNT_RANGE[1]:
             from bayesmeta.data.schema import get_column
 
-            expects = get_column("lms", name=name).expects
+            expects = get_column("lms", name=name).expects.replace(
+                ", or a blank cell for unknown", ""
+            )
             raise QueryError(f"{name} is '{shorten(value)}'. {expects} Write 7e9, or 7B.")
         return count
     decision = find_decision(design, name)
@@ -610,21 +614,35 @@ def read_value(design: Design, name: str, value: str | float) -> str | float:
     return _read_quantity(decision, value)
 
 
-def read_sizes(design: Design, at: Settings | None) -> Sizes:
-    """Read the size and tokens that LMs are given, once.
+def read_sizes(design: Design, at: Settings | None, *, compared: Sequence[str] = ()) -> Sizes:
+    """Read the size and tokens that LMs are given, once; not those that are compared.
 
     Raises
     ------
     QueryError
-        If a name is none of a size, or a value no size.
+        If a name is none of a size or is given twice, or a value no size.
     """
     if at is None:
         return ()
-    sizes = {resolve_decision(design, name): value for name, value in at.items()}
-    for name in sizes:
+    if not isinstance(at, Mapping):
+        raise QueryError(
+            f"at is {shorten(at)}. Allowed: sizes by name, such as "
+            "{'n_params': 7e9, 'n_tokens': 2e12}; leave it out for LMs of their own size."
+        )
+    sizes: dict[str, float] = {}
+    for given, value in at.items():
+        name = resolve_decision(design, given)
         if name not in SIZES:
             raise unknown(QueryError, "at", name, SIZES)
-    return tuple((n, float(read_value(design, n, value))) for n, value in sizes.items())
+        if name in sizes:
+            raise QueryError(f"at gives {name} twice, as '{shorten(value)}' too. Give it once.")
+        sizes[name] = float(read_value(design, name, value))
+    for name in set(sizes) & set(compared):
+        raise QueryError(
+            f"at gives {name}, of which the statement compares two values. Allowed beside it: "
+            f"{listing(one for one in SIZES if one != name)}. Leave {name} out of at."
+        )
+    return tuple(sizes.items())
 
 
 def _read_word(design: Design, decision: Decision, level: str | float) -> str:

@@ -493,7 +493,7 @@
   // ---- a typed question --------------------------------------------------------------------
 
   const fold = (text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
-  const SIGN = />|<|\bvs\b\.?|\bversus\b|\bagainst\b|\b(?:better|higher|rather) than\b|\bor\b|\bover\b/i;
+  const SIGN = /->|→|>|<|\bvs\b\.?|\bversus\b|\bagainst\b|\b(?:better|higher|rather) than\b|\bor\b|\bover\b/i;
 
   // Which level of a categorical decision a side names, by itself or beside the decision's name.
   function findLevel(decision, side) {
@@ -532,7 +532,7 @@
   function readTyped() {
     let text = form.elements.typed.value.trim().replace(/[?.!]+$/, "");
     let where = 0;
-    const placed = text.match(/^(.*)\s(?:on|in|for)\s+(.+)$/i);
+    const placed = text.match(/^(.*)(?:\s(?:on|in|for)|,)\s+(.+)$/i);
     if (placed) {
       const name = fold(placed[2].replace(/\s+tasks$/i, ""));
       where = data.targets.findIndex((one) => one.words.includes(name));
@@ -540,7 +540,7 @@
       text = placed[1];
     }
     let sides = text.split(SIGN);
-    if (sides.length === 2 && /</.test(text)) sides = sides.reverse();
+    if (sides.length === 2 && /<|->|→/.test(text)) sides = sides.reverse();
     const found = sides.length === 2 && (readLevels(sides) || readNumbers(sides));
     if (!found) {
       return `This page reads questions such as "${data.examples.join('" or "')}". ` +

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from os import PathLike
@@ -458,17 +459,17 @@ def report(
 def _begin[**P, R](
     executor: Executor | None, function: Callable[P, R], *args: P.args, **given: P.kwargs
 ) -> Callable[[], R]:
-    """Begin a call in a worker; what is handed back waits for it, or calls here without one."""
+    """Begin a call in a worker; what is handed back waits for it, or makes it here without one."""
     call = partial(function, *args, **given)
-    if executor is None:
-        return call
-    begun = executor.submit(call)
+    begun = None
+    with suppress(BrokenExecutor):
+        begun = executor and executor.submit(call)
 
     def finish() -> R:
-        try:
-            return begun.result()
-        except BrokenExecutor:
-            return call()
+        with suppress(BrokenExecutor):
+            if begun is not None:
+                return begun.result()
+        return call()
 
     return finish
 

@@ -70,6 +70,17 @@ def test_table_of_calibration_follows_from_the_ranks():
     assert row["elements"] == 13
 
 
+def test_document_says_how_often_effects_of_studies_are_held():
+    ranks, _ = read_ranks()
+    inside = ((ranks["study_effect"] >= 5) & (ranks["study_effect"] <= 95)).reshape(
+        len(ranks["study_effect"]), -1
+    )
+    held = 100 * inside.mean(axis=1)
+    error = held.std(ddof=1) / np.sqrt(len(held))
+    text = (bundled_folder().parent / "VALIDATION.md").read_text(encoding="utf-8")
+    assert f"({held.mean():.1f} %, standard error between truths {error:.1f})" in text
+
+
 def test_every_cell_is_recorded(coverage):
     names = ["families", "heterogeneity", "facts", "decisions", "effects"]
     found = {tuple(row) for row in coverage[names].to_numpy()} - {("all",) * len(names)}

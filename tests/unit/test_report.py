@@ -590,6 +590,7 @@ def test_typed_questions_are_read_as_query_reads_them(browser, shipped_report, r
     typed = [
         "gqa vs mha", "GQA > multi-head attention on HumanEval", "is MQA better than MHA?",
         "code share: 18% > 8% on nli", "code 30 percent < 50%", "attention: mha or gqa",
+        "mha -> gqa", "attention: mha → gqa, math", "code 30% → 50%",
     ]  # fmt: skip
     nonsense = ["does code help?", "gqa vs mha on Nowhere", "gqa vs rope"]
     shown = ask_page(browser, path, text, [{"typed": one} for one in typed + nonsense], tmp_path)
