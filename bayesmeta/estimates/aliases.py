@@ -27,7 +27,8 @@ DECISION_WORDS: Mapping[str, Words] = {
     ),
     "norm": Words("norm", ("normalization", "normalisation", "layer normalization", "norms",
                            "layer normalisation", "normalization layer")),
-    "attention": Words("attention", ("attention heads", "attention type", "attention mechanism")),
+    "attention": Words("attention", ("attention heads", "attention type", "attention mechanism",
+                                     "attn", "attn type")),
     "biases": Words("biases", ("bias", "bias terms", "linear biases")),
     "block": Words("block", ("blocks", "block layout", "transformer block", "layer layout")),
     "activation": Words("activation", ("activation function", "activations", "act", "act fn",
@@ -68,7 +69,7 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
     ),
     ("position_embedding", "learned"): Words(
         "learned position embedding",
-        ("learned absolute", "learnt", "learned embeddings", "absolute",
+        ("learned absolute", "learnt", "ape", "learned embeddings", "absolute",
          "learned absolute position embeddings", "learned absolute positional embeddings"),
     ),
     ("position_embedding", "alibi"): Words("ALiBi", ("ali bi",)),
@@ -95,7 +96,8 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
     ),
     ("biases", "none"): Words(
         "a design without biases", ("no bias", "no biases", "without bias", "without biases",
-                                    "dropping biases", "drop biases", "dropping the biases",
+                                    "no bias terms", "dropping biases", "drop biases",
+                                    "dropping the biases",
                                     "removing biases", "remove biases",
                                     "bias-free"), ("no",),
     ),
@@ -105,21 +107,24 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
                                  ("some",)),
     ("block", "parallel"): Words(
         "a parallel block",
-        ("parallel attention", "parallel layers", "parallel attention and mlp", "parallel block"),
+        ("parallel attention", "parallel layers", "parallel attention and mlp", "parallel block",
+         "in parallel"),
     ),
-    ("block", "sequential"): Words("a sequential block", ("sequential layers", "serial")),
+    ("block", "sequential"): Words(
+        "a sequential block", ("sequential layers", "serial", "serially", "sequentially")
+    ),
     ("activation", "gelu"): Words("GELU"),
     ("activation", "relu"): Words("ReLU"),
     ("activation", "swiglu"): Words("SwiGLU"),
     ("activation", "geglu"): Words("GeGLU"),
     ("weight_tying", "tied"): Words(
         "weight tying",
-        ("tied embeddings", "tied weights", "tied word embeddings", "tie"),
+        ("tied embeddings", "tied weights", "tied word embeddings", "tie", "tying them"),
         ("yes", "true", "on", "weight tying", "tying"),
     ),
     ("weight_tying", "untied"): Words(
         "no weight tying",
-        ("untied embeddings", "untied weights", "untie", "untying",
+        ("untied embeddings", "untied weights", "untie", "untying", "untying the embeddings",
          "no weight tying", "no tying", "not tied"),
         ("no", "false", "off"),
     ),
@@ -130,6 +135,8 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
 
 TARGET_ALIASES: Mapping[str, tuple[str, ...]] = {
     "arc_challenge": ("arc-c", "arcc"),
+    "hellaswag": ("hs",),
+    "truthfulqa": ("tqa",),
     "commonsense": ("common sense", "commonsense reasoning"),
     "language_modelling": ("language modeling", "lm"),
     "code": ("coding", "programming"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -53,6 +54,12 @@ and what changing it does in a setting that is not in the data."""
 
 _SHOWN = 3
 """How many names of LMs a refusal lists."""
+
+_LONGEST_NAME = 3
+"""Words of a benchmark's name."""
+
+_AROUND_PLACE = re.compile(r"^(the|a|an) | (tasks?|benchmarks?|problems|questions)$", re.IGNORECASE)
+"""Words beside a place."""
 
 _VERBS = (" help ", " helps ", " hurt ", " hurts ", " improve ", " improves ")
 """Verbs that a place follows, as in `does code help math?`."""
@@ -486,16 +493,20 @@ def split_place(
     """
     moves = isinstance(text, str) and text.lower().startswith(("swap", "replace", "move"))
     marks = (" on ",) if moves else (" on ", " in ", " for ", *_VERBS)
-    parts = [text.rpartition(mark) for mark in (", ", *marks)] if isinstance(text, str) else []
+    marks = (", ", " | ", " @ ", " wrt ", *marks)
+    parts = [text.rpartition(mark) for mark in marks] if isinstance(text, str) else []
+    parts = [part for part in parts if not part[2].startswith(("place of ", "contrast "))]
     names = [*design.benchmarks, *design.task_families, "overall"]
     for head, found, tail in sorted(parts, key=lambda part: -len(part[0])):
-        tail = tail.strip(" ?.!").removesuffix(" tasks")
+        tail = _AROUND_PLACE.sub("", tail.strip(" ?.!"))
         if head.strip() and find_names(tail, names, labels=design.benchmark_labels):
             break
-        if found not in ("", ", ") and names_no_target(tail, list_words(design)):
+        if found in marks[3:] and names_no_target(tail, list_words(design)):
             raise unknown(QueryError, "benchmark or task family", tail, names)
     else:
-        return text, benchmark, task_family
+        head, tail = _split_benchmark(design, text)
+        if not tail:
+            return text, benchmark, task_family
     by, name = find_target(design, tail)
     if benchmark or task_family:
         raise QueryError(
@@ -503,6 +514,16 @@ def split_place(
             "Name one of them."
         )
     return head, name if by == "benchmark" else None, name if by == "task_family" else None
+
+
+def _split_benchmark(design: Design, text: object) -> tuple[str, str]:
+    """Split off a benchmark that is named at the end of a question without a word before it."""
+    words = text.strip(" ?.!").split(" ") if isinstance(text, str) else []
+    for n in range(min(_LONGEST_NAME, len(words) - 1), 0, -1):
+        tail = " ".join(words[-n:])
+        if find_names(tail, design.benchmarks, labels=design.benchmark_labels, exact=True):
+            return " ".join(words[:-n]), tail
+    return "", ""
 
 
 def name_target(by: str, name: str) -> dict[str, Any]:

@@ -18,13 +18,19 @@ from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS, TARGET_ALIA
 
 _HIGHER = (">", "vs", "versus", "against", "or", "over", "beats", "beat", "better than",
            "outperforms", "outperform", "compared to", "compared with", "instead of",
-           "rather than", "higher than", "helps more than")  # fmt: skip
+           "rather than", "higher than", "helps more than", "in place of", "in contrast to",
+           "in contrast with", "relative to", "minus", "than", "/")  # fmt: skip
 _LOWER = ("<", "worse than", "lower than")
-_KEYS = {"swap": ("swap", "trade", "exchange"), "replace": ("replace", "replacing"),
-         "move": ("move", "moving"), "from": ("from",), "to": ("to", "into"), "for": ("for",),
-         "by": ("by",), "with": ("with",), "->": ("->",)}  # fmt: skip
+_KEYS = {
+    "swap": ("swap", "swapping", "trade", "trading", "exchange", "drop", "dropping", "to drop",
+             "to swap"),
+    "replace": ("replace", "replacing", "to replace"), "move": ("move", "moving"),
+    "from": ("from",), "to": ("to", "into"), "for": ("for",), "by": ("by",), "with": ("with",),
+    "->": ("->",),
+}  # fmt: skip
 _CHANGES = (("from", "to"), ("to",), ("->",), ("replace", "by"), ("replace", "with"),
-            ("swap", "for"), ("move", "from", "to"), ("move", "to"))  # fmt: skip
+            ("swap", "for"), ("swap", "with"), ("move", "from", "to"), ("move", "to"),
+            ("from", "by", "to"))  # fmt: skip
 """Keys of a change: what stands before the last one is compared with what stands behind it."""
 
 _UNITS = {"%": "%", "percent": "%", "per cent": "%", "points": "%", "point": "%", "pp": "%",
@@ -37,9 +43,20 @@ _SKIPPED = (
     "llm llms data share fraction percentage training pretraining increase raise embedding "
     "embeddings weights with and percent : , ? . ( ) % should could would can i we you my our "
     "everywhere always only switch switching go going change changing wider smaller shorter twice "
-    "double doubling instead"
+    "double doubling instead really actually please tell me know whether if when what happens "
+    "happen would like want wonder marginal posterior expected average contrast comparison compare "
+    "compared standard vanilla regular usual plain normal adopt adopts adopted ones their them "
+    "that this these those say be being been have has had give gives gain gains win wins lose "
+    "losses benefit benefits advantage advantages worth pick choose prefer recommend recommended "
+    "smarter stronger starting pass passing increasing raising adding performance perform "
+    "performs token-wise input output matrices layers heads so then there here at all task tasks "
+    "benchmark benchmarks mistake used computed ="
 )
 """Words that change no meaning: they are passed over."""
+
+_SKIPPED_TOGETHER = ("to use", "to have", "to know", "to choose", "to pick", "to train with", "and")
+_BEFORE = re.compile(r"(?:compared (?:to|with)|relative to|in contrast to) (.+?), (.+)")
+"""What is asked about stands last where the comparison comes first."""
 
 _NONE, _HALF = ("none", "zero", "without"), "half"
 """Words for shares of a training mix: nothing of a part, and half of the mix."""
@@ -55,8 +72,10 @@ _TOKEN = re.compile(
 )
 """A number with its unit, a word, or a single character; no part of it can match in two ways."""
 
-_DASH = re.compile(r" [\N{EN DASH}\N{EM DASH}] ")
+_DASH = re.compile(r"(?<=\w) [-\N{EN DASH}\N{EM DASH}] (?=\w)")
 """A difference, as it is typeset between two names."""
+
+_ARROW = re.compile("=+>|[\N{RIGHTWARDS ARROW}\N{RIGHTWARDS DOUBLE ARROW}]")
 
 _NAMES = ("decision", "level")
 """Kinds of meanings that are names, of which a typo may be one."""
@@ -116,6 +135,8 @@ def find_names(
     if not isinstance(text, str) or text in names:
         return [text] if isinstance(text, str) else []
     asked = fold(text)
+    if not asked:
+        return []
     written = [(name, [name, *TARGET_ALIASES.get(name, ())]) for name in names]
     for (_, known), label in zip(written, labels, strict=False):
         known.append(label)
@@ -123,7 +144,7 @@ def find_names(
     if not found and any(c.isdigit() for c in asked):  # 5-shot MMLU
         words = sorted(_cut(text))
         found = [name for name in names if sorted(_cut(name)) == words]
-    if found or exact or not asked:
+    if found or exact:
         return found
     begun = [name for name in names if fold(name).startswith(asked)]
     return begun if len(begun) > 1 else []
@@ -232,7 +253,7 @@ def build_vocabulary(
             if meaning not in known:
                 known.append(meaning)
 
-    add(_SKIPPED.split(), _Meaning("skip"))
+    add((*_SKIPPED.split(), *_SKIPPED_TOGETHER), _Meaning("skip"))
     for sign, texts in ((">", _HIGHER), ("<", _LOWER)):
         add(texts, _Meaning("sign", sign))
     for key, texts in _KEYS.items():
@@ -253,9 +274,9 @@ def build_vocabulary(
 
 def _tokens(text: str, words: Vocabulary) -> Iterator[_Number | _Word]:
     """Cut a text into numbers and words, the longest that are known first."""
-    plain = (
-        text.lower().replace("\N{RIGHTWARDS ARROW}", "->").replace("\N{MULTIPLICATION SIGN}", "x")
-    )
+    plain = _ARROW.sub("->", text.lower()).replace("\N{MULTIPLICATION SIGN}", "x")
+    if before := _BEFORE.fullmatch(plain.strip(" ?.!")):
+        plain = f"{before[2]} vs {before[1]}"
     parts = list(_TOKEN.finditer(_DASH.sub(" vs ", plain)))
     k = 0
     while k < len(parts):
@@ -323,6 +344,7 @@ _MOVES = (
     "swap donor for receiver by n",
     "swap n donor for receiver",
     "swap n donor for n receiver",
+    "swap n donor with receiver",
     "replace n donor with receiver",
     "replace n donor by receiver",
     "replace donor with receiver by n",
@@ -496,6 +518,10 @@ def _read_name(text: str, tokens: Sequence[_Number | _Word], decisions: Sequence
     levels = {m.name: m.level for t in tokens if isinstance(t, _Word) and not t.of("decision")
               for m in t.of("level") if m.alone or m.name in decisions}  # fmt: skip
     names = list(dict.fromkeys([*decisions, *levels]))
+    both = [*dict.fromkeys(m.level for t in tokens if isinstance(t, _Word) and not t.of("decision")
+                           for m in t.of("level") if names == [m.name])]  # fmt: skip
+    if len(both) > 1:
+        raise _unread(text, f"Say which is asked about, such as '{both[0]} vs {both[1]}'.")
     if amounts and "+" in text and len(names) == 1 and names[0] in DOMAINS:
         donor = next(name for name in DOMAINS if name != names[0])
         value = f"{amounts[0].value:.10g}"
@@ -558,10 +584,9 @@ def _read_side(
         levels = [one for one in plain if not one.of("skip")]  # `on` is one of weight tying
         return amounts[0] if len(amounts) == 1 and not levels else None
     chosen = plain or [one for one in words if one.of("level")]
-    if len(chosen) != 1:
-        return None
-    return {m.name: (m.level, m.alone) for m in chosen[0].of("level")
-            if m.alone or not decisions or m.name in decisions}  # fmt: skip
+    found = [{m.name: (m.level, m.alone) for m in one.of("level")
+              if m.alone or not decisions or m.name in decisions} for one in chosen]  # fmt: skip
+    return found[0] if found and all(one == found[0] for one in found) else None
 
 
 def _ask_swap(text: str, shares: Sequence[str]) -> QueryError:

@@ -343,7 +343,7 @@ def _read_statement(design: Design, text: object) -> Statement | Named:
 def _split_contrast(text: str) -> tuple[str, str, str] | None:
     """Split `NAME: A > B`, or `NAME: B < A`, into its three texts; None for any other."""
     name, _, rest = text.partition(":")
-    if "->" in rest:  # a change, whose second side is asked about
+    if "->" in rest or "=>" in rest:  # a change, whose second side is asked about
         return None
     for sign, order in ((">", 1), ("<", -1)):
         high, found, low = rest.partition(sign)
