@@ -56,8 +56,9 @@ DECISION_WORDS: Mapping[str, Words] = {
     "mlp_ratio": Words("an MLP ratio of {}", ("mlp expansion", "ffn ratio", "mlp multiplier", "mlp",
                                               "ffn", "mlp width",
                                               "expansion factor", "mlp expansion ratio")),
-    "n_params": Words("a size of {} parameters", ("params", "parameters", "model size", "size",
-                                                  "parameter count", "number of parameters")),
+    "n_params": Words("a size of {} parameters", ("params", "parameters", "parameter",
+                                                  "model size", "size", "parameter count",
+                                                  "number of parameters")),
     "n_tokens": Words("training on {} tokens", ("tokens", "training tokens", "token count",
                                                 "number of tokens", "pretraining tokens")),
 }  # fmt: skip
@@ -97,8 +98,8 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
     ("biases", "none"): Words(
         "a design without biases", ("no bias", "no biases", "without bias", "without biases",
                                     "no bias terms", "dropping biases", "drop biases",
-                                    "dropping the biases",
-                                    "removing biases", "remove biases",
+                                    "dropping the biases", "dropping all biases",
+                                    "remove all biases", "removing biases", "remove biases",
                                     "bias-free"), ("no",),
     ),
     ("biases", "partial"): Words("a design with some biases", ("some biases", "partial biases",
@@ -128,8 +129,12 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
          "no weight tying", "no tying", "not tied"),
         ("no", "false", "off"),
     ),
-    ("disclosure", "disclosed"): Words("a disclosed training mix", ("disclosed mix",)),
-    ("disclosure", "withheld"): Words("a withheld training mix", ("withheld mix",)),
+    ("disclosure", "disclosed"): Words(
+        "a disclosed training mix", ("disclosed mix", "disclosed training mix")
+    ),
+    ("disclosure", "withheld"): Words(
+        "a withheld training mix", ("withheld mix", "withheld training mix")
+    ),
 }  # fmt: skip
 """Names of the bundled tables; those of a fit's own are understood as they are written."""
 

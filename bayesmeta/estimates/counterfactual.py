@@ -517,7 +517,10 @@ def split_place(
 
 
 def _split_benchmark(design: Design, text: object) -> tuple[str, str]:
-    """Split off a benchmark that is named at the end of a question without a word before it."""
+    """Split off a benchmark that is named before a colon, or last without a word before it."""
+    first, _, rest = str(text).partition(":")
+    if rest and find_names(first, design.benchmarks, labels=design.benchmark_labels, exact=True):
+        return rest.strip(), first.strip()
     words = text.strip(" ?.!").split(" ") if isinstance(text, str) else []
     for n in range(min(_LONGEST_NAME, len(words) - 1), 0, -1):
         tail = " ".join(words[-n:])

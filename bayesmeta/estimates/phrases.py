@@ -24,16 +24,21 @@ _LOWER = ("<", "worse than", "lower than")
 _KEYS = {
     "swap": ("swap", "swapping", "trade", "trading", "exchange", "drop", "dropping", "to drop",
              "to swap"),
-    "replace": ("replace", "replacing", "to replace"), "move": ("move", "moving"),
-    "from": ("from",), "to": ("to", "into"), "for": ("for",), "by": ("by",), "with": ("with",),
-    "->": ("->",),
+    "replace": ("replace", "replacing", "to replace"),
+    "move": ("move", "moving", "shift", "shifting", "take", "taking", "transfer"),
+    "instead": ("instead of", "in place of", "at the expense of"), "from": ("from", "out of"),
+    "to": ("to", "into"), "for": ("for",), "by": ("by",), "with": ("with",), "->": ("->",),
 }  # fmt: skip
 _CHANGES = (("from", "to"), ("to",), ("->",), ("replace", "by"), ("replace", "with"),
             ("swap", "for"), ("swap", "with"), ("move", "from", "to"), ("move", "to"),
             ("from", "by", "to"))  # fmt: skip
-"""Keys of a change: what stands before the last one is compared with what stands behind it."""
+"""Keys of a change: what stands behind the last one is asked about, against what stands before."""
+
+_BACK = ("to", "from")
+"""And those of one that is told the other way round."""
 
 _UNITS = {"%": "%", "percent": "%", "per cent": "%", "points": "%", "point": "%", "pp": "%",
+          "percentage points": "%", "percent points": "%",
           "k": "k", "thousand": "k", "m": "m", "million": "m", "b": "b", "bn": "b",
           "billion": "b", "t": "t", "trillion": "t", "x": ""}  # fmt: skip
 _SKIPPED = (
@@ -50,7 +55,8 @@ _SKIPPED = (
     "losses benefit benefits advantage advantages worth pick choose prefer recommend recommended "
     "smarter stronger starting pass passing increasing raising adding performance perform "
     "performs token-wise input output matrices layers heads so then there here at all task tasks "
-    "benchmark benchmarks mistake used computed ="
+    "benchmark benchmarks mistake used computed up down goes lowering decreasing cut cutting "
+    "shrink shrinking grow growing fewer text mix mixture higher out add ="
 )
 """Words that change no meaning: they are passed over."""
 
@@ -355,6 +361,7 @@ _MOVES = (
     "donor -> receiver by n",
     "replace donor by receiver by n",
     "receiver n from donor",
+    "n receiver instead donor",
 )
 """Every form of a substitution, with the words left out that are passed over."""
 
@@ -400,7 +407,7 @@ def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
         return _compare(text, *change, _named(tokens))
     tokens = [one for one in tokens if isinstance(one, _Number) or one.text != "with"]
     signs = [k for k, one in enumerate(tokens) if isinstance(one, _Word) and one.of("sign")]
-    stray = [one.text for one in tokens if isinstance(one, _Word) and one.of("key")]
+    stray = [one for one in tokens if isinstance(one, _Word) and _is_key(one)]
     if len(signs) > 1 or stray:
         raise _unread(text, "Compare two sides, or name two parts of the mix and points.")
     decisions = _named(tokens)
@@ -492,19 +499,26 @@ def _read_move(tokens: Sequence[_Number | _Word]) -> Moved | None:
     return None
 
 
+def _is_key(token: _Word) -> bool:
+    """Say whether a word can be nothing but a key: some are signs as well."""
+    return bool(token.of("key")) and not token.of("sign")
+
+
 def _split_change(
     tokens: Sequence[_Number | _Word],
 ) -> tuple[Sequence[_Number | _Word], Sequence[_Number | _Word]] | None:
     """Split what goes from one level or value to another: the second, against the first."""
-    keys = {k: one.of("key") for k, one in enumerate(tokens) if isinstance(one, _Word)}
-    places = [k for k, found in keys.items() if found]
-    signs = any(isinstance(one, _Word) and one.of("sign") for one in tokens)
-    if signs or tuple(keys[k][0].name for k in places) not in _CHANGES:
+    words = {k: one for k, one in enumerate(tokens) if isinstance(one, _Word)}
+    places = {k: one.of("key")[0].name for k, one in words.items() if _is_key(one)}
+    keys = tuple(places.values())
+    if keys not in (*_CHANGES, _BACK) or any(one.of("sign") for one in words.values()):
         return None
-    others = [k for k in range(len(tokens)) if k not in places]
-    old, new = (
-        [tokens[k] for k in others if side(k, places[-1])] for side in (int.__lt__, int.__gt__)
+    last = max(places)
+    before, behind = (
+        [token for k, token in enumerate(tokens) if k not in places and where(k, last)]
+        for where in (int.__lt__, int.__gt__)
     )
+    new, old = (before, behind) if keys == _BACK else (behind, before)
     return (new, old) if old and new else None
 
 

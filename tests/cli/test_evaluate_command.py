@@ -96,7 +96,7 @@ def test_out_holds_folds_and_a_scoreboard(evaluate_small, small, tmp_path):
     out = tmp_path / "run"
     result = evaluate_small("--out", out, "--format", "json")
     assert result.exit_code == 0
-    assert f"wrote {out / 'scoreboard.csv'}" in result.stderr
+    assert f"wrote {out / 'scoreboard.csv'}" in " ".join(result.stderr.split())
     assert {path.name for path in out.iterdir()} == {"folds", "manifest.json", "scoreboard.csv"}
     saved = Scoreboard(pd.read_csv(out / "scoreboard.csv"))
     board = evaluate(small, ["median", "ols"], seeds=2, progress=False)
@@ -187,7 +187,7 @@ def test_interrupted_evaluation_says_where_its_folds_are(evaluate_small, monkeyp
     assert result.exit_code == 130
     assert result.stdout == ""
     kept = f"interrupted: finished folds are kept in {tmp_path / 'run'}; the same command goes on"
-    assert kept in result.stderr
+    assert kept in " ".join(result.stderr.split())
     result = evaluate_small()
     assert result.exit_code == 130
     assert "interrupted: nothing was kept, for want of --out" in result.stderr

@@ -1,9 +1,11 @@
 """A process stopped in the middle of an evaluation costs the folds it was at, and nothing else."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +108,43 @@ def test_interrupted_evaluation_says_where_its_folds_are(small_folder, uninterru
     out = tmp_path / "run"
     code, said = stop(small_folder, out, by=signal.SIGINT)
     assert code == INTERRUPTED
-    assert f"interrupted: finished folds are kept in {out}" in said
+    assert f"interrupted: finished folds are kept in {out}" in " ".join(said.split())
     assert "Traceback" not in said
     assert finish(small_folder, out) == uninterrupted
+
+
+WORKER = """
+import os, time
+from bayesmeta.jobs import open_executor
+
+if __name__ == "__main__":
+    with open_executor(workers=1, processes=True) as executor:
+        print(executor.submit(os.getpid).result(), flush=True)
+        executor.submit(time.sleep, 60).result()
+"""
+
+
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
+    (tmp_path / "parent.py").write_text(WORKER, encoding="utf-8")
+    command = [sys.executable, tmp_path / "parent.py"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    for _ in range(100):
+        if not is_running(worker):
+            break
+        time.sleep(0.1)
+    assert not is_running(worker)
+
+
+def is_running(process):
+    """Whether a process is there and no zombie, which some containers never take away."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    about = Path(f"/proc/{process}/stat")
+    return (
+        not about.exists() or about.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    )
