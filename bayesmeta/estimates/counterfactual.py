@@ -504,7 +504,8 @@ def split_place(
         if found in marks[3:] and names_no_target(tail, list_words(design)):
             raise unknown(QueryError, "benchmark or task family", tail, names)
     else:
-        head, tail = _split_benchmark(design, text)
+        is_form = moves or str(text).partition(":")[0] in design.known_facts
+        head, tail = ("", "") if is_form else _split_benchmark(design, text)
         if not tail:
             return text, benchmark, task_family
     by, name = find_target(design, tail)
