@@ -24,8 +24,8 @@ N_REFERENCE, D_REFERENCE = 7e9, 1e12
 LOG_N_UNIT, LOG_D_UNIT = 1.6, 1.3
 """Units of the log scale covariates: about their standard deviations over public LMs."""
 
-Facts = Mapping[str, NDArray[Any]]
-"""Facts of LMs or arms by name."""
+Recorded = Mapping[str, NDArray[Any]]
+"""What LMs or arms record, by name."""
 
 LMS_PER_COLUMN = 5
 """Fewest LMs for each column of a basis with bends: one that spans nearly all LMs leaves nothing of
@@ -122,7 +122,11 @@ def _independent(columns: Array) -> Array:
 
 
 def measure_distance(
-    recorded: Facts, arms: Facts | None, *, lengths: Sequence[float], sizes: Mapping[str, float]
+    recorded: Recorded,
+    arms: Recorded | None,
+    *,
+    lengths: Sequence[float],
+    sizes: Mapping[str, float],
 ) -> float:
     """Measure how far LMs that are given a size stand from all LMs and arms of experiments.
 
@@ -144,7 +148,7 @@ def measure_distance(
     """
     units = np.array(lengths) * (LOG_N_UNIT, LOG_D_UNIT)
 
-    def place(table: Facts) -> Array:
+    def place(table: Recorded) -> Array:
         points = np.log(np.column_stack([np.asarray(table[name], float) for name in SIZES]))
         return points[~np.isnan(points).any(axis=1)] / units
 

@@ -54,13 +54,13 @@ _SKIPPED = (
     "that this these those say be being been have has had give gives gain gains win wins lose "
     "losses benefit benefits advantage advantages worth pick choose prefer recommend recommended "
     "smarter stronger starting pass passing increasing raising adding performance perform "
-    "performs token-wise input output matrices layers heads so then there here at all task tasks "
+    "performs input output matrices layers heads so then there here at all task tasks "
     "benchmark benchmarks mistake used computed up down goes lowering decreasing cut cutting "
     "shrink shrinking grow growing fewer text mix mixture higher out add ="
 )
 """Words that change no meaning: they are passed over."""
 
-_SKIPPED_TOGETHER = ("to use", "to have", "to know", "to choose", "to pick", "to train with", "and")
+_SKIPPED_TOGETHER = ("to use", "to have", "to know", "to choose", "to pick", "to train with")
 _BEFORE = re.compile(r"(?:compared (?:to|with)|relative to|in contrast to) (.+?), (.+)")
 """What is asked about stands last where the comparison comes first."""
 

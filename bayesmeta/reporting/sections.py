@@ -439,21 +439,25 @@ def report(
     panel = build_panel(fit, decisions=names, progress=progress)
     kinds = [effects(fit, names, kind=kind) for kind in _list_kinds(fit)] if known else []
     forest = _begin(executor, _draw_effects, kinds)
+    summary, findings, atlas, cards = summarise_fit(fit, diagnostics, panel), [], [], []
+    if panel is not None:
+        findings = [report_findings(fit, panel, kinds[0] if kinds else None)]
+        atlas, cards = [report_atlas(panel)], [report_cards(panel)]
     apart = drawn()
     sections = [
+        summary,
         report_words(fit),
-        *([] if panel is None else [report_findings(fit, panel, kinds[0] if kinds else None)]),
+        *findings,
         *forest(),
         *report_experiments(panel, apart["experiments"]),
-        *([] if panel is None else [report_atlas(panel)]),
+        *atlas,
         *apart["curves"],
         *apart["scoreboard"],
-        *([] if panel is None else [report_cards(panel)]),
+        *cards,
         report_checks(diagnostics),
         report_origin(fit, apart["data"], whole=whole),
     ]
-    summary = summarise_fit(fit, diagnostics, panel)
-    return _write_files(folder, title_of(fit), [summary, *sections], panel)
+    return _write_files(folder, title_of(fit), sections, panel)
 
 
 def _begin[**P, R](

@@ -901,7 +901,7 @@ def test_contrast_of_a_level_with_itself(fake_fit, statement, refusal):
 
 
 @pytest.mark.parametrize(
-    "statement", ["", "attention = mha", "gqa >", "attention: gqa = mha",
+    "statement", ["", "gqa >", "attention: gqa = mha",
                   "attention: gqa > mha > mqa", "attention > gqa > mha"]
 )  # fmt: skip
 def test_statement_that_cannot_be_read(fake_fit, statement, refusal):
