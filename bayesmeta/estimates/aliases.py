@@ -98,7 +98,7 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
     ("biases", "none"): Words(
         "a design without biases", ("no bias", "no biases", "without bias", "without biases",
                                     "no bias terms", "dropping biases", "drop biases",
-                                    "dropping the biases", "dropping all biases",
+                                    "dropping the biases", "dropping all biases", "drop all biases",
                                     "remove all biases", "removing biases", "remove biases",
                                     "bias-free"), ("no",),
     ),
@@ -130,10 +130,10 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
         ("no", "false", "off"),
     ),
     ("disclosure", "disclosed"): Words(
-        "a disclosed training mix", ("disclosed mix", "disclosed training mix")
+        "a disclosed training mix", ("disclosed mix", "disclosed training mix", "disclose")
     ),
     ("disclosure", "withheld"): Words(
-        "a withheld training mix", ("withheld mix", "withheld training mix")
+        "a withheld training mix", ("withheld mix", "withheld training mix", "hiding")
     ),
 }  # fmt: skip
 """Names of the bundled tables; those of a fit's own are understood as they are written."""
@@ -142,6 +142,7 @@ TARGET_ALIASES: Mapping[str, tuple[str, ...]] = {
     "arc_challenge": ("arc-c", "arcc"),
     "hellaswag": ("hs",),
     "truthfulqa": ("tqa",),
+    "logiqa2": ("logiqa",),
     "commonsense": ("common sense", "commonsense reasoning"),
     "language_modelling": ("language modeling", "lm"),
     "code": ("coding", "programming"),

@@ -23,8 +23,8 @@ _HIGHER = (">", "vs", "versus", "against", "or", "over", "beats", "beat", "bette
 _LOWER = ("<", "worse than", "lower than")
 _KEYS = {
     "swap": ("swap", "swapping", "trade", "trading", "exchange", "drop", "dropping", "to drop",
-             "to swap"),
-    "replace": ("replace", "replacing", "to replace"),
+             "to swap", "abandon", "abandoning"),
+    "replace": ("replace", "replacing", "to replace", "replaced"),
     "move": ("move", "moving", "shift", "shifting", "take", "taking", "transfer"),
     "instead": ("instead of", "in place of", "at the expense of"), "from": ("from", "out of"),
     "to": ("to", "into"), "for": ("for",), "by": ("by",), "with": ("with",), "->": ("->",),
@@ -56,7 +56,8 @@ _SKIPPED = (
     "smarter stronger starting pass passing increasing raising adding performance perform "
     "performs input output matrices layers heads so then there here at all task tasks "
     "benchmark benchmarks mistake used computed up down goes lowering decreasing cut cutting "
-    "shrink shrinking grow growing fewer text mix mixture higher out add ="
+    "shrink shrinking grow growing fewer text mix mixture higher out add choice "
+    "difference scaling halving hide ' s ="
 )
 """Words that change no meaning: they are passed over."""
 
@@ -362,6 +363,7 @@ _MOVES = (
     "replace donor by receiver by n",
     "receiver n from donor",
     "n receiver instead donor",
+    "n receiver instead n donor",
 )
 """Every form of a substitution, with the words left out that are passed over."""
 
