@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -603,9 +603,7 @@ def read_value(design: Design, name: str, value: str | float) -> str | float:
         if not COUNT_RANGE[0] <= count <= COUNT_RANGE[1]:
             from bayesmeta.data.schema import get_column
 
-            expects = get_column("lms", name=name).expects.replace(
-                ", or a blank cell for unknown", ""
-            )
+            expects = replace(get_column("lms", name=name), filled=True).expects
             raise QueryError(f"{name} is '{shorten(value)}'. {expects} Write 7e9, or 7B.")
         return count
     decision = find_decision(design, name)
