@@ -29,10 +29,9 @@ LOOK_EVERY: Final = 50
 """Where draws go on until they are enough: draws of every chain at the first look and at the last,
 and between two looks. Effective sizes of fewer than 300 are guesses; the default fit needs 600."""
 
-SHORT_TUNE: Final = 400
-"""The warm-up before draws that go on until they are enough: chains that disagree after it draw on,
-which costs less than a longer warm-up every time. After 250 two seeds needed 550 and 700 draws of
-the default model and more time, after 400 they needed 500 and 550."""
+SHORT_TUNE: Final = 150
+"""The warm-up of trajectories of a fixed length, whose mass matrix gradients help to learn. After
+60 draws it was not usable on two seeds, after 100, 150 and 200 chains mixed alike."""
 
 EFFECT_LEAST_DRAWS: Final = 1000
 """Meta-analyses of effect sizes: more draws cost next to nothing."""
@@ -43,9 +42,19 @@ LARGEST_SETTING: Final = 2**31 - 1
 """What every sampler can hold."""
 
 SAMPLERS: Final = ("nutpie", "pymc", "numpyro")
+TRAJECTORY: Final = 7.0
+"""Least length of a trajectory of the default sampler, in units of the mass matrix; it is at most
+twice as long, since the number of steps is a power of two. A period of what varies by one unit is
+6.3. Trajectories that end at a U-turn are half as long, and scales move four times less."""
+
+TRAJECTORY_ACCEPT: Final = 0.65
+"""Its target acceptance, which is that of trajectories of a fixed length in theory (Beskos et al.
+2013, https://doi.org/10.3150/12-BEJ414). At 0.75 and 0.85 steps and with them trajectories are
+shorter, and half of the seeds had not enough after 900 draws of the default model."""
+
 TARGET_ACCEPT: Final = 0.85
-"""At 0.8 one of two seeds ended with an R-hat of 1.013 and the other with 508 effective draws; at
-0.85 three seeds had 1.006 and 914 or better, for a quarter more time."""
+"""Of the no-U-turn sampler: at 0.8 one of two seeds ended with an R-hat of 1.013 and the other with
+508 effective draws; at 0.85 three seeds had 1.006 and 914 or better, for a quarter more time."""
 
 EFFECT_TARGET_ACCEPT: Final = 0.99
 """Meta-analyses of effect sizes: at 0.85 up to 54 of 4000 transitions diverged on a table of 13

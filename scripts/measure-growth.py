@@ -169,6 +169,7 @@ def measure(case, *, arguments):
     """Simulate, build, compile and sample one case."""
     import nutpie
 
+    from bayesmeta.inference.chains import FIXED_LENGTH
     from bayesmeta.inference.graph import list_kept
     from bayesmeta.model.blocks import build_model
     from bayesmeta.model.spec import build_design_for
@@ -195,8 +196,7 @@ def measure(case, *, arguments):
         seed=arguments.seed,
         save_warmup=False,
         progress_bar=False,
-        target_accept=defaults.TARGET_ACCEPT,
-        adaptation="draw_diag",
+        **FIXED_LENGTH,
     )
     seconds = time.perf_counter() - started
     memory = measuring.read_peak_memory()

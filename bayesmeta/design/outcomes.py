@@ -27,10 +27,6 @@ _CLIP = 0.01
 """Keeps the information weight of a score at the floor or the ceiling above zero."""
 
 
-_TYPICAL_NOISE = 0.01
-"""Noise of a training run on the score scale, for choosing coordinates alone."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
     """Scores, and per benchmark what turns a latent value into an expected score.
@@ -212,37 +208,6 @@ class ArmContrasts:
         used = self.columns["settings"] != 0
         on = self.benchmark_index[:, None] == np.arange(self.n_benchmarks)
         return used.T.astype(float) @ on > 0
-
-    def align(self, columns: Array, *, owner: NDArray[np.int64]) -> tuple[Array, Array]:
-        """Rotate coefficients so that contrasts tell about as few of them as possible.
-
-        Coefficients of one owner are alike a priori, so that a rotation among them changes no
-        prior. What contrasts tell precisely is then one coordinate and not a ridge across several.
-
-        Parameters
-        ----------
-        columns
-            Of the contrasts, shape (contrast, coefficient).
-        owner
-            Which coefficients are alike, shape (coefficient,).
-
-        Returns
-        -------
-        tuple of ndarray
-            The orthogonal matrix, shape (coefficient, coefficient), whose columns are the new
-            directions; and how precisely they are measured on every benchmark, as the inverse of
-            a variance, shape (coefficient, benchmark).
-        """
-        weighted = columns / np.sqrt(self.sampling + self.repeats * _TYPICAL_NOISE**2)[:, None]
-        rotation = np.zeros((len(owner), len(owner)))
-        for k in np.unique(owner):
-            own = owner == k
-            rotation[np.ix_(own, own)] = np.linalg.svd(weighted[:, own])[2].T
-        squared = np.square(weighted @ rotation)
-        told = np.array(
-            [squared[self.benchmark_index == b].sum(axis=0) for b in range(self.n_benchmarks)]
-        )
-        return rotation, told.T
 
     def hold_out(self, study: str) -> ArmContrasts:
         """Learn from all studies but one."""

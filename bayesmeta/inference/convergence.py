@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
+from bayesmeta.jobs import count_processors
 
 Array = NDArray[np.floating]
 
@@ -64,8 +68,7 @@ def measure_convergence(draws: Array) -> Convergence:
     >>> measure_convergence(draws).suffices(400)
     array([ True,  True,  True])
     """
-    starts = range(0, len(draws), _BLOCK)
-    parts = [_measure_block(draws[start : start + _BLOCK]) for start in starts]
+    parts = _measure_blocks(draws, _cut(np.arange(len(draws))))
     none = (np.empty(0),) * 3
     return Convergence(*(np.concatenate(found) for found in zip(none, *parts, strict=True)))
 
@@ -90,12 +93,28 @@ def find_insufficient(
         The first elements found, whatever block they are in.
     """
     rest = np.setdiff1d(np.arange(len(draws)), first)
-    blocks = [first, *np.split(rest, range(_BLOCK, len(rest), _BLOCK))]
-    for block in blocks:
-        found = block[~measure_convergence(draws[block]).suffices(target_ess)]
-        if len(found):
-            return found
+    blocks = [*_cut(first), *_cut(rest)]
+    with contextlib.closing(_measure_blocks(draws, blocks)) as measured:
+        for block, convergence in zip(blocks, measured, strict=True):
+            found = block[~convergence.suffices(target_ess)]
+            if len(found):
+                return found
     return np.empty(0, np.intp)
+
+
+def _cut(elements: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    return [elements[start : start + _BLOCK] for start in range(0, len(elements), _BLOCK)]
+
+
+def _measure_blocks(
+    draws: Array, blocks: Sequence[NDArray[np.intp]]
+) -> Generator[Convergence, None, None]:
+    """Measure blocks of elements in their order, on as many threads as there are processors."""
+    pool = ThreadPoolExecutor(count_processors())
+    try:
+        yield from pool.map(lambda block: _measure_block(draws[block]), blocks)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _measure_block(draws: Array) -> Convergence:

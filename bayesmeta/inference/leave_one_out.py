@@ -189,7 +189,10 @@ def pareto_k(fit: BaseFit) -> Array:
     if fit.provenance.get("sampler") == defaults.EXACT:  # ArviZ takes longer to import than a fit
         density = fit.log_likelihood()
         return np.array([tail_shape(-one) for one in density.reshape(-1, density.shape[-1]).T])
-    return np.asarray(_importance_sample(fit).pareto_k)
+    try:
+        return np.asarray(_importance_sample(fit).pareto_k)
+    except EvaluationError:  # chains that never moved
+        return np.full(fit.log_likelihood().shape[2:], np.inf)
 
 
 def tail_shape(log_weight: Array) -> float:
@@ -223,7 +226,13 @@ def _importance_sample(fit: BaseFit) -> Any:
     tree = fit.to_datatree("log_likelihood")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # high k is reported by the caller
-        return az.loo(tree, var_name="y", pointwise=True)
+        try:
+            return az.loo(tree, var_name="y", pointwise=True)
+        except ValueError as error:
+            raise EvaluationError(
+                "these draws are too much alike for leave-one-out scores: some chain never moved. "
+                "Sample with a longer warm-up (tune)."
+            ) from error
 
 
 def _weigh(found: Any, fit: BaseFit) -> Array:

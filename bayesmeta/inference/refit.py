@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,25 +198,16 @@ class Refitter:
             dataset = with_contrasts(dataset, design, contrasts, spec=self.spec)
         return dataset if scores is None else dataset.with_scores(scores)
 
-    def sample(
-        self,
-        data: Mapping[str, NDArray[Any]],
-        *,
-        adaptation: Literal["diag", "draw_diag"] = "diag",
-        **settings: Any,
-    ) -> Any:
+    def sample(self, data: Mapping[str, NDArray[Any]], **settings: Any) -> Any:
         """Sample the compiled graph, on one core.
 
         Parameters
         ----------
         data
             Arrays that take the place of data of the graph.
-        adaptation
-            What nutpie adapts the mass matrix to: draws and gradients (`diag`), since draws alone,
-            as of a whole fit (`draw_diag`), are too few after a warm-up as short as that of
-            refits; what data/refits.json records was measured with these.
         **settings
-            Chains, tune, draws, seed.
+            Chains, tune, draws, seed; and how nutpie samples, if not by short trajectories that end
+            at a U-turn, with which what data/refits.json records was measured.
 
         Returns
         -------
@@ -230,10 +221,8 @@ class Refitter:
         kept = {name: values for name, values in data.items() if name in used}
         return nutpie.sample(
             self._compiled.with_data(**kept),
-            **settings,
             cores=1,
             save_warmup=False,
             progress_bar=False,
-            target_accept=defaults.TARGET_ACCEPT,
-            adaptation=adaptation,
+            **{"target_accept": defaults.TARGET_ACCEPT, "adaptation": "diag", **settings},
         )

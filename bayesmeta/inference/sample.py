@@ -16,7 +16,7 @@ import xarray as xr
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import FitError, listing, name_given, unknown
-from bayesmeta.inference.chains import STATISTICS, Stopping, run_chains
+from bayesmeta.inference.chains import FIXED_LENGTH, NO_U_TURN, STATISTICS, Stopping, run_chains
 from bayesmeta.inference.fits import EffectSizeFit, Fit
 from bayesmeta.inference.graph import build_graph, compile_for, draw_prior, list_kept
 from bayesmeta.jobs import count_processors, progress_bar, spinner
@@ -92,15 +92,17 @@ def fit(
         Draws of every chain at the first look (300 if left out, and 1000 of effect sizes), and
         those at which chains end whether or not they are enough, as `check` then says.
     tune, chains
-        Warm-up draws of every chain (400, or 700 of effect sizes and where `draws` is given, if
-        left out), and the number of chains.
+        Warm-up draws of every chain (150 of scores by nutpie and else 700, if left out), and the
+        number of chains.
     cores
         Chains that run at once where `draws` is given; as many as there are processors if left out.
         Otherwise all run side by side.
     sampler
-        `nutpie`, `pymc` or `numpyro`; all run the no-U-turn sampler (Hoffman & Gelman 2014,
-        https://doi.org/10.48550/arXiv.1111.4246) on the same graph. Of effect sizes also `exact`:
-        independent draws, within a second and without PyMC. If left out, `exact` where the
+        `nutpie`, `pymc` or `numpyro`, all on the same graph: the no-U-turn sampler (Hoffman &
+        Gelman 2014, https://doi.org/10.48550/arXiv.1111.4246), except for scores by nutpie, whose
+        trajectories have a fixed length (Betancourt 2017,
+        https://doi.org/10.48550/arXiv.1701.02434), so that scales move faster. Of effect sizes also
+        `exact`: independent draws, within a second and without PyMC. If left out, `exact` where the
         likelihood can be summed out (all but Student-t errors and large tables with groups), and
         else `nutpie`.
     progress
@@ -131,7 +133,7 @@ def fit(
         data, sampler, draws=draws, target_ess=target_ess, least=least_draws, most=most_draws
     )
     if tune is None:
-        is_short = isinstance(data, Dataset) and stopping.target_ess is not None
+        is_short = isinstance(data, Dataset) and sampler == "nutpie"
         tune = defaults.SHORT_TUNE if is_short else defaults.TUNE
     _check_settings(sampler, tune=tune, chains=chains, seed=seed, cores=cores)
     started = time.perf_counter()
@@ -348,8 +350,7 @@ def _sample_nutpie(
             names=names,
             stopping=stopping,
             report=lambda drawn, divergent: show(drawn, f"{divergent} divergent"),
-            adaptation="draw_diag",
-            **settings,
+            **{**settings, **(FIXED_LENGTH if isinstance(data, Dataset) else NO_U_TURN)},
         )
     return tree, seconds
 

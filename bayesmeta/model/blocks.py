@@ -35,9 +35,6 @@ Data = Mapping[str, Tensor]
 _HALF_NORMAL_MEDIAN = 0.6745
 """Median of a standard half-normal distribution."""
 
-_PINNED = 1e3
-"""Precision of what contrasts tell about a coefficient, latent, from which on it is centred."""
-
 N_CENTERED = 2
 """Slopes of size and data are centred; the product and the date, weakly informed, are not."""
 
@@ -223,14 +220,25 @@ def _free_effects(design: Design, spec: ModelSpec) -> Tensor:
     if spec.pooling == "none":
         return priors.beta_sd * pm.Normal("z_beta", shape=shape)
     tau = _decision_scales(spec, n_decisions=len(design.decisions))
-    tau = tau[design.free_decision][:, None]
+    tau = tau[design.free_decision]
     if spec.pooling == "complete":
-        return tau * pm.Normal("z_beta_mean", shape=(shape[0], 1)) * np.ones(shape[1])
-    ratio = pt.as_tensor(priors.beta_ratio)
-    return tau * (
-        pm.Normal("z_beta_mean", shape=(shape[0], 1))
-        + _deviations("beta", design, n=shape[0], of_task=ratio, own=ratio)
-    )
+        return tau[:, None] * pm.Normal("z_beta_mean", shape=(shape[0], 1)) * np.ones(shape[1])
+    levels = (1.0, priors.beta_ratio, priors.beta_ratio)
+    return _pooled("beta", design, n=shape[0], scale=tau, levels=levels)
+
+
+def _pooled(
+    name: str, design: Design, *, n: int, scale: Tensor, levels: tuple[Any, Any, Any]
+) -> Tensor:
+    """Add coefficients pooled over benchmarks about zero; dims (coefficient, benchmark).
+
+    `scale` is that of each of the `n` coefficients, shape (coefficient,); `levels` are, in units of
+    it, the scales of what all benchmarks share, of task families, and of benchmarks in them. None
+    is centred: those that contrasts tell precisely had divergent transitions at small scales.
+    """
+    shared, of_task, own = levels
+    mean = shared * pm.Normal(f"z_{name}_mean", shape=(n, 1))
+    return scale[:, None] * (mean + _deviations(name, design, n=n, of_task=of_task, own=own))
 
 
 def _deviations(name: str, design: Design, *, n: int, of_task: Tensor, own: Tensor) -> Tensor:
@@ -510,21 +518,19 @@ def effect_block(design: Design, spec: ModelSpec) -> dict[str, Tensor]:
         owner, loading = design.free_decision, design.loading
         medians = np.full(len(design.decisions), priors.beta_tau)
         tau = _scale("tau_effect", medians, priors.beta_tau_log_sd, dims="decision")
-        free = _informed(
-            "effect", design, contrasts.columns["beta"] @ loading, owner=owner,
-            center=share[owner][:, None] * pt.dot(np.linalg.pinv(loading), model["beta"]),
-            scale=(inside[: len(design.decisions)] * tau)[owner],
-            levels=_effect_levels(spec),
-        )  # fmt: skip
+        scale = (inside[: len(design.decisions)] * tau)[owner]
+        center = share[owner][:, None] * pt.dot(np.linalg.pinv(loading), model["beta"])
+        free = center + _pooled(
+            "effect", design, n=len(owner), scale=scale, levels=_effect_levels(spec)
+        )
         effect = pt.dot(loading, free)
         found["beta"] = pm.Deterministic("beta_effect", effect, dims=("term", "benchmark"))
     if design.surface is not None:
         medians, log_sd = np.array(priors.surface_tau), priors.surface_tau_log_sd
         tau = _scale("tau_surface_effect", medians, log_sd, dims="level")
-        owner = np.zeros(design.surface.n_functions, np.int64)
-        effect = _informed(
-            "surface_effect", design, contrasts.columns["surface"], owner=owner,
-            center=share[-1] * model["surface"], scale=inside[-1] * pt.ones(len(owner)),
+        n_functions = design.surface.n_functions
+        effect = share[-1] * model["surface"] + _pooled(
+            "surface_effect", design, n=n_functions, scale=inside[-1] * pt.ones(n_functions),
             levels=(tau[0], tau[1], tau[2]),
         )  # fmt: skip
         found["surface"] = pm.Deterministic(
@@ -547,62 +553,6 @@ def _effect_levels(spec: ModelSpec) -> tuple[float, float, float]:
     ratio = spec.priors.beta_ratio
     pooled = {"partial": (1.0, ratio, ratio), "complete": (1.0, 0.0, 0.0), "none": (0.0, 0.0, 1.0)}
     return pooled[spec.pooling]
-
-
-def _informed(
-    name: str,
-    design: Design,
-    columns: np.ndarray,
-    *,
-    owner: np.ndarray,
-    center: Tensor,
-    scale: Tensor,
-    levels: tuple[Any, Any, Any],
-) -> Tensor:
-    """Add coefficients that contrasts inform, pooled over benchmarks about a centre.
-
-    They are rotated so that what contrasts tell precisely is single coordinates, which are
-    centred; the others are not.
-
-    Parameters
-    ----------
-    name
-        Of the offsets.
-    design
-        Arrays and coordinates, with `contrasts`.
-    columns
-        Of the contrasts, shape (contrast, coefficient).
-    owner
-        Which coefficients share a scale, shape (coefficient,).
-    center, scale
-        Shape (coefficient, benchmark), and (coefficient,).
-    levels
-        Scales of what all benchmarks share, of task families, and of benchmarks in them.
-
-    Returns
-    -------
-    TensorVariable
-        Dims (coefficient, benchmark).
-    """
-    contrasts = design.contrasts
-    assert contrasts is not None
-    rotation, precision = contrasts.align(columns, owner=owner)
-    shared, of_task, own = levels
-    n, task = len(owner), design.task_family_index
-    is_alone = (np.bincount(task) == 1)[task]
-    mean = shared * pm.Normal(f"z_{name}_mean", shape=(n, 1))
-    mean = mean + _task_deviations(name, design, n=n, of_task=of_task)
-    about = (pt.dot(rotation.T, center) + scale[:, None] * mean).ravel()
-    sd = scale[:, None] * pt.switch(is_alone, pt.sqrt(of_task**2 + own**2), own)
-    sd = (sd * np.ones((n, len(task)))).ravel()
-    pinned = (precision > _PINNED) & (own != 0)
-    told, open_ = np.flatnonzero(pinned), np.flatnonzero(~pinned)
-    free = about[open_] + sd[open_] * pm.Normal(f"z_{name}", shape=len(open_))
-    values = pt.zeros(n * len(task))[open_].set(free)
-    if len(told):
-        centered = pm.Normal(f"z_{name}_centered", about[told], sd[told], shape=len(told))
-        values = values[told].set(centered)
-    return pt.dot(rotation, values.reshape((n, len(task))))
 
 
 def experiment_block(
@@ -628,9 +578,8 @@ def experiment_block(
         medians = np.full(len(names), priors.arm_tau)
         tau_arm = _scale("tau_arm", medians, priors.arm_tau_log_sd, dims="arm_decision")
         owner = np.array([names.index(term.decision) for term in contrasts.arm_terms])
-        effect = _informed(
-            "arm_effect", design, contrasts.columns["arm_facts"], owner=owner,
-            center=pt.zeros((len(owner), len(design.benchmarks))), scale=tau_arm[owner],
+        effect = _pooled(
+            "arm_effect", design, n=len(owner), scale=tau_arm[owner],
             levels=(1.0, priors.beta_ratio, priors.beta_ratio),
         )  # fmt: skip
         parts["arm_facts"] = pm.Deterministic("arm_effect", effect, dims=("arm_term", "benchmark"))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.design.facts import Design, training_data
+from bayesmeta.inference.chains import FIXED_LENGTH
 from bayesmeta.inference.graph import draw_prior
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model.predictor import (
@@ -136,7 +137,7 @@ class Calibrator:
             tune=tune,
             draws=draws,
             seed=self.seed + k,
-            adaptation="draw_diag",
+            **FIXED_LENGTH,
         )
         posterior = tree["posterior"].to_dataset().transpose("chain", "draw", ...)
         kept: dict[str, Array] = {}

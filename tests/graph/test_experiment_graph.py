@@ -174,15 +174,6 @@ def test_larger_biases_leave_effects_a_smaller_share(draw_prior, ratio):
     assert np.sqrt((1 - share) / share) == pytest.approx(ratio, rel=0.05)
 
 
-def test_some_coordinates_are_centred_and_some_are_not(informed, bundled_informed):
-    for dataset in (informed, bundled_informed):
-        spec = spec_of({})
-        model = build_model(build_design_for(dataset, spec=spec), spec=spec)
-        shapes = model.eval_rv_shapes()
-        assert shapes["z_effect"][0] > 0
-        assert shapes["z_effect_centered"][0] > 0
-
-
 def test_shares_of_effects_differ_between_decisions_about_a_common_mean(draw_prior):
     n, spec = 4000, spec_of({})
     (share,) = draw_prior(spec, ["effect_share"], n)

@@ -267,18 +267,6 @@ def test_located_weights_are_those_of_the_dense_columns(informed, pairs):
     np.testing.assert_allclose((flat[index] * weights).sum(axis=1), expected, atol=1e-12)
 
 
-def test_alignment_turns_coefficients_of_one_owner_among_themselves(informed, contrasts):
-    design = build_design_for(informed, spec=SPEC)
-    owner, columns = design.free_decision, contrasts.columns["beta"] @ design.loading
-    rotation, told = contrasts.align(columns, owner=owner)
-    np.testing.assert_allclose(rotation @ rotation.T, np.eye(len(owner)), atol=1e-12)
-    assert not rotation[owner[:, None] != owner].any()
-    # The precision of a benchmark is that of its contrasts, whatever the coordinates.
-    variance = contrasts.sampling + contrasts.repeats * 0.01**2
-    size = np.bincount(contrasts.benchmark_index, (columns**2).sum(axis=1) / variance, minlength=4)
-    np.testing.assert_allclose(told.sum(axis=0), size)
-
-
 def test_settings_hold_every_difference_of_a_study(informed, contrasts):
     # With its settings free, a study explains all differences of the facts of its arms.
     design = build_design_for(informed, spec=SPEC)

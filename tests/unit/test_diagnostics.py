@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import bayesmeta as bm
 from bayesmeta import defaults
+from bayesmeta.errors import EvaluationError
 from bayesmeta.inference.convergence import measure_convergence
 from bayesmeta.inference.diagnostics import check, thin_fit
 from bayesmeta.model.spec import ModelSpec
@@ -161,6 +163,18 @@ def test_parameter_that_never_moves_fails(good):
     report = check(change(good, posterior={"rho_lm": freeze}))
     assert not report.passed
     assert not report.table.set_index("parameter").loc["rho_lm", "passed"]
+
+
+def test_chains_that_never_moved_are_said_to_and_end_in_no_traceback(good):
+    def stay(values):
+        return np.broadcast_to(values[:, :1], values.shape).copy()
+
+    stuck = change(good, posterior=dict.fromkeys(good.parameters, stay))
+    report = check(stuck)
+    assert not report.passed
+    assert report.values["pareto_k_bad"] == len(good.dataset.scores)
+    with pytest.raises(EvaluationError, match="some chain never moved"):
+        bm.loo(stuck)
 
 
 def test_divergences_are_counted(good):
