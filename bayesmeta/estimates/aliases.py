@@ -55,11 +55,15 @@ DECISION_WORDS: Mapping[str, Words] = {
     ),
     "mlp_ratio": Words("an MLP ratio of {}", ("mlp expansion", "ffn ratio", "mlp multiplier", "mlp",
                                               "ffn", "mlp width",
-                                              "expansion factor", "mlp expansion ratio")),
+                                              "expansion factor", "mlp expansion ratio",
+                                              "ffn expansion", "ffn multiplier",
+                                              "feed-forward ratio")),
     "n_params": Words("a size of {} parameters", ("params", "parameters", "parameter",
                                                   "model size", "size", "parameter count",
                                                   "number of parameters")),
     "n_tokens": Words("training on {} tokens", ("tokens", "training tokens", "token count",
+                                                "tok", "toks", "token",
+                                                "tokens count",
                                                 "number of tokens", "pretraining tokens")),
 }  # fmt: skip
 LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
@@ -83,7 +87,8 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
     ("norm", "layernorm"): Words("LayerNorm", ("ln",), ("layer",)),
     ("norm", "rmsnorm"): Words("RMSNorm", ("root mean square norm",), ("rms",)),
     ("norm", "nonparametric"): Words(
-        "non-parametric layer norm", ("non-parametric norm", "non-parametric layernorm")
+        "non-parametric layer norm", ("non-parametric norm", "non-parametric layernorm",
+                                      "non-parametric ln", "non-parametric layer norm")
     ),
     ("attention", "mha"): Words("multi-head attention", ("multi-head attention", "multi-head")),
     ("attention", "gqa"): Words(
@@ -99,12 +104,17 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
         "a design without biases", ("no bias", "no biases", "without bias", "without biases",
                                     "no bias terms", "dropping biases", "drop biases",
                                     "dropping the biases", "dropping all biases", "drop all biases",
+                                    "drop all the biases", "removing all biases",
+                                    "removing the biases", "remove the biases",
+                                    "removing all the biases", "dropping all the biases",
+                                    "dropping the bias terms", "dropping bias terms",
                                     "remove all biases", "removing biases", "remove biases",
                                     "bias-free"), ("no",),
     ),
     ("biases", "partial"): Words("a design with some biases", ("some biases", "partial biases",
                                                        "qkv bias", "qkv biases",
-                                                       "qkv bias only", "only qkv biases"),
+                                                       "qkv bias only", "only qkv biases",
+                                                       "bias only in qkv", "biases only in qkv"),
                                  ("some",)),
     ("block", "parallel"): Words(
         "a parallel block",
@@ -120,20 +130,26 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
     ("activation", "geglu"): Words("GeGLU"),
     ("weight_tying", "tied"): Words(
         "weight tying",
-        ("tied embeddings", "tied weights", "tied word embeddings", "tie", "tying them"),
+        ("tied embeddings", "tied weights", "tied word embeddings", "tie", "tying them",
+         "shared embeddings", "shared embedding matrix", "sharing embeddings",
+         "sharing the embeddings", "sharing"),
         ("yes", "true", "on", "weight tying", "tying"),
     ),
     ("weight_tying", "untied"): Words(
         "no weight tying",
-        ("untied embeddings", "untied weights", "untie", "untying", "untying the embeddings",
+        ("untied embeddings", "untied weights", "separate lm head", "separate embeddings",
+         "separate", "untie", "untying", "untying the embeddings",
          "no weight tying", "no tying", "not tied"),
         ("no", "false", "off"),
     ),
     ("disclosure", "disclosed"): Words(
-        "a disclosed training mix", ("disclosed mix", "disclosed training mix", "disclose")
+        "a disclosed training mix", ("disclosed mix", "disclosed training mix", "disclose",
+                                    "publishing", "publish")
     ),
     ("disclosure", "withheld"): Words(
-        "a withheld training mix", ("withheld mix", "withheld training mix", "hiding")
+        "a withheld training mix", ("withheld mix", "withheld training mix", "hiding",
+                                    "undisclosed", "secret", "withhold",
+                                    "withholding")
     ),
 }  # fmt: skip
 """Names of the bundled tables; those of a fit's own are understood as they are written."""

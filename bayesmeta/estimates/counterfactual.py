@@ -58,8 +58,24 @@ _SHOWN = 3
 _LONGEST_NAME = 3
 """Words of a benchmark's name."""
 
-_AROUND_PLACE = re.compile(r"^(the|a|an) | (tasks?|benchmarks?|problems|questions)$", re.IGNORECASE)
+_AROUND_PLACE = re.compile(
+    r"^(the|a|an|better) | (tasks?|benchmarks?|problems|questions)$", re.IGNORECASE
+)
 """Words beside a place."""
+
+_MOVING = re.compile(
+    r"\b(swap|replac|mov(e|ing)|trad(e|ing)|shift|tak(e|ing)|exchang|transfer|substitut)",
+    re.IGNORECASE,
+)
+"""What a substitution begins with; of two parts of the mix, the second may be told `for code`."""
+
+_SWAP = re.compile(r"swap \w+ -> \w+ by [0-9.]+")
+"""A substitution as it is written in full."""
+
+_SHOT_WORDS = {"zero": "0", "five": "5"}
+_SHOTS = re.compile(r"\b(?:with )?(zero|five|[0-9]+)[- ]shots?\b", re.IGNORECASE)
+
+_BEFORE_PLACE = ("on", "in", "for", "at", "to", "of", "with")
 
 _VERBS = (" help ", " helps ", " hurt ", " hurts ", " improve ", " improves ")
 """Verbs that a place follows, as in `does code help math?`."""
@@ -491,7 +507,9 @@ def split_place(
     >>> split_place(bm.load_reference_fit().design, "GQA vs MHA on HumanEval?")
     ('GQA vs MHA', 'humaneval', None)
     """
-    moves = isinstance(text, str) and text.lower().startswith(("swap", "replace", "move"))
+    moves = isinstance(text, str) and bool(_MOVING.search(text))
+    if isinstance(text, str):
+        text = _SHOTS.sub(lambda found: f"{_SHOT_WORDS.get(found[1].lower(), found[1])}-shot", text)
     marks = (" on ",) if moves else (" on ", " in ", " for ", *_VERBS)
     marks = (", ", " | ", " @ ", " wrt ", *marks)
     parts = [text.rpartition(mark) for mark in marks] if isinstance(text, str) else []
@@ -501,11 +519,12 @@ def split_place(
         tail = _AROUND_PLACE.sub("", tail.strip(" ?.!"))
         if head.strip() and find_names(tail, names, labels=design.benchmark_labels):
             break
-        if found in marks[3:] and names_no_target(tail, list_words(design)):
+        strange = found in marks[3:] and names_no_target(tail, list_words(design))
+        if strange and not _split_place(design, tail)[1]:
             raise unknown(QueryError, "benchmark or task family", tail, names)
     else:
-        is_form = moves or str(text).partition(":")[0] in design.known_facts
-        head, tail = ("", "") if is_form else _split_benchmark(design, text)
+        is_form = str(text).partition(":")[0] in design.known_facts or _SWAP.fullmatch(str(text))
+        head, tail = ("", "") if is_form else _split_place(design, text)
         if not tail:
             return text, benchmark, task_family
     by, name = find_target(design, tail)
@@ -517,17 +536,32 @@ def split_place(
     return head, name if by == "benchmark" else None, name if by == "task_family" else None
 
 
-def _split_benchmark(design: Design, text: object) -> tuple[str, str]:
-    """Split off a benchmark that is named before a colon, or last without a word before it."""
+def _split_place(design: Design, text: object) -> tuple[str, str]:
+    """Split off a benchmark before a colon or at an end, or a place with a word before it."""
     first, _, rest = str(text).partition(":")
     if rest and find_names(first, design.benchmarks, labels=design.benchmark_labels, exact=True):
         return rest.strip(), first.strip()
     words = text.strip(" ?.!").split(" ") if isinstance(text, str) else []
+    names = [*design.benchmarks, *design.task_families]
+    told = (*_BEFORE_PLACE, *(verb.strip() for verb in _VERBS))
     for n in range(min(_LONGEST_NAME, len(words) - 1), 0, -1):
-        tail = " ".join(words[-n:])
-        if find_names(tail, design.benchmarks, labels=design.benchmark_labels, exact=True):
-            return " ".join(words[:-n]), tail
+        for start in range(len(words) - n, -1, -1):
+            place, rest = words[start : start + n], words[start + n :]
+            before = words[: start - 1] if words[:start][-1:] == ["the"] else words[:start]
+            is_told = [word.lower() in told for word in before[-1:]] == [True]
+            anywhere = design.benchmarks if before and rest and not is_told else names
+            if _is_place(design, place, anywhere):
+                return " ".join([*before[: len(before) - is_told], *rest]), " ".join(place)
     return "", ""
+
+
+def _is_place(design: Design, words: Sequence[str], names: Sequence[str]) -> bool:
+    """Say whether words name a benchmark or task family, and not a decision."""
+    name = " ".join(words)
+    if not find_names(name, names, labels=design.benchmark_labels, exact=True):
+        return False
+    meanings = list_words(design).get(fold(name), ())
+    return not any(one.kind in ("decision", "level") for one in meanings)
 
 
 def name_target(by: str, name: str) -> dict[str, Any]:

@@ -19,25 +19,39 @@ from bayesmeta.estimates.aliases import DECISION_WORDS, LEVEL_WORDS, TARGET_ALIA
 _HIGHER = (">", "vs", "versus", "against", "or", "over", "beats", "beat", "better than",
            "outperforms", "outperform", "compared to", "compared with", "instead of",
            "rather than", "higher than", "helps more than", "in place of", "in contrast to",
-           "in contrast with", "relative to", "minus", "than", "/")  # fmt: skip
-_LOWER = ("<", "worse than", "lower than")
+           "in contrast with", "relative to", "minus", "than", "/", "superior to",
+           "preferable to", "ahead of", "as opposed to", "opposed to", "wins over", "win over",
+           "compare to", "compares to", "compare with", "compares with", "compare against",
+           "compares against", "stack up against", "measured against",
+           "beating", "v")  # fmt: skip
+_LOWER = ("<", "worse than", "lower than", "inferior to", "behind", "loses to", "lose to",
+          "less than", "helps less than")  # fmt: skip
+_WORSE = ("worse", "inferior")
+"""Before a `than` that stands apart: `worse on math than`."""
+
+_BETWEEN = ("between", "difference")
+"""Before two sides with `and` between them, of which the first is asked about."""
+
 _KEYS = {
     "swap": ("swap", "swapping", "trade", "trading", "exchange", "drop", "dropping", "to drop",
              "to swap", "abandon", "abandoning"),
     "replace": ("replace", "replacing", "to replace", "replaced"),
-    "move": ("move", "moving", "shift", "shifting", "take", "taking", "transfer"),
+    "substitute": ("substitute", "substituting", "to substitute"),
+    "move": ("move", "moving", "moved", "shift", "shifting", "shifted", "take", "taking",
+             "took", "transfer", "transferring"),
     "instead": ("instead of", "in place of", "at the expense of"), "from": ("from", "out of"),
     "to": ("to", "into"), "for": ("for",), "by": ("by",), "with": ("with",), "->": ("->",),
 }  # fmt: skip
 _CHANGES = (("from", "to"), ("to",), ("->",), ("replace", "by"), ("replace", "with"),
             ("swap", "for"), ("swap", "with"), ("move", "from", "to"), ("move", "to"),
-            ("from", "by", "to"))  # fmt: skip
+            ("from", "by", "to"), ("substitute", "by"), ("substitute", "with"))  # fmt: skip
 """Keys of a change: what stands behind the last one is asked about, against what stands before."""
 
-_BACK = ("to", "from")
+_BACK = (("to", "from"), ("substitute", "for"))
 """And those of one that is told the other way round."""
 
 _UNITS = {"%": "%", "percent": "%", "per cent": "%", "points": "%", "point": "%", "pp": "%",
+          "pts": "%", "pt": "%",
           "percentage points": "%", "percent points": "%",
           "k": "k", "thousand": "k", "m": "m", "million": "m", "b": "b", "bn": "b",
           "billion": "b", "t": "t", "trillion": "t", "x": ""}  # fmt: skip
@@ -57,9 +71,39 @@ _SKIPPED = (
     "performs input output matrices layers heads so then there here at all task tasks "
     "benchmark benchmarks mistake used computed up down goes lowering decreasing cut cutting "
     "shrink shrinking grow growing fewer text mix mixture higher out add choice "
-    "difference scaling halving hide ' s ="
+    "difference scaling halving hide ' s = "
+    "just maybe perhaps basically simply still even ever yet generally usually typically overall "
+    "significantly substantially noticeably clearly definitely probably possibly likely truly "
+    "slightly considerably anyway also too very quite rather far today now these days "
+    "show find check test estimate predict curious wondering think thinking believe consider "
+    "considering decide deciding need needs looking look see understand explain ask asking "
+    "question answer quantify measure evaluate assess investigate explore suggest suggests "
+    "impact influence outcome result results quality accuracy value evidence probability chance "
+    "chances likelihood odds sign direction affect affects boost boosts beneficial harmful harm "
+    "harms helpful useful outperforming deliver delivers yield yields produce produces lead leads "
+    "bring brings cause causes make makes making made get gets getting got keep keeping run "
+    "running build building built design designs architecture architectures setup recipe recipes "
+    "pretrain pretrained language transformer transformers network networks neural corpus corpora "
+    "dataset datasets pre per terms term regard regarding concerning between either each any "
+    "every another order he she they it its itself us me mine your yours who whose which why "
+    "where because since during as well sense let lets seem seems appear appears tend tends "
+    "expect expects suppose supposed company team lab folks people someone anyone everyone hey hi "
+    "hello thanks thank quick quickly brief briefly kind kinds sort sorts type types approach "
+    "approaches option options variant variants version versions alternative alternatives setting "
+    "settings away bump raised rose rise rises important scale react reacts leave reviewer asks "
+    "reviewers went gone turn turning turned bumping drops dropped ordinary classic "
+    "classical common style doing worse inferior proportion amount level levels content word put "
+    "simple simpler terms importance true claim claims claimed like student students colleague "
+    "colleagues supervisor advisor boss friend ratio sure certain reason reasons says said tells "
+    "gave material told argue argues opinion idea ideas real practice"
 )
 """Words that change no meaning: they are passed over."""
+
+_MORE = ("more", "add", "adding", "increase", "increasing", "raise", "raising", "up", "extra",
+         "additional", "higher")  # fmt: skip
+_LESS = ("less", "fewer", "remove", "removing", "cut", "cutting", "decrease", "decreasing",
+         "reduce", "reducing", "lower", "lowering", "down")  # fmt: skip
+"""What two parts of the mix do: `10 points more code, 10 points less web`."""
 
 _SKIPPED_TOGETHER = ("to use", "to have", "to know", "to choose", "to pick", "to train with")
 _BEFORE = re.compile(r"(?:compared (?:to|with)|relative to|in contrast to) (.+?), (.+)")
@@ -68,13 +112,17 @@ _BEFORE = re.compile(r"(?:compared (?:to|with)|relative to|in contrast to) (.+?)
 _NONE, _HALF = ("none", "zero", "without"), "half"
 """Words for shares of a training mix: nothing of a part, and half of the mix."""
 
+_NUMBER_WORDS = {"five": 5.0, "ten": 10.0, "fifteen": 15.0, "twenty": 20.0, "thirty": 30.0,
+                 "forty": 40.0, "fifty": 50.0}  # fmt: skip
+"""Before percent or points; of other numbers words are not read."""
+
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _KIBI = 1024
 """Contexts of 2k, 4k, 8k ... have powers of two of tokens; other counts are thousands."""
 
 _TOKEN = re.compile(
     r"(?P<number>[+-]?(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?|\.[0-9]+)(?:e[+-]?[0-9]+)?)"
-    r"(?:/(?P<over>[1-9][0-9]*))?(?P<unit>%|bn|[kmbtx])?(?!\w|[./][0-9])"
+    r"(?:/(?P<over>[1-9][0-9]*))?(?P<unit>%|bn|pp|pts|[kmbtx])?(?!\w|[./][0-9])"
     r"|(?P<word>->|[^\W_]+|\S)"
 )
 """A number with its unit, a word, or a single character; no part of it can match in two ways."""
@@ -231,6 +279,9 @@ class _Word:
         return [one for one in self.meanings if one.kind == kind]
 
 
+_AND = _Word("and", (_Meaning("sign", ">"),))
+"""Between the two that are compared."""
+
 type Vocabulary = Mapping[str, tuple[_Meaning, ...]]
 """Meanings of every folded word or words."""
 
@@ -260,7 +311,7 @@ def build_vocabulary(
             if meaning not in known:
                 known.append(meaning)
 
-    add((*_SKIPPED.split(), *_SKIPPED_TOGETHER), _Meaning("skip"))
+    add((*_SKIPPED.split(), *_SKIPPED_TOGETHER, *_MORE, *_LESS), _Meaning("skip"))
     for sign, texts in ((">", _HIGHER), ("<", _LOWER)):
         add(texts, _Meaning("sign", sign))
     for key, texts in _KEYS.items():
@@ -295,6 +346,11 @@ def _tokens(text: str, words: Vocabulary) -> Iterator[_Number | _Word]:
             k += 1 + used
             value = float(part["number"].replace(",", "")) / float(part["over"] or 1)
             yield _Number(Amount(value, unit))
+            continue
+        unit, used = _find_unit([one.group() for one in parts[k + 1 : k + 3]])
+        if part.group() in _NUMBER_WORDS and unit == "%":
+            yield _Number(Amount(_NUMBER_WORDS[part.group()], unit))
+            k += 1 + used
             continue
         for n in range(min(_LONGEST, len(parts) - k), 0, -1):
             raw = [one.group() for one in parts[k : k + n]]
@@ -356,6 +412,7 @@ _MOVES = (
     "replace n donor by receiver",
     "replace donor with receiver by n",
     "move n from donor to receiver",
+    "move n donor to receiver",
     "n from donor to receiver",
     "n donor to receiver",
     "n donor -> receiver",
@@ -364,6 +421,17 @@ _MOVES = (
     "receiver n from donor",
     "n receiver instead donor",
     "n receiver instead n donor",
+    "receiver by n instead donor",
+    "receiver n instead donor",
+    "substitute n donor with receiver",
+    "substitute n donor by receiver",
+    "substitute donor with receiver by n",
+    "substitute donor by receiver by n",
+    "substitute receiver for n donor",
+    "substitute n receiver for donor",
+    "substitute receiver for donor by n",
+    "n donor replace by receiver",
+    "n donor replace with receiver",
 )
 """Every form of a substitution, with the words left out that are passed over."""
 
@@ -397,6 +465,11 @@ def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
     Named(decision='code_share', level='')
     """
     tokens = _count_shares(list(_tokens(text, words)))
+    if found := _read_opposite(tokens):
+        return found
+    said = [one.text for one in tokens if isinstance(one, _Word)]
+    if said.count("and") == 1 and {*said} & {*_BETWEEN} and not any(map(_is_sign, tokens)):
+        tokens = [_AND if isinstance(one, _Word) and one.text == "and" else one for one in tokens]
     tokens = [one for one in tokens if isinstance(one, _Number) or not _skips(one)]
     for token in tokens:
         if isinstance(token, _Word) and not token.meanings:
@@ -408,15 +481,17 @@ def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
     if change := _split_change(tokens):
         return _compare(text, *change, _named(tokens))
     tokens = [one for one in tokens if isinstance(one, _Number) or one.text != "with"]
-    signs = [k for k, one in enumerate(tokens) if isinstance(one, _Word) and one.of("sign")]
-    stray = [one for one in tokens if isinstance(one, _Word) and _is_key(one)]
-    if len(signs) > 1 or stray:
+    signs = [k for k, one in enumerate(tokens) if _is_sign(one)]
+    stray = [one.text for one in tokens if isinstance(one, _Word) and _is_key(one)]
+    if len(signs) > 1 or (stray and not (signs and stray == ["from"])):  # `gain from A over B`
         raise _unread(text, "Compare two sides, or name two parts of the mix and points.")
     decisions = _named(tokens)
     if not signs:
         return _read_name(text, tokens, decisions)
     sides = tokens[: signs[0]], tokens[signs[0] + 1 :]
     sign = next(iter(tokens[signs[0]].of("sign"))).name  # type: ignore[union-attr]
+    if {*said} & {*_WORSE} and tokens[signs[0]].text == "than":  # type: ignore[union-attr]
+        sign = "<"
     high, low = sides if sign == ">" else sides[::-1]
     return _compare(text, high, low, decisions)
 
@@ -501,6 +576,46 @@ def _read_move(tokens: Sequence[_Number | _Word]) -> Moved | None:
     return None
 
 
+def _is_sign(token: _Number | _Word) -> bool:
+    return isinstance(token, _Word) and bool(token.of("sign"))
+
+
+def _read_opposite(tokens: Sequence[_Number | _Word]) -> Moved | None:
+    """Read two parts of the mix, one that grows by some points and one that shrinks by as many."""
+    told: list[tuple[str, str | Amount]] = []
+    for token in tokens:
+        if isinstance(token, _Number):
+            told.append(("points", token.amount))
+            continue
+        shares = [m.name for m in token.of("decision") if _is_share(m.name)]
+        if shares:
+            told.append(("part", shares[0]))
+        elif token.text in (*_MORE, *_LESS):
+            told.append(("more" if token.text in _MORE else "less", token.text))
+        elif not (_skips(token) or token.text in ("by", "of", "to", "from")):
+            return None
+    if [kind for kind, _ in told] in (["points", "part"] * 2, ["part", "points"] * 2):
+        told = [part for kind, value in told for part in _tell_sign(kind, value)]
+    for cut in (3, 2):
+        first, second = dict(told[:cut]), dict(told[cut:])
+        if len(told) != len(first) + len(second) or not {"more", "less"} <= {*first, *second}:
+            continue
+        grows, shrinks = (first, second) if "more" in first else (second, first)
+        points = [half["points"] for half in (first, second) if "points" in half]
+        alike = len({one.value for one in points if isinstance(one, Amount)}) == 1
+        if alike and "part" in grows and "part" in shrinks and "less" not in grows:
+            return Moved(str(grows["part"]), str(shrinks["part"]), points[0])  # type: ignore[arg-type]
+    return None
+
+
+def _tell_sign(kind: str, value: str | Amount) -> Iterator[tuple[str, str | Amount]]:
+    """Read `-3 web` as three points less of it."""
+    if isinstance(value, Amount):
+        yield ("less" if value.value < 0 else "more", "")
+        value = Amount(abs(value.value), value.unit)
+    yield kind, value
+
+
 def _is_key(token: _Word) -> bool:
     """Say whether a word can be nothing but a key: some are signs as well."""
     return bool(token.of("key")) and not token.of("sign")
@@ -513,14 +628,14 @@ def _split_change(
     words = {k: one for k, one in enumerate(tokens) if isinstance(one, _Word)}
     places = {k: one.of("key")[0].name for k, one in words.items() if _is_key(one)}
     keys = tuple(places.values())
-    if keys not in (*_CHANGES, _BACK) or any(one.of("sign") for one in words.values()):
+    if keys not in (*_CHANGES, *_BACK) or any(one.of("sign") for one in words.values()):
         return None
     last = max(places)
     before, behind = (
         [token for k, token in enumerate(tokens) if k not in places and where(k, last)]
         for where in (int.__lt__, int.__gt__)
     )
-    new, old = (before, behind) if keys == _BACK else (behind, before)
+    new, old = (before, behind) if keys in _BACK else (behind, before)
     return (new, old) if old and new else None
 
 
@@ -600,6 +715,8 @@ def _read_side(
         levels = [one for one in plain if not one.of("skip")]  # `on` is one of weight tying
         return amounts[0] if len(amounts) == 1 and not levels else None
     chosen = plain or [one for one in words if one.of("level")]
+    alone = [one for one in chosen if any(m.alone for m in one.of("level"))]
+    chosen = alone if alone and not decisions else chosen
     found = [{m.name: (m.level, m.alone) for m in one.of("level")
               if m.alone or not decisions or m.name in decisions} for one in chosen]  # fmt: skip
     return found[0] if found and all(one == found[0] for one in found) else None
