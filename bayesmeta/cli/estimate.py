@@ -44,6 +44,7 @@ def fit_command(
     tune: int | None = None,
     chains: int = defaults.CHAINS,
     sampler: str = defaults.SAMPLERS[0],
+    target_accept: float | None = None,
     quick: bool = False,
     reference: Path | None = None,
     version: str = "corrected",
@@ -68,6 +69,8 @@ def fit_command(
         Run at once where there are processors.
     sampler
         {nutpie, pymc, numpyro}.
+    target_accept : SHARE
+        Raise it, say to 0.9, where transitions diverge.
     quick
         Few draws, for a look; will not pass the checks.
     reference : FILE
@@ -85,7 +88,7 @@ def fit_command(
     with interruptible(f"nothing was written, {out} is as it was"):
         fitted = bm.fit(
             data, chosen, seed=seed, draws=draws, target_ess=target_ess, most_draws=most_draws,
-            tune=tune, chains=chains, sampler=sampler,
+            tune=tune, chains=chains, sampler=sampler, target_accept=target_accept,
         )  # fmt: skip
     known = list_decisions(fitted.design)
     left_out = [name for name in chosen.decisions if name not in known]

@@ -21,7 +21,8 @@ from bayesmeta.tables.notebook import NotebookView, fold, show_table, show_text,
 _ADVICE = {
     "rhat": "The chains disagree: raise tune and draws, or simplify the model.",
     "ess": "Too few effective draws for stable intervals: raise draws.",
-    "divergences": "Some regions were not explored: raise tune, or tighten the prior of a scale.",
+    "divergences": "Some regions were not explored: raise target_accept (to 0.9), or tighten the "
+    "prior of a scale.",
     "bfmi": "The energy mixes slowly, as with heavy-tailed scales: tighten their priors.",
 }
 

@@ -322,6 +322,12 @@ def test_two_coefficients_of_one_name_are_refused(refusal):
         bm.fit(dataclasses.replace(table, moderators=()), cores=0)
 
 
+@pytest.mark.parametrize("share", [0, 1, 1.5, True, "high"])
+def test_a_target_acceptance_is_a_share(share, refusal):
+    with refusal(FitError, "target_accept", repr(share), "between 0 and 1", "0.9"):
+        bm.fit(bm.load_dataset(experiments=False), target_accept=share)
+
+
 def test_fits_of_effect_sizes_are_compared(fitted):
     table = bm.compare({"one": fitted, "same": fitted})
     assert table["elpd_diff"].tolist() == [0.0, 0.0]
