@@ -4,8 +4,9 @@ Usage: measure-samplers.py [--out FILE.json] [--draws N] [--tune N] [--only nutp
 
 The default model of the bundled data. Each part runs in a process of its own, on the same cores:
 
-- nutpie, pymc, numpyro: same graph, target acceptance, chains, warm-up and draws, as `fit` runs
-  them. `compile_seconds` is what comes before the first step (numpyro: all that JAX traces and
+- nutpie, pymc, numpyro: same graph, chains, warm-up and draws, and otherwise as `fit` runs them:
+  nutpie with trajectories of a fixed length, the others with the no-U-turn sampler.
+  `compile_seconds` is what comes before the first step (numpyro: all that JAX traces and
   compiles), `sample_seconds` the rest, warm-up included. Effective draws are the least over all
   that a fit keeps, bulk or tail. `gradient_us` is one call of the sampler's own compiled log
   density and gradient, on an otherwise idle machine.
@@ -18,6 +19,8 @@ The default model of the bundled data. Each part runs in a process of its own, o
 which is `peak_worker_mb`.
 """
 
+import os
+import tempfile
 import time
 
 import measuring
@@ -57,16 +60,20 @@ def build(data, spec):
 
 def measure_sampler(sampler, *, arguments):
     """Sample through the door of `fit`, which also keeps the number of steps here."""
-    from bayesmeta.inference.sample import _sample_nutpie, _sample_pymc
+    from bayesmeta.inference import chains, sample
 
-    model, names = build(bm.load_dataset(experiments=False), measuring.SPEC)
-    sample = _sample_nutpie if sampler == "nutpie" else _sample_pymc
+    data, spec = bm.load_dataset(experiments=False), measuring.SPEC
+    model, names = build(data, spec)
+    chains.STATISTICS = sample.STATISTICS = (*chains.STATISTICS, "n_steps")
     intervals = watch_jax() if sampler == "numpyro" else []
-    settings = {name: getattr(arguments, name) for name in ("draws", "tune", "chains", "cores")}
+    settings = {name: getattr(arguments, name) for name in ("seed", "tune", "chains", "cores")}
+    stopping = chains.Stopping(arguments.draws, arguments.draws)
     started = time.perf_counter()
-    tree, compiling = sample(
-        model, names, seed=arguments.seed, progress=False, sampler=sampler, **settings
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["BAYESMETA_CACHE"] = folder  # so that nutpie compiles
+        tree, compiling = sample._sample_chains(
+            data, spec, stopping, progress=False, sampler=sampler, target_accept=None, **settings
+        )
     total = time.perf_counter() - started
     if sampler == "pymc":
         compiling = total - float(tree["posterior"].attrs["sampling_time"])
@@ -181,12 +188,12 @@ def build_block(name, design, spec, *, connected=True):
             likelihood_block(design, spec, data, eta, residual)
             return model
         if name == "scale":
-            outputs = [blocks.scale_block(design, spec, data)]
+            outputs = [blocks.scale_block(design, spec, data, design.covariates)]
         elif name == "decisions":
             X, _ = blocks.missing_block(design, spec.priors)
             outputs = [blocks.decision_block(design, spec, data, X)]
         elif name == "surface":
-            outputs = [blocks.surface_block(design, spec, data)]
+            outputs = [blocks.surface_block(design, spec, data, design.covariates)]
         else:
             outputs = list(blocks.family_block(design, spec, data))
         if connected:
