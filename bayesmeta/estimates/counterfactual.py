@@ -67,15 +67,18 @@ _MOVING = re.compile(
     r"\b(swap|replac|mov(e|ing)|trad(e|ing)|shift|tak(e|ing)|exchang|transfer|substitut)",
     re.IGNORECASE,
 )
-"""What a substitution begins with; of two parts of the mix, the second may be told `for code`."""
+"""What tells of a substitution: `for code` names a part of the mix there, and no place."""
 
 _SWAP = re.compile(r"swap \w+ -> \w+ by [0-9.]+")
 """A substitution as it is written in full."""
 
 _SHOT_WORDS = {"zero": "0", "five": "5"}
+"""Numbers of examples in the prompt, as words."""
+
 _SHOTS = re.compile(r"\b(?:with )?(zero|five|[0-9]+)[- ]shots?\b", re.IGNORECASE)
 
 _BEFORE_PLACE = ("on", "in", "for", "at", "to", "of", "with")
+"""Words that a place follows."""
 
 _VERBS = (" help ", " helps ", " hurt ", " hurts ", " improve ", " improves ")
 """Verbs that a place follows, as in `does code help math?`."""
@@ -537,7 +540,7 @@ def split_place(
 
 
 def _split_place(design: Design, text: object) -> tuple[str, str]:
-    """Split off a benchmark before a colon or at an end, or a place with a word before it."""
+    """Split off a benchmark, wherever it stands, or a task family at an end or behind its word."""
     first, _, rest = str(text).partition(":")
     if rest and find_names(first, design.benchmarks, labels=design.benchmark_labels, exact=True):
         return rest.strip(), first.strip()
