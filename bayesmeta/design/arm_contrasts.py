@@ -380,8 +380,8 @@ def _rotate_settings(
     """Directions in which the arms of a study differ, by decision, and study and decision of each.
 
     Effects that differ between studies have the prior of the decision's effects, scaled. It is the
-    same in every direction of a decision's free coefficients, so that the principal directions of
-    a study's differences serve instead of its columns.
+    same in every direction of a decision's free coefficients, so that an orthonormal basis of a
+    study's differences serves instead of its columns.
     """
     columns, own_study, owner = [], [], []
     group = arms.groupby(["study", "group"]).ngroup().to_numpy()
@@ -390,10 +390,26 @@ def _rotate_settings(
         for k, part in enumerate(parts):
             same = group[used][:, None] == group[used]
             inside = part[used] - (same @ part[used]) / same.sum(axis=1, keepdims=True)
-            _, size, directions = np.linalg.svd(inside, full_matrices=False)
-            for direction in directions[size > _SMALL]:
+            for direction in _span(inside):
                 columns.append((part[row] @ direction) * (study == s))
                 own_study.append(s)
                 owner.append(k)
     stacked = np.column_stack(columns) if columns else np.empty((len(row), 0))
     return stacked, own_study, np.array(owner, dtype=np.int64)
+
+
+def _span(rows: Array) -> Array:
+    """Give an orthonormal basis of the space of rows, shape (direction, column).
+
+    Built column by column, so that it hangs on no sign or order that a decomposition chooses: the
+    draws of a saved fit have to mean the same on every machine.
+    """
+    _, size, principal = np.linalg.svd(rows, full_matrices=False)
+    kept = principal[size > _SMALL]
+    projection, basis = kept.T @ kept, np.empty((0, rows.shape[1]))
+    for column in projection:
+        rest = column - basis.T @ (basis @ column)
+        length = np.linalg.norm(rest)
+        if length > _SMALL and len(basis) < len(kept):
+            basis = np.vstack([basis, rest / length])
+    return basis

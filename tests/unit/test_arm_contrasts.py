@@ -281,6 +281,17 @@ def test_settings_hold_every_difference_of_a_study(informed, contrasts):
         assert np.linalg.matrix_rank(both, tol=1e-5) == np.linalg.matrix_rank(used, tol=1e-5)
 
 
+def test_directions_of_settings_hang_on_no_order_or_sign():
+    rows = np.array([[1.0, 0, 1, 2], [0, 1, 1, -1], [1, 1, 2, 1], [0, 0, 1e-9, 0]])
+    basis = arm_contrasts._span(rows)
+    assert basis.shape == (2, 4)
+    assert basis @ basis.T == pytest.approx(np.eye(2))
+    assert (rows @ basis.T) @ basis == pytest.approx(rows, abs=1e-8)
+    for same in (rows[::-1], -rows, 2 * rows, rows[[2, 1]]):
+        assert arm_contrasts._span(same) == pytest.approx(basis)
+    assert arm_contrasts._span(np.zeros((3, 4))).shape == (0, 4)
+
+
 def test_a_held_out_study_leaves_no_trace(informed):
     results = informed.experiments.results
     own = results["study"] == "heads"
