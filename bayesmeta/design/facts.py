@@ -768,7 +768,9 @@ def training_data(design: Design) -> dict[str, NDArray[Any]]:
 
 def _contrast_data(contrasts: ArmContrasts) -> dict[str, NDArray[Any]]:
     """List the arrays of contrasts, which studies may be held out of."""
-    index, weights = contrasts.locate()
-    names = ("y", "sampling", "repeats")
+    differences, index, slope = contrasts.factor()
+    names = ("y", "sampling", "repeats", "benchmark_index")
     arrays = {name: getattr(contrasts, name) for name in names}
-    return {f"contrast_{k}": v for k, v in {**arrays, "index": index, "weights": weights}.items()}
+    arrays |= {"difference_index": index, "slope": slope, "runs": differences.pop("runs")}
+    arrays["differences"] = np.hstack(list(differences.values()))
+    return {f"contrast_{name}": values for name, values in arrays.items()}

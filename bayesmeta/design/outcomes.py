@@ -176,32 +176,27 @@ class ArmContrasts:
         """Study and number of every setting."""
         return tuple(f"{name}:{k}" for k, name in enumerate(self.setting_study))
 
-    @property
-    def layout(self) -> dict[str, int]:
-        """Numbers of coefficients by block: columns times benchmarks, but for runs."""
-        sizes = {name: values.shape[1] for name, values in self.columns.items()}
-        return {n: k * (1 if n == "runs" else self.n_benchmarks) for n, k in sizes.items()}
+    def factor(self) -> tuple[dict[str, Array], NDArray[np.int64], Array]:
+        """Split contrasts into how arms differ and how much a difference counts.
 
-    def locate(self) -> tuple[NDArray[np.int64], Array]:
-        """Say which coefficients of the layout, end to end, every contrast weighs, and by how much.
+        The same arms differ in the same way on all benchmarks, so that there are fewer differences
+        than contrasts; the slope of the link says what one counts at the scores of a cell.
 
         Returns
         -------
-        tuple of ndarray
-            Positions and weights, both of shape (contrast, weighed); what is less is filled up
-            with weights of zero.
+        tuple
+            Differences by block, each of shape (difference, column), the largest of which is one;
+            and the difference and the slope of every contrast, each of shape (contrast,).
         """
-        positions, weights, start = [], [], 0
-        for name, values in self.columns.items():
-            k = np.arange(values.shape[1])
-            step, first = (1, 0) if name == "runs" else (self.n_benchmarks, self.benchmark_index)
-            positions.append(start + k * step + np.reshape(first, (-1, 1)) + 0 * values)
-            weights.append(values)
-            start += self.layout[name]
-        where, weight = np.hstack(positions).astype(np.int64), np.hstack(weights)
-        order = np.argsort(weight == 0, axis=1, kind="stable")
-        order = order[:, : int((weight != 0).sum(axis=1).max(initial=1))]
-        return np.take_along_axis(where, order, 1), np.take_along_axis(weight, order, 1)
+        weights = np.hstack(list(self.columns.values()))
+        size = np.abs(weights)
+        lead = np.argmax(size > 0.999 * size.max(axis=1, keepdims=True, initial=0), axis=1)
+        slope = np.take_along_axis(weights, lead[:, None], axis=1)
+        unit = weights / np.where(slope == 0, 1, slope)
+        _, first, index = np.unique(unit.round(9), axis=0, return_index=True, return_inverse=True)
+        ends = np.cumsum([values.shape[1] for values in self.columns.values()])[:-1]
+        parts = zip(self.columns, np.split(unit[first], ends, axis=1), strict=True)
+        return dict(parts), index.reshape(-1), slope[:, 0]
 
     def measured_settings(self) -> NDArray[np.bool_]:
         """Say which settings are measured on which benchmark, shape (setting, benchmark)."""

@@ -44,14 +44,16 @@ _KEYS = {
 }  # fmt: skip
 _CHANGES = (("from", "to"), ("to",), ("->",), ("replace", "by"), ("replace", "with"),
             ("swap", "for"), ("swap", "with"), ("move", "from", "to"), ("move", "to"),
-            ("from", "by", "to"), ("substitute", "by"), ("substitute", "with"))  # fmt: skip
+            ("from", "by", "to"), ("swap", "from", "to"), ("from", "replace", "by"),
+            ("from", "replace", "with"), ("from", "swap", "for"), ("substitute", "by"),
+            ("substitute", "with"))  # fmt: skip
 """Keys of a change: what stands behind the last one is asked about, against what stands before."""
 
 _BACK = (("to", "from"), ("substitute", "for"))
 """And those of one that is told the other way round."""
 
-_UNITS = {"%": "%", "percent": "%", "per cent": "%", "points": "%", "point": "%", "pp": "%",
-          "pts": "%", "pt": "%",
+_UNITS = {"%": "%", "percent": "%", "per cent": "%", "pct": "%", "points": "%", "point": "%",
+          "pp": "%", "pts": "%", "pt": "%",
           "percentage points": "%", "percent points": "%",
           "k": "k", "thousand": "k", "m": "m", "million": "m", "b": "b", "bn": "b",
           "billion": "b", "t": "t", "trillion": "t", "x": ""}  # fmt: skip
@@ -93,7 +95,18 @@ _SKIPPED = (
     "proportion amount level levels content word put simple simpler importance true claim claims "
     "claimed student students colleague colleagues supervisor advisor boss friend ratio sure "
     "certain reason reasons says said tells gave material told argue argues opinion idea ideas "
-    "real practice"
+    "real practice pay pays paying off work works worked working improvement improvements "
+    "improving uses employ employs employing employed apply applies applied applying will would "
+    "might may must gained gain gaining losing winning edge penalty bonus downside downsides "
+    "upside upsides drawback drawbacks positive negative detrimental valuable worthwhile wise "
+    "sensible reasonable something anything lot lots bit little noticeable significant meaningful "
+    "measurable widen widening extend extending extended lengthen lengthening expand expanding "
+    "include includes including introduce introduces introducing wants wanted else favor favors "
+    "favour favours justified justify hurting helping helped feed feeding fed treat treats though "
+    "although however currently right roughly around approximately & smart thing things me him "
+    "her contribute contributes contribution substituted increased increases decreased decreases "
+    "raises lowers lowered reduced reduces benefits benefited detectable visible evident "
+    "evidently apparently supposedly empirically statistically credibly"
 )
 """Words that change no meaning: they are passed over."""
 
@@ -103,12 +116,27 @@ _LESS = ("less", "fewer", "remove", "removing", "cut", "cutting", "decrease", "d
          "reduce", "reducing", "lower", "lowering", "down")  # fmt: skip
 """What two parts of the mix do: `10 points more code, 10 points less web`; else passed over."""
 
-_SKIPPED_TOGETHER = ("to use", "to have", "to know", "to choose", "to pick", "to train with")
+_VERBS = (
+    "add adopt apply be build bump change choose compare cut decrease do double employ expand "
+    "extend find get give go grow halve have include increase introduce keep know learn lengthen "
+    "lower make pick prefer pretrain put raise reduce remove see shrink switch train try use widen"
+)
+"""What follows `to` where it says that something is done."""
+
+_SKIPPED_TOGETHER = (
+    *(f"to {verb}" for verb in _VERBS.split()), "to train with", "good or bad", "better or worse",
+    "help or hurt", "helpful or harmful", "or not", "cost anything", "cost something", "cost me",
+    "cost us", "cost points", "cost accuracy", "cost performance",
+)  # fmt: skip
 _BEFORE = re.compile(r"(?:compared (?:to|with)|relative to|in contrast to) (.+?), (.+)")
 """What is asked about stands last where the comparison comes first."""
 
-_NONE, _HALF = ("none", "zero", "without"), "half"
-"""Words for shares of a training mix: nothing of a part, and half of the mix."""
+_NONE = ("none", "zero", "without")
+_FRACTIONS = {"half": 50.0, "quarter": 25.0, "fifth": 20.0, "tenth": 10.0}
+"""Words for shares of a training mix: nothing of a part, and parts of the mix in percent."""
+
+_WHOLE = ("data", "mix", "mixture", "corpus", "dataset", "text")
+"""Words for the mix: `half the data is code`, where `half the code` is half as much."""
 
 _NUMBER_WORDS = {"five": 5.0, "ten": 10.0, "fifteen": 15.0, "twenty": 20.0, "thirty": 30.0,
                  "forty": 40.0, "fifty": 50.0}  # fmt: skip
@@ -434,7 +462,9 @@ _MOVES = (
 """Every form of a substitution, with the words left out that are passed over."""
 
 
-def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
+def read_phrase(
+    text: str, words: Vocabulary, *, counts: Mapping[str, tuple[float, float]] | None = None
+) -> Compared | Moved | Named:
     """Read what was typed.
 
     Parameters
@@ -443,6 +473,9 @@ def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
         A phrase, such as `is GQA better than MHA?`.
     words
         What `build_vocabulary` gives.
+    counts
+        Least and largest recorded count of every size: two numbers that can be of only one size
+        are of that.
 
     Returns
     -------
@@ -477,7 +510,7 @@ def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
     if found := _read_move(tokens):
         return found
     if change := _split_change(tokens):
-        return _compare(text, *change, _named(tokens))
+        return _compare(text, *change, _named(tokens) or _tell_size(change, counts))
     tokens = [one for one in tokens if isinstance(one, _Number) or one.text != "with"]
     signs = [k for k, one in enumerate(tokens) if _is_sign(one)]
     stray = [one.text for one in tokens if isinstance(one, _Word) and _is_key(one)]
@@ -491,13 +524,28 @@ def read_phrase(text: str, words: Vocabulary) -> Compared | Moved | Named:
     if {*said} & {*_WORSE} and tokens[signs[0]].text == "than":  # type: ignore[union-attr]
         sign = "<"
     high, low = sides if sign == ">" else sides[::-1]
-    return _compare(text, high, low, decisions)
+    return _compare(text, high, low, decisions or _tell_size(sides, counts))
+
+
+def _tell_size(
+    sides: Iterable[Sequence[_Number | _Word]], counts: Mapping[str, tuple[float, float]] | None
+) -> list[str]:
+    """Name the only size that two bare numbers can be of, as recorded LMs go: 13B vs 7B."""
+    found = [_read_side(side, []) for side in sides]
+    amounts = [side for side in found if isinstance(side, Amount) and side.unit]
+    fit = []
+    for name, (least, most) in (counts or {}).items() if len(amounts) == len(found) else ():
+        values = [read_count(one, powers_of_two=name == "context_length") for one in amounts]
+        if all(value is not None and least <= value <= most for value in values):
+            fit.append(name)
+    return fit if len(fit) == 1 else []
 
 
 def _count_shares(tokens: Sequence[_Number | _Word]) -> list[_Number | _Word]:
     """Read `none` as 0 % and `half` as 50 %, where one share is named and nothing else.
 
-    They count before the share (`no code`, `half code`) and as a whole side (`half vs none`).
+    They count before the share (`no code`, `half the data is code`) and as a whole side (`half vs
+    none`).
     """
     decisions = _named(tokens)
     if len(decisions) != 1 or not _is_share(decisions[0]):
@@ -510,11 +558,22 @@ def _count_shares(tokens: Sequence[_Number | _Word]) -> list[_Number | _Word]:
         text = token.text if isinstance(token, _Word) else ""
         if (text in _NONE and (before_share or ends)) or (text == "no" and before_share):
             found.append(_Number(Amount(0.0, "%")))
-        elif text == _HALF and (before_share or ends):
-            found.append(_Number(Amount(50.0, "%")))
+        elif text in _FRACTIONS and (before_share or ends or _tells_share(tokens[k + 1 :])):
+            found.append(_Number(Amount(_FRACTIONS[text], "%")))
         else:
             found.append(token)
     return found
+
+
+def _tells_share(tokens: Sequence[_Number | _Word]) -> bool:
+    """Say whether a fraction is one of the mix: words for it stand between it and the share."""
+    said = []
+    for token in tokens:
+        if isinstance(token, _Number) or not _skips(token):
+            is_share = isinstance(token, _Word) and bool(token.of("decision"))
+            return is_share and bool({*said} & {*_WHOLE})
+        said.append(token.text)
+    return False
 
 
 def _ends(token: _Word) -> bool:
@@ -697,6 +756,7 @@ def _compare(
     named = [name for side in sides if isinstance(side, dict) for name in side]
     names = list(dict.fromkeys([*decisions, *named]))
     why = f"It names {listing(names)}; both sides have to be of one decision." if names else ""
+    why += " To change several at once in one LM ask bayesmeta whatif." * (len(names) > 1)
     if len(names) == 1 and any(isinstance(side, Amount) for side in sides):
         why = f"It names {names[0]}; say one number of it on both sides, and no other."
     raise _unread(text, why or "Name two levels or values of one decision.")

@@ -65,7 +65,7 @@ _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNOREC
 """A number as one types it; `float` would also read 2_0 and digits of other scripts."""
 
 _LIKELY = {"n_params": "14B > 7B", "n_tokens": "2T > 1T"}
-"""Values of sizes that somebody may ask about."""
+"""Values of sizes that are asked about where none are named."""
 
 _LARGE = 1e7
 ROUNDING = 1e-9
@@ -314,6 +314,9 @@ def list_statements(design: Design, text: str) -> list[Statement]:
 
 def _list_named(design: Design, named: Named) -> list[Statement]:
     """List the contrasts of a decision, or of one level with all others, the commonest first."""
+    if named.decision in SIZES and design.knows_sizes:
+        high, low = _LIKELY[named.decision].split(" > ")
+        return [build_contrast(design, decision=named.decision, level=high, reference=low)]
     shown = default_contrasts(design, named.decision)
     if not named.level:
         return [*shown]
@@ -382,13 +385,21 @@ def _read_words(
 ) -> Statement | Named:
     """Read a text by its words; what has the form of a statement is refused by its parts."""
     try:
-        return _build_read(design, read_phrase(text, list_words(design)))
+        read = read_phrase(text, list_words(design), counts=_list_counts(design))
+        return _build_read(design, read)
     except QueryError:
         if error is not None:
             raise error from None
         if form:
             build_contrast(design, decision=form[0], level=form[1], reference=form[2])
         raise
+
+
+def _list_counts(design: Design) -> dict[str, tuple[float, float]]:
+    """Give the least and the largest recorded count of what is counted in tokens or parameters."""
+    names = [*(SIZES if design.knows_sizes else ()), "context_length"]
+    known = {name: design.recorded[name] for name in names if name in design.recorded}
+    return {name: (float(np.nanmin(v)), float(np.nanmax(v))) for name, v in known.items()}
 
 
 def _build_read(design: Design, read: Compared | Moved | Named) -> Statement | Named:

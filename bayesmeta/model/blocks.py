@@ -586,16 +586,21 @@ def experiment_block(
         tau = pt.concatenate([tau, tau_arm])
     if spec.study_effects == "random":
         parts["settings"] = _study_effects(contrasts, priors, tau)
+    shift: Tensor = 0.0
     if spec.run_effects == "random":
         sigma = _scale("run_sigma", priors.run_sigma, priors.run_log_sd)
-        run = sigma * pm.Normal("z_run", dims="run")
-        parts["runs"] = pm.Deterministic("run_effect", run, dims="run")
-    flat = [
-        parts[name].ravel() if name in parts else pt.zeros(size)
-        for name, size in contrasts.layout.items()
+        z = pm.Normal("z_run", dims="run")
+        run = pm.Deterministic("run_effect", sigma * z, dims="run")
+        shift = pt.dot(data["data_contrast_runs"], run)[:, None]
+    whole = (len(design.benchmarks),)
+    coefficients = [
+        parts.get(name, pt.zeros((values.shape[1], *whole)))
+        for name, values in contrasts.columns.items()
+        if name != "runs"
     ]
-    used = pt.concatenate(flat)[data["data_contrast_index"]]
-    mu = (data["data_contrast_weights"] * used).sum(axis=1)
+    differences = pt.dot(data["data_contrast_differences"], pt.concatenate(coefficients)) + shift
+    cell = data["data_contrast_difference_index"], data["data_contrast_benchmark_index"]
+    mu = data["data_contrast_slope"] * differences[cell]
     noise = _scale("arm_sigma", priors.arm_sigma, priors.run_log_sd)
     variance = data["data_contrast_sampling"] + data["data_contrast_repeats"] * noise**2
     nu = None

@@ -9,7 +9,7 @@ tests hold the two against each other.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -591,34 +591,23 @@ def contrast_distribution(
     StudentScores
         Over the axis contrast.
     """
-    index, weights = contrasts.locate()
-    flat = np.concatenate(list(_contrast_coefficients(parameters, contrasts, spec)), axis=-1)
-    matrix = np.zeros((flat.shape[-1], len(index)))
-    np.add.at(matrix, (index, np.arange(len(index))[:, None]), weights)
-    noise = np.square(np.asarray(parameters["arm_sigma"], float))[..., None]
-    heavy = spec.likelihood != "normal"
-    return StudentScores(
-        y=contrasts.y,
-        mu=flat @ matrix,
-        sd=np.sqrt(contrasts.sampling + contrasts.repeats * noise),
-        nu=1 + np.asarray(parameters["arm_nu_beyond_one"], float)[..., None] if heavy else None,
-    )
-
-
-def _contrast_coefficients(
-    parameters: Parameters, contrasts: ArmContrasts, spec: ModelSpec
-) -> Iterator[Array]:
-    """Coefficients of contrasts, each block as one axis, in the order of their layout."""
+    differences, index, slope = contrasts.factor()
     of_effect = "_effect" * (spec.bias != "none")
     names = {
         "beta": f"beta{of_effect}", "surface": f"surface{of_effect}", "kappa": "kappa",
         "arm_facts": "arm_effect", "settings": "study_effect", "runs": "run_effect",
     }  # fmt: skip
-    leading = np.shape(parameters["arm_sigma"])
-    for block, size in contrasts.layout.items():
-        if names[block] not in parameters:
-            yield np.zeros((*leading, size))
-            continue
-        values = np.asarray(parameters[names[block]], float)
-        values = np.swapaxes(values, -1, -2) if block == "kappa" else values
-        yield values.reshape(*leading, size)
+    found: Array = np.zeros((index.max(initial=-1) + 1, contrasts.n_benchmarks))
+    for block, rows in differences.items():
+        if names[block] in parameters:
+            values = np.asarray(parameters[names[block]], float)
+            values = np.swapaxes(values, -1, -2) if block == "kappa" else values
+            found = found + rows @ (values[..., None] if block == "runs" else values)
+    noise = np.square(np.asarray(parameters["arm_sigma"], float))[..., None]
+    heavy = spec.likelihood != "normal"
+    return StudentScores(
+        y=contrasts.y,
+        mu=slope * found[..., index, contrasts.benchmark_index],
+        sd=np.sqrt(contrasts.sampling + contrasts.repeats * noise),
+        nu=1 + np.asarray(parameters["arm_nu_beyond_one"], float)[..., None] if heavy else None,
+    )

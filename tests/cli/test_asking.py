@@ -65,7 +65,7 @@ def test_a_rank_says_on_what_it_rests(run):
 
 
 def test_a_first_level_of_one_family_is_not_to_be_called_the_best(run):
-    asked = ("rank", "position_embedding", "--by", "benchmark")
+    asked = ("rank", "norm", "--by", "benchmark")
     rows = json.loads(run(*asked, "--format", "json").stdout)
     firsts = {}
     for row in rows:  # the most probable best comes first
@@ -78,7 +78,7 @@ def test_a_first_level_of_one_family_is_not_to_be_called_the_best(run):
 
 
 @pytest.mark.parametrize("kind", ["effect", "association"])
-@pytest.mark.parametrize("decision", ["position_embedding", "activation"])
+@pytest.mark.parametrize("decision", ["norm", "activation"])
 def test_what_is_likeliest_the_best_of_few_lms_is_not_to_be_called_so(run, decision, kind):
     asked = ("rank", decision, "--kind", kind)
     rows = json.loads(run(*asked, "--format", "json").stdout)
@@ -86,7 +86,7 @@ def test_what_is_likeliest_the_best_of_few_lms_is_not_to_be_called_so(run, decis
     assert likeliest["lms"] < 5  # else the example is none
     said = " ".join(run(*asked).stdout.split())
     way = "comes first" if likeliest is rows[0] else "is the best in most draws"
-    assert f"{likeliest['level']} {way}, but rests on {likeliest['lms']} LMs of " in said
+    assert f"{likeliest['level']} {way}, but rests on {likeliest['lms']} LM" in said
     assert said.count("do not call it the best") == 1
 
 

@@ -249,22 +249,19 @@ def test_shares_of_a_mix_are_filled_together(informed):
 
 
 @pytest.mark.parametrize("pairs", [False, True])
-def test_located_weights_are_those_of_the_dense_columns(informed, pairs):
+def test_contrasts_are_slopes_times_fewer_differences(informed, pairs):
     found = contrasts_of(informed, pairs=pairs)
-    rng, n = np.random.default_rng(4), found.n_benchmarks
-    blocks = {
-        name: rng.normal(size=(values.shape[1], *((n,) if name != "runs" else ())))
-        for name, values in found.columns.items()
-    }
-    b = found.benchmark_index
-    expected = sum(
-        np.einsum("ck,kc->c", found.columns[name], values[:, b]) if name != "runs"
-        else found.columns[name] @ values
-        for name, values in blocks.items()
-    )  # fmt: skip
-    index, weights = found.locate()
-    flat = np.concatenate([values.ravel() for values in blocks.values()])
-    np.testing.assert_allclose((flat[index] * weights).sum(axis=1), expected, atol=1e-12)
+    differences, index, slope = found.factor()
+    for name, values in found.columns.items():
+        np.testing.assert_allclose(slope[:, None] * differences[name][index], values, atol=1e-9)
+        assert len(differences[name]) < len(values)
+    # The same arms differ in the same way, whichever benchmark they are compared on.
+    names = found.labels
+    arms = [names["group"], names["arm"], *([names["base"]] if pairs else [])]
+    pair = [found.study_index[:, None] == found.study_index]
+    pair += [name[:, None] == name for name in arms]
+    if pairs:
+        assert (index[:, None] == index)[np.logical_and.reduce(pair)].all()
 
 
 def test_settings_hold_every_difference_of_a_study(informed, contrasts):

@@ -47,8 +47,10 @@ def test_it_is_shipped_with_its_contrasts(fit, tmp_path):
     assert (found.studies, found.arm_terms, found.runs) == (
         expected.studies, expected.arm_terms, expected.runs
     )  # fmt: skip
-    for one, other in zip(found.locate(), expected.locate(), strict=True):
+    for one, other in zip(found.factor()[1:], expected.factor()[1:], strict=True):
         np.testing.assert_array_equal(one, other)
+    for name, values in expected.columns.items():
+        np.testing.assert_array_equal(found.columns[name], values)
 
 
 def test_shipped_tables_are_those_of_the_fit_or_refused(fit, tmp_path):

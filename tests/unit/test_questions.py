@@ -15,7 +15,7 @@ from bayesmeta.estimates.answer import query
 from bayesmeta.estimates.changed_lms import whatif
 from bayesmeta.estimates.contrasts import effects
 from bayesmeta.estimates.counterfactual import contrast_draws
-from bayesmeta.estimates.question import Contrast
+from bayesmeta.estimates.question import Contrast, parse_statement
 from bayesmeta.reporting.claims import word_claim
 
 ATTENTION = ("attention", "gqa", "mha")
@@ -164,11 +164,24 @@ def test_sizes_need_a_model_with_scaling(small, build_fake_fit):
         query(fit, "n_tokens: 2e12 > 1e12")
 
 
-def test_sizes_have_no_default_step(fake_fit):
+def test_a_size_alone_is_asked_for_twice_as_much(fake_fit):
     for name, values in {"n_tokens": "2T > 1T", "n_params": "14B > 7B"}.items():
+        answer = query(fake_fit, f"{name}: {values}")
+        table = effects(fake_fit, name).table()
+        assert table["estimate"].item() == pytest.approx(answer.effect["estimate"], abs=EXACT)
         with pytest.raises(QueryError, match=f"'{name}' is no design decision.*{name}: {values}"):
-            effects(fake_fit, name)
-        assert query(fake_fit, f"{name}: {values}").statement.startswith(name)
+            bm.rank(fake_fit, name)
+
+
+def test_bare_numbers_are_of_the_only_size_that_can_be_meant(fake_fit):
+    design = fake_fit.design
+    least, most = (float(f(design.recorded["n_params"])) for f in (np.min, np.max))
+    assert most < design.recorded["n_tokens"].min()  # else the example is none
+    words = f"{most:.0f} vs {least:.0f}"
+    assert parse_statement(design, f"{most / 1e9}B vs {least / 1e9}B").decision == "n_params"
+    for unclear in (words, f"{most / 1e9}B vs {10 * most / 1e9}B"):
+        with pytest.raises(QueryError, match="cannot be read"):
+            parse_statement(design, unclear)
 
 
 @pytest.mark.parametrize(
