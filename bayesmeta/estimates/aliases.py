@@ -23,7 +23,8 @@ DECISION_WORDS: Mapping[str, Words] = {
         "position embedding",
         ("positional embedding", "positional embeddings", "position embeddings", "position",
          "positional encoding", "position encoding", "positional encodings", "pos emb", "pe",
-         "positions", "position encodings"),
+         "positions", "position encodings", "pos", "pos embedding", "pos encoding", "pos enc",
+         "position emb", "position enc", "positional emb", "positional enc"),
     ),
     "norm": Words("norm", ("normalization", "normalisation", "layer normalization", "norms",
                            "layer normalisation", "normalization layer")),
@@ -41,7 +42,7 @@ DECISION_WORDS: Mapping[str, Words] = {
                                          "web fraction", "common crawl")),
     "books_share": Words("{} % books", ("books", "book", "share of books", "books fraction")),
     "reference_share": Words("{} % reference works", ("reference", "reference works", "wikipedia",
-                                                     "wiki",
+                                                     "wiki", "wikipedia reference",
                                                       "encyclopedia", "share of reference")),
     "academic_share": Words("{} % academic text", ("academic", "academic papers", "papers", "arxiv",
                                                    "academic text", "share of academic")),
@@ -119,7 +120,8 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
     ("block", "parallel"): Words(
         "a parallel block",
         ("parallel attention", "parallel layers", "parallel attention and mlp", "parallel block",
-         "in parallel"),
+         "in parallel", "parallel attn", "parallel mlp", "parallel ffn",
+         *(f"parallel {a} {b}" for a in ("attention", "attn") for b in ("mlp", "ffn"))),
     ),
     ("block", "sequential"): Words(
         "a sequential block", ("sequential layers", "serial", "serially", "sequentially")
@@ -155,7 +157,7 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
 """Names of the bundled tables; those of a fit's own are understood as they are written."""
 
 TARGET_ALIASES: Mapping[str, tuple[str, ...]] = {
-    "arc_challenge": ("arc-c", "arcc"),
+    "arc_challenge": ("arc", "arc-c", "arcc"),
     "hellaswag": ("hs",),
     "truthfulqa": ("tqa",),
     "logiqa2": ("logiqa",),

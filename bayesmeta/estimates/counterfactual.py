@@ -77,7 +77,15 @@ _SHOT_WORDS = {"zero": "0", "five": "5"}
 
 _SHOTS = re.compile(r"\b(?:with )?(zero|five|[0-9]+)[- ]shots?\b", re.IGNORECASE)
 
-_BEFORE_PLACE = ("on", "in", "for", "at", "to", "of", "with")
+_CLAUSE = re.compile(
+    r"(?<=\w), (?:do|does|will|would|can|should) (?P<place>[\w -]+?) "
+    r"(?:improve|benefit|suffer|gain|change|drop|rise|increase|decrease|get better|get worse|go up"
+    r"|go down)[?.! ]*$",
+    re.IGNORECASE,
+)
+"""A place in a clause behind: `if code replaces web, does math improve?`."""
+
+_BEFORE_PLACE = ("on", "in", "for", "at", "to", "of", "with", "w/")
 """Words that a place follows."""
 
 _VERBS = (" help ", " helps ", " hurt ", " hurts ", " improve ", " improves ")
@@ -513,6 +521,7 @@ def split_place(
     moves = isinstance(text, str) and bool(_MOVING.search(text))
     if isinstance(text, str):
         text = _SHOTS.sub(lambda found: f"{_SHOT_WORDS.get(found[1].lower(), found[1])}-shot", text)
+        text = _CLAUSE.sub(r" on \g<place>", text)
     marks = (" on ",) if moves else (" on ", " in ", " for ", *_VERBS)
     marks = (", ", " | ", " @ ", " wrt ", *marks)
     parts = [text.rpartition(mark) for mark in marks] if isinstance(text, str) else []

@@ -23,9 +23,13 @@ _HIGHER = (">", "vs", "versus", "against", "or", "over", "beats", "beat", "bette
            "preferable to", "ahead of", "as opposed to", "opposed to", "wins over", "win over",
            "compare to", "compares to", "compare with", "compares with", "compare against",
            "compares against", "stack up against", "measured against",
-           "beating", "v")  # fmt: skip
+           "beating", "v", "surpass", "surpasses", "exceed", "exceeds", "outscore", "outscores",
+           "outdo", "outdoes", "tops", "trump", "trumps", "dominate", "dominates", "edges out",
+           "edge out", "outperforming", "surpassing")  # fmt: skip
 _LOWER = ("<", "worse than", "lower than", "inferior to", "behind", "loses to", "lose to",
-          "less than", "helps less than")  # fmt: skip
+          "less than", "helps less than", "underperform", "underperforms", "underperforming",
+          "trail", "trails", "lag", "lags", "lag behind", "lags behind", "fall behind",
+          "falls behind", "fall short of", "falls short of", "worse off than")  # fmt: skip
 _WORSE = ("worse", "inferior")
 """Before a `than` that stands apart: `worse on math than`."""
 
@@ -75,38 +79,43 @@ _SKIPPED = (
     "still even ever yet generally usually typically overall significantly substantially "
     "noticeably clearly definitely probably possibly likely truly slightly considerably anyway "
     "also too very quite rather far today now days show find check test estimate predict curious "
-    "wondering think thinking believe consider considering decide deciding need needs looking "
-    "look see understand explain ask asking question answer quantify measure evaluate assess "
-    "investigate explore suggest suggests impact influence outcome result results quality "
-    "accuracy value evidence probability chance chances likelihood odds sign direction affect "
-    "affects boost boosts beneficial harmful harm harms helpful useful outperforming deliver "
-    "delivers yield yields produce produces lead leads bring brings cause causes make makes "
-    "making made get gets getting got keep keeping run running build building built design "
-    "designs architecture architectures setup recipe recipes pretrain pretrained language "
-    "transformer transformers network networks neural corpus corpora dataset datasets pre per "
-    "terms term regard regarding concerning between either each every another order he she they "
-    "its itself us mine your yours who whose why where because since during as well sense let "
-    "lets seem seems appear appears tend tends expect expects suppose supposed company team lab "
-    "folks people someone anyone everyone hey hi hello thanks thank quick quickly brief briefly "
-    "kind kinds sort sorts type types approach approaches option options variant variants version "
-    "versions alternative alternatives setting settings away bump raised rose rise rises "
-    "important scale react reacts leave reviewer asks reviewers went gone turn turning turned "
-    "bumping drops dropped ordinary classic classical common style doing worse inferior "
-    "proportion amount level levels content word put simple simpler importance true claim claims "
-    "claimed student students colleague colleagues supervisor advisor boss friend ratio sure "
-    "certain reason reasons says said tells gave material told argue argues opinion idea ideas "
-    "real practice pay pays paying off work works worked working improvement improvements "
-    "improving uses employ employs employing employed apply applies applied applying will would "
-    "might may must gained gain gaining losing winning edge penalty bonus downside downsides "
+    "wondering think thinking believe consider considering decide deciding need needs looking look "
+    "see understand explain ask asking question answer quantify measure evaluate assess "
+    "investigate explore suggest suggests impact influence outcome result results quality accuracy "
+    "value evidence probability chance chances likelihood odds sign direction affect affects boost "
+    "boosts beneficial harmful harm harms helpful useful deliver delivers yield yields produce "
+    "produces lead leads bring brings cause causes make makes making made get gets getting got "
+    "keep keeping run running build building built design designs architecture architectures setup "
+    "recipe recipes pretrain pretrained language transformer transformers network networks neural "
+    "corpus corpora dataset datasets pre per terms term regard regarding concerning between either "
+    "each every another order he she they its itself us mine your yours who whose why where "
+    "because since during as well sense let lets seem seems appear appears tend tends expect "
+    "expects suppose supposed company team lab folks people someone anyone everyone hey hi hello "
+    "thanks thank quick quickly brief briefly kind kinds sort sorts type types approach approaches "
+    "option options variant variants version versions alternative alternatives setting settings "
+    "away bump raised rose rise rises important scale react reacts leave reviewer asks reviewers "
+    "went gone turn turning turned bumping drops dropped ordinary classic classical common style "
+    "doing worse inferior proportion amount level levels content word put simple simpler "
+    "importance true claim claims claimed student students colleague colleagues supervisor advisor "
+    "boss friend ratio sure certain reason reasons says said tells gave material told argue argues "
+    "opinion idea ideas real practice pay pays paying off work works worked working improvement "
+    "improvements improving uses employ employs employing employed apply applies applied applying "
+    "will might may must gained gaining losing winning edge penalty bonus downside downsides "
     "upside upsides drawback drawbacks positive negative detrimental valuable worthwhile wise "
     "sensible reasonable something anything lot lots bit little noticeable significant meaningful "
     "measurable widen widening extend extending extended lengthen lengthening expand expanding "
     "include includes including introduce introduces introducing wants wanted else favor favors "
     "favour favours justified justify hurting helping helped feed feeding fed treat treats though "
-    "although however currently right roughly around approximately & smart thing things me him "
-    "her contribute contributes contribution substituted increased increases decreased decreases "
-    "raises lowers lowered reduced reduces benefits benefited detectable visible evident "
-    "evidently apparently supposedly empirically statistically credibly"
+    "although however currently right roughly around approximately & smart thing things him her "
+    "contribute contributes contribution substituted increased increases decreased decreases "
+    "raises lowers lowered reduced reduces benefited detectable visible evident evidently "
+    "apparently supposedly empirically statistically credibly buy buys upping upped wreck wrecks "
+    "tank tanks kill kills ruin ruins damage damages break breaks destroy destroys degrade "
+    "degrades lift lifts enhance enhances aid aids assist support supports promote promotes hamper "
+    "hampers hinder hinders impair impairs worsen worsens diminish diminishes erode erodes weaken "
+    "weakens strengthen strengthens suffer suffers elevate elevates undermine undermines crater "
+    "nicer ok okay bother bothering hassle fuss trick tricks yes hmm btw fyi asap pls plz "
+    "literature preferring"
 )
 """Words that change no meaning: they are passed over."""
 
@@ -125,8 +134,11 @@ _VERBS = (
 
 _SKIPPED_TOGETHER = (
     *(f"to {verb}" for verb in _VERBS.split()), "to train with", "good or bad", "better or worse",
-    "help or hurt", "helpful or harmful", "or not", "cost anything", "cost something", "cost me",
-    "cost us", "cost points", "cost accuracy", "cost performance",
+    "help or hurt", "helpful or harmful", "or not", "or no", "or nah", "to the mix",
+    "to the mixture", "to the data", "to the training data", "to the training mix",
+    "to the pretraining data", "to the corpus", "to the dataset", "to training data",
+    "from the linear layers", "from the layers", "from all layers", "cost anything",
+    "cost something", "cost me", "cost us", "cost points", "cost accuracy", "cost performance",
 )  # fmt: skip
 _BEFORE = re.compile(r"(?:compared (?:to|with)|relative to|in contrast to) (.+?), (.+)")
 """What is asked about stands last where the comparison comes first."""
@@ -160,6 +172,9 @@ _ARROW = re.compile("=+>|[\N{RIGHTWARDS ARROW}\N{RIGHTWARDS DOUBLE ARROW}]")
 
 _NAMES = ("decision", "level")
 """Kinds of meanings that are names, of which a typo may be one."""
+
+_SHORT = 4
+"""Letters that a plural has at least."""
 
 _LONGEST = 9
 """Words and hyphens of the longest name in the table."""
@@ -359,6 +374,7 @@ def build_vocabulary(
 def _tokens(text: str, words: Vocabulary) -> Iterator[_Number | _Word]:
     """Cut a text into numbers and words, the longest that are known first."""
     plain = _ARROW.sub("->", text.lower()).replace("\N{MULTIPLICATION SIGN}", "x")
+    plain = re.sub(r"\bw/(o?)(?![^\W_])", lambda found: "with" + "out" * bool(found[1]), plain)
     if before := _BEFORE.fullmatch(plain.strip(" ?.!")):
         plain = f"{before[2]} vs {before[1]}"
     parts = list(_TOKEN.finditer(_DASH.sub(" vs ", plain)))
@@ -381,6 +397,7 @@ def _tokens(text: str, words: Vocabulary) -> Iterator[_Number | _Word]:
         for n in range(min(_LONGEST, len(parts) - k), 0, -1):
             raw = [one.group() for one in parts[k : k + n]]
             key = fold("".join(raw)) or "".join(raw)
+            key = key if key in words or len(key) < _SHORT else key.removesuffix("s")
             if n == 1 or (key in words and _is_name(raw)):
                 yield _Word(" ".join(raw), words.get(key, ()))
                 k += n
@@ -388,8 +405,8 @@ def _tokens(text: str, words: Vocabulary) -> Iterator[_Number | _Word]:
 
 
 def _is_name(parts: Sequence[str]) -> bool:
-    """Say whether words may be one name: with hyphens and underscores between them alone."""
-    inside = all(part.isalnum() or part in "-_" for part in parts)
+    """Say whether words may be one name: with nothing but signs of names between them."""
+    inside = all(part.isalnum() or part in "-_+/&" for part in parts)
     return inside and parts[0].isalnum() and parts[-1].isalnum()
 
 
@@ -514,10 +531,13 @@ def read_phrase(
     tokens = [one for one in tokens if isinstance(one, _Number) or one.text != "with"]
     signs = [k for k, one in enumerate(tokens) if _is_sign(one)]
     stray = [one.text for one in tokens if isinstance(one, _Word) and _is_key(one)]
-    if len(signs) > 1 or (stray and not (signs and stray == ["from"])):  # `gain from A over B`
+    known = (
+        (["from"],) if signs else (["drop"], ["dropping"])
+    )  # `gain from A over B`, `drop biases`
+    if len(signs) > 1 or (stray and stray not in known):
         raise _unread(text, "Compare two sides, or name two parts of the mix and points.")
     decisions = _named(tokens)
-    if not signs:
+    if not signs:  # with `drop` before it, or nothing
         return _read_name(text, tokens, decisions)
     sides = tokens[: signs[0]], tokens[signs[0] + 1 :]
     sign = next(iter(tokens[signs[0]].of("sign"))).name  # type: ignore[union-attr]
@@ -547,6 +567,8 @@ def _count_shares(tokens: Sequence[_Number | _Word]) -> list[_Number | _Word]:
     They count before the share (`no code`, `half the data is code`) and as a whole side (`half vs
     none`).
     """
+    if any(map(_is_share, _named(tokens))):  # `10% of tokens`
+        tokens = [one for one in tokens if isinstance(one, _Number) or one.text != "tokens"]
     decisions = _named(tokens)
     if len(decisions) != 1 or not _is_share(decisions[0]):
         return [*tokens]

@@ -306,7 +306,7 @@ def _find_function(name: str) -> int:
     """Find a function of BLAS, LAPACK or SciPy, by the name that PyTensor has for it."""
     from numba.core.extending import get_cython_function_address
 
-    module, _, function = re.sub(r"\.\d+$", "", name).rpartition(".")
+    module, _, function = re.sub(r"(\.\d+)+$", "", name).rpartition(".")
     return get_cython_function_address(_MODULES.get(module, module), function)
 
 
