@@ -169,7 +169,7 @@ def measure(case, *, arguments):
     """Simulate, build, compile and sample one case."""
     import nutpie
 
-    from bayesmeta.inference.chains import FIXED_LENGTH
+    from bayesmeta.inference.chains import choose_trajectories
     from bayesmeta.inference.graph import list_kept
     from bayesmeta.model.blocks import build_model
     from bayesmeta.model.spec import build_design_for
@@ -196,7 +196,7 @@ def measure(case, *, arguments):
         seed=arguments.seed,
         save_warmup=False,
         progress_bar=False,
-        **FIXED_LENGTH,
+        **choose_trajectories(compiled.n_dim),
     )
     seconds = time.perf_counter() - started
     memory = measuring.read_peak_memory()
@@ -237,7 +237,8 @@ def compare(cases):
 
 def assemble(cases, arguments):
     """Put the settings of all cases before them, and behind them how they compare."""
-    settings = {"tune": arguments.tune, "draws": arguments.draws}
+    settings = {"tune": arguments.tune, "draws": arguments.draws,
+                "target_accept": defaults.TRAJECTORY_ACCEPT}  # fmt: skip
     return {**settings, "cases": cases, "ratios": compare(cases) if "base" in cases else {}}
 
 
@@ -246,6 +247,7 @@ def main():
     parser = measuring.build_parser(
         __doc__.splitlines()[0], out="growth.json", draws=defaults.DRAWS // 2
     )
+    parser.set_defaults(tune=defaults.SHORT_TUNE)
     measuring.run_parts(__file__, parser, CASES, measure=measure, assemble=assemble)
 
 

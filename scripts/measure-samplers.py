@@ -31,6 +31,9 @@ from bayesmeta import defaults
 
 GRADIENT = "gradient"
 PARTS = (*defaults.SAMPLERS, GRADIENT)
+TUNE, ACCEPT = {"nutpie": defaults.SHORT_TUNE}, {"nutpie": defaults.TRAJECTORY_ACCEPT}
+"""Where `fit` samples otherwise than by U-turns."""
+
 BLOCKS = ("scale", "decisions", "surface", "families", "likelihood")
 TRANSCENDENTAL = (
     "Exp", "Expm1", "Log", "Log1p", "Log1mexp", "Sigmoid", "Softplus", "Pow", "GammaLn", "Psi",
@@ -66,7 +69,8 @@ def measure_sampler(sampler, *, arguments):
     model, names = build(data, spec)
     chains.STATISTICS = sample.STATISTICS = (*chains.STATISTICS, "n_steps")
     intervals = watch_jax() if sampler == "numpyro" else []
-    settings = {name: getattr(arguments, name) for name in ("seed", "tune", "chains", "cores")}
+    settings = {name: getattr(arguments, name) for name in ("seed", "chains", "cores")}
+    settings["tune"] = arguments.tune or TUNE.get(sampler, defaults.TUNE)
     stopping = chains.Stopping(arguments.draws, arguments.draws)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -83,8 +87,9 @@ def measure_sampler(sampler, *, arguments):
     found = measuring.summarise_draws(tree, names, seconds=total - compiling)
     with_compile = (found["ess_min"] or np.nan) / total
     return {
-        "tune": arguments.tune,
+        "tune": settings["tune"],
         "draws": arguments.draws,
+        "target_accept": ACCEPT.get(sampler, defaults.TARGET_ACCEPT),
         "compile_seconds": round(compiling, 2),
         "gradient_us": time_gradient(model, names, sampler=sampler),
         **found,
@@ -292,6 +297,7 @@ def main():
     parser = measuring.build_parser(
         __doc__.splitlines()[0], out="samplers.json", draws=defaults.DRAWS
     )
+    parser.set_defaults(tune=None)
     measuring.run_parts(__file__, parser, PARTS, measure=measure, assemble=assemble)
 
 

@@ -177,7 +177,6 @@ def build_header(data, spec, *, arguments):
         "data_checksum": data.checksum,
         "chains": arguments.chains,
         "cores": arguments.cores,
-        "target_accept": defaults.TARGET_ACCEPT,
         "seed": arguments.seed,
         **build_machine(RECORDED),
     }

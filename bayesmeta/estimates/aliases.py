@@ -88,7 +88,8 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
     ("norm", "layernorm"): Words("LayerNorm", ("ln",), ("layer",)),
     ("norm", "rmsnorm"): Words("RMSNorm", ("root mean square norm",), ("rms",)),
     ("norm", "nonparametric"): Words(
-        "non-parametric layer norm", ("non-parametric norm", "non-parametric layernorm",
+        "non-parametric layer norm", ("nonparam", "nonparam ln", "nonparam norm",
+                                      "non-parametric norm", "non-parametric layernorm",
                                       "non-parametric ln", "non-parametric layer norm")
     ),
     ("attention", "mha"): Words("multi-head attention", ("multi-head attention", "multi-head")),

@@ -20,13 +20,16 @@ _HIGHER = (">", "vs", "versus", "against", "or", "over", "beats", "beat", "bette
            "outperforms", "outperform", "compared to", "compared with", "instead of",
            "rather than", "higher than", "helps more than", "in place of", "in contrast to",
            "in contrast with", "relative to", "minus", "than", "/", "superior to",
-           "preferable to", "ahead of", "as opposed to", "opposed to", "wins over", "win over",
+           "preferable to", "than to", "rather than to", "ahead of", "as opposed to",
+           "opposed to", "wins over", "win over",
            "compare to", "compares to", "compare with", "compares with", "compare against",
            "compares against", "stack up against", "measured against",
            "beating", "v", "surpass", "surpasses", "exceed", "exceeds", "outscore", "outscores",
            "outdo", "outdoes", "tops", "trump", "trumps", "dominate", "dominates", "edges out",
            "edge out", "outperforming", "surpassing")  # fmt: skip
 _LOWER = ("<", "worse than", "lower than", "inferior to", "behind", "loses to", "lose to",
+          "loses against", "lose against", "losing to", "losing against", "beaten by",
+          "outperformed by", "surpassed by", "outscored by", "outdone by", "topped by",
           "less than", "helps less than", "underperform", "underperforms", "underperforming",
           "trail", "trails", "lag", "lags", "lag behind", "lags behind", "fall behind",
           "falls behind", "fall short of", "falls short of", "worse off than")  # fmt: skip
@@ -115,7 +118,9 @@ _SKIPPED = (
     "hampers hinder hinders impair impairs worsen worsens diminish diminishes erode erodes weaken "
     "weakens strengthen strengthens suffer suffers elevate elevates undermine undermines crater "
     "nicer ok okay bother bothering hassle fuss trick tricks yes hmm btw fyi asap pls plz "
-    "literature preferring"
+    "literature preferring having number count counts emb embs amounts giving "
+    "putting seeing observed observe notice noticed reported report reports findings "
+    "finding found hold holds mostly mainly"
 )
 """Words that change no meaning: they are passed over."""
 
@@ -137,8 +142,9 @@ _SKIPPED_TOGETHER = (
     "help or hurt", "helpful or harmful", "or not", "or no", "or nah", "to the mix",
     "to the mixture", "to the data", "to the training data", "to the training mix",
     "to the pretraining data", "to the corpus", "to the dataset", "to training data",
-    "from the linear layers", "from the layers", "from all layers", "cost anything",
-    "cost something", "cost me", "cost us", "cost points", "cost accuracy", "cost performance",
+    "input/output", "from the linear layers", "from linear layers", "from the layers",
+    "from all layers", "cost anything", "cost something", "cost me", "cost us", "cost points",
+    "cost accuracy", "cost performance",
 )  # fmt: skip
 _BEFORE = re.compile(r"(?:compared (?:to|with)|relative to|in contrast to) (.+?), (.+)")
 """What is asked about stands last where the comparison comes first."""
@@ -460,6 +466,7 @@ _MOVES = (
     "n donor to receiver",
     "n donor -> receiver",
     "donor -> receiver by n",
+    "donor -> receiver n",
     "replace donor by receiver by n",
     "receiver n from donor",
     "n receiver instead donor",

@@ -40,6 +40,18 @@ trajectories, `extra_doublings` and `mindepth`, which do not leave the distribut
 quantiles of a funnel's scale were off by 20 standard errors."""
 
 
+def choose_trajectories(n_values: int) -> dict[str, Any]:
+    """Choose trajectories for a posterior of so many unknown values: `FIXED_LENGTH`, or longer.
+
+    Examples
+    --------
+    >>> choose_trajectories(7000)["target_integration_time"]
+    14.0
+    """
+    times = max(1.0, n_values / defaults.TRAJECTORY_VALUES)
+    return {**FIXED_LENGTH, "target_integration_time": defaults.TRAJECTORY * times}
+
+
 @dataclass(frozen=True, slots=True)
 class Stopping:
     """When chains have drawn enough: once everything reported passes, looked at now and then.

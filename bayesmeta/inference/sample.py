@@ -16,7 +16,13 @@ import xarray as xr
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.errors import FitError, listing, name_given, unknown
-from bayesmeta.inference.chains import FIXED_LENGTH, NO_U_TURN, STATISTICS, Stopping, run_chains
+from bayesmeta.inference.chains import (
+    NO_U_TURN,
+    STATISTICS,
+    Stopping,
+    choose_trajectories,
+    run_chains,
+)
 from bayesmeta.inference.fits import EffectSizeFit, Fit
 from bayesmeta.inference.graph import build_graph, compile_for, draw_prior, list_kept
 from bayesmeta.jobs import count_processors, progress_bar, spinner
@@ -362,6 +368,8 @@ def _sample_nutpie(
     with spinner("compiling the model", shown=progress):
         compiled, names = compile_for(data, spec)
     seconds = time.perf_counter() - started
+    is_lms = isinstance(data, Dataset)
+    how = choose_trajectories(compiled.n_dim) if is_lms else NO_U_TURN
     total = settings["chains"] * (stopping.most + settings["tune"])
     label = "sampling" if stopping.target_ess is None else "sampling, at most"
     with progress_bar(label, total=total, unit="draws", shown=progress) as show:
@@ -370,7 +378,7 @@ def _sample_nutpie(
             names=names,
             stopping=stopping,
             report=lambda drawn, divergent: show(drawn, f"{divergent} divergent"),
-            **{**(FIXED_LENGTH if isinstance(data, Dataset) else NO_U_TURN), **settings},
+            **{**how, **settings},
         )
     return tree, seconds
 

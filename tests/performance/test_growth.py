@@ -16,7 +16,7 @@ SCRIPTS = bundled_folder().parent / "scripts"
 GRADIENT = 10.0
 """Ten times the lms cost at most ten times as much for a gradient: work in proportion to scores."""
 
-MOST = 25.0
+MOST = 20.0
 """And for an effective draw at most this much more, a fifth above what was measured."""
 
 WANTED = 12.0
@@ -47,12 +47,13 @@ def test_ratios_are_to_the_bundled_size(record, script):
     assert record["ratios"] == script.compare(record["cases"])
 
 
-def test_ten_times_the_lms_cost_no_more_than_was_measured(record):
-    assert record["ratios"]["lms-10"]["gradient_us"] <= GRADIENT
-    assert record["ratios"]["lms-10"]["seconds_per_effective_draw"] <= MOST
+@pytest.mark.parametrize("case", ["lms-10", "benchmarks-10"])
+def test_ten_times_as_much_costs_no_more_than_was_measured(record, case):
+    assert record["ratios"][case]["gradient_us"] <= GRADIENT
+    assert record["ratios"][case]["seconds_per_effective_draw"] <= MOST
 
 
-@pytest.mark.xfail(strict=True, reason="trajectories get longer with the square root of the lms")
+@pytest.mark.xfail(strict=True, reason="trajectories have to be longer with more lms")
 def test_ten_times_the_lms_cost_at_most_twelve_times_as_much(record):
     assert record["ratios"]["lms-10"]["seconds_per_effective_draw"] <= WANTED
 

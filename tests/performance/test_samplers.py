@@ -10,13 +10,10 @@ import bayesmeta as bm
 from bayesmeta import defaults
 from bayesmeta.data.load import bundled_folder
 
-GAIN = 1.2
-"""nutpie is the default sampler, and a dependency, because its draws are cheaper: by three quarters
+GAIN = 3.0
+"""nutpie is the default sampler, and a dependency, because its draws are cheaper: by a factor of 5
 in the record, and two runs of the same chains with other seeds may differ by a third in their least
 effective sample size."""
-
-WANTED = 3.0
-"""The target, not reached; MODEL.md says what stands against it."""
 
 TOLERANCE = 0.25
 """Blocks timed on their own share no work, and each pays for its own call; together they come to
@@ -24,8 +21,8 @@ the whole gradient within this share of it."""
 
 BLOCKS = {"scale", "decisions", "surface", "families", "likelihood"}
 MEASURED = {
-    "tune", "draws", "compile_seconds", "gradient_us", "sample_seconds", "steps_per_draw",
-    "divergences", "rhat_max", "ess_bulk_min", "ess_tail_min", "ess_min", "worst",
+    "tune", "draws", "target_accept", "compile_seconds", "gradient_us", "sample_seconds",
+    "steps_per_draw", "divergences", "rhat_max", "ess_bulk_min", "ess_tail_min", "ess_min", "worst",
     "ess_per_second", "ess_per_second_with_compile", "peak_mb", "peak_worker_mb",
 }  # fmt: skip
 
@@ -37,7 +34,6 @@ def test_record_is_of_the_default_model_and_the_bundled_data(record, bundled):
     assert record["spec_checksum"] == bm.ModelSpec(experiments="ignored").checksum
     # Eleven facts of LMs were corrected since; what sampling costs does not hang on them.
     assert record["data_checksum"] in (bundled.checksum, FORMER)
-    assert record["target_accept"] == defaults.TARGET_ACCEPT
     assert record["samplers"].keys() == set(defaults.SAMPLERS)
     assert all(found.keys() == MEASURED for found in record["samplers"].values())
 
@@ -45,7 +41,8 @@ def test_record_is_of_the_default_model_and_the_bundled_data(record, bundled):
 def test_nutpie_was_measured_as_fit_runs_it(record):
     found = record["samplers"]["nutpie"]
     assert record["chains"] == defaults.CHAINS
-    assert (found["tune"], found["draws"]) == (defaults.TUNE, defaults.DRAWS)
+    assert (found["tune"], found["draws"]) == (defaults.SHORT_TUNE, defaults.DRAWS)
+    assert found["target_accept"] == defaults.TRAJECTORY_ACCEPT
     assert found["rhat_max"] <= defaults.RHAT_MAX
     assert found["ess_min"] >= defaults.ESS_MIN
 
@@ -59,15 +56,9 @@ def test_rates_are_those_of_the_numbers_beside_them(record):
         assert found["ess_per_second_with_compile"] == pytest.approx(rate, rel=0.01, abs=1e-4)
 
 
-def test_nutpie_gives_more_effective_draws_a_second_than_pymc(record):
-    nutpie, pymc = (record["samplers"][name]["ess_per_second"] for name in ("nutpie", "pymc"))
-    assert nutpie >= GAIN * pymc
-
-
-@pytest.mark.xfail(strict=True, reason="most of a step is the gradient, which PyMC computes too")
 def test_nutpie_gives_three_times_the_effective_draws_of_pymc(record):
     nutpie, pymc = (record["samplers"][name]["ess_per_second"] for name in ("nutpie", "pymc"))
-    assert nutpie >= WANTED * pymc
+    assert nutpie >= GAIN * pymc
 
 
 def test_blocks_add_up_to_the_gradient(record):
