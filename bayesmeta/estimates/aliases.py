@@ -122,7 +122,8 @@ LEVEL_WORDS: Mapping[tuple[str, str], Words] = {
         "a parallel block",
         ("parallel attention", "parallel layers", "parallel attention and mlp", "parallel block",
          "in parallel", "parallel attn", "parallel mlp", "parallel ffn",
-         *(f"parallel {a} {b}" for a in ("attention", "attn") for b in ("mlp", "ffn"))),
+         "parallel attention mlp", "parallel attention ffn", "parallel attn mlp",
+         "parallel attn ffn"),
     ),
     ("block", "sequential"): Words(
         "a sequential block", ("sequential layers", "serial", "serially", "sequentially")

@@ -138,13 +138,12 @@ _VERBS = (
 """What follows `to` where it says that something is done."""
 
 _SKIPPED_TOGETHER = (
-    *(f"to {verb}" for verb in _VERBS.split()), "to train with", "good or bad", "better or worse",
-    "help or hurt", "helpful or harmful", "or not", "or no", "or nah", "to the mix",
-    "to the mixture", "to the data", "to the training data", "to the training mix",
-    "to the pretraining data", "to the corpus", "to the dataset", "to training data",
-    "input/output", "from the linear layers", "from linear layers", "from the layers",
-    "from all layers", "cost anything", "cost something", "cost me", "cost us", "cost points",
-    "cost accuracy", "cost performance",
+    "to train with", "good or bad", "better or worse", "help or hurt", "helpful or harmful",
+    "or not", "or no", "or nah", "to the mix", "to the mixture", "to the data",
+    "to the training data", "to the training mix", "to the pretraining data", "to the corpus",
+    "to the dataset", "to training data", "input/output", "from the linear layers",
+    "from linear layers", "from the layers", "from all layers", "cost anything", "cost something",
+    "cost me", "cost us", "cost points", "cost accuracy", "cost performance",
 )  # fmt: skip
 _BEFORE = re.compile(r"(?:compared (?:to|with)|relative to|in contrast to) (.+?), (.+)")
 """What is asked about stands last where the comparison comes first."""
@@ -358,7 +357,8 @@ def build_vocabulary(
             if meaning not in known:
                 known.append(meaning)
 
-    add((*_SKIPPED.split(), *_SKIPPED_TOGETHER, *_MORE, *_LESS), _Meaning("skip"))
+    done = [f"to {verb}" for verb in _VERBS.split()]
+    add((*_SKIPPED.split(), *done, *_SKIPPED_TOGETHER, *_MORE, *_LESS), _Meaning("skip"))
     for sign, texts in ((">", _HIGHER), ("<", _LOWER)):
         add(texts, _Meaning("sign", sign))
     for key, texts in _KEYS.items():
