@@ -559,7 +559,7 @@ def _split_place(design: Design, text: object) -> tuple[str, str]:
     for n in range(min(_LONGEST_NAME, len(words) - 1), 0, -1):
         for start in range(len(words) - n, -1, -1):
             place, rest = words[start : start + n], words[start + n :]
-            place = [*place[:-1], place[-1].rstrip(",;:?")]  # `better for code, MQA or GQA?`
+            place = [*place[:-1], place[-1].rstrip(",;:")]  # `better for code, MQA or GQA?`
             before = words[: start - 1] if words[:start][-1:] == ["the"] else words[:start]
             is_told = [word.lower() in told for word in before[-1:]] == [True]
             anywhere = design.benchmarks if before and rest and not is_told else names

@@ -179,7 +179,7 @@ _NAMES = ("decision", "level")
 """Kinds of meanings that are names, of which a typo may be one."""
 
 _SHORT = 4
-"""Letters that a plural has at least."""
+"""Letters that a word has at least whose last s may be that of a plural."""
 
 _LONGEST = 9
 """Words and hyphens of the longest name in the table."""
@@ -538,13 +538,12 @@ def read_phrase(
     tokens = [one for one in tokens if isinstance(one, _Number) or one.text != "with"]
     signs = [k for k, one in enumerate(tokens) if _is_sign(one)]
     stray = [one.text for one in tokens if isinstance(one, _Word) and _is_key(one)]
-    known = (
-        (["from"],) if signs else (["drop"], ["dropping"])
-    )  # `gain from A over B`, `drop biases`
+    # `gain from A over B`, `drop biases`
+    known = (["from"],) if signs else (["drop"], ["dropping"])
     if len(signs) > 1 or (stray and stray not in known):
         raise _unread(text, "Compare two sides, or name two parts of the mix and points.")
     decisions = _named(tokens)
-    if not signs:  # with `drop` before it, or nothing
+    if not signs:
         return _read_name(text, tokens, decisions)
     sides = tokens[: signs[0]], tokens[signs[0] + 1 :]
     sign = next(iter(tokens[signs[0]].of("sign"))).name  # type: ignore[union-attr]

@@ -592,9 +592,8 @@ def experiment_block(
         z = pm.Normal("z_run", dims="run")
         run = pm.Deterministic("run_effect", sigma * z, dims="run")
         shift = pt.dot(data["data_contrast_runs"], run)[:, None]
-    whole = (len(design.benchmarks),)
     coefficients = [
-        parts.get(name, pt.zeros((values.shape[1], *whole)))
+        parts.get(name, pt.zeros((values.shape[1], len(design.benchmarks))))
         for name, values in contrasts.columns.items()
         if name != "runs"
     ]
