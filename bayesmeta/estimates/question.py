@@ -398,8 +398,9 @@ def _read_words(
 def _list_counts(design: Design) -> dict[str, tuple[float, float]]:
     """Give the least and the largest recorded count of what is counted in tokens or parameters."""
     names = [*(SIZES if design.knows_sizes else ()), "context_length"]
-    known = {name: design.recorded[name] for name in names if name in design.recorded}
-    return {name: (float(np.nanmin(v)), float(np.nanmax(v))) for name, v in known.items()}
+    values = {name: np.asarray(design.recorded.get(name, ()), float) for name in names}
+    known = {name: one[~np.isnan(one)] for name, one in values.items()}
+    return {name: (float(v.min()), float(v.max())) for name, v in known.items() if len(v)}
 
 
 def _build_read(design: Design, read: Compared | Moved | Named) -> Statement | Named:

@@ -165,7 +165,12 @@ def test_weights_move_effects_as_weighted_draws(fit, make):
     density = _place(fit, own, seed=SEED).density(seed=SEED)
     weight, k = weigh_draws(density)
     plain = np.exp(density - np.logaddexp.reduce(density))
-    assert weight == pytest.approx(plain, abs=0.1 * plain.max())
+    # Smoothing changes the largest weights alone, and not their order.
+    order, tail = np.argsort(plain), int(np.ceil(3 * np.sqrt(len(plain))))
+    assert (np.diff(weight[order]) >= 0).all()
+    ratio = (weight / plain)[order[:-tail]]
+    assert ratio == pytest.approx(ratio[0])
+    assert ratio[0] == pytest.approx(1.0, abs=0.05)
     assert (k, weight.sum()) == pytest.approx((found.pareto_k, 1.0))
     table = found.statements.set_index("statement")
     draws = bm.effects(fit).draws
