@@ -53,6 +53,15 @@ def test_ten_times_as_much_costs_no_more_than_was_measured(record, case):
     assert record["ratios"][case]["seconds_per_effective_draw"] <= MOST
 
 
+def test_model_page_says_what_was_measured(record):
+    text = " ".join((SCRIPTS.parent / "MODEL.md").read_text(encoding="utf-8").split())
+    lms, benchmarks = (
+        f"{record['ratios'][case]['seconds_per_effective_draw']:.1f}"
+        for case in ("lms-10", "benchmarks-10")
+    )
+    assert f"{lms} times as much with ten times the LMs and {benchmarks} times with ten" in text
+
+
 @pytest.mark.xfail(strict=True, reason="trajectories have to be longer with more lms")
 def test_ten_times_the_lms_cost_at_most_twelve_times_as_much(record):
     assert record["ratios"]["lms-10"]["seconds_per_effective_draw"] <= WANTED

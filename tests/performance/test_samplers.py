@@ -61,6 +61,14 @@ def test_nutpie_gives_three_times_the_effective_draws_of_pymc(record):
     assert nutpie >= GAIN * pymc
 
 
+def test_model_page_says_what_was_measured(record):
+    path = bundled_folder().parent / "MODEL.md"
+    text = " ".join(path.read_text(encoding="utf-8").split())
+    nutpie, *others = (record["samplers"][name]["ess_per_second"] for name in defaults.SAMPLERS)
+    pymc, numpyro = (f"{nutpie / other:.1f}" for other in others)
+    assert f"an effective draw costs them {pymc} and {numpyro} times as much" in text
+
+
 def test_blocks_add_up_to_the_gradient(record):
     gradient = record["gradient"]
     assert gradient["blocks"].keys() == BLOCKS
