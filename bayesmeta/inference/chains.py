@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesmeta import defaults
-from bayesmeta.inference.convergence import find_insufficient, round_draws
+from bayesmeta.inference.convergence import find_insufficient, stack_draws
 
 _POLL_SECONDS = 0.1
 _REFRESH_MS = 100
@@ -169,7 +169,7 @@ def _look(
         parts.append(part)
         seen = n
         if stopping.target_ess is not None:
-            rounded.append(np.concatenate([round_draws(part[name]) for name in names]))
+            rounded.append(stack_draws(part[name] for name in names))
             with contextlib.nullcontext() if batches is not None else _paused(sampler):
                 insufficient = find_insufficient(
                     np.concatenate(rounded, axis=2),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -35,13 +35,15 @@ class Convergence(NamedTuple):
         return (self.rhat <= defaults.RHAT_MAX) & (least >= target_ess)
 
 
-def round_draws(values: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Round draws of shape (chain, draw, ...) as files hold them; (element, chain, draw).
+def stack_draws(parameters: Iterable[NDArray[np.floating]]) -> NDArray[np.float32]:
+    """Lay parameters of shape (chain, draw, ...) one under the other; (element, chain, draw).
 
-    What is said of the draws in memory is then true of the same draws when they are read.
+    Draws are rounded as files hold them: what is said of them in memory is then true of the same
+    draws when they are read.
     """
-    flat = np.asarray(values, np.float32).reshape(*values.shape[:2], -1)
-    return np.ascontiguousarray(flat.transpose(2, 0, 1))
+    flat = [np.asarray(values, np.float32) for values in parameters]
+    rows = [values.reshape(*values.shape[:2], -1).transpose(2, 0, 1) for values in flat]
+    return np.concatenate(rows)
 
 
 def measure_convergence(draws: Array) -> Convergence:
@@ -68,9 +70,32 @@ def measure_convergence(draws: Array) -> Convergence:
     >>> measure_convergence(draws).suffices(400)
     array([ True,  True,  True])
     """
-    parts = _measure_blocks(draws, _cut(np.arange(len(draws))))
+    parts = _measure_blocks(_measure_block, draws, _cut(np.arange(len(draws))))
     none = (np.empty(0),) * 3
     return Convergence(*(np.concatenate(found) for found in zip(none, *parts, strict=True)))
+
+
+def measure_efficiency(draws: Array) -> float:
+    """Compute the effective draws of a mean as a share of all draws, on average over elements.
+
+    Parameters
+    ----------
+    draws
+        Shape (element, chain, draw).
+
+    Returns
+    -------
+    float
+        One for a single chain, and for independent draws.
+    """
+    if draws.shape[1] == 1:
+        return 1.0
+
+    def measure(block: Array) -> Array:
+        return _effective_size(_split(block.astype(float)))
+
+    parts = list(_measure_blocks(measure, draws, _cut(np.arange(len(draws)))))
+    return float(np.concatenate(parts).mean() / draws[0].size)
 
 
 def find_insufficient(
@@ -94,7 +119,7 @@ def find_insufficient(
     """
     rest = np.setdiff1d(np.arange(len(draws)), first)
     blocks = [*_cut(first), *_cut(rest)]
-    with contextlib.closing(_measure_blocks(draws, blocks)) as measured:
+    with contextlib.closing(_measure_blocks(_measure_block, draws, blocks)) as measured:
         for block, convergence in zip(blocks, measured, strict=True):
             found = block[~convergence.suffices(target_ess)]
             if len(found):
@@ -106,13 +131,13 @@ def _cut(elements: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     return [elements[start : start + _BLOCK] for start in range(0, len(elements), _BLOCK)]
 
 
-def _measure_blocks(
-    draws: Array, blocks: Sequence[NDArray[np.intp]]
-) -> Generator[Convergence, None, None]:
+def _measure_blocks[Found](
+    measure: Callable[[Array], Found], draws: Array, blocks: Sequence[NDArray[np.intp]]
+) -> Generator[Found, None, None]:
     """Measure blocks of elements in their order, on as many threads as there are processors."""
     pool = ThreadPoolExecutor(count_processors())
     try:
-        yield from pool.map(lambda block: _measure_block(draws[block]), blocks)
+        yield from pool.map(lambda block: measure(draws[block]), blocks)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -146,20 +171,26 @@ def _score_ranks(values: Array) -> Array:
     flat = values.reshape(len(values), -1)
     size = flat.shape[1]
     order = np.argsort(flat, axis=1)
-    scores = np.empty(flat.shape)
-    np.put_along_axis(scores, order, _normal_score(np.arange(1.0, size + 1), size)[None], axis=1)
     ordered = np.take_along_axis(flat, order, axis=1)
-    tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
-    if tied.any():
-        ranks = np.array([_average_ranks(row) for row in flat[tied]])
-        scores[tied] = _normal_score(ranks, size)
+    twice = np.broadcast_to(np.arange(0, 2 * size, 2), flat.shape).copy()
+    same = ordered[:, 1:] == ordered[:, :-1]
+    tied = same.any(axis=1)
+    twice[tied] = _sum_ends(same[tied])
+    scores = np.empty(flat.shape)
+    half_ranks = _normal_score(np.arange(1.0, size + 0.5, 0.5), size)
+    np.put_along_axis(scores, order, half_ranks[twice], axis=1)
     return scores.reshape(values.shape)
 
 
-def _average_ranks(values: Array) -> Array:
-    """Rank values from 1 up, equal ones by the mean of their ranks."""
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (counts.cumsum() - (counts - 1) / 2)[which]
+def _sum_ends(same: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Add the first and the last position of the equal values that an ordered value is among.
+
+    `same` says whether each is equal to the next, shape (element, value - 1).
+    """
+    position, edge = np.arange(same.shape[1] + 1), np.ones((len(same), 1), bool)
+    first = np.where(np.hstack([edge, ~same]), position, 0)
+    last = np.where(np.hstack([~same, edge]), position, len(position))[:, ::-1]
+    return np.maximum.accumulate(first, axis=1) + np.minimum.accumulate(last, axis=1)[:, ::-1]
 
 
 def _normal_score(ranks: Array, size: int) -> Array:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayesmeta import defaults
 from bayesmeta.errors import FitError
-from bayesmeta.inference.convergence import measure_convergence, round_draws
+from bayesmeta.inference.convergence import measure_convergence, stack_draws
 from bayesmeta.inference.fits import BaseFit
 from bayesmeta.inference.leave_one_out import pareto_k
 from bayesmeta.tables.headed_columns import Column, head
@@ -137,10 +137,12 @@ def check(fit: BaseFit) -> Diagnostics:
 
 def _convergence_table(draws: xr.Dataset) -> pd.DataFrame:
     """Worst element of every parameter; NaN where an element never moves or is not a number."""
-    rows = []
+    draws = draws.transpose("chain", "draw", ...)
+    measured = measure_convergence(stack_draws(values.values for values in draws.values()))
+    rows, start = [], 0
     for name, values in draws.items():
-        values = values.transpose("chain", "draw", ...)
-        rhat, bulk, tail = measure_convergence(round_draws(values.values))
+        end = start + int(np.prod(values.shape[2:]))
+        rhat, bulk, tail = (found[start:end] for found in measured)
         worst = np.argmax(rhat / defaults.RHAT_MAX + defaults.ESS_MIN / np.minimum(bulk, tail))
         rows.append(
             {
@@ -151,6 +153,7 @@ def _convergence_table(draws: xr.Dataset) -> pd.DataFrame:
                 "ess_tail": float(tail.min()),
             }
         )
+        start = end
     return pd.DataFrame(rows)
 
 

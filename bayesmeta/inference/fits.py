@@ -51,7 +51,6 @@ FORMAT = 2
 projected off them."""
 
 ENGINE = "h5netcdf"
-_COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
 
 
 class Law(Protocol):
@@ -363,8 +362,11 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)](N
         return repr(self.dataset)
 
 
-def write_tree(tree: xr.DataTree, *, path: str | PathLike[str], compressed: bool = True) -> None:
+def write_tree(tree: xr.DataTree, *, path: str | PathLike[str]) -> None:
     """Write what makes up a fit to a netCDF file: to a temporary one first, then into its place.
+
+    Nothing is compressed: draws hardly get smaller, and are written and read several times faster
+    as they are.
 
     Parameters
     ----------
@@ -372,9 +374,6 @@ def write_tree(tree: xr.DataTree, *, path: str | PathLike[str], compressed: bool
         Groups `posterior`, `sample_stats` and `dataset`, and attributes, see `Fit.save`.
     path
         The file; an existing one is replaced.
-    compressed
-        Whether arrays are compressed: draws hardly get smaller, and are read several times faster
-        as they are.
 
     Raises
     ------
@@ -384,16 +383,8 @@ def write_tree(tree: xr.DataTree, *, path: str | PathLike[str], compressed: bool
     from bayesmeta.whole_files import atomic
 
     tree.attrs = {"bayesmeta_format": FORMAT, **tree.attrs}
-    encoding = {
-        f"/{group}": {
-            str(name): _COMPRESSED
-            for name, values in tree[group].to_dataset().items()
-            if values.ndim and compressed
-        }
-        for group in ("posterior", "sample_stats")
-    }
     with atomic(path) as part:
-        tree.to_netcdf(part, engine=ENGINE, encoding=encoding)
+        tree.to_netcdf(part, engine=ENGINE)
 
 
 class Fit(BaseFit["ModelSpec", "Dataset"]):

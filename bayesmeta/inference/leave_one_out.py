@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bayesmeta import defaults
 from bayesmeta.errors import EvaluationError, listing, unknown
+from bayesmeta.inference.convergence import measure_efficiency, stack_draws
 from bayesmeta.inference.fits import BaseFit
 from bayesmeta.jobs import progress_bar
 from bayesmeta.model.predictor import Array, score_distribution
@@ -185,34 +186,41 @@ def loo(
 
 
 def pareto_k(fit: BaseFit) -> Array:
-    """Compute how influential each score is, shape (obs,)."""
-    if fit.provenance.get("sampler") == defaults.EXACT:  # ArviZ takes longer to import than a fit
-        density = fit.log_likelihood()
-        return np.array([tail_shape(-one) for one in density.reshape(-1, density.shape[-1]).T])
-    try:
-        return np.asarray(_importance_sample(fit).pareto_k)
-    except EvaluationError:  # chains that never moved
-        return np.full(fit.log_likelihood().shape[2:], np.inf)
+    """Compute how influential each score is, shape (obs,): as `loo` does, without its weights."""
+    density = fit.log_likelihood()
+    if not np.ptp(density, axis=1).any(axis=-1).all():  # a chain never moved
+        return np.full(density.shape[2:], np.inf)
+    efficiency = 1.0  # of independent draws
+    if fit.provenance.get("sampler") != defaults.EXACT:
+        draws = fit.draws.transpose("chain", "draw", ...)
+        efficiency = measure_efficiency(stack_draws(values.values for values in draws.values()))
+    flat = density.reshape(-1, density.shape[-1])
+    return np.array([tail_shape(-one, efficiency=efficiency) for one in flat.T])
 
 
-def tail_shape(log_weight: Array) -> float:
+def tail_shape(log_weight: Array, *, efficiency: float = 1.0) -> float:
     """Estimate the shape of the generalised Pareto tail of importance weights.
 
-    As ArviZ does for independent draws: Zhang & Stephens 2009
-    (https://doi.org/10.1198/tech.2009.08017), with the prior of Vehtari et al. 2024.
+    Zhang & Stephens 2009 (https://doi.org/10.1198/tech.2009.08017), with the prior and the tail
+    length of Vehtari et al. 2024 (https://doi.org/10.48550/arXiv.1507.02646).
 
     Parameters
     ----------
     log_weight
-        Log weights of independent draws, shape (draw,).
+        Log weights of draws, shape (draw,).
+    efficiency
+        Effective draws as a share of the draws.
     """
     ordered = np.sort(log_weight - log_weight.max())
-    n = int(np.ceil(min(0.2 * len(ordered), 3 * np.sqrt(len(ordered)))))
+    size = len(ordered)
+    is_long = size * efficiency > 225  # where three roots are less than a fifth
+    n = max(1, int(3 * np.sqrt(size / efficiency) if is_long else size / 5))
     x = np.exp(ordered[-n:]) - np.exp(ordered[-n - 1])
-    if x[-1] <= 0 or x[max(int(n / 4 + 0.5) - 1, 0)] <= 0:
+    quartile = x[max(int(n / 4 + 0.5) - 1, 0)]
+    if x[-1] <= 0 or quartile <= 0:
         return -np.inf  # equal weights have no tail
     m = 30 + int(np.sqrt(n))
-    b = 1 / x[-1] + (1 - np.sqrt(m / (np.arange(1, m + 1) - 0.5))) / (3 * x[int(n / 4 + 0.5) - 1])
+    b = 1 / x[-1] + (1 - np.sqrt(m / (np.arange(1, m + 1) - 0.5))) / (3 * quartile)
     k = np.log1p(-b[:, None] * x).mean(axis=1)
     profile = n * (np.log(-b / k) - k - 1)
     weight = 1 / np.exp(profile - profile[:, None]).sum(axis=1)

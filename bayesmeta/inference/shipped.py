@@ -218,7 +218,7 @@ def save_to_ship(fit: Fit, *, path: str | PathLike[str]) -> None:
         for name, values in arrays.items()
     }
     tree[READY] = xr.DataTree(xr.Dataset({**ready, "about": ((), json.dumps(about))}))
-    write_tree(tree, path=path, compressed=False)
+    write_tree(tree, path=path)
 
 
 def _as_stored(values: NDArray[Any]) -> NDArray[Any]:

@@ -15,6 +15,7 @@ import bayesmeta as bm
 from bayesmeta import plots
 from bayesmeta.errors import QueryError
 from bayesmeta.inference.diagnostics import thin_fit
+from bayesmeta.inference.leave_one_out import pareto_k
 from bayesmeta.model.predictor import score_distribution
 
 SPEC = bm.ModelSpec(decisions=("attention",), family_effects="none", interactions="none")
@@ -142,6 +143,7 @@ def test_scores_left_out_are_those_of_loo(fitted, tree):
     assert theirs.se == pytest.approx(ours.elpd_data.se, abs=1e-9)
     np.testing.assert_allclose(theirs.elpd_i, ours.table["log_density"])
     np.testing.assert_allclose(theirs.pareto_k, ours.table["pareto_k"])
+    np.testing.assert_allclose(theirs.pareto_k, pareto_k(fitted))
     assert is_figure(az.plot_khat(theirs))
     assert is_figure(az.plot_khat(ours.elpd_data))
     table = az.compare({"one": tree, "same": theirs}, round_to="none")
