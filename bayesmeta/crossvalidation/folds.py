@@ -196,13 +196,7 @@ def run_fold(dataset: Dataset, candidate: Candidate, fold: Fold) -> pd.DataFrame
     )
 
 
-def keep_folds(
-    folder: Path,
-    *,
-    dataset: Dataset,
-    candidates: Iterable[Candidate],
-    tune: int = defaults.REFIT_TUNE,
-) -> Folder:
+def keep_folds(folder: Path, *, dataset: Dataset, candidates: Iterable[Candidate]) -> Folder:
     """Keep finished folds in a folder, where folds of other models and schemes may stand as well.
 
     Parameters
@@ -211,8 +205,6 @@ def keep_folds(
         Made if it does not exist.
     dataset, candidates
         What the folds are of.
-    tune
-        Warm-up of every refit.
 
     Returns
     -------
@@ -228,7 +220,7 @@ def keep_folds(
         "bayesmeta_scoreboard": _FORMAT,
         "data_checksum": dataset.checksum,
         "chains": defaults.REFIT_CHAINS,
-        "tune": tune,
+        "tune": defaults.REFIT_TUNE,
         "draws": defaults.REFIT_DRAWS,
         "models": {candidate.name: candidate.identity for candidate in candidates},
     }

@@ -71,7 +71,7 @@ def _predict_associations(dataset: Dataset, pairs: ArmContrasts, noise: Array) -
     spec = replace(MODELS["full"], experiments="ignored")
     refitter = find_refitter(dataset, spec=spec)
     learned = np.ones(len(dataset.scores), bool)
-    draws = refitter.refit(learned, seed=defaults.SEED, tune=defaults.STUDY_TUNE).parameters
+    draws = refitter.refit(learned, seed=defaults.SEED).parameters
     silent = {**draws, "arm_sigma": np.zeros_like(draws["sigma_score"])}
     spec = replace(spec, bias="none", likelihood="normal")
     mu = contrast_distribution(silent, contrasts=pairs, spec=spec).mu
@@ -218,7 +218,6 @@ def _predict_study(
         np.ones(len(dataset.scores), bool),
         seed=int(np.random.SeedSequence([defaults.SEED, study]).generate_state(1)[0]),
         without=pairs.studies[study],
-        tune=defaults.STUDY_TUNE,
     )
     return contrast_distribution(refit.parameters, contrasts=pairs, spec=spec)
 
@@ -420,7 +419,7 @@ def evaluate_studies(
         )
     keep = None
     if out is not None:
-        keep = keep_folds(Path(out), dataset=data, candidates=candidates, tune=defaults.STUDY_TUNE)
+        keep = keep_folds(Path(out), dataset=data, candidates=candidates)
     with jobs.progress_bar("evaluating", total=len(tasks), unit="studies", shown=progress) as show:
         found = jobs.run(
             run_studies, tasks, together=_together, executor=executor, keep=keep, report=show

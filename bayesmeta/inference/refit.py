@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.design.facts import Design, training_data
+from bayesmeta.inference.chains import choose_trajectories
 from bayesmeta.inference.fits import Fit
 from bayesmeta.inference.graph import compile_for
 from bayesmeta.inference.saved_fits import wrap_draws
@@ -206,8 +207,7 @@ class Refitter:
         data
             Arrays that take the place of data of the graph.
         **settings
-            Chains, tune, draws, seed; and how nutpie samples, if not by short trajectories that end
-            at a U-turn, with which what data/refits.json records was measured.
+            Chains, tune, draws, seed; see `nutpie.sample`.
 
         Returns
         -------
@@ -224,5 +224,6 @@ class Refitter:
             cores=1,
             save_warmup=False,
             progress_bar=False,
-            **{"target_accept": defaults.TARGET_ACCEPT, "adaptation": "diag", **settings},
+            **choose_trajectories(self._compiled.n_dim),
+            **settings,
         )

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from bayesmeta import defaults
 from bayesmeta.data.dataset import Dataset
 from bayesmeta.design.facts import Design, training_data
-from bayesmeta.inference.chains import FIXED_LENGTH
 from bayesmeta.inference.graph import draw_prior
 from bayesmeta.inference.refit import Refitter
 from bayesmeta.model.predictor import (
@@ -137,7 +136,6 @@ class Calibrator:
             tune=tune,
             draws=draws,
             seed=self.seed + k,
-            **FIXED_LENGTH,
         )
         posterior = tree["posterior"].to_dataset().transpose("chain", "draw", ...)
         kept: dict[str, Array] = {}

@@ -79,7 +79,6 @@ def trials(small, small_folder, tmp_path_factory):
 def short():
     """Short chains of a small model, compiled once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(defaults, "STUDY_TUNE", 30)
         patch.setattr(defaults, "PILOT_TUNE", 30)
         patch.setattr(defaults, "PILOT_DRAWS", 20)
         patch.setattr(folds, "_refitters", {})
@@ -190,7 +189,7 @@ def test_associations_are_coefficients_of_the_model_without_experiments(trials, 
     }
 
     class Refitter:
-        def refit(self, train, *, seed, tune):
+        def refit(self, train, *, seed):
             asked.append(train.all())
             return SimpleNamespace(parameters=draws)
 
