@@ -53,6 +53,29 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Level:
+    """What the effects of groups of one kind take off the precision of the responses.
+
+    Parameters
+    ----------
+    group
+        Group of every response, shape (obs,), members next to each other.
+    columns
+        Their outer product within every group is taken off, shape (obs, effect).
+    roots
+        Of the covariance of every group's effects given its responses and the effects of larger
+        groups, shape (group with responses, effect, effect).
+    parts
+        Where the responses of each of these groups lie.
+    """
+
+    group: NDArray[np.int64]
+    columns: Array
+    roots: Array
+    parts: list[slice]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Precision:
     """Inverse covariance of responses whose groups share effects, of groups within groups.
 
@@ -64,9 +87,7 @@ class Precision:
     weight
         Inverse variance of the noise, shape (obs,).
     levels
-        From the smallest groups to the largest, the group of every response, shape (obs,), members
-        next to each other; and columns, shape (obs, effect), whose outer product within every group
-        is taken off.
+        From the smallest groups to the largest.
 
     Examples
     --------
@@ -77,23 +98,23 @@ class Precision:
     """
 
     weight: Array
-    levels: tuple[tuple[NDArray[np.int64], Array], ...] = ()
+    levels: tuple[Level, ...] = ()
 
     def times(self, values: Array) -> Array:
         """Multiply rows by it, shape (..., obs)."""
         found = values * self.weight
-        for group, columns in self.levels:
-            for part in _parts(group):
-                own = columns[part]
+        for level in self.levels:
+            for part in level.parts:
+                own = level.columns[part]
                 found[..., part] -= (values[..., part] @ own) @ own.T
         return found
 
     def block(self, rows: NDArray[np.int64]) -> Array:
         """Give its rows and columns of some responses, shape (row, row)."""
         found = np.diag(self.weight[rows])
-        for group, columns in self.levels:
-            same = group[rows, None] == group[rows]
-            found -= (columns[rows] @ columns[rows].T) * same
+        for level in self.levels:
+            same = level.group[rows, None] == level.group[rows]
+            found -= (level.columns[rows] @ level.columns[rows].T) * same
         return found
 
     def add_effects(self, columns: Array, group: NDArray[np.int64]) -> Precision:
@@ -101,22 +122,19 @@ class Precision:
 
         Their prior variances are one and their columns, shape (obs, effect), are used up.
         """
-        explained = self.times(columns.T).T
-        for part in _parts(group):
+        explained, n_effects = self.times(columns.T).T, columns.shape[1]
+        parts = [slice(*ends) for ends in pairwise([*_starts(group).tolist(), len(group)])]
+        roots = np.empty((len(parts), n_effects, n_effects))
+        for part, root in zip(parts, roots, strict=True):
             own = columns[part]
-            information = np.eye(own.shape[1]) + own.T @ explained[part]
-            root = np.linalg.inv(np.linalg.cholesky(information)).T
+            information = np.eye(n_effects) + own.T @ explained[part]
+            root[:] = np.linalg.inv(np.linalg.cholesky(information)).T
             np.matmul(explained[part], root, out=own)
-        return Precision(self.weight, (*self.levels, (group, columns)))
-
-
-def _parts(group: NDArray[np.int64]) -> list[slice]:
-    """Find where each group lies whose members are next to each other."""
-    starts = _starts(group).tolist()
-    return [slice(*ends) for ends in pairwise([*starts, len(group)])]
+        return Precision(self.weight, (*self.levels, Level(group, columns, roots, parts)))
 
 
 def _starts(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find where each group begins whose members are next to each other."""
     return np.flatnonzero(np.diff(group, prepend=-1))
 
 
@@ -187,16 +205,36 @@ class Linearised:
         return {}
 
     def _solve(self, change: Array, weights: Array) -> tuple[Array, Array]:
-        """Covariance of an effect with the responses, and what it gains by each, (..., obs).
+        """Say what an effect gains by each response, (..., obs), and what variance it keeps, (...).
 
         The last ones are kept: what parts of the data say of an effect starts from them.
         """
         asked = change.tobytes(), weights.shape, weights.tobytes()
         if asked not in self._solved:
-            covariance = self._with_responses(change, weights=weights)
             self._solved.clear()
-            self._solved[asked] = covariance, self.precision.times(covariance)
+            self._solved[asked] = self._condition(self._padded(change), self._scales(weights))
         return self._solved[asked]
+
+    def _condition(self, moved: Array, scales: tuple[Array, ...]) -> tuple[Array, Array]:
+        """Regress an effect on the responses, its own part first, then those of larger groups.
+
+        Of each part that counts which the smaller groups do not know yet; variances are sums of
+        squares, not differences, which would lose digits where the prior is wide.
+        """
+        gain = np.zeros((*scales[0].shape[:-1], len(self.response)))
+        before, left = np.zeros_like(gain), np.zeros(gain.shape[:-1])
+        by_size = zip(self.precision.levels, self.variance[::-1], scales[::-1], strict=True)
+        for level, variance, scale in by_size:
+            vector, told = moved * np.sqrt(variance), level.group[_starts(level.group)]
+            found = scale[..., told, None] * (vector @ level.roots[:, : len(vector)])
+            for k, part in enumerate(level.parts):
+                own = level.columns[part]
+                found[..., k, :] -= before[..., part] @ own
+                gain[..., part] += found[..., k, :] @ own.T
+            rest = np.square(np.delete(scale, told, axis=-1)).sum(axis=-1)
+            left += np.square(found).sum(axis=(-2, -1)) + rest * (vector @ vector)
+            before += scale[..., level.group] * (self.columns @ (variance * moved))
+        return gain, left
 
     @cached_property
     def _sets(self) -> NDArray[np.int64]:
@@ -262,19 +300,21 @@ class Linearised:
         """Fill a change up: what is not named does not change."""
         return np.pad(change, (0, self.columns.shape[1] - len(change)))
 
-    def _by_task(self, weights: Array) -> Array:
-        """Sum weights of benchmarks over task families, shape (..., task)."""
-        return weights @ (self.task[:, None] == np.arange(self.task.max() + 1))
+    def _scales(self, weights: Array) -> tuple[Array, ...]:
+        """Weights of what all share, of task families and of benchmarks, shape (..., group)."""
+        by_task = weights @ (self.task[:, None] == np.arange(self.task.max() + 1))
+        return np.ones((*weights.shape[:-1], 1)), by_task, weights
 
     def prior_variance(self, change: Array, *, weights: Array) -> Array:
         """Prior variance of an effect, its scales as learned."""
-        shared, of_task, own = self.variance @ np.square(self._padded(change))
-        by_task = np.square(self._by_task(weights)).sum(axis=-1)
-        return shared + of_task * by_task + own * np.square(weights).sum(axis=-1)
+        variances = self.variance @ np.square(self._padded(change))
+        squares = (np.square(scale).sum(axis=-1) for scale in self._scales(weights))
+        return sum(map(np.multiply, variances, squares), np.zeros(weights.shape[:-1]))
 
     def estimate(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect from all data."""
-        return self._estimate(*self._solve(change, weights), change, weights)
+        gain, left = self._solve(change, weights)
+        return Estimate(gain @ self.response, sd=np.sqrt(left))
 
     def estimate_within(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect as if nothing were known of the mean of any family."""
@@ -284,16 +324,9 @@ class Linearised:
         """Estimate an effect as if nothing were known of differences within families."""
         return self._between.estimate(change, weights=weights)
 
-    def _estimate(self, covariance: Array, gain: Array, change: Array, weights: Array) -> Estimate:
-        """Estimate an effect by its covariance with the responses and what it gains by each."""
-        variance = self.prior_variance(change, weights=weights) - (gain * covariance).sum(axis=-1)
-        return Estimate(gain @ self.response, sd=np.sqrt(np.maximum(variance, 0.0)))
-
     def without_each_family(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect without each LM family in turn, shape (..., lm_family)."""
-        covariance, gain = self._solve(change, weights)
-        explained = self.precision.times(self.response)
-        left = self.prior_variance(change, weights=weights) - (gain * covariance).sum(axis=-1)
+        (gain, left), explained = self._solve(change, weights), self.precision.times(self.response)
         whole = np.ones(self.n_families)
         mean, variance = (
             np.multiply.outer(gain @ self.response, whole),
@@ -303,7 +336,7 @@ class Linearised:
             lost = gain[..., rows] @ inverse
             mean[..., k] -= lost @ explained[rows]
             variance[..., k] += (lost * gain[..., rows]).sum(axis=-1)
-        return Estimate(mean, sd=np.sqrt(np.maximum(variance, 0)))
+        return Estimate(mean, sd=np.sqrt(variance))
 
     def given(self, rows: NDArray[np.bool_]) -> Linearised:
         """Give the regression of some of the scores, shape (obs,), alone."""
@@ -317,16 +350,10 @@ class Linearised:
 
     def pulls(self, change: Array, *, weights: Array) -> Array:
         """How strongly every LM pulls on an effect: length of its scores' weights, (..., lm)."""
-        squares = np.square(self._solve(change, weights)[1])
+        squares = np.square(self._solve(change, weights)[0])
         flat = squares.reshape(-1, len(self.lm))
         sums = np.array([np.bincount(self.lm, weights=row) for row in flat])
         return np.sqrt(sums.reshape(*squares.shape[:-1], -1))
-
-    def _with_responses(self, change: Array, *, weights: Array) -> Array:
-        """Prior covariance of an effect with every response, shape (..., obs)."""
-        by_task, moved, b = self._by_task(weights), self._padded(change), self.benchmark
-        shared, of_task, own = (self.columns @ (variance * moved) for variance in self.variance)
-        return shared + of_task * by_task[..., self.task[b]] + own * weights[..., b]
 
 
 @lru_cache(maxsize=2)

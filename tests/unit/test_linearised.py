@@ -104,6 +104,13 @@ def covariance_of(model):
     return covariance
 
 
+def covariance_with(model, moved, weights):
+    """Prior covariance of effects with the responses, shape (..., obs)."""
+    moved = np.pad(moved, (0, model.columns.shape[1] - len(moved)))
+    parts = zip(model._scales(weights), model.levels, model.variance, strict=True)
+    return sum(scale[..., group] * (model.columns @ (row * moved)) for scale, group, row in parts)
+
+
 def test_covariance_is_that_of_draws_from_the_prior(built):
     fit, model, drawn = built
     eta = linear_predictor(drawn, design=fit.design, spec=fit.spec)
@@ -139,7 +146,7 @@ def test_effect_goes_with_the_responses_as_in_draws_from_the_prior(built, decisi
         assert variance == pytest.approx(effect.var(), rel=6 * np.sqrt(2 / N_DRAWS))
         found = (effect - effect.mean()) @ (responses - responses.mean(0)) / N_DRAWS
         scale = effect.std() * responses.std(0)
-        wanted = model._with_responses(moved, weights=weights)
+        wanted = covariance_with(model, moved, weights)
         assert np.abs((found - wanted) / scale).max() < 5 / np.sqrt(N_DRAWS)
 
 
@@ -239,7 +246,7 @@ def test_a_part_is_the_regression_with_a_flat_prior_over_the_rest(built, part):
 
 def solve(model, covariance, moved, weights):
     """Means, sd and gains of effects by the closed form, whatever the covariance of responses."""
-    with_responses = model._with_responses(moved, weights=weights)
+    with_responses = covariance_with(model, moved, weights)
     gain = np.linalg.solve(covariance, with_responses.T).T
     left = model.prior_variance(moved, weights=weights) - (gain * with_responses).sum(axis=-1)
     return gain @ model.response, np.sqrt(left), gain
@@ -270,7 +277,7 @@ def map_rows(model, part):
 def test_parts_of_the_shipped_data_are_the_closed_form_of_their_rows(shipped, part):
     model, covariance, moved, weights = shipped
     rows, found = map_rows(model, part), getattr(model, part)(moved, weights=weights)
-    with_rows = model._with_responses(moved, weights=weights) @ rows.T
+    with_rows = covariance_with(model, moved, weights) @ rows.T
     gain = np.linalg.solve(rows @ covariance @ rows.T, with_rows.T).T
     left = model.prior_variance(moved, weights=weights) - (gain * with_rows).sum(axis=-1)
     np.testing.assert_allclose(found.sd, np.sqrt(left), rtol=1e-8)
