@@ -8,9 +8,10 @@ from differences within families alone, is then a matter of linear algebra inste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,92 @@ class Estimate:
     sd: Array
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Level:
+    """What the effects of groups of one kind take off the precision of the responses.
+
+    Parameters
+    ----------
+    group
+        Group of every response, shape (obs,), members next to each other.
+    columns
+        Their outer product within every group is taken off, shape (obs, effect).
+    roots
+        Of the covariance of every group's effects given its responses and the effects of larger
+        groups, shape (group with responses, effect, effect).
+    parts
+        Where the responses of each of these groups lie.
+    """
+
+    group: NDArray[np.int64]
+    columns: Array
+    roots: Array
+    parts: list[slice]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Precision:
+    """Inverse covariance of responses whose groups share effects, of groups within groups.
+
+    It is that of their noise less what each group's effects have in common, by the identity of
+    Woodbury: what it costs grows with the number of effects, and nothing is as large as its square.
+
+    Parameters
+    ----------
+    weight
+        Inverse variance of the noise, shape (obs,).
+    levels
+        From the smallest groups to the largest.
+
+    Examples
+    --------
+    >>> one_group, columns = np.zeros(2, int), np.ones((2, 1))
+    >>> Precision(np.ones(2)).add_effects(columns, one_group).times(np.eye(2)).round(3)
+    array([[ 0.667, -0.333],
+           [-0.333,  0.667]])
+    """
+
+    weight: Array
+    levels: tuple[Level, ...] = ()
+
+    def times(self, values: Array) -> Array:
+        """Multiply rows by it, shape (..., obs)."""
+        found = values * self.weight
+        for level in self.levels:
+            for part in level.parts:
+                own = level.columns[part]
+                found[..., part] -= (values[..., part] @ own) @ own.T
+        return found
+
+    def block(self, rows: NDArray[np.int64]) -> Array:
+        """Give its rows and columns of some responses, shape (row, row)."""
+        found = np.diag(self.weight[rows])
+        for level in self.levels:
+            same = level.group[rows, None] == level.group[rows]
+            found -= (level.columns[rows] @ level.columns[rows].T) * same
+        return found
+
+    def add_effects(self, columns: Array, group: NDArray[np.int64]) -> Precision:
+        """Let the responses of every group, shape (obs,), share effects too.
+
+        Their prior variances are one and their columns, shape (obs, effect), are used up.
+        """
+        explained, n_effects = self.times(columns.T).T, columns.shape[1]
+        parts = [slice(*ends) for ends in pairwise([*_starts(group).tolist(), len(group)])]
+        roots = np.empty((len(parts), n_effects, n_effects))
+        for part, root in zip(parts, roots, strict=True):
+            own = columns[part]
+            information = np.eye(n_effects) + own.T @ explained[part]
+            root[:] = np.linalg.inv(np.linalg.cholesky(information)).T
+            np.matmul(explained[part], root, out=own)
+        return Precision(self.weight, (*self.levels, Level(group, columns, roots, parts)))
+
+
+def _starts(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find where each group begins whose members are next to each other."""
+    return np.flatnonzero(np.diff(group, prepend=-1))
+
+
 @dataclass(frozen=True, eq=False)
 class Linearised:
     """A Gaussian regression that stands for a fit.
@@ -62,7 +149,10 @@ class Linearised:
     Parameters
     ----------
     response
-        Latent values that the scores stand for, shape (obs,).
+        Latent values that the scores stand for, shape (obs,), those of a task family next to each
+        other, in it those of a benchmark, and in it those of a family.
+    noise
+        Variance of their noise, shape (obs,).
     columns
         Columns of all coefficients, shape (obs, coefficient): the free ones of the decisions, those
         of the functions of the code share, of the surface, of the scale covariates, of a scaling
@@ -70,8 +160,9 @@ class Linearised:
     variance
         Prior variance of every coefficient: what all benchmarks share, deviations of task families
         and of benchmarks, shape (3, coefficient).
-    build_covariance
-        Builds the prior covariance of the responses, with their noise, shape (obs, obs).
+    build_effects
+        Builds the columns of other effects on one of these three levels, for prior variances of
+        one: of LMs, families and intercepts, each of shape (obs, effect).
     lm, family, benchmark
         What every score belongs to, each of shape (obs,).
     task
@@ -81,88 +172,119 @@ class Linearised:
     """
 
     response: Array
+    noise: Array
     columns: Array
     variance: Array
-    build_covariance: Callable[[], Array]
+    build_effects: Callable[[int], Iterable[Array]]
     lm: NDArray[np.int64]
     family: NDArray[np.int64]
     benchmark: NDArray[np.int64]
     task: NDArray[np.int64]
     n_families: int
 
-    @cached_property
-    def covariance(self) -> Array:
-        """Prior covariance of the responses, with their noise, shape (obs, obs).
+    def columns_of_level(self, level: int) -> Array:
+        """Columns of all effects on a level, for prior variances of one, shape (obs, effect)."""
+        scale = np.sqrt(self.variance[level])
+        return np.hstack([self.columns * scale, *self.build_effects(level)])
 
-        It is built when it is first needed: with ten times the scores it takes a gigabyte.
-        """
-        return self.build_covariance()
-
-    @cached_property
-    def whitening(self) -> Array:
-        """Inverse of the Cholesky factor of the covariance of the responses, shape (obs, obs).
-
-        Its square is the precision, whose computation pays where much is asked at once.
-        """
-        return _invert_lower(np.linalg.cholesky(self.covariance))
+    @property
+    def levels(self) -> tuple[NDArray[np.int64], ...]:
+        """Groups that share the effects of each level, shape (obs,): all, task families, own."""
+        return np.zeros_like(self.benchmark), self.task[self.benchmark], self.benchmark
 
     @cached_property
-    def precision(self) -> Array:
-        """Inverse of the covariance of the responses, shape (obs, obs)."""
-        return self.whitening.T @ self.whitening
-
-    def _gain(self, covariance: Array) -> Array:
-        """Regress quantities on the responses, by their covariance with them, shape (..., obs)."""
-        if covariance.ndim > 1 and len(covariance) > _FEW:
-            return covariance @ self.precision
-        return (covariance @ self.whitening.T) @ self.whitening
+    def precision(self) -> Precision:
+        """Inverse of the prior covariance of the responses, with their noise."""
+        found = Precision(1 / self.noise)
+        for level, group in reversed(list(enumerate(self.levels))):
+            found = found.add_effects(self.columns_of_level(level), group)
+        return found
 
     @cached_property
     def _solved(self) -> dict[tuple[object, ...], tuple[Array, Array]]:
         return {}
 
     def _solve(self, change: Array, weights: Array) -> tuple[Array, Array]:
-        """Covariance of an effect with the responses, and what it gains by each, (..., obs).
+        """Say what an effect gains by each response, (..., obs), and what variance it keeps, (...).
 
         The last ones are kept: what parts of the data say of an effect starts from them.
         """
         asked = change.tobytes(), weights.shape, weights.tobytes()
         if asked not in self._solved:
-            covariance = self._with_responses(change, weights=weights)
             self._solved.clear()
-            self._solved[asked] = covariance, self._gain(covariance)
+            self._solved[asked] = self._condition(self._padded(change), self._scales(weights))
         return self._solved[asked]
 
-    @cached_property
-    def _means(self) -> tuple[Array, Array]:
-        """What takes the means of families out of the precision.
+    def _condition(self, moved: Array, scales: tuple[Array, ...]) -> tuple[Array, Array]:
+        """Regress an effect on the responses, its own part first, then those of larger groups.
 
-        The precision summed over the scores of a family on a benchmark, shape (sum, obs); and the
-        inverse of the precision of these sums, shape (sum, sum).
+        Of each part that counts which the smaller groups do not know yet; variances are sums of
+        squares, not differences, which would lose digits where the prior is wide.
         """
-        sums = self._of_groups(self.whitening, axis=1)
-        return sums.T @ self.whitening, np.linalg.inv(sums.T @ sums)
+        gain = np.zeros((*scales[0].shape[:-1], len(self.response)))
+        before, left = np.zeros_like(gain), np.zeros(gain.shape[:-1])
+        by_size = zip(self.precision.levels, self.variance[::-1], scales[::-1], strict=True)
+        for level, variance, scale in by_size:
+            vector, told = moved * np.sqrt(variance), level.group[_starts(level.group)]
+            found = scale[..., told, None] * (vector @ level.roots[:, : len(vector)])
+            for k, part in enumerate(level.parts):
+                own = level.columns[part]
+                found[..., k, :] -= before[..., part] @ own
+                gain[..., part] += found[..., k, :] @ own.T
+            rest = np.square(np.delete(scale, told, axis=-1)).sum(axis=-1)
+            left += np.square(found).sum(axis=(-2, -1)) + rest * (vector @ vector)
+            before += scale[..., level.group] * (self.columns @ (variance * moved))
+        return gain, left
 
     @cached_property
-    def _family_means(self) -> Linearised:
+    def _sets(self) -> NDArray[np.int64]:
+        """First score of every family on every benchmark, shape (set,)."""
+        return _starts(self.family + self.n_families * self.benchmark)
+
+    @property
+    def _sizes(self) -> NDArray[np.int64]:
+        """Number of scores of every family on every benchmark, shape (set,)."""
+        return np.diff(self._sets, append=len(self.response))
+
+    @cached_property
+    def _within(self) -> Linearised:
+        """The regression of differences from families' means on every benchmark.
+
+        With means weighted as the noise weighs them, it says what a flat prior over them would.
+        """
+        weight, sizes = 1 / self.noise, self._sizes
+        total = np.add.reduceat(weight, self._sets)
+
+        def center(values: Array) -> Array:
+            sums = np.add.reduceat((values.T * weight).T, self._sets)
+            means = np.repeat((sums.T / total).T, sizes, axis=0)
+            return np.subtract(values, means, out=means)
+
+        return self._change_rows(center)
+
+    @cached_property
+    def _between(self) -> Linearised:
         """The regression of families' mean responses on every benchmark, one for a family."""
-        group, first = self._group, np.unique(self._group, return_index=True)[1]
-        size = np.bincount(group)
+        first, sizes = self._sets, self._sizes
 
-        def build_covariance() -> Array:
-            summed = self._of_groups(self._of_groups(self.covariance, axis=1))
-            return summed / np.outer(size, size)
+        def average(values: Array) -> Array:
+            return (np.add.reduceat(values, first).T / sizes).T
 
-        return Linearised(
-            response=self._of_groups(self.response) / size,
-            columns=self._of_groups(self.columns) / size[:, None],
-            variance=self.variance,
-            build_covariance=build_covariance,
+        return replace(
+            self._change_rows(average),
+            noise=average(self.noise) / sizes,
             lm=self.lm[first],
             family=self.family[first],
             benchmark=self.benchmark[first],
-            task=self.task,
-            n_families=self.n_families,
+        )
+
+    def _change_rows(self, change: Callable[[Array], Array]) -> Linearised:
+        """Change the rows of the responses and of all columns, shape (obs, ...), in one way."""
+        return replace(
+            self,
+            response=change(self.response),
+            columns=change(self.columns),
+            build_effects=lambda level: map(change, self.build_effects(level)),
         )
 
     @cached_property
@@ -171,64 +293,40 @@ class Linearised:
         found = []
         for k in np.unique(self.family):
             rows = np.flatnonzero(self.family == k)
-            own = self.whitening[rows[0] :, rows]
-            found.append((int(k), rows, np.linalg.inv(own.T @ own)))
+            found.append((int(k), rows, np.linalg.inv(self.precision.block(rows))))
         return found
-
-    @cached_property
-    def _group(self) -> NDArray[np.int64]:
-        """Number of the family and benchmark of every score, shape (obs,)."""
-        pairs = self.family * len(self.task) + self.benchmark
-        return np.unique(pairs, return_inverse=True)[1]
-
-    @cached_property
-    def _sorted_groups(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Scores in the order of their groups, and where each group begins."""
-        order = np.argsort(self._group, kind="stable")
-        return order, np.unique(self._group[order], return_index=True)[1]
-
-    def _of_groups(self, values: Array, *, axis: int = 0) -> Array:
-        """Sum over the scores of every family on every benchmark."""
-        order, starts = self._sorted_groups
-        return np.add.reduceat(np.take(values, order, axis=axis), starts, axis=axis)
 
     def _padded(self, change: Array) -> Array:
         """Fill a change up: what is not named does not change."""
         return np.pad(change, (0, self.columns.shape[1] - len(change)))
 
-    def _by_task(self, weights: Array) -> Array:
-        """Sum weights of benchmarks over task families, shape (..., task)."""
-        return weights @ (self.task[:, None] == np.arange(self.task.max() + 1))
+    def _scales(self, weights: Array) -> tuple[Array, ...]:
+        """Weights of what all share, of task families and of benchmarks, shape (..., group)."""
+        by_task = weights @ (self.task[:, None] == np.arange(self.task.max() + 1))
+        return np.ones((*weights.shape[:-1], 1)), by_task, weights
 
     def prior_variance(self, change: Array, *, weights: Array) -> Array:
         """Prior variance of an effect, its scales as learned."""
-        shared, of_task, own = self.variance @ np.square(self._padded(change))
-        by_task = np.square(self._by_task(weights)).sum(axis=-1)
-        return shared + of_task * by_task + own * np.square(weights).sum(axis=-1)
+        variances = self.variance @ np.square(self._padded(change))
+        squares = (np.square(scale).sum(axis=-1) for scale in self._scales(weights))
+        return sum(map(np.multiply, variances, squares), np.zeros(weights.shape[:-1]))
 
     def estimate(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect from all data."""
-        return self._estimate(*self._solve(change, weights), change, weights)
+        gain, left = self._solve(change, weights)
+        return Estimate(gain @ self.response, sd=np.sqrt(left))
 
     def estimate_within(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect as if nothing were known of the mean of any family."""
-        (covariance, gain), (sums, inverse) = self._solve(change, weights), self._means
-        gain = gain - (self._of_groups(gain, axis=-1) @ inverse) @ sums
-        return self._estimate(covariance, gain, change, weights)
+        return self._within.estimate(change, weights=weights)
 
     def estimate_between(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect as if nothing were known of differences within families."""
-        return self._family_means.estimate(change, weights=weights)
-
-    def _estimate(self, covariance: Array, gain: Array, change: Array, weights: Array) -> Estimate:
-        """Estimate an effect by its covariance with the responses and what it gains by each."""
-        variance = self.prior_variance(change, weights=weights) - (gain * covariance).sum(axis=-1)
-        return Estimate(gain @ self.response, sd=np.sqrt(np.maximum(variance, 0.0)))
+        return self._between.estimate(change, weights=weights)
 
     def without_each_family(self, change: Array, *, weights: Array) -> Estimate:
         """Estimate an effect without each LM family in turn, shape (..., lm_family)."""
-        (covariance, gain), explained = self._solve(change, weights), self._gain(self.response)
-        left = self.prior_variance(change, weights=weights) - (gain * covariance).sum(axis=-1)
+        (gain, left), explained = self._solve(change, weights), self.precision.times(self.response)
         whole = np.ones(self.n_families)
         mean, variance = (
             np.multiply.outer(gain @ self.response, whole),
@@ -238,15 +336,13 @@ class Linearised:
             lost = gain[..., rows] @ inverse
             mean[..., k] -= lost @ explained[rows]
             variance[..., k] += (lost * gain[..., rows]).sum(axis=-1)
-        return Estimate(mean, sd=np.sqrt(np.maximum(variance, 0)))
+        return Estimate(mean, sd=np.sqrt(variance))
 
     def given(self, rows: NDArray[np.bool_]) -> Linearised:
         """Give the regression of some of the scores, shape (obs,), alone."""
         return replace(
-            self,
-            response=self.response[rows],
-            columns=self.columns[rows],
-            build_covariance=lambda: self.covariance[np.ix_(rows, rows)],
+            self._change_rows(lambda values: values[rows]),
+            noise=self.noise[rows],
             lm=self.lm[rows],
             family=self.family[rows],
             benchmark=self.benchmark[rows],
@@ -254,33 +350,10 @@ class Linearised:
 
     def pulls(self, change: Array, *, weights: Array) -> Array:
         """How strongly every LM pulls on an effect: length of its scores' weights, (..., lm)."""
-        squares = np.square(self._solve(change, weights)[1])
-        return np.sqrt(squares @ (self.lm[:, None] == np.arange(self.lm.max() + 1)))
-
-    def _with_responses(self, change: Array, *, weights: Array) -> Array:
-        """Prior covariance of an effect with every response, shape (..., obs)."""
-        by_task, moved, b = self._by_task(weights), self._padded(change), self.benchmark
-        shared, of_task, own = (self.columns @ (variance * moved) for variance in self.variance)
-        return shared + of_task * by_task[..., self.task[b]] + own * weights[..., b]
-
-
-_FEW = 4
-"""Effects for which the precision is not worth computing."""
-
-_SMALL = 64
-"""Rows of a triangle that is inverted as a whole."""
-
-
-def _invert_lower(lower: Array) -> Array:
-    """Invert a lower triangular matrix, half by half, in a third of the operations of any other."""
-    n = len(lower)
-    if n <= _SMALL:
-        return np.tril(np.linalg.inv(lower))
-    half, out = n // 2, np.zeros((n, n))
-    out[:half, :half] = _invert_lower(lower[:half, :half])
-    out[half:, half:] = _invert_lower(lower[half:, half:])
-    out[half:, :half] = -out[half:, half:] @ (lower[half:, :half] @ out[:half, :half])
-    return out
+        squares = np.square(self._solve(change, weights)[0])
+        flat = squares.reshape(-1, len(self.lm))
+        sums = np.array([np.bincount(self.lm, weights=row) for row in flat])
+        return np.sqrt(sums.reshape(*squares.shape[:-1], -1))
 
 
 @lru_cache(maxsize=2)
@@ -398,31 +471,29 @@ def linearise(fit: Fit) -> Linearised:
 def linearise_at(fit: Fit, facts: Facts) -> Linearised:
     """Do so with other facts of the LMs than recorded ones and posterior means."""
     design, spec, mean = fit.design, fit.spec, posterior_means(fit)
-    i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
+    lm, benchmark = design.outcomes.lm_index, design.outcomes.benchmark_index
+    family, task = design.lm_family_index[lm], design.task_family_index
+    order = np.lexsort((family, benchmark, task[benchmark]))
+    lm, benchmark = lm[order], benchmark[order]
     response, noise = _working_responses(fit)
-    columns = _columns(fit, facts)
-    variance = prior_variances(fit.parameters, mean, design=design, spec=spec)
+    effects = _list_effects(mean, design=design, spec=spec)
 
-    def build_covariance() -> Array:
-        covariance, of_task, own = ((columns * row) @ columns.T for row in variance)
-        task = design.task_family_index[b]
-        own += spec.priors.alpha_sd**2
-        for level, same in (of_task, task[:, None] == task), (own, b[:, None] == b):
-            level *= same
-            covariance += level
-        covariance += _family_covariance(mean, design=design, spec=spec)
-        covariance[np.diag_indices_from(covariance)] += noise
-        return covariance
+    def build_effects(level: int) -> Iterator[Array]:
+        for scale, columns in effects[level]:
+            built = columns[lm]
+            built *= scale[benchmark, None]  # in place: it is large where scores are many
+            yield built
 
     return Linearised(
-        response=response,
-        columns=columns,
-        variance=variance,
-        build_covariance=build_covariance,
-        lm=i,
-        family=design.lm_family_index[i],
-        benchmark=b,
-        task=design.task_family_index,
+        response=response[order],
+        noise=noise[order],
+        columns=_columns(fit, facts)[order],
+        variance=prior_variances(fit.parameters, mean, design=design, spec=spec),
+        build_effects=build_effects,
+        lm=lm,
+        family=family[order],
+        benchmark=benchmark,
+        task=task,
         n_families=len(design.lm_families),
     )
 
@@ -460,18 +531,21 @@ def _columns(fit: Fit, facts: Facts) -> Array:
     return to_free(design, centred)
 
 
-def _family_covariance(mean: Parameters, *, design: Design, spec: ModelSpec) -> Array:
-    """Prior covariance that family and LM effects give the responses, shape (obs, obs)."""
-    i, b = design.outcomes.lm_index, design.outcomes.benchmark_index
-    basis = design.scale_basis
+def _list_effects(
+    mean: Parameters, *, design: Design, spec: ModelSpec
+) -> tuple[list[tuple[Array, Array]], ...]:
+    """List effects that all benchmarks share, or those of a task family, or of none other.
+
+    Each as its scale on every benchmark, shape (benchmark,), and its columns, shape (lm, effect).
+    """
+    n_lms, basis = len(design.lms), design.scale_basis
     basis = basis if spec.family_effects == "orthogonal" else basis[:, :1]
-    projection = np.eye(len(design.lms)) - basis @ basis.T
-    sigma = mean["sigma"][b]
-    covariance = mean["rho_lm"] * np.outer(sigma, sigma) * projection[np.ix_(i, i)]
+    projection = np.eye(n_lms) - basis @ basis.T
+    shared = [(np.sqrt(mean["rho_lm"]) * mean["sigma"], projection)]
+    own = [(np.full(len(design.benchmarks), spec.priors.alpha_sd), np.ones((n_lms, 1)))]
     if spec.family_effects == "none":
-        return covariance
-    family, task = design.lm_family_index, design.task_family_index[b]
-    same = projection @ (family[:, None] == family) @ projection
-    tau, rho = mean["tau_family"][b], mean["rho_family"]
-    shared = rho + (1 - rho) * (task[:, None] == task)
-    return covariance + np.outer(tau, tau) * shared * same[np.ix_(i, i)]
+        return shared, [], own
+    member = design.lm_family_index[:, None] == np.arange(len(design.lm_families))
+    families, rho, tau = projection @ member, mean["rho_family"], mean["tau_family"]
+    shared.append((np.sqrt(rho) * tau, families))
+    return shared, [(np.sqrt(1 - rho) * tau, families)], own

@@ -163,7 +163,7 @@ def ladders(
     index = [fit.design.lm_families.index(name) for name in names]
     ask = [model.given(model.family == k).estimate_within for k in index]
     ask.append(model.given(~np.isin(model.family, index)).estimate)
-    found = [[estimate(moved, weights=row) for row in weights] for estimate in ask]
+    found = [estimate(moved, weights=weights) for estimate in ask]
     slope = np.array([mean_slope(fit, weights=row) for row in weights])
     return Ladders(
         contrast=contrast,
@@ -171,8 +171,8 @@ def ladders(
         families=tuple(names),
         steps=tuple(_steps(fit, contrast, model, k) for k in index),
         targets=tuple(targets),
-        mean=slope * np.array([[one.mean for one in row] for row in found]),
-        sd=slope * np.array([[one.sd for one in row] for row in found]),
+        mean=slope * np.array([one.mean for one in found]),
+        sd=slope * np.array([one.sd for one in found]),
     )
 
 

@@ -24,8 +24,8 @@ MOST_CALLS = {
     "_compute_baseline": 1,
     "posterior_means": 1,
     "linearise": 1,
-    "build_covariance": 2,  # of all scores, and of the means of families
-    "whitening": 2,
+    "precision": 3,  # of all scores, within families, and of their means
+    "columns_of_level": 9,  # what all benchmarks, task families and single ones have, of each
     "mean_change": 2,  # of LMs as they are, and at the size and tokens of experiments' arms
     "support_of": 1,
     "combine": 2,  # latent values in every draw, and at the posterior means

@@ -25,7 +25,7 @@ MOST_CALLS, MOST_CALLS_OF_A_ROW = 1000, 50
 """Functions of the package that a question calls, and a table for each of its rows: twice what was
 counted. Whatever is done for every draw or lm one by one is a hundred times as much."""
 
-SHARED = {"linearise", "posterior_means", "build_covariance", "whitening"}
+SHARED = {"linearise", "posterior_means", "columns_of_level", "add_effects"}
 """What is computed for the first question, and kept."""
 
 

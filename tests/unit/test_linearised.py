@@ -9,6 +9,8 @@ import bayesmeta as bm
 from bayesmeta import ModelSpec, Priors
 from bayesmeta.estimates.counterfactual import weigh_benchmarks
 from bayesmeta.estimates.linearised import (
+    Estimate,
+    Precision,
     facts_at_means,
     latent_draws,
     linearise,
@@ -93,13 +95,29 @@ def built(request, small, build_fake_fit):
     return fit, linearise(fit), draw_from_prior(fit, np.random.default_rng(3))
 
 
+def covariance_of(model):
+    """Prior covariance of the responses, with their noise, shape (obs, obs)."""
+    covariance = np.diag(model.noise)
+    for level, group in enumerate(model.levels):
+        columns = model.columns_of_level(level)
+        covariance += (columns @ columns.T) * (group[:, None] == group)
+    return covariance
+
+
+def covariance_with(model, moved, weights):
+    """Prior covariance of effects with the responses, shape (..., obs)."""
+    moved = np.pad(moved, (0, model.columns.shape[1] - len(moved)))
+    parts = zip(model._scales(weights), model.levels, model.variance, strict=True)
+    return sum(scale[..., group] * (model.columns @ (row * moved)) for scale, group, row in parts)
+
+
 def test_covariance_is_that_of_draws_from_the_prior(built):
     fit, model, drawn = built
-    outcomes = fit.design.outcomes
     eta = linear_predictor(drawn, design=fit.design, spec=fit.spec)
-    responses = eta[:, outcomes.lm_index, outcomes.benchmark_index]
-    noise = np.diag(model.covariance) - responses.var(0)
-    prior = model.covariance - np.diag(np.diag(model.covariance))
+    responses = eta[:, model.lm, model.benchmark]
+    covariance = covariance_of(model)
+    noise = np.diag(covariance) - responses.var(0)
+    prior = covariance - np.diag(np.diag(covariance))
     sd = responses.std(0)
     found = np.cov(responses.T)
     difference = (found - prior)[~np.eye(len(sd), dtype=bool)] / np.outer(sd, sd)[
@@ -113,10 +131,10 @@ def test_covariance_is_that_of_draws_from_the_prior(built):
 def test_effect_goes_with_the_responses_as_in_draws_from_the_prior(built, decision, a, b):
     fit, model, drawn = built
     contrast = build_contrast(fit.design, decision=decision, level=a, reference=b)
-    change, outcomes = mean_change(fit, contrast), fit.design.outcomes
+    change = mean_change(fit, contrast)
     moved = to_free(fit.design, change)
     eta = linear_predictor(drawn, design=fit.design, spec=fit.spec)
-    responses = eta[:, outcomes.lm_index, outcomes.benchmark_index]
+    responses = eta[:, model.lm, model.benchmark]
     prior_fit = wrap_draws(
         {name: values[None] for name, values in drawn.items()},
         spec=fit.spec, dataset=fit.dataset, source="prior",
@@ -128,8 +146,39 @@ def test_effect_goes_with_the_responses_as_in_draws_from_the_prior(built, decisi
         assert variance == pytest.approx(effect.var(), rel=6 * np.sqrt(2 / N_DRAWS))
         found = (effect - effect.mean()) @ (responses - responses.mean(0)) / N_DRAWS
         scale = effect.std() * responses.std(0)
-        wanted = model._with_responses(moved, weights=weights)
+        wanted = covariance_with(model, moved, weights)
         assert np.abs((found - wanted) / scale).max() < 5 / np.sqrt(N_DRAWS)
+
+
+def random_groups(rng):
+    """A precision of 40 responses in groups within groups, and its inverse, term by term."""
+    own = np.sort(rng.integers(9, size=40))
+    precision, covariance = Precision(1 / rng.uniform(0.5, 2, 40)), np.zeros((40, 40))
+    covariance += np.diag(1 / precision.weight)
+    for group, n_effects in (own, 5), (own // 3, 2), (0 * own, 50):
+        columns = rng.normal(size=(40, n_effects))
+        covariance += (columns @ columns.T) * (group[:, None] == group)
+        precision = precision.add_effects(columns, group)
+    return precision, covariance
+
+
+def test_precision_is_the_inverse_of_the_covariance():
+    rng = np.random.default_rng(4)
+    precision, covariance = random_groups(rng)
+    wanted, rows = np.linalg.inv(covariance), rng.permutation(40)[:13]
+    values = rng.normal(size=(3, 2, 40))
+    np.testing.assert_allclose(precision.times(values), values @ wanted, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(precision.times(values[0, 0]), values[0, 0] @ wanted, atol=1e-10)
+    block = wanted[np.ix_(rows, rows)]
+    np.testing.assert_allclose(precision.block(rows), block, rtol=1e-8, atol=1e-10)
+
+
+def test_no_scores_leave_the_prior(built):
+    fit, model, _ = built
+    moved, weights = some_change(fit)
+    found = model.given(np.zeros(len(model.response), bool)).estimate(moved, weights=weights)
+    prior = model.prior_variance(moved, weights=weights)
+    assert (float(found.mean), float(found.sd)) == (0.0, pytest.approx(np.sqrt(prior)))
 
 
 def some_change(fit):
@@ -189,11 +238,71 @@ def test_a_part_is_the_regression_with_a_flat_prior_over_the_rest(built, part):
     else:
         found = model.estimate_between(moved, weights=weights)
         ignored = np.eye(len(same)) - same / same.sum(axis=1)
-    covariance = model.covariance + 1e7 * ignored
-    flat = dataclasses.replace(model, build_covariance=lambda: covariance)
-    wanted = flat.estimate(moved, weights=weights)
-    assert float(found.mean) == pytest.approx(float(wanted.mean), abs=1e-4 * float(wanted.sd))
-    assert float(found.sd) == pytest.approx(float(wanted.sd), rel=1e-4)
+    covariance = covariance_of(model) + 1e7 * ignored
+    (mean,), (sd,), _ = solve(model, covariance, moved, weights[None])
+    assert float(found.mean) == pytest.approx(mean, abs=1e-4 * sd)
+    assert float(found.sd) == pytest.approx(sd, rel=1e-4)
+
+
+def solve(model, covariance, moved, weights):
+    """Means, sd and gains of effects by the closed form, whatever the covariance of responses."""
+    with_responses = covariance_with(model, moved, weights)
+    gain = np.linalg.solve(covariance, with_responses.T).T
+    left = model.prior_variance(moved, weights=weights) - (gain * with_responses).sum(axis=-1)
+    return gain @ model.response, np.sqrt(left), gain
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The shipped posterior's regression, its dense covariance, and an effect on all targets."""
+    fit = bm.load_reference_fit()
+    model, (moved, _) = linearise(fit), some_change(fit)
+    return model, covariance_of(model), moved, weigh_benchmarks(fit.design, by="benchmark")[1]
+
+
+def map_rows(model, part):
+    """What makes the responses of a part of the data of all, shape (row, obs)."""
+    index, same = same_group(model)
+    if part == "estimate_between":
+        first = np.unique(index, return_index=True)[1]
+        return (same / same.sum(axis=1))[first]
+    pairs = [(i, j) for i, j in zip(*np.nonzero(same), strict=True) if i == np.argmax(same[j]) < j]
+    differences = np.zeros((len(pairs), len(index)))
+    for row, (i, j) in zip(differences, pairs, strict=True):
+        row[[i, j]] = -1, 1  # from the first of the family on the benchmark
+    return differences
+
+
+@pytest.mark.parametrize("part", ["estimate_within", "estimate_between"])
+def test_parts_of_the_shipped_data_are_the_closed_form_of_their_rows(shipped, part):
+    model, covariance, moved, weights = shipped
+    rows, found = map_rows(model, part), getattr(model, part)(moved, weights=weights)
+    with_rows = covariance_with(model, moved, weights) @ rows.T
+    gain = np.linalg.solve(rows @ covariance @ rows.T, with_rows.T).T
+    left = model.prior_variance(moved, weights=weights) - (gain * with_rows).sum(axis=-1)
+    np.testing.assert_allclose(found.sd, np.sqrt(left), rtol=1e-8)
+    mean = gain @ (rows @ model.response)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-8, atol=1e-8 * found.sd.min())
+
+
+def test_all_and_some_of_the_shipped_data_are_the_closed_form(shipped):
+    model, covariance, moved, weights = shipped
+    mean, sd, gain = solve(model, covariance, moved, weights)
+    found, near = model.estimate(moved, weights=weights), {"rtol": 1e-8, "atol": 1e-8 * sd.min()}
+    np.testing.assert_allclose(found.mean, mean, **near)
+    np.testing.assert_allclose(found.sd, sd, **near)
+    pulls = [np.sqrt(np.bincount(model.lm, weights=row)) for row in np.square(gain)]
+    np.testing.assert_allclose(model.pulls(moved, weights=weights), pulls, rtol=1e-7)
+    without = model.without_each_family(moved, weights=weights)
+    families = np.unique(model.family, return_counts=True)
+    for k in families[0][np.argsort(families[1])[[0, -1]]]:
+        rows = model.family != k
+        some = model.given(rows)
+        mean, sd, _ = solve(some, covariance[np.ix_(rows, rows)], moved, weights)
+        left_out = Estimate(without.mean[:, k], without.sd[:, k])
+        for one in (some.estimate(moved, weights=weights), left_out):
+            np.testing.assert_allclose(one.mean, mean, **near)
+            np.testing.assert_allclose(one.sd, sd, **near)
 
 
 def test_siblings_alone_do_not_see_what_families_have_in_common(built):
