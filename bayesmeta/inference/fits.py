@@ -52,6 +52,9 @@ projected off them."""
 
 ENGINE = "h5netcdf"
 
+_AT_ONCE = 2**18
+"""Values that are computed together, of all draws and observations: 2 MB, which caches hold."""
+
 
 class Law(Protocol):
     """Observations and the distributions that draws give them."""
@@ -146,15 +149,29 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)](N
     @property
     def law(self) -> Law:
         """The observations and the distributions that the draws give them."""
+        return self._distribute(self.parameters)
+
+    def _distribute(self, parameters: Parameters) -> Law:
+        """Give every observation its distribution."""
         raise NotImplementedError
 
     def log_likelihood(self) -> Array:
         """Compute log densities of the observations, shape (chain, draw, obs)."""
-        return self.law.log_density()
+        return self._ask_parts(lambda law: law.log_density())
 
     def probability_below(self) -> Array:
         """Compute probabilities of lower observations, shape (chain, draw, obs)."""
-        return self.law.probability_below()
+        return self._ask_parts(lambda law: law.probability_below())
+
+    def _ask_parts(self, ask: Callable[[Law], Array]) -> Array:
+        """Ask all draws, some at a time: what stands between would be many times the answer."""
+        (chains, draws), n = self.shape, len(self.observations())
+        found, step = np.empty((chains, draws, n)), max(1, _AT_ONCE // (chains * n))
+        for start in range(0, draws, step):
+            part = slice(start, start + step)
+            values = {name: values[:, part] for name, values in self.parameters.items()}
+            found[:, part] = ask(self._distribute(values))
+        return found
 
     def simulate(self, *, seed: int) -> Array:
         """Draw observations from the model, in native units, shape (chain, draw, obs)."""
@@ -436,12 +453,10 @@ class Fit(BaseFit["ModelSpec", "Dataset"]):
             }
         )
 
-    @property
-    def law(self) -> StudentScores:
-        """The scores and the distributions that the draws give them."""
+    def _distribute(self, parameters: Parameters) -> StudentScores:
         from bayesmeta.model.predictor import score_distribution
 
-        return score_distribution(self.parameters, design=self.design, spec=self.spec)
+        return score_distribution(parameters, design=self.design, spec=self.spec)
 
     def log_prior(self) -> xr.Dataset:
         """Compute the log prior density of what stands at the top of the model.
@@ -543,12 +558,10 @@ class EffectSizeFit(BaseFit["EffectSizeSpec", "EffectSizes"]):
         conflicts = self.provenance.get("priors", {}).get("failures", ())
         return tuple(dict.fromkeys([*super().failures, *conflicts]))
 
-    @property
-    def law(self) -> Law:
-        """The effect sizes and the distributions that the draws give them."""
+    def _distribute(self, parameters: Parameters) -> Law:
         from bayesmeta.studies.study_model import effect_distribution
 
-        return effect_distribution(self.parameters, design=self.design, spec=self.spec)
+        return effect_distribution(parameters, design=self.design, spec=self.spec)
 
     def _say_model(self) -> str:
         moderators = self.dataset.formula or listing(self.dataset.moderators)
