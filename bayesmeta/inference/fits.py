@@ -166,10 +166,11 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)](N
     def _ask_parts(self, ask: Callable[[Law], Array]) -> Array:
         """Ask all draws, some at a time: what stands between would be many times the answer."""
         (chains, draws), n = self.shape, len(self.observations())
-        found, step = np.empty((chains, draws, n)), max(1, _AT_ONCE // (chains * n))
+        parameters, found = self.parameters, np.empty((chains, draws, n))
+        step = max(1, _AT_ONCE // (chains * n))
         for start in range(0, draws, step):
             part = slice(start, start + step)
-            values = {name: values[:, part] for name, values in self.parameters.items()}
+            values = {name: values[:, part] for name, values in parameters.items()}
             found[:, part] = ask(self._distribute(values))
         return found
 

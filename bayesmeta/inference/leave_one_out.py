@@ -192,8 +192,7 @@ def pareto_k(fit: BaseFit) -> Array:
         return np.full(density.shape[2:], np.inf)
     efficiency = 1.0  # of independent draws
     if fit.provenance.get("sampler") != defaults.EXACT:
-        draws = fit.draws.transpose("chain", "draw", ...)
-        efficiency = measure_efficiency(stack_draws(values.values for values in draws.values()))
+        efficiency = measure_efficiency(stack_draws(fit.parameters.values()))
     flat = density.reshape(-1, density.shape[-1])
     return np.array([tail_shape(-one, efficiency=efficiency) for one in flat.T])
 
