@@ -8,11 +8,14 @@ All in one run, on one core, on the folds of two random splits of the bundled da
 - cold: compiled once, the same short chains start where the prior says
 - rebuild: the model is built and compiled anew for every fold
 - reference: compiled once, long chains, for two folds; what warm chains should agree with
+- places: all refits of twelve folds by `evaluate` in one process, in two threads, in two processes
+  and by two Dask workers, with what each has to load and to start
 
 The Monte Carlo error is the standard deviation over sampler seeds of a fold's mean absolute error.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import tempfile
@@ -23,7 +26,8 @@ from unittest import mock
 import numpy as np
 
 import bayesmeta as bm
-from bayesmeta import defaults
+from bayesmeta import defaults, jobs
+from bayesmeta.crossvalidation import folds as crossvalidation
 from bayesmeta.crossvalidation.schemes import build_folds
 from bayesmeta.crossvalidation.scoring_rules import score_refit
 from bayesmeta.inference.refit import Refitter
@@ -31,6 +35,7 @@ from bayesmeta.whole_files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLER_SEEDS = (11, 12, 13)
+PLACE_SEEDS = 4
 CACHE = "BAYESMETA_CACHE"
 REBUILT_FOLDS, REFERENCE_FOLDS = 3, 2
 LONG = {"chains": 4, "tune": 500, "draws": 500}
@@ -70,6 +75,36 @@ def rebuild(data, spec, fold):
         return time.perf_counter() - started
 
 
+def time_places(data):
+    """Time all refits of the same folds in every place, in seconds."""
+    asked = {"models": ["full"], "scheme": "random", "seeds": PLACE_SEEDS, "progress": False}
+    found = {}
+    for name, place in PLACES.items():
+        started = time.perf_counter()
+        with place() as executor:
+            bm.evaluate(data, **asked, executor=executor)
+        found[name] = round(time.perf_counter() - started, 1)
+        crossvalidation._refitters.clear()  # a place starts with nothing loaded
+    return found
+
+
+@contextlib.contextmanager
+def open_dask():
+    """Start two Dask workers here, and give what runs tasks on them."""
+    from dask.distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1) as cluster, Client(cluster) as client:
+        yield client.get_executor(pure=False)
+
+
+PLACES = {
+    "one process": contextlib.nullcontext,
+    "two threads": lambda: jobs.open_executor(workers=2),
+    "two processes": lambda: jobs.open_executor(workers=2, processes=True),
+    "two Dask workers": open_dask,
+}
+
+
 def main():
     """Measure and write the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,6 +124,7 @@ def main():
         _, error, estimate = score(cold, fold, seed=1, **LONG)
         reference.append(error)
         gaps.append(float(np.sqrt(np.mean((prediction - estimate) ** 2))))
+    places = time_places(data)
     record = {
         "folds": len(folds),
         "sampler_seeds": len(SAMPLER_SEEDS),
@@ -105,6 +141,7 @@ def main():
             "warm_mae": [round(float(e), 3) for e in warm_errors[:REFERENCE_FOLDS].mean(axis=1)],
             "rms_difference_of_predictions": [round(gap, 3) for gap in gaps],
         },
+        "places": places,
     }
     write_text(arguments.out, text=json.dumps(record, indent=2) + "\n")
     print(json.dumps(record, indent=2))

@@ -399,6 +399,7 @@ def _sample_pymc(
 
     model = build_graph(data, spec)
     names = list_kept(model)
+    aims = {"target_accept": target_accept, **_place_chains(sampler)}
     with model:
         tree = pm.sample(
             stopping.most,
@@ -407,7 +408,7 @@ def _sample_pymc(
             progressbar=progress,
             nuts_sampler=sampler,
             var_names=names,
-            nuts={"target_accept": target_accept},
+            nuts=aims,
             compute_convergence_checks=False,
         )
     if tree["posterior"].sizes["draw"] < stopping.most:  # PyMC hands back what it has
@@ -417,6 +418,16 @@ def _sample_pymc(
         "sample_stats": tree["sample_stats"].to_dataset()[list(STATISTICS)],
     }
     return xr.DataTree.from_dict(kept), 0.0
+
+
+def _place_chains(sampler: str) -> dict[str, str]:
+    """Let all chains of numpyro step together on an accelerator, which has one device for all."""
+    if sampler != "numpyro":
+        return {}
+    import pymc.sampling.jax  # noqa: F401  # first, since it gives every chain a device of its own
+    from jax import default_backend
+
+    return {} if default_backend() == "cpu" else {"chain_method": "vectorized"}
 
 
 def sample_prior(
