@@ -69,6 +69,17 @@ def test_model_page_says_what_was_measured(record):
     assert f"{lms} times as much with ten times the LMs and {benchmarks} times with ten" in text
 
 
+def test_model_page_says_what_a_large_fit_took(record):
+    large, bundled = (record["fits"][name] for name in ("large", "bundled"))
+    assert large["passed"]
+    text = " ".join((SCRIPTS.parent / "MODEL.md").read_text(encoding="utf-8").split())
+    assert (
+        f"{large['lms']:,} LMs of {large['lm_families']} families on {large['benchmarks']} benchmarks "
+        f"with {large['arms']} arms take {large['seconds'] / 60:.0f} minutes and "
+        f"{large['peak_mb'] / 1000:.1f} GB, {large['seconds'] / bundled['seconds']:.0f} times"
+    ) in text
+
+
 @pytest.mark.xfail(strict=True, reason="trajectories have to be longer with more lms")
 def test_ten_times_the_lms_cost_at_most_twelve_times_as_much(record):
     assert record["ratios"]["lms-10"]["seconds_per_effective_draw"] <= WANTED
