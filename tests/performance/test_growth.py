@@ -74,8 +74,8 @@ def test_model_page_says_what_a_large_fit_took(record):
     assert large["passed"]
     text = " ".join((SCRIPTS.parent / "MODEL.md").read_text(encoding="utf-8").split())
     assert (
-        f"{large['lms']:,} LMs of {large['lm_families']} families on {large['benchmarks']} benchmarks "
-        f"with {large['arms']} arms take {large['seconds'] / 60:.0f} minutes and "
+        f"{large['lms']:,} LMs of {large['lm_families']} families on {large['benchmarks']} "
+        f"benchmarks with {large['arms']} arms take {large['seconds'] / 60:.0f} minutes and "
         f"{large['peak_mb'] / 1000:.1f} GB, {large['seconds'] / bundled['seconds']:.0f} times"
     ) in text
 
