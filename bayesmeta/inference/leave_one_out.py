@@ -197,7 +197,7 @@ def pareto_k(fit: BaseFit) -> Array:
     return np.array([tail_shape(-one, efficiency=efficiency) for one in flat.T])
 
 
-def tail_shape(log_weight: Array, *, efficiency: float = 1.0) -> float:
+def tail_shape(log_weight: Array, *, efficiency: float) -> float:
     """Estimate the shape of the generalised Pareto tail of importance weights.
 
     Zhang & Stephens 2009 (https://doi.org/10.1198/tech.2009.08017), with the prior and the tail

@@ -212,6 +212,19 @@ def quote_refits():
     ]
 
 
+def quote_places():
+    """Recorded costs of refits in every place, and of a fit by every sampler, as rows of tables."""
+    places, samplers = (
+        json.loads((ROOT / "data" / f"{name}.json").read_text("utf-8"))[key]
+        for name, key in (("refits", "places"), ("samplers", "samplers"))
+    )
+    return [
+        "Seconds for the 12 refits of four random splits",
+        *(f"| {place} | {seconds} |" for place, seconds in places.items()),
+        *(f"| | {found['ess_per_second']:.1f} |" for found in samplers.values()),
+    ]
+
+
 def quote_steps():
     """Changes whose effect is shown, of decisions that declare none."""
     number, share = (bm.Decision("any", kind).step for kind in ("number", "share"))
@@ -220,7 +233,8 @@ def quote_steps():
 
 @pytest.fixture(scope="module")
 def quotes():
-    sources = (quote_steps, quote_scores, quote_facts, quote_findings, quote_answers, quote_refits)
+    sources = (quote_steps, quote_scores, quote_facts, quote_findings, quote_answers, quote_refits,
+               quote_places)  # fmt: skip
     return [quote for source in sources for quote in source()] + [*CERTAIN, *MEASURED]
 
 
