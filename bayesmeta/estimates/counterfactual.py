@@ -110,17 +110,11 @@ class Baseline:
         Their facts.
     columns, coefficients
         By block, see `model.predictor`; at given sizes also what the surface leaves out there.
-    eta
-        Latent values, shape (chain, draw, lm, benchmark).
-    points
-        Expected scores in points, higher is better, of the same shape.
     """
 
     facts: Facts
     columns: Mapping[str, Array]
     coefficients: Mapping[str, Array]
-    eta: Array
-    points: Array
 
 
 def read_baseline(fit: Fit, at: Sizes = ()) -> Baseline:
@@ -133,16 +127,46 @@ def _compute_baseline(fit: Fit, at: Sizes) -> Baseline:
     parameters, design = fit.parameters, fit.design
     facts = complete_facts(parameters, design=design).put(dict(at))
     columns = build_columns(facts, parameters=parameters)
-    coefficients = _coefficients(fit, ASSOCIATION, at)
     if at:
-        change = {k: values - read_baseline(fit).columns[k] for k, values in columns.items()}
         columns |= _leave_out(fit, facts, at)
-        change |= {k: columns[k] for k in columns if k == REMAINDER}
-        eta = read_baseline(fit).eta + multiply(change, coefficients)
-    else:
-        eta = combine(columns, coefficients, parameters, design=design, spec=fit.spec)
-    points = to_points(expected_score(eta, design=design), design=design)
-    return Baseline(facts, columns, coefficients, eta, points)
+    return Baseline(facts, columns, _coefficients(fit, ASSOCIATION, at))
+
+
+def read_latent(fit: Fit, at: Sizes = ()) -> Array:
+    """Compute the latent values of all LMs once, shape (chain, draw, lm, benchmark)."""
+    return _compute_latent(fit, at)
+
+
+@lru_cache(maxsize=4)
+def _compute_latent(fit: Fit, at: Sizes) -> Array:
+    base, design = read_baseline(fit, at), fit.design
+    if at:
+        still = read_baseline(fit).columns
+        change = {k: v - still[k] if k in still else v for k, v in base.columns.items()}
+        return read_latent(fit) + multiply(change, base.coefficients)
+    found = np.empty((*fit.shape, len(design.lms), len(design.benchmarks)))
+    for chain, eta in enumerate(found):  # what stands between is as large as a chain's
+        columns = _take_chain(base.columns, chain)
+        coefficients, own = (
+            {name: values[chain] for name, values in blocks.items()}
+            for blocks in (base.coefficients, fit.parameters)
+        )
+        eta[:] = combine(columns, coefficients, own, design=design, spec=fit.spec)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _compute_points(fit: Fit, at: Sizes) -> Array:
+    """Compute expected scores in points, higher is better, of the shape of the latent values."""
+    found = np.empty_like(read_latent(fit, at))
+    for points, eta in zip(found, read_latent(fit, at), strict=True):
+        points[:] = to_points(expected_score(eta, design=fit.design), design=fit.design)
+    return found
+
+
+def _take_chain(columns: Mapping[str, Array], chain: Any) -> dict[str, Array]:
+    """Take a chain of columns that differ between draws."""
+    return {name: values if values.ndim == 2 else values[chain] for name, values in columns.items()}
 
 
 def tells_effects(fit: Fit) -> bool:
@@ -267,10 +291,7 @@ def _latent_change(
 
     Of a chain that of its draws alone.
     """
-    kept = {
-        name: (values if values.ndim == 2 else values[chain])[..., rows, :]
-        for name, values in change.items()
-    }
+    kept = {name: values[..., rows, :] for name, values in _take_chain(change, chain).items()}
     return multiply(kept, {name: _coefficients(fit, kind, at)[name][chain] for name in kept})
 
 
@@ -281,11 +302,10 @@ def _mean_score(
 
     Chain by chain, so that the latent values stay in a processor's reach.
     """
-    base = read_baseline(fit, at)
     if not any(values.any() for values in change.values()):
-        return base.points[..., rows, :].mean(axis=-2)
-    found = np.empty((*fit.shape, base.eta.shape[-1]))
-    for chain, eta in enumerate(base.eta):
+        return _compute_points(fit, at)[..., rows, :].mean(axis=-2)
+    found = np.empty((*fit.shape, len(fit.design.benchmarks)))
+    for chain, eta in enumerate(read_latent(fit, at)):
         moved = eta[..., rows, :] + _latent_change(fit, change, rows, kind, at, chain)
         found[chain] = _mean_points(moved, design=fit.design)
     return found
@@ -335,7 +355,7 @@ def mean_slope(fit: Fit, *, weights: Array) -> float:
 @lru_cache(maxsize=2)
 def _slopes(fit: Fit) -> Array:
     """Points that a small latent effect of one is worth on every benchmark, (benchmark,)."""
-    return slopes_at(read_baseline(fit).eta.mean(axis=(0, 1)), design=fit.design)
+    return slopes_at(read_latent(fit).mean(axis=(0, 1)), design=fit.design)
 
 
 def slopes_at(eta: Array, *, design: Design) -> Array:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesmeta.estimates.counterfactual import read_baseline, side_change, slopes_at
+from bayesmeta.estimates.counterfactual import read_baseline, read_latent, side_change, slopes_at
 from bayesmeta.model.predictor import (
     Array,
     build_columns,
@@ -422,7 +422,7 @@ def slopes_of_sizes(fit: Fit, at: Sizes) -> Array:
     old, new = (columns_at_means(fit, one) for one in (facts, facts.put(dict(at))))
     change = {name: values - old[name] for name, values in new.items()}
     moved = multiply(change, list_coefficients(posterior_means(fit), design=fit.design))
-    return slopes_at(read_baseline(fit).eta.mean(axis=(0, 1)) + moved, design=fit.design)
+    return slopes_at(read_latent(fit).mean(axis=(0, 1)) + moved, design=fit.design)
 
 
 def latent_draws(fit: Fit, change: Mapping[str, Array]) -> Array:

@@ -157,30 +157,31 @@ def _look(
     sampler: Any, least: list[int], *, names: Sequence[str], stopping: Stopping, tune: int
 ) -> dict[str, NDArray[Any]]:
     """Look at the draws as they come, end the chains, and give all draws of the last look."""
-    batches, parts, seen = None, [], 0
-    insufficient = np.empty(0, np.intp)
-    rounded: list[NDArray[np.float32]] = []
+    batches: Any = None
+    now: Any = None
+    seen, insufficient = 0, np.empty(0, np.intp)
+    rounded = np.empty((0, 0, stopping.most), np.float32)
     for n in stopping.list_looks():
+        now = None  # a copy of all draws, gone before the next one is made
         while batches is None and (n == stopping.most or least[0] < tune + n):
             with contextlib.suppress(TimeoutError):
                 batches = sampler.wait(timeout=_POLL_SECONDS).get_arrow_trace()
         now = batches if batches is not None else sampler.inspect().get_arrow_trace()
-        part = _read(now, [*names, *STATISTICS], start=seen, stop=n)
-        parts.append(part)
+        if stopping.target_ess is None:
+            continue
+        part = stack_draws(_read(now, names, start=seen, stop=n).values())
+        rounded = rounded if seen else np.empty((*part.shape[:2], stopping.most), np.float32)
+        rounded[:, :, seen:n] = part
         seen = n
-        if stopping.target_ess is not None:
-            rounded.append(stack_draws(part[name] for name in names))
-            with contextlib.nullcontext() if batches is not None else _paused(sampler):
-                insufficient = find_insufficient(
-                    np.concatenate(rounded, axis=2),
-                    target_ess=stopping.target_ess,
-                    first=insufficient,
-                )
-            if not len(insufficient):
-                break
+        with contextlib.nullcontext() if batches is not None else _paused(sampler):
+            insufficient = find_insufficient(
+                rounded[:, :, :n], target_ess=stopping.target_ess, first=insufficient
+            )
+        if not len(insufficient):
+            break
     if batches is None:
         sampler.cancel()
-    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+    return _read(now, [*names, *STATISTICS], start=0, stop=n)
 
 
 @contextlib.contextmanager
