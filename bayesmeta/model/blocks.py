@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pytensor.compile.builders import OpFromGraph
 
 from bayesmeta.design.facts import Design, training_data
 from bayesmeta.design.outcomes import ArmContrasts
@@ -38,6 +39,8 @@ _HALF_NORMAL_MEDIAN = 0.6745
 N_CENTERED = 2
 """Slopes of size and data are centred; the product and the date, weakly informed, are not."""
 
+_FACTORS = 8
+"""Numbers whose product is taken before its logarithm: few enough to stay within range."""
 
 _ROWS = {"data_y", "data_se", "data_lm_index", "data_benchmark_index"}
 
@@ -466,19 +469,34 @@ def score_law(
     """
     if nu is None:
         return pm.Normal, (mu, pt.sqrt(variance)), {}
-    return pm.CustomDist, (mu, variance, nu), {"dist": _student, "logp": _student_log_density}
+    how = {"dist": _student, "logp": _student_log_density, "signature": "(n),(n),()->(n)"}
+    return pm.CustomDist, (mu, variance, nu), how
 
 
-def _student(mu: Tensor, variance: Tensor, nu: Tensor, size: Any) -> Tensor:
-    return pm.StudentT.dist(nu=nu, mu=mu, sigma=pt.sqrt(variance), size=size)
+def _student(mu: Tensor, variance: Tensor, nu: Tensor, _size: Any) -> Tensor:
+    return pm.StudentT.dist(nu=nu, mu=mu, sigma=pt.sqrt(variance))
 
 
 def _student_log_density(y: Tensor, mu: Tensor, variance: Tensor, nu: Tensor) -> Tensor:
-    """Log density of Student-t in the squared scale: two logarithms, no root and no power."""
+    """Log density of all measurements, Student-t in the squared scale: no root and no power."""
     half = (nu + 1) / 2
     constant = pt.gammaln(half) - pt.gammaln(nu / 2) - 0.5 * pt.log(nu * np.pi)
-    heavy = half * pt.log(variance + (y - mu) ** 2 / nu)
-    return constant + 0.5 * nu * pt.log(variance) - heavy
+    heavy = half * _sum_logs(variance + (y - mu) ** 2 / nu)
+    return y.shape[0] * constant + 0.5 * nu * _sum_logs(variance) - heavy
+
+
+def _sum_logs(x: Tensor) -> Tensor:
+    """Sum logarithms, as those of products of some numbers each: most of the time of a density."""
+    values = pt.dvector()
+    n = values.shape[0] // _FACTORS
+    products = pt.prod(values[: _FACTORS * n].reshape((_FACTORS, n)), axis=0)
+    total = pt.log(products).sum() + pt.log(values[_FACTORS * n :]).sum()
+    return OpFromGraph(
+        [values],
+        [total],
+        inline=True,
+        pullback=lambda inputs, outputs, gradients: [gradients[0] / inputs[0]],
+    )(x)
 
 
 def effect_block(design: Design, spec: ModelSpec) -> dict[str, Tensor]:
@@ -597,8 +615,11 @@ def experiment_block(
         for name, values in contrasts.columns.items()
         if name != "runs"
     ]
-    differences = pt.dot(data["data_contrast_differences"], pt.concatenate(coefficients)) + shift
-    cell = data["data_contrast_difference_index"], data["data_contrast_benchmark_index"]
+    measured = np.unique(contrasts.benchmark_index)
+    place = pt.as_tensor(np.searchsorted(measured, np.arange(len(design.benchmarks))))
+    columns = pt.concatenate(coefficients)[:, measured]
+    differences = pt.dot(data["data_contrast_differences"], columns) + shift
+    cell = data["data_contrast_difference_index"], place[data["data_contrast_benchmark_index"]]
     mu = data["data_contrast_slope"] * differences[cell]
     noise = _scale("arm_sigma", priors.arm_sigma, priors.run_log_sd)
     variance = data["data_contrast_sampling"] + data["data_contrast_repeats"] * noise**2
