@@ -5,8 +5,10 @@ A command is a function under `command`, which adds `--format` and, where the fu
 of a `TypedDict`: `**asked: Unpack[QuestionOptions]` adds them all, to be handed on.
 """
 
+import errno
 import inspect
 import json
+import os
 import re
 import shutil
 import sys
@@ -133,6 +135,7 @@ app = LazyGroup(
         )
     ],
 )  # fmt: skip
+click.version_option(package_name="bayesmeta", message="bayesmeta %(version)s")(app)
 
 
 def main() -> None:
@@ -141,6 +144,14 @@ def main() -> None:
         app()
     except BayesmetaError as error:
         say(wrap_message(f"error: {error}"))
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        # What is left in the buffer would fail once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(wrap_message(f"error: standard output cannot be written ({error.strerror}). Make room, "
+                         "or send it somewhere else."))  # fmt: skip
         sys.exit(EXIT_BAD_INPUT)
 
 

@@ -160,7 +160,7 @@ def _look(
     batches: Any = None
     now: Any = None
     seen, insufficient = 0, np.empty(0, np.intp)
-    rounded = np.empty((0, 0, stopping.most), np.float32)
+    rounded: list[NDArray[np.float32]] = []
     for n in stopping.list_looks():
         now = None  # a copy of all draws, gone before the next one is made
         while batches is None and (n == stopping.most or least[0] < tune + n):
@@ -169,13 +169,13 @@ def _look(
         now = batches if batches is not None else sampler.inspect().get_arrow_trace()
         if stopping.target_ess is None:
             continue
-        part = stack_draws(_read(now, names, start=seen, stop=n).values())
-        rounded = rounded if seen else np.empty((*part.shape[:2], stopping.most), np.float32)
-        rounded[:, :, seen:n] = part
+        rounded.append(stack_draws(_read(now, names, start=seen, stop=n).values()))
         seen = n
         with contextlib.nullcontext() if batches is not None else _paused(sampler):
             insufficient = find_insufficient(
-                rounded[:, :, :n], target_ess=stopping.target_ess, first=insufficient
+                np.concatenate(rounded, axis=2),
+                target_ess=stopping.target_ess,
+                first=insufficient,
             )
         if not len(insufficient):
             break

@@ -41,6 +41,16 @@ def run_process(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is full")
+def test_a_full_disk_behind_standard_output_is_said_in_a_line():
+    words = [sys.executable, "-m", "bayesmeta.cli", "query", STATEMENT]
+    with Path("/dev/full").open("w") as full:
+        found = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert found.returncode == 2
+    assert found.stderr.startswith("error: standard output cannot be written (No space left")
+    assert "Traceback" not in found.stderr
+
+
 def test_query_json_has_the_agreed_keys():
     """They are those of the answer in Python, whose keys a test of its own holds."""
     answer = bm.query(bm.load_reference_fit(), STATEMENT).to_dict()

@@ -54,6 +54,12 @@ def test_rule_stops_where_every_element_suffices_for_the_first_time():
     assert looks[enough.index(True)] == n
 
 
+def test_independent_draws_of_as_many_elements_as_a_fit_has_take_hundreds():
+    """What MODEL.md says of R-hat: with so many elements it is the largest of their errors."""
+    draws = np.random.default_rng(1).normal(size=(3262, CHAINS, 500)).astype(np.float32)
+    assert 300 <= stop(draws).shape[-1] <= 400
+
+
 def test_stopping_leaves_estimates_of_slow_chains_unbiased_and_their_errors_honest():
     """Means, spreads and tails of chains that were stopped, in units of their Monte Carlo errors.
 
