@@ -319,7 +319,7 @@ def assemble(found, arguments):
 def main():
     """Measure and write the record."""
     parser = measuring.build_parser(
-        __doc__.splitlines()[0], out="growth.json", draws=defaults.DRAWS
+        __doc__.splitlines()[0], out="growth.json", draws=defaults.DRAWS // 2
     )
     parser.set_defaults(tune=defaults.SHORT_TUNE)
     measuring.run_parts(__file__, parser, CASES | FITS, measure=measure, assemble=assemble)

@@ -159,7 +159,7 @@ def _look(
     """Look at the draws as they come, end the chains, and give all draws of the last look."""
     batches: Any = None
     now: Any = None
-    seen, insufficient = 0, np.empty(0, np.intp)
+    n, seen, insufficient = stopping.most, 0, np.empty(0, np.intp)
     rounded: list[NDArray[np.float32]] = []
     for n in stopping.list_looks():
         now = None  # a copy of all draws, gone before the next one is made

@@ -617,8 +617,8 @@ def experiment_block(
     ]
     measured = np.unique(contrasts.benchmark_index)
     place = pt.as_tensor(np.searchsorted(measured, np.arange(len(design.benchmarks))))
-    columns = pt.concatenate(coefficients)[:, measured]
-    differences = pt.dot(data["data_contrast_differences"], columns) + shift
+    columns: Tensor = pt.concatenate(coefficients)
+    differences = pt.dot(data["data_contrast_differences"], columns[:, measured]) + shift
     cell = data["data_contrast_difference_index"], place[data["data_contrast_benchmark_index"]]
     mu = data["data_contrast_slope"] * differences[cell]
     noise = _scale("arm_sigma", priors.arm_sigma, priors.run_log_sd)
