@@ -28,7 +28,8 @@ MOST_CALLS = {
     "columns_of_level": 9,  # what all benchmarks, task families and single ones have, of each
     "mean_change": 2,  # of LMs as they are, and at the size and tokens of experiments' arms
     "support_of": 1,
-    "combine": 2,  # latent values in every draw, and at the posterior means
+    "_compute_latent": 1,
+    "combine": 5,  # latent values of each of four chains once, and at the posterior means
     "_compute_side": 2,  # the two sides that are compared
     "functions": 6,  # the surface as it is, and on either side, at both sizes
 }
