@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pymc as pm
+import pytensor
+import pytensor.tensor as pt
 import pytest
 from scipy import stats
 
 from bayesmeta.estimates.counterfactual import contrast_draws
 from bayesmeta.estimates.question import Contrast, default_contrasts
 from bayesmeta.inference.graph import build_graph
-from bayesmeta.model.blocks import build_model
+from bayesmeta.model.blocks import _sum_logs, build_model
 from bayesmeta.model.predictor import family_effects, linear_predictor, score_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
@@ -64,6 +66,18 @@ def evaluate(model, *, n_points=3, seed=0):
 def test_named_variables_and_dims(small, list_dims, spec):
     design = build_design_for(small, spec=spec)
     assert named_variables(build_model(design, spec=spec)) == list_dims(design, spec)
+
+
+@pytest.mark.parametrize("n", [0, 3, 8, 21])
+def test_summed_logarithms_and_their_gradient_are_those_of_numpy(n):
+    """Whole groups of factors, a rest, and either alone; the gradient is written by hand."""
+    x = pt.dvector()
+    total = _sum_logs(x**2)
+    function = pytensor.function([x], [total, pt.grad(total, x)], mode=QUICK_COMPILE)
+    at = np.random.default_rng(2).lognormal(0, 3, n)
+    found, gradient = function(at)
+    np.testing.assert_allclose(found, 2 * np.log(at).sum(), rtol=ROUNDING)
+    np.testing.assert_allclose(gradient, 2 / at, rtol=ROUNDING)
 
 
 @OPTIONS
