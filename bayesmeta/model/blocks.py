@@ -20,6 +20,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pytensor.compile.builders import OpFromGraph
+from scipy.linalg import helmert
 
 from bayesmeta.design.facts import Design, training_data
 from bayesmeta.design.outcomes import ArmContrasts
@@ -41,6 +42,10 @@ N_CENTERED = 2
 
 _FACTORS = 8
 """Numbers whose product is taken before its logarithm: few enough to stay within range."""
+
+_TAKEN = 0.6
+"""Share of what the surface can take over that its offsets allow for: at 0 scales of decisions
+mix half as fast, at 1 those of the surface do."""
 
 _ROWS = {"data_y", "data_se", "data_lm_index", "data_benchmark_index"}
 
@@ -219,52 +224,82 @@ def decision_block(design: Design, spec: ModelSpec, data: Data, X: Tensor) -> Te
 
 def _free_effects(design: Design, spec: ModelSpec) -> Tensor:
     """Effects by benchmark about task-family means about an overall mean; (free, benchmark)."""
-    priors, shape = spec.priors, (design.loading.shape[1], len(design.benchmarks))
+    levels, n = _effect_levels(spec), design.loading.shape[1]
     if spec.pooling == "none":
-        return priors.beta_sd * pm.Normal("z_beta", shape=shape)
+        return _pooled("beta", design, scale=np.full(n, spec.priors.beta_sd), levels=levels, n=n)
     tau = _decision_scales(spec, n_decisions=len(design.decisions))
-    tau = tau[design.free_decision]
-    if spec.pooling == "complete":
-        return tau[:, None] * pm.Normal("z_beta_mean", shape=(shape[0], 1)) * np.ones(shape[1])
-    levels = (1.0, priors.beta_ratio, priors.beta_ratio)
-    return _pooled("beta", design, n=shape[0], scale=tau, levels=levels)
+    return _pooled("beta", design, scale=tau[design.free_decision], levels=levels, n=n)
 
 
 def _pooled(
-    name: str, design: Design, *, n: int, scale: Tensor, levels: tuple[Any, Any, Any]
+    name: str, design: Design, *, n: int, scale: Any, levels: tuple[float, float, float]
 ) -> Tensor:
     """Add coefficients pooled over benchmarks about zero; dims (coefficient, benchmark).
 
     `scale` is that of each of the `n` coefficients, shape (coefficient,); `levels` are, in units of
-    it, the scales of what all benchmarks share, of task families, and of benchmarks in them. None
-    is centred: those that contrasts tell precisely had divergent transitions at small scales.
+    it, the scales of what all benchmarks share, of task families, and of benchmarks in them. Their
+    sum has one offset for each direction in which it varies: with an offset for every level their
+    posterior would be a ridge. None is centred: those that contrasts tell precisely had divergent
+    transitions at small scales.
     """
     shared, of_task, own = levels
-    mean = shared * pm.Normal(f"z_{name}_mean", shape=(n, 1))
-    return scale[:, None] * (mean + _deviations(name, design, n=n, of_task=of_task, own=own))
+    axes, size = _benchmark_axes(design)
+    along = np.sqrt(size)  # how far what all benchmarks share reaches along every axis
+    spread = shared**2 * np.outer(along, along) + np.diag(of_task**2 * size + own**2)
+    variance, turn = np.linalg.eigh(spread)
+    kept = variance > 1e-9 * variance.max()
+    root = (np.sqrt(variance) * turn)[:, kept].T @ axes
+    return scale[:, None] * pt.dot(pm.Normal(f"z_{name}", shape=(n, len(root))), root)
 
 
-def _deviations(name: str, design: Design, *, n: int, of_task: Tensor, own: Tensor) -> Tensor:
-    """Add deviations of task families, and of benchmarks in them, of given scales; (n, benchmark).
+def _layered(
+    name: str, design: Design, *, n: int, tau: Tensor, shift: Tensor | None = None
+) -> Tensor:
+    """Add coefficients pooled like those, of learned scales, dims (level,); (n, benchmark).
 
-    The only benchmark of a task family has one deviation with the variance of both: nothing tells
-    two of them apart, and the posterior would be a ridge.
+    What a task family deviates by and the mean of its benchmarks' own deviations are one value,
+    with the variance of both. What all benchmarks share stays a value of its own: along which axes
+    the sum varies would depend on the scales.
     """
-    is_alone = np.bincount(design.task_family_index, minlength=len(design.task_families)) == 1
-    scale = pt.switch(is_alone[design.task_family_index], pt.sqrt(of_task**2 + own**2), own)
-    deviations = scale * pm.Normal(f"z_{name}", shape=(n, len(design.benchmarks)))
-    return deviations + _task_deviations(name, design, n=n, of_task=of_task)
+    axes, size = _benchmark_axes(design)
+    scale = pt.sqrt(tau[1] ** 2 * size + tau[2] ** 2)
+    if shift is None:  # experiments tell little of a single value
+        values = scale * pm.Normal(f"z_{name}", shape=(n, len(axes)))
+        return tau[0] * pm.Normal(f"z_{name}_shared", shape=(n, 1)) + pt.dot(values, axes)
+    values = _half_centered(name, scale, shape=(n, len(axes)), shift=pt.dot(shift, axes.T))
+    return _half_centered(f"{name}_shared", tau[0], shape=(n, 1)) + pt.dot(values, axes)
 
 
-def _task_deviations(name: str, design: Design, *, n: int, of_task: Tensor) -> Tensor | float:
-    """Add deviations of the task families with more than one benchmark; (n, benchmark)."""
+def _half_centered(
+    name: str, scale: Tensor, *, shape: tuple[int, ...], shift: Tensor | float = 0.0
+) -> Tensor:
+    """Add values about zero of a given scale, by offsets half-way between two forms; of `shape`.
+
+    Where data and prior tell about as much of a value, neither the value itself nor its ratio to
+    the scale is independent of the scale: their geometric mean nearly is (Gorinova et al. 2020,
+    https://doi.org/10.48550/arXiv.1906.03028). `shift` is what the values can take over from other
+    coefficients: offsets are of the sum of both, of which data tell.
+    """
+    root = pt.sqrt(scale)
+    return root * pm.Normal(f"z_{name}", shift / root, root, shape=shape) - shift
+
+
+def _benchmark_axes(design: Design) -> tuple[np.ndarray, np.ndarray]:
+    """Turn benchmarks to means of task families and contrasts inside; (axis, benchmark), (axis,).
+
+    The axes are orthonormal. The second array holds the number of benchmarks of which an axis is
+    the mean, and zeros for contrasts.
+    """
     task = design.task_family_index
-    is_alone = np.bincount(task, minlength=len(design.task_families)) == 1
-    if is_alone.all():
-        return 0.0
-    shared = np.eye(len(is_alone))[~is_alone][:, task]
-    z_task = pm.Normal(f"z_{name}_task", shape=(n, len(shared)))
-    return of_task * pt.dot(z_task, shared)
+    members = [np.flatnonzero(task == k) for k in range(len(design.task_families))]
+    axes = np.zeros((len(task), len(task)))
+    start = np.cumsum([0, *map(len, members)])
+    size = np.zeros(len(task))
+    for k, those in enumerate(members):
+        if len(those):
+            axes[start[k] : start[k + 1], those] = helmert(len(those), full=True)
+            size[start[k]] = len(those)
+    return axes, size
 
 
 def _decision_scales(spec: ModelSpec, *, n_decisions: int) -> Tensor:
@@ -312,14 +347,30 @@ def surface_block(design: Design, spec: ModelSpec, data: Data, covariates: Tenso
     priors, n = spec.priors, design.surface.n_functions
     medians = np.array(priors.surface_tau)
     tau = _scale("tau_surface", medians, priors.surface_tau_log_sd, dims="level")
-    weights = pm.Deterministic(
-        "surface",
-        tau[0] * pm.Normal("z_surface_shared", shape=(n, 1))
-        + _deviations("surface", design, n=n, of_task=tau[1], own=tau[2]),
-        dims=("function", "benchmark"),
-    )
+    layered = _layered("surface", design, n=n, tau=tau, shift=_take_over(design, spec))
+    weights = pm.Deterministic("surface", layered, dims=("function", "benchmark"))
     values = _functions(design, covariates)
     return pt.dot(values, weights) - (weights.T * data["data_surface_center"]).sum(axis=1)
+
+
+def _take_over(design: Design, spec: ModelSpec) -> Tensor:
+    """Compute what the surface can take over from decisions and slopes; (function, benchmark).
+
+    Scores tell of the sum: weights of the surface can do most of what a decision or a slope adds.
+    They are those of a ridge regression of the columns on the functions, with the prior variance of
+    the weights.
+    """
+    model: Any = pm.modelcontext(None)
+    priors, facts = spec.priors, design.facts
+    entered = [SCALE_TERMS.index(term) for term in design.scale_terms]
+    columns = np.hstack([np.nan_to_num(facts.X), np.nan_to_num(facts.covariates[:, entered])])
+    functions, columns = (x - x.mean(axis=0) for x in (facts.functions, columns))
+    ridge = priors.unexplained_variance / np.sum(np.square(priors.surface_tau))
+    gram = functions.T @ functions + ridge * np.eye(functions.shape[1])
+    part = _TAKEN * np.linalg.solve(gram, functions.T @ columns)
+    known, none = model.named_vars, pt.zeros((0, len(design.benchmarks)))
+    beta, kappa = known.get("beta", none), known.get("kappa", none.T).T
+    return pt.dot(part, pt.concatenate([beta, kappa]))
 
 
 def _functions(design: Design, covariates: Tensor) -> Tensor:
@@ -546,11 +597,8 @@ def effect_block(design: Design, spec: ModelSpec) -> dict[str, Tensor]:
     if design.surface is not None:
         medians, log_sd = np.array(priors.surface_tau), priors.surface_tau_log_sd
         tau = _scale("tau_surface_effect", medians, log_sd, dims="level")
-        n_functions = design.surface.n_functions
-        effect = share[-1] * model["surface"] + _pooled(
-            "surface_effect", design, n=n_functions, scale=inside[-1] * pt.ones(n_functions),
-            levels=(tau[0], tau[1], tau[2]),
-        )  # fmt: skip
+        own = _layered("surface_effect", design, n=design.surface.n_functions, tau=inside[-1] * tau)
+        effect = share[-1] * model["surface"] + own
         found["surface"] = pm.Deterministic(
             "surface_effect", effect, dims=("function", "benchmark")
         )
@@ -607,8 +655,8 @@ def experiment_block(
     shift: Tensor = 0.0
     if spec.run_effects == "random":
         sigma = _scale("run_sigma", priors.run_sigma, priors.run_log_sd)
-        z = pm.Normal("z_run", dims="run")
-        run = pm.Deterministic("run_effect", sigma * z, dims="run")
+        values = _half_centered("run", sigma, shape=(len(design.coords["run"]),))
+        run = pm.Deterministic("run_effect", values, dims="run")
         shift = pt.dot(data["data_contrast_runs"], run)[:, None]
     coefficients = [
         parts.get(name, pt.zeros((values.shape[1], len(design.benchmarks))))
