@@ -5,8 +5,8 @@ held-out score changes (see `training_data`) as `pm.Data`, so that one compiled 
 fold of a cross-validation. Offsets are named `z_*` and are not kept after sampling.
 
 Which blocks are centred was decided by measurement: centred where a benchmark's scores pin the
-value down (slopes of size and data), non-centred where they do not (decisions,
-families, undisclosed facts).
+value down (slopes of size and data), non-centred where they do not (decisions, families,
+undisclosed facts), half-way where scores tell as much as the prior (the surface, runs).
 """
 
 # PyTensor types its results as unions without arithmetic, so these three rules say nothing here.

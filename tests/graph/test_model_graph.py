@@ -242,6 +242,10 @@ def test_deviations_have_the_variances_that_are_stated(bundled):
         # Ratios of scales have tails: Monte Carlo errors reach 0.13. A missing part would be 0.25
         # of one effect and more than one of one function.
         np.testing.assert_allclose(covariance, expected, atol=0.2)
+    # Offsets of the surface allow for decisions, the weights themselves hang on none.
+    flat = [(x - x.mean(axis=0)) / x.std(axis=0) for x in (free, surface)]
+    correlation = np.einsum("dfb,dgb->fgb", *flat) / len(free)
+    assert np.square(correlation).mean() == pytest.approx(1 / len(free), rel=0.2)
 
 
 def test_decisions_share_the_variance_that_they_explain(draw_prior):
