@@ -20,7 +20,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pytensor.compile.builders import OpFromGraph
-from scipy.linalg import helmert
+from scipy.linalg import block_diag, helmert
 
 from bayesmeta.design.facts import Design, training_data
 from bayesmeta.design.outcomes import ArmContrasts
@@ -45,7 +45,7 @@ _FACTORS = 8
 
 _TAKEN = 0.6
 """Share of what the surface can take over that its offsets allow for: at 0 scales of decisions
-mix half as fast, at 1 those of the surface do."""
+mix half as fast, at 1 those of the surface by a third slower."""
 
 _ROWS = {"data_y", "data_se", "data_lm_index", "data_benchmark_index"}
 
@@ -291,14 +291,12 @@ def _benchmark_axes(design: Design) -> tuple[np.ndarray, np.ndarray]:
     the mean, and zeros for contrasts.
     """
     task = design.task_family_index
-    members = [np.flatnonzero(task == k) for k in range(len(design.task_families))]
-    axes = np.zeros((len(task), len(task)))
-    start = np.cumsum([0, *map(len, members)])
+    counts = np.unique(task, return_counts=True)[1]
+    blocks = block_diag(*(helmert(n, full=True) for n in counts))
+    axes = np.empty_like(blocks)
+    axes[:, np.argsort(task, kind="stable")] = blocks
     size = np.zeros(len(task))
-    for k, those in enumerate(members):
-        if len(those):
-            axes[start[k] : start[k + 1], those] = helmert(len(those), full=True)
-            size[start[k]] = len(those)
+    size[np.cumsum(counts) - counts] = counts
     return axes, size
 
 
