@@ -754,23 +754,27 @@ def training_data(design: Design) -> dict[str, NDArray[Any]]:
     names = ("y", "se", "lm_index", "benchmark_index")
     rows = {name: getattr(outcomes, name)[outcomes.train] for name in names}
     links = {name: getattr(outcomes, name) for name in ("floor", "location", "spread")}
-    names = ["scale_basis"]
-    names += ["scale_center"] if design.scale_terms else []
-    names += ["X_center"] if design.terms else []
-    names += ["surface_center"] if design.surface is not None else []
-    arrays = {**rows, **links, **{name: getattr(design, name) for name in names}}
+    arrays = {**rows, **links, "scale_basis": design.scale_basis}
+    centers = (design.scale_center, design.X_center @ design.loading, design.surface_center)
+    if any(center.size for center in centers):
+        arrays["column_center"] = np.hstack(centers).T
     if design.log_scale is not None:
         arrays["information"] = outcomes.information(n_lms=len(design.lms))
     if design.contrasts is not None:
-        arrays |= _contrast_data(design.contrasts.of(design.contrasts.train))
+        arrays |= _contrast_data(design, design.contrasts.of(design.contrasts.train))
     return {f"data_{name}": values for name, values in arrays.items()}
 
 
-def _contrast_data(contrasts: ArmContrasts) -> dict[str, NDArray[Any]]:
+def _contrast_data(design: Design, contrasts: ArmContrasts) -> dict[str, NDArray[Any]]:
     """List the arrays of contrasts, which studies may be held out of."""
     differences, index, slope = contrasts.factor()
+    runs = differences.pop("runs")
+    row, run = np.nonzero(runs)
+    if "beta" in differences:
+        differences["beta"] = differences["beta"] @ design.loading
     names = ("y", "sampling", "repeats", "benchmark_index")
     arrays = {name: getattr(contrasts, name) for name in names}
-    arrays |= {"difference_index": index, "slope": slope, "runs": differences.pop("runs")}
+    arrays |= {"difference_index": index, "slope": slope}
+    arrays |= {"run_row": row, "run_index": run, "run_weight": runs[row, run]}
     arrays["differences"] = np.hstack(list(differences.values()))
     return {f"contrast_{name}": values for name, values in arrays.items()}

@@ -70,13 +70,10 @@ def size_block(design: Design) -> Tensor:
     return covariates[:, 2].set(covariates[:, 0] * covariates[:, 1])
 
 
-def scale_block(design: Design, spec: ModelSpec, data: Data, covariates: Tensor) -> Tensor:
-    """Add intercepts and scale slopes, pooled over task families; dims (lm, benchmark)."""
+def slope_block(design: Design, spec: ModelSpec) -> Tensor:
+    """Add slopes of scale covariates, pooled over task families; dims (scale_term, benchmark)."""
     priors, task = spec.priors, design.task_family_index
-    alpha = pm.Normal("alpha", 0.0, priors.alpha_sd, dims="benchmark")
-    if not design.scale_terms:
-        return pt.zeros((len(design.lms), 1)) + alpha
-    which = [SCALE_TERMS.index(term) for term in design.scale_terms]
+    which = _entered(design)
     mean = _mean_slopes(design, priors)
     tau_task = _scale("tau_kappa_task", np.array(priors.kappa_tau_task)[which],
                       priors.kappa_tau_log_sd, dims="scale_term")  # fmt: skip
@@ -90,14 +87,13 @@ def scale_block(design: Design, spec: ModelSpec, data: Data, covariates: Tensor)
     parts = [center[:, k:] + tau[k:] * offset]
     if k:
         parts.insert(0, pm.Normal("z_kappa_centered", center[:, :k], tau[:k], shape=(n, k)))
-    kappa = pm.Deterministic(
-        "kappa", pt.concatenate(parts, axis=1), dims=("benchmark", "scale_term")
-    )
-    return (
-        alpha
-        + pt.dot(covariates[:, which], kappa.T)
-        - (kappa * data["data_scale_center"]).sum(axis=1)
-    )
+    dims = ("benchmark", "scale_term")
+    return pm.Deterministic("kappa", pt.concatenate(parts, axis=1), dims=dims).T
+
+
+def _entered(design: Design) -> list[int]:
+    """Where the covariates with slopes stand among all scale covariates."""
+    return [SCALE_TERMS.index(term) for term in design.scale_terms]
 
 
 def _mean_slopes(design: Design, priors: Priors) -> Tensor:
@@ -214,21 +210,16 @@ def generation_block(design: Design, spec: ModelSpec, X: Tensor, mix: Tensor | N
     pm.StudentT("generated", nu=priors.generation_nu, mu=mu, sigma=sd, observed=written.values)
 
 
-def decision_block(design: Design, spec: ModelSpec, data: Data, X: Tensor) -> Tensor:
-    """Add effects of the decisions by benchmark, pooled as the spec says; dims (lm, benchmark)."""
-    free, loading = _free_effects(design, spec), design.loading
-    pm.Deterministic("beta", pt.dot(loading, free), dims=("term", "benchmark"))
-    center = pt.dot(data["data_X_center"], loading)
-    return pt.dot(pt.dot(X, loading), free) - (free.T * center).sum(axis=1)
-
-
-def _free_effects(design: Design, spec: ModelSpec) -> Tensor:
-    """Effects by benchmark about task-family means about an overall mean; (free, benchmark)."""
+def decision_block(design: Design, spec: ModelSpec) -> Tensor:
+    """Add effects by benchmark about task-family means about an overall mean; (free, benchmark)."""
     levels, n = _effect_levels(spec), design.loading.shape[1]
-    if spec.pooling == "none":
-        return _pooled("beta", design, scale=np.full(n, spec.priors.beta_sd), levels=levels, n=n)
-    tau = _decision_scales(spec, n_decisions=len(design.decisions))
-    return _pooled("beta", design, scale=tau[design.free_decision], levels=levels, n=n)
+    scale: Any = np.full(n, spec.priors.beta_sd)
+    if spec.pooling != "none":
+        tau = _decision_scales(spec, n_decisions=len(design.decisions))
+        scale = tau[design.free_decision]
+    free = _pooled("beta", design, scale=scale, levels=levels, n=n)
+    pm.Deterministic("beta", pt.dot(design.loading, free), dims=("term", "benchmark"))
+    return free
 
 
 def _pooled(
@@ -319,8 +310,8 @@ def _decision_scales(spec: ModelSpec, *, n_decisions: int) -> Tensor:
     return pm.Deterministic("tau_beta", pt.sqrt(variance), dims=dims)
 
 
-def surface_block(design: Design, spec: ModelSpec, data: Data, covariates: Tensor) -> Tensor:
-    """Add a smooth function of scale, date and mix, pooled like the decisions.
+def surface_block(design: Design, spec: ModelSpec, others: Mapping[str, Tensor]) -> Tensor:
+    """Add weights of a smooth function of scale, date and mix; dims (function, benchmark).
 
     Every benchmark has its own surface: a shared one, a deviation of its task family, and its own
     deviation, each with an amplitude that is learned.
@@ -331,44 +322,40 @@ def surface_block(design: Design, spec: ModelSpec, data: Data, covariates: Tenso
         Arrays and coordinates, with a `surface`.
     spec
         Holds the priors.
-    data
-        Holds `data_surface_center`, shape (benchmark, function).
-    covariates
-        Scale covariates of the LMs, dims (lm, covariate).
+    others
+        Coefficients of which the surface can take over a part, by block of columns.
 
     Returns
     -------
     TensorVariable
-        What the surface adds to the latent values, dims (lm, benchmark).
+        Weights of the functions.
     """
     assert design.surface is not None
     priors, n = spec.priors, design.surface.n_functions
     medians = np.array(priors.surface_tau)
     tau = _scale("tau_surface", medians, priors.surface_tau_log_sd, dims="level")
-    layered = _layered("surface", design, n=n, tau=tau, shift=_take_over(design, spec))
-    weights = pm.Deterministic("surface", layered, dims=("function", "benchmark"))
-    values = _functions(design, covariates)
-    return pt.dot(values, weights) - (weights.T * data["data_surface_center"]).sum(axis=1)
+    shift = _take_over(design, spec, others)
+    weights = _layered("surface", design, n=n, tau=tau, shift=shift)
+    return pm.Deterministic("surface", weights, dims=("function", "benchmark"))
 
 
-def _take_over(design: Design, spec: ModelSpec) -> Tensor:
+def _take_over(design: Design, spec: ModelSpec, others: Mapping[str, Tensor]) -> Tensor:
     """Compute what the surface can take over from decisions and slopes; (function, benchmark).
 
     Scores tell of the sum: weights of the surface can do most of what a decision or a slope adds.
     They are those of a ridge regression of the columns on the functions, with the prior variance of
     the weights.
     """
-    model: Any = pm.modelcontext(None)
     priors, facts = spec.priors, design.facts
-    entered = [SCALE_TERMS.index(term) for term in design.scale_terms]
-    columns = np.hstack([np.nan_to_num(facts.X), np.nan_to_num(facts.covariates[:, entered])])
-    functions, columns = (x - x.mean(axis=0) for x in (facts.functions, columns))
+    functions = facts.functions - facts.functions.mean(axis=0)
+    if not others:
+        return pt.zeros((functions.shape[1], len(design.benchmarks)))
+    known = {"kappa": facts.covariates[:, _entered(design)], "beta": facts.X @ design.loading}
+    columns = np.hstack([np.nan_to_num(known[name]) for name in others])
     ridge = priors.unexplained_variance / np.sum(np.square(priors.surface_tau))
     gram = functions.T @ functions + ridge * np.eye(functions.shape[1])
-    part = _TAKEN * np.linalg.solve(gram, functions.T @ columns)
-    known, none = model.named_vars, pt.zeros((0, len(design.benchmarks)))
-    beta, kappa = known.get("beta", none), known.get("kappa", none.T).T
-    return pt.dot(part, pt.concatenate([beta, kappa]))
+    part = _TAKEN * np.linalg.solve(gram, functions.T @ (columns - columns.mean(axis=0)))
+    return pt.dot(part, pt.concatenate(list(others.values())))
 
 
 def _functions(design: Design, covariates: Tensor) -> Tensor:
@@ -548,7 +535,9 @@ def _sum_logs(x: Tensor) -> Tensor:
     )(x)
 
 
-def effect_block(design: Design, spec: ModelSpec) -> dict[str, Tensor]:
+def effect_block(
+    design: Design, spec: ModelSpec, associations: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Add effects: coefficients that LMs are predicted by, without the bias of associations.
 
     With effects of variance r t^2 and biases of variance (1 - r) t^2, an association is their sum,
@@ -562,19 +551,18 @@ def effect_block(design: Design, spec: ModelSpec) -> dict[str, Tensor]:
     Parameters
     ----------
     design, spec
-        Arrays and coordinates, and the model; the blocks of the associations are there.
+        Arrays and coordinates, and the model.
+    associations
+        Coefficients of LMs by block of columns, dims (column, benchmark).
 
     Returns
     -------
     dict of TensorVariable
         Effects by block of columns, dims (column, benchmark).
     """
-    model: Any = pm.modelcontext(None)
-    priors, contrasts = spec.priors, design.contrasts
-    assert contrasts is not None
-    found = {"kappa": model["kappa"].T} if design.scale_terms else {}
+    priors, found = spec.priors, dict(associations)
     if spec.bias == "none":
-        return found | {name: model[name] for name in ("beta", "surface") if name in model}
+        return found
     n = len(design.effect_blocks)
     center = -2 * np.log(priors.bias_ratio)
     mean = pm.Normal("effect_share_mean", center, priors.effect_share_sd)
@@ -582,21 +570,18 @@ def effect_block(design: Design, spec: ModelSpec) -> dict[str, Tensor]:
     share = pm.Deterministic("effect_share", pm.math.sigmoid(logit), dims="effect_block")
     inside = (share * (1 - share)) ** 0.5
     if design.terms:
-        owner, loading = design.free_decision, design.loading
+        owner = design.free_decision
         medians = np.full(len(design.decisions), priors.beta_tau)
         tau = _scale("tau_effect", medians, priors.beta_tau_log_sd, dims="decision")
         scale = (inside[: len(design.decisions)] * tau)[owner]
-        center = share[owner][:, None] * pt.dot(np.linalg.pinv(loading), model["beta"])
-        free = center + _pooled(
-            "effect", design, n=len(owner), scale=scale, levels=_effect_levels(spec)
-        )
-        effect = pt.dot(loading, free)
-        found["beta"] = pm.Deterministic("beta_effect", effect, dims=("term", "benchmark"))
+        own = _pooled("effect", design, n=len(owner), scale=scale, levels=_effect_levels(spec))
+        free = found["beta"] = share[owner][:, None] * associations["beta"] + own
+        pm.Deterministic("beta_effect", pt.dot(design.loading, free), dims=("term", "benchmark"))
     if design.surface is not None:
         medians, log_sd = np.array(priors.surface_tau), priors.surface_tau_log_sd
         tau = _scale("tau_surface_effect", medians, log_sd, dims="level")
         own = _layered("surface_effect", design, n=design.surface.n_functions, tau=inside[-1] * tau)
-        effect = share[-1] * model["surface"] + own
+        effect = share[-1] * associations["surface"] + own
         found["surface"] = pm.Deterministic(
             "surface_effect", effect, dims=("function", "benchmark")
         )
@@ -655,7 +640,7 @@ def experiment_block(
         sigma = _scale("run_sigma", priors.run_sigma, priors.run_log_sd)
         values = _half_centered("run", sigma, shape=(len(design.coords["run"]),))
         run = pm.Deterministic("run_effect", values, dims="run")
-        shift = pt.dot(data["data_contrast_runs"], run)[:, None]
+        shift = _add_runs(data, run)[:, None]
     coefficients = [
         parts.get(name, pt.zeros((values.shape[1], len(design.benchmarks))))
         for name, values in contrasts.columns.items()
@@ -674,6 +659,13 @@ def experiment_block(
         nu = pm.Gamma("arm_nu_beyond_one", priors.nu_shape, priors.nu_rate) + 1
     kind, law, how = score_law(mu, variance, nu=nu)
     kind("contrast", *law, **how, observed=data["data_contrast_y"])
+
+
+def _add_runs(data: Data, run: Tensor) -> Tensor:
+    """Add up the effects of the few runs behind every difference between arms; (difference,)."""
+    row, index, weight = (data[f"data_contrast_run_{part}"] for part in ("row", "index", "weight"))
+    none = pt.zeros(data["data_contrast_differences"].shape[0])
+    return none[row].inc(weight * run[index])
 
 
 def _study_effects(contrasts: ArmContrasts, priors: Priors, tau: Tensor) -> Tensor:
@@ -719,18 +711,38 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
     with pm.Model(coords={**coords, "obs": rows}) as model:
         data = {name: _as_data(name, values) for name, values in arrays.items()}
         covariates = size_block(design)
-        eta = scale_block(design, spec, data, covariates)
+        alpha = pm.Normal("alpha", 0.0, spec.priors.alpha_sd, dims="benchmark")
+        columns: dict[str, Tensor] = {}
+        associations: dict[str, Tensor] = {}
+        if design.scale_terms:
+            columns["kappa"] = covariates[:, _entered(design)]
+            associations["kappa"] = slope_block(design, spec)
+        law = 0.0
         if spec.scaling == "chinchilla":
-            eta = eta + law_block(design, spec, data, covariates)
+            law = law_block(design, spec, data, covariates)
         if design.terms:
-            eta = eta + decision_block(design, spec, data, _facts(design, spec))
+            columns["beta"] = pt.dot(_facts(design, spec), design.loading)
+            associations["beta"] = decision_block(design, spec)
         if design.surface is not None:
-            eta = eta + surface_block(design, spec, data, covariates)
+            columns["surface"] = _functions(design, covariates)
+            associations["surface"] = surface_block(design, spec, associations)
+        eta = alpha + law + sum_columns(design, data, columns, associations)
         effect, residual = family_block(design, spec, data)
         likelihood_block(design, spec, data, eta + effect, residual)
         if design.contrasts is not None:
-            experiment_block(design, spec, data, effect_block(design, spec))
+            experiment_block(design, spec, data, effect_block(design, spec, associations))
     return model
+
+
+def sum_columns(
+    design: Design, data: Data, columns: Mapping[str, Tensor], coefficients: Mapping[str, Tensor]
+) -> Tensor:
+    """Add up centred columns times their coefficients; dims (lm, benchmark)."""
+    if not columns:
+        return pt.zeros((len(design.lms), 1))
+    stacked = pt.concatenate(list(coefficients.values()))
+    center = (data["data_column_center"] * stacked).sum(axis=0)
+    return pt.dot(pt.concatenate(list(columns.values()), axis=1), stacked) - center
 
 
 def build_fact_model(design: Design, *, spec: ModelSpec) -> pm.Model:
