@@ -94,11 +94,11 @@ def fit_command(
     left_out = [name for name in chosen.decisions if name not in known]
     if left_out:
         say(f"left out, since too little of them is recorded or varies: {listing(left_out)}")
-    fitted.save(out)
-    say(f"saved {out}; checking it")
-    diagnostics = bm.check(fitted)
-    fitted = fitted.with_diagnostics(diagnostics.to_dict())
-    fitted.save(out)
+    try:
+        diagnostics = bm.check(fitted)
+        fitted = fitted.with_diagnostics(diagnostics.to_dict())
+    finally:  # whatever comes between, what was sampled is kept
+        fitted.save(out)
     if reference is not None:
         save_to_ship(thin_fit(fitted, diagnostics=diagnostics), path=reference)
     report = {"passed": diagnostics.passed, "out": str(out),

@@ -5,7 +5,9 @@ A command is a function under `command`, which adds `--format` and, where the fu
 of a `TypedDict`: `**asked: Unpack[QuestionOptions]` adds them all, to be handed on.
 """
 
+import atexit
 import errno
+import gc
 import inspect
 import json
 import os
@@ -140,6 +142,7 @@ click.version_option(package_name="bayesmeta", message="bayesmeta %(version)s")(
 
 def main() -> None:
     """Run the command line; errors are one paragraph and an exit code."""
+    atexit.register(gc.freeze)  # nothing to collect any more: half a second after a fit
     try:
         app()
     except BayesmetaError as error:

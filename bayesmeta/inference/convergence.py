@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -70,9 +71,28 @@ def measure_convergence(draws: Array) -> Convergence:
     >>> measure_convergence(draws).suffices(400)
     array([ True,  True,  True])
     """
-    parts = _measure_blocks(_measure_block, draws, _cut(np.arange(len(draws))))
-    none = (np.empty(0),) * 3
-    return Convergence(*(np.concatenate(found) for found in zip(none, *parts, strict=True)))
+    key = _identify(draws)
+    if key not in _measured:
+        blocks = _cut(np.arange(len(draws)))
+        _keep(key, blocks, _measure_blocks(_measure_block, draws, blocks))
+    return _measured[key]
+
+
+_measured: dict[str, Convergence] = {}
+"""Of the draws that were measured last: those at which chains end are asked about again."""
+
+
+def _identify(draws: Array) -> str:
+    content = np.ascontiguousarray(draws)
+    return f"{content.shape}{content.dtype}{hashlib.blake2b(content).hexdigest()}"
+
+
+def _keep(key: str, blocks: Sequence[NDArray[np.intp]], parts: Iterable[Convergence]) -> None:
+    none = Convergence(*(np.empty(0),) * 3)
+    order = np.argsort(np.concatenate([np.empty(0, np.intp), *blocks]))
+    columns = zip(none, *parts, strict=True)
+    _measured.clear()
+    _measured[key] = Convergence(*(np.concatenate(found)[order] for found in columns))
 
 
 def measure_efficiency(draws: Array) -> float:
@@ -119,11 +139,14 @@ def find_insufficient(
     """
     rest = np.setdiff1d(np.arange(len(draws)), first)
     blocks = [*_cut(first), *_cut(rest)]
+    parts: list[Convergence] = []
     with contextlib.closing(_measure_blocks(_measure_block, draws, blocks)) as measured:
         for block, convergence in zip(blocks, measured, strict=True):
             found = block[~convergence.suffices(target_ess)]
             if len(found):
                 return found
+            parts.append(convergence)
+    _keep(_identify(draws), blocks, parts)
     return np.empty(0, np.intp)
 
 
@@ -173,24 +196,29 @@ def _score_ranks(values: Array) -> Array:
     order = np.argsort(flat, axis=1)
     ordered = np.take_along_axis(flat, order, axis=1)
     twice = np.broadcast_to(np.arange(0, 2 * size, 2), flat.shape).copy()
-    same = ordered[:, 1:] == ordered[:, :-1]
-    tied = same.any(axis=1)
-    twice[tied] = _sum_ends(same[tied])
+    _share_ranks(twice.reshape(-1), ordered[:, 1:] == ordered[:, :-1])
     scores = np.empty(flat.shape)
     half_ranks = _normal_score(np.arange(1.0, size + 0.5, 0.5), size)
     np.put_along_axis(scores, order, half_ranks[twice], axis=1)
     return scores.reshape(values.shape)
 
 
-def _sum_ends(same: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Add the first and the last position of the equal values that an ordered value is among.
+def _share_ranks(twice: NDArray[np.intp], same: NDArray[np.bool_]) -> None:
+    """Give equal values the mean of their ranks, in place; all numbers are twice the ranks.
 
-    `same` says whether each is equal to the next, shape (element, value - 1).
+    `twice` has shape (element times value,), and `same` says whether an ordered value is equal to
+    the next, shape (element, value - 1).
     """
-    position, edge = np.arange(same.shape[1] + 1), np.ones((len(same), 1), bool)
-    first = np.where(np.hstack([edge, ~same]), position, 0)
-    last = np.where(np.hstack([~same, edge]), position, len(position))[:, ::-1]
-    return np.maximum.accumulate(first, axis=1) + np.minimum.accumulate(last, axis=1)[:, ::-1]
+    edge = np.zeros((len(same), 1), bool)
+    change = np.diff(np.hstack([same, edge]).reshape(-1), prepend=False)
+    first, last = np.flatnonzero(change).reshape(-1, 2).T  # of every run of equal values
+    counts = last - first + 1
+    place = (
+        np.repeat(first, counts)
+        + np.arange(counts.sum())
+        - np.repeat(np.cumsum(counts) - counts, counts)
+    )
+    twice[place] = np.repeat((twice[first] + twice[last]) // 2, counts)
 
 
 def _normal_score(ranks: Array, size: int) -> Array:
@@ -233,8 +261,10 @@ def _effective_size(values: Array) -> Array:
 
 def _autocovariance(values: Array) -> Array:
     """Compute autocovariances at every lag, averaged over the chains; (element, lag)."""
+    from scipy.fft import next_fast_len
+
     n = values.shape[2]
-    size = 1 << (2 * n - 1).bit_length()  # not less than twice the draws: no lag wraps around
+    size = next_fast_len(2 * n, real=True)  # not less than twice the draws: no lag wraps around
     spectrum = np.fft.rfft(values - values.mean(axis=2, keepdims=True), n=size, axis=2)
     power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
     return np.fft.irfft(power, n=size, axis=1)[:, :n] / n
