@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -43,12 +44,15 @@ quantiles of a funnel's scale were off by 20 standard errors."""
 def choose_trajectories(n_values: int) -> dict[str, Any]:
     """Choose trajectories for a posterior of so many unknown values: `FIXED_LENGTH`, or longer.
 
+    nutpie takes steps by powers of two, so that lengths between would double the steps of those
+    chains alone whose steps are a little shorter.
+
     Examples
     --------
     >>> choose_trajectories(7000)["target_integration_time"]
     14.0
     """
-    times = max(1.0, n_values / defaults.TRAJECTORY_VALUES)
+    times = 2.0 ** max(0, round(math.log2(n_values / defaults.TRAJECTORY_VALUES)))
     return {**FIXED_LENGTH, "target_integration_time": defaults.TRAJECTORY * times}
 
 

@@ -20,7 +20,6 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pytensor.compile.builders import OpFromGraph
-from scipy.linalg import block_diag, helmert
 
 from bayesmeta.design.facts import Design, training_data
 from bayesmeta.design.outcomes import ArmContrasts
@@ -235,12 +234,29 @@ def _pooled(
     """
     shared, of_task, own = levels
     axes, size = _benchmark_axes(design)
-    along = np.sqrt(size)  # how far what all benchmarks share reaches along every axis
-    spread = shared**2 * np.outer(along, along) + np.diag(of_task**2 * size + own**2)
+    means = np.flatnonzero(size)
+    along = np.sqrt(size[means])  # how far what all benchmarks share reaches along every mean
+    spread = shared**2 * np.outer(along, along) + np.diag(of_task**2 * size[means] + own**2)
     variance, turn = np.linalg.eigh(spread)
-    kept = variance > 1e-9 * variance.max()
-    root = (np.sqrt(variance) * turn)[:, kept].T @ axes
-    return scale[:, None] * pt.dot(pm.Normal(f"z_{name}", shape=(n, len(root))), root)
+    root = own * axes
+    root[means] = (np.sqrt(np.maximum(variance, 0)) * turn).T @ axes[means]
+    root = root[np.square(root).sum(axis=1) > 1e-9 * variance.max()]
+    return scale[:, None] * _multiply(pm.Normal(f"z_{name}", shape=(n, len(root))), root, own)
+
+
+def _multiply(values: Tensor, matrix: np.ndarray, like: float) -> Tensor:
+    """Multiply by a constant matrix, the cheaper way where it is `like` the identity but for some.
+
+    Of many benchmarks, all but the means of their task families are left as they are.
+    """
+    n, size = matrix.shape
+    if n != size:
+        return pt.dot(values, matrix)
+    left, weight, right = np.linalg.svd(matrix - like * np.eye(n))
+    rank = int((weight > 1e-9 * weight.max(initial=1e-9)).sum())
+    if 2 * rank >= n:
+        return pt.dot(values, matrix)
+    return like * values + pt.dot(pt.dot(values, left[:, :rank] * weight[:rank]), right[:rank])
 
 
 def _layered(
@@ -256,9 +272,10 @@ def _layered(
     scale = pt.sqrt(tau[1] ** 2 * size + tau[2] ** 2)
     if shift is None:  # experiments tell little of a single value
         values = scale * pm.Normal(f"z_{name}", shape=(n, len(axes)))
-        return tau[0] * pm.Normal(f"z_{name}_shared", shape=(n, 1)) + pt.dot(values, axes)
-    values = _half_centered(name, scale, shape=(n, len(axes)), shift=pt.dot(shift, axes.T))
-    return _half_centered(f"{name}_shared", tau[0], shape=(n, 1)) + pt.dot(values, axes)
+        return tau[0] * pm.Normal(f"z_{name}_shared", shape=(n, 1)) + _multiply(values, axes, 1.0)
+    turned = _multiply(shift, axes.T, 1.0)
+    values = _half_centered(name, scale, shape=(n, len(axes)), shift=turned)
+    return _half_centered(f"{name}_shared", tau[0], shape=(n, 1)) + _multiply(values, axes, 1.0)
 
 
 def _half_centered(
@@ -278,16 +295,18 @@ def _half_centered(
 def _benchmark_axes(design: Design) -> tuple[np.ndarray, np.ndarray]:
     """Turn benchmarks to means of task families and contrasts inside; (axis, benchmark), (axis,).
 
-    The axes are orthonormal. The second array holds the number of benchmarks of which an axis is
-    the mean, and zeros for contrasts.
+    The axes are orthonormal: in every task family those of a reflection that takes its first
+    benchmark to the mean. The second array holds the number of benchmarks of which an axis is the
+    mean, and zeros for contrasts.
     """
     task = design.task_family_index
-    counts = np.unique(task, return_counts=True)[1]
-    blocks = block_diag(*(helmert(n, full=True) for n in counts))
-    axes = np.empty_like(blocks)
-    axes[:, np.argsort(task, kind="stable")] = blocks
-    size = np.zeros(len(task))
-    size[np.cumsum(counts) - counts] = counts
+    _, first, counts = np.unique(task, return_index=True, return_counts=True)
+    axes, size = np.eye(len(task)), np.zeros(len(task))
+    size[first] = counts
+    for k, n in zip(first[counts > 1], counts[counts > 1], strict=True):
+        normal = np.where(task == task[k], -1 / np.sqrt(n), 0.0)
+        normal[k] += 1
+        axes -= 2 * np.outer(normal, normal) / (normal @ normal)
     return axes, size
 
 
