@@ -238,7 +238,7 @@ def _compile(model: pm.Model, reported: Sequence[str]) -> tuple[_Kept, Any]:
 
 @contextlib.contextmanager
 def _optimising() -> Iterator[None]:
-    """Optimise at numba's second level: as fast as code of its third, and compiled a tenth sooner."""
+    """Optimise at numba's second level: as fast a code as at its third, a tenth sooner."""
     from numba.core import config
 
     settings: Any = config

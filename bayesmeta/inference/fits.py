@@ -6,6 +6,7 @@ to import than a question to answer.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -140,7 +141,9 @@ class BaseFit[Spec: (ModelSpec, EffectSizeSpec), Data: (Dataset, EffectSizes)](N
 
     def with_diagnostics(self, report: Mapping[str, Any]) -> Self:
         """Return the fit with the plain values of its diagnostics in its provenance."""
-        return replace(self, provenance={**self.provenance, "checked": dict(report)})
+        judged = copy.copy(self)  # with what was computed of the draws
+        object.__setattr__(judged, "provenance", {**self.provenance, "checked": dict(report)})
+        return judged
 
     def observations(self) -> pd.DataFrame:
         """Say what each score, or each effect size, is about: one row each, in the data's order."""
