@@ -19,7 +19,7 @@ TOLERANCE = 0.25
 """Blocks timed on their own share no work, and each pays for its own call; together they come to
 the whole gradient within this share of it."""
 
-BLOCKS = {"scale", "decisions", "surface", "families", "likelihood"}
+BLOCKS = {"scale", "decisions", "surface", "columns", "families", "likelihood"}
 MEASURED = {
     "tune", "draws", "target_accept", "compile_seconds", "gradient_us", "sample_seconds",
     "steps_per_draw", "divergences", "rhat_max", "ess_bulk_min", "ess_tail_min", "ess_min", "worst",
