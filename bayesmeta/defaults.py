@@ -48,9 +48,9 @@ twice as long, since the number of steps is a power of two. A period of what var
 6.3. Trajectories that end at a U-turn are half as long, and scales move four times less."""
 
 TRAJECTORY_VALUES: Final = 3500
-"""Unknown values up to which that length does. With more of them trajectories are longer in
-proportion: more values tell of a scale, which moves less while they stay where they are. At ten
-times the bundled LMs or benchmarks the least effective sample size doubles and more."""
+"""Unknown values up to which that length does. With more of them trajectories are longer, by powers
+of two: more values tell of a scale, which moves less while they stay where they are. At ten times
+the bundled LMs or benchmarks the least effective sample size doubles and more."""
 
 TRAJECTORY_ACCEPT: Final = 0.65
 """Its target acceptance, which is that of trajectories of a fixed length in theory (Beskos et al.

@@ -72,10 +72,11 @@ def measure_convergence(draws: Array) -> Convergence:
     array([ True,  True,  True])
     """
     key = _identify(draws)
-    if key not in _measured:
+    found = _measured.get(key)
+    if found is None:
         blocks = _cut(np.arange(len(draws)))
-        _keep(key, blocks, _measure_blocks(_measure_block, draws, blocks))
-    return _measured[key]
+        found = _keep(key, blocks, _measure_blocks(_measure_block, draws, blocks))
+    return found
 
 
 _measured: dict[str, Convergence] = {}
@@ -87,12 +88,17 @@ def _identify(draws: Array) -> str:
     return f"{content.shape}{content.dtype}{hashlib.blake2b(content).hexdigest()}"
 
 
-def _keep(key: str, blocks: Sequence[NDArray[np.intp]], parts: Iterable[Convergence]) -> None:
+def _keep(
+    key: str, blocks: Sequence[NDArray[np.intp]], parts: Iterable[Convergence]
+) -> Convergence:
+    """Put blocks of elements in their order, and remember what was found of these draws."""
     none = Convergence(*(np.empty(0),) * 3)
     order = np.argsort(np.concatenate([np.empty(0, np.intp), *blocks]))
     columns = zip(none, *parts, strict=True)
+    found = Convergence(*(np.concatenate(values)[order] for values in columns))
     _measured.clear()
-    _measured[key] = Convergence(*(np.concatenate(found)[order] for found in columns))
+    _measured[key] = found
+    return found
 
 
 def measure_efficiency(draws: Array) -> float:

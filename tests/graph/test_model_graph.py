@@ -12,7 +12,7 @@ from scipy import stats
 from bayesmeta.estimates.counterfactual import contrast_draws
 from bayesmeta.estimates.question import Contrast, default_contrasts
 from bayesmeta.inference.graph import build_graph
-from bayesmeta.model.blocks import _sum_logs, build_model
+from bayesmeta.model.blocks import _benchmark_axes, _multiply, _pooled, _sum_logs, build_model
 from bayesmeta.model.predictor import family_effects, linear_predictor, score_distribution
 from bayesmeta.model.spec import ModelSpec, build_design_for
 
@@ -193,7 +193,7 @@ def draw_prior(small):
 
 def test_complete_pooling_has_one_effect(draw_prior):
     (beta,) = draw_prior(ModelSpec(pooling="complete"), ["beta"], 3)
-    np.testing.assert_array_equal(beta, np.broadcast_to(beta[..., :1], beta.shape))
+    np.testing.assert_allclose(beta, np.broadcast_to(beta[..., :1], beta.shape), rtol=ROUNDING)
     assert len(np.unique(beta[:, 0, 0])) == 3
 
 
@@ -205,6 +205,41 @@ def test_without_pooling_effects_are_independent_with_a_fixed_scale(small, draw_
     # Four Monte Carlo errors of a (co)variance of standard normals, the largest of many.
     np.testing.assert_allclose(np.cov(flat.T), np.eye(flat.shape[1]), atol=4.5 * np.sqrt(2 / n))
     assert stats.kurtosis(flat.ravel()) == pytest.approx(0, abs=0.25)  # four Monte Carlo errors
+
+
+@pytest.mark.parametrize("n", [5, 40])
+@pytest.mark.parametrize(
+    "levels", [(1.0, 0.5, 0.5), (0.7, 0.0, 0.3), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)]
+)
+def test_pooled_coefficients_vary_as_their_levels_say(small, n, levels):
+    # Of many benchmarks products with the axes are those with a few of their directions.
+    design = replace(
+        build_design_for(small, spec=ModelSpec()), task_family_index=np.array([0, 1, 1, 2] * 10)[:n]
+    )
+    same = design.task_family_index[:, None] == design.task_family_index
+    shared, of_task, own = levels
+    with pm.Model() as model:
+        found = _pooled("x", design, n=1, scale=np.array([2.0]), levels=levels)
+    rows = np.eye(model["z_x"].type.shape[1])[:, None]
+    function = pytensor.function([model["z_x"]], found, mode=QUICK_COMPILE)
+    root = np.concatenate([function(row) for row in rows])
+    expected = 4 * (shared**2 + of_task**2 * same + own**2 * np.eye(n))
+    np.testing.assert_allclose(root.T @ root, expected, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("n", [5, 40])
+def test_axes_of_benchmarks_are_means_and_what_is_orthogonal_to_them(small, n):
+    task = np.array([0, 1, 1, 2] * 10)[:n]
+    axes, size = _benchmark_axes(
+        replace(build_design_for(small, spec=ModelSpec()), task_family_index=task)
+    )
+    np.testing.assert_allclose(axes @ axes.T, np.eye(n), atol=ROUNDING)
+    for k, count in enumerate(size):
+        row = np.where(task == task[k], 1 / np.sqrt(count), 0) if count else axes[k]
+        np.testing.assert_allclose(axes[k], row, atol=ROUNDING)
+    values = np.random.default_rng(1).normal(size=(3, n))
+    product = _multiply(pt.as_tensor(values), axes, 1.0).eval(mode=QUICK_COMPILE)
+    np.testing.assert_allclose(product, values @ axes, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("shrinkage", ["log-normal", "half-normal", "horseshoe"])
