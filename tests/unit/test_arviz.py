@@ -128,7 +128,10 @@ def test_draws_have_the_labels_of_the_fit_in_every_group(fitted):
 
 def test_convergence_is_that_of_check(fitted):
     found = bm.check(fitted).values
-    summary = az.summary(fitted.posterior, kind="diagnostics", round_to="none")
+    # Draws are judged as files hold them: in single precision a few are equal.
+    draws = fitted.posterior["posterior"].to_dataset().astype("float32").astype(float)
+    summary = az.summary(xr.DataTree.from_dict({"posterior": draws}), kind="diagnostics",
+                         round_to="none")  # fmt: skip
     # The two draws beside the median are equally far from it, and rounding ranks them.
     assert summary["r_hat"].max() == pytest.approx(found["rhat_max"], rel=1e-3)
     assert summary["ess_bulk"].min() == pytest.approx(found["ess_bulk_min"])
