@@ -190,6 +190,11 @@ class Design:
         }
 
     @property
+    def entered(self) -> list[int]:
+        """Where the covariates that enter with slopes stand in `covariates`."""
+        return [SCALE_TERMS.index(name) for name in self.scale_terms]
+
+    @property
     def effect_blocks(self) -> tuple[str, ...]:
         """Blocks of coefficients with a share of effect of their own: decisions, the surface."""
         return self.decisions + ("surface",) * (self.surface is not None)

@@ -209,7 +209,7 @@ def _compile(model: pm.Model, reported: Sequence[str]) -> tuple[_Kept, Any]:
     import nutpie
     from pymc.initial_point import make_initial_point_fn
 
-    with _optimising():
+    with _at_level_2():
         compiled: Any = nutpie.compile_pymc_model(model, var_names=list(reported))
     names, _, shapes = compiled.shape_info
     point = make_initial_point_fn(model=model, return_transformed=True)(0)
@@ -237,8 +237,8 @@ def _compile(model: pm.Model, reported: Sequence[str]) -> tuple[_Kept, Any]:
 
 
 @contextlib.contextmanager
-def _optimising() -> Iterator[None]:
-    """Optimise at numba's second level: as fast a code as at its third, a tenth sooner."""
+def _at_level_2() -> Iterator[None]:
+    """Optimise at level 2: compiles a tenth faster than numba's level 3, to code as fast."""
     from numba.core import config
 
     settings: Any = config

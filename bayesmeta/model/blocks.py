@@ -23,7 +23,7 @@ from pytensor.compile.builders import OpFromGraph
 
 from bayesmeta.design.facts import Design, training_data
 from bayesmeta.design.outcomes import ArmContrasts
-from bayesmeta.design.scale import LOG_D_UNIT, LOG_N_UNIT, SCALE_TERMS
+from bayesmeta.design.scale import LOG_D_UNIT, LOG_N_UNIT
 from bayesmeta.design.terms import MIX_UNIT
 from bayesmeta.model.predictor import law_slopes
 from bayesmeta.model.spec import ModelSpec, Priors
@@ -72,7 +72,7 @@ def size_block(design: Design) -> Tensor:
 def slope_block(design: Design, spec: ModelSpec) -> Tensor:
     """Add slopes of scale covariates, pooled over task families; dims (scale_term, benchmark)."""
     priors, task = spec.priors, design.task_family_index
-    which = _entered(design)
+    which = design.entered
     mean = _mean_slopes(design, priors)
     tau_task = _scale("tau_kappa_task", np.array(priors.kappa_tau_task)[which],
                       priors.kappa_tau_log_sd, dims="scale_term")  # fmt: skip
@@ -88,11 +88,6 @@ def slope_block(design: Design, spec: ModelSpec) -> Tensor:
         parts.insert(0, pm.Normal("z_kappa_centered", center[:, :k], tau[:k], shape=(n, k)))
     dims = ("benchmark", "scale_term")
     return pm.Deterministic("kappa", pt.concatenate(parts, axis=1), dims=dims).T
-
-
-def _entered(design: Design) -> list[int]:
-    """Where the covariates with slopes stand among all scale covariates."""
-    return [SCALE_TERMS.index(term) for term in design.scale_terms]
 
 
 def _mean_slopes(design: Design, priors: Priors) -> Tensor:
@@ -244,19 +239,19 @@ def _pooled(
     return scale[:, None] * _multiply(pm.Normal(f"z_{name}", shape=(n, len(root))), root, own)
 
 
-def _multiply(values: Tensor, matrix: np.ndarray, like: float) -> Tensor:
-    """Multiply by a constant matrix, the cheaper way where it is `like` the identity but for some.
+def _multiply(values: Tensor, matrix: np.ndarray, own: float) -> Tensor:
+    """Multiply by a constant matrix that is `own` times the identity in all but some directions.
 
-    Of many benchmarks, all but the means of their task families are left as they are.
+    Where these are few, since benchmarks are many, only they are multiplied as matrices.
     """
     n, size = matrix.shape
     if n != size:
         return pt.dot(values, matrix)
-    left, weight, right = np.linalg.svd(matrix - like * np.eye(n))
+    left, weight, right = np.linalg.svd(matrix - own * np.eye(n))
     rank = int((weight > 1e-9 * weight.max(initial=1e-9)).sum())
     if 2 * rank >= n:
         return pt.dot(values, matrix)
-    return like * values + pt.dot(pt.dot(values, left[:, :rank] * weight[:rank]), right[:rank])
+    return own * values + pt.dot(pt.dot(values, left[:, :rank] * weight[:rank]), right[:rank])
 
 
 def _layered(
@@ -369,7 +364,7 @@ def _take_over(design: Design, spec: ModelSpec, others: Mapping[str, Tensor]) ->
     functions = facts.functions - facts.functions.mean(axis=0)
     if not others:
         return pt.zeros((functions.shape[1], len(design.benchmarks)))
-    known = {"kappa": facts.covariates[:, _entered(design)], "beta": facts.X @ design.loading}
+    known = {"kappa": facts.covariates[:, design.entered], "beta": facts.X @ design.loading}
     columns = np.hstack([np.nan_to_num(known[name]) for name in others])
     ridge = priors.unexplained_variance / np.sum(np.square(priors.surface_tau))
     gram = functions.T @ functions + ridge * np.eye(functions.shape[1])
@@ -734,7 +729,7 @@ def build_model(design: Design, *, spec: ModelSpec) -> pm.Model:
         columns: dict[str, Tensor] = {}
         associations: dict[str, Tensor] = {}
         if design.scale_terms:
-            columns["kappa"] = covariates[:, _entered(design)]
+            columns["kappa"] = covariates[:, design.entered]
             associations["kappa"] = slope_block(design, spec)
         law = 0.0
         if spec.scaling == "chinchilla":

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmeta.design.composition import Array
-from bayesmeta.design.scale import LOG_D_UNIT, LOG_N_UNIT, SCALE_TERMS
+from bayesmeta.design.scale import LOG_D_UNIT, LOG_N_UNIT
 from bayesmeta.design.terms import MIX_UNIT
 
 if TYPE_CHECKING:
@@ -96,8 +96,7 @@ def build_columns(
     if design.surface is not None and "surface" in only:
         columns["surface"] = facts.functions
     if design.scale_terms and "kappa" in only:
-        entered = [SCALE_TERMS.index(name) for name in design.scale_terms]
-        columns["kappa"] = facts.covariates[..., entered]
+        columns["kappa"] = facts.covariates[..., design.entered]
     if design.log_scale is not None and "kappa_law" in only:
         columns["kappa_law"] = _law_column(facts.covariates, parameters)
     return columns
